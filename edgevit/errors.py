@@ -1,0 +1,89 @@
+"""The one tree of errors; every room raises from it and the front door turns it into an exit code.
+
+    EdgevitExportError
+    ├── UsageError               exit 2  the request itself is wrong: unknown choice, bad combination, bad path
+    │   └── CheckpointError      exit 2  a weights file that cannot be used
+    ├── MissingDependencyError   exit 3  a package or tool that this request needs is not installed
+    ├── DeviceError              exit 4  a device was lost, refused, or answered nonsense
+    │   └── MeterError           exit 4  the same for a power meter
+    └── FailureError             exit 5  we could not finish: the base of
+        ├── ExportError          exit 5  a model could not be captured, lowered or written
+        ├── ArtifactError        exit 5  a file on disk is not what its name or manifest says
+        └── SessionError         exit 5  a runtime could not load or run an artifact
+
+A verdict (parity, audit, benchmark validity) is never an error: it is data with ``passed=False`` and exit code 1.
+A message says what failed, on what, what was expected against what was seen, and the choices; ``hint`` is the next
+command to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class EdgevitExportError(Exception):
+    """Base of all errors that are meant for a person to read.
+
+    Args:
+        message: What failed, on what, expected against seen.
+        hint: The next command or step, without the word "hint".
+    """
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(EdgevitExportError):
+    """The request itself is wrong."""
+
+    exit_code = 2
+
+
+class CheckpointError(UsageError):
+    """A weights file that cannot be used for the model that was asked for."""
+
+
+class MissingDependencyError(EdgevitExportError):
+    """A package or external tool is not installed; the hint is the exact install command."""
+
+    exit_code = 3
+
+
+class DeviceError(EdgevitExportError):
+    """A device was lost, refused the work, or answered nonsense."""
+
+    exit_code = 4
+
+
+class MeterError(DeviceError):
+    """A power meter was lost, refused the work, or answered nonsense."""
+
+
+class FailureError(EdgevitExportError):
+    """The work was well asked for but could not be finished."""
+
+
+class ExportError(FailureError):
+    """A model could not be captured, lowered or written."""
+
+
+class ArtifactError(FailureError):
+    """A file on disk is not what its name or manifest says."""
+
+
+class SessionError(FailureError):
+    """A runtime could not load or run an artifact."""
+
+
+def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not among ``choices``, with the closest match as hint."""
+    known = sorted(choices)
+    close = get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else None
+    return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)

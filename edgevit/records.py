@@ -1,0 +1,83 @@
+"""What passes between rooms: frozen records that save to and read from JSON.
+
+A record is a frozen ``msgspec.Struct``: construction is typed, JSON is checked on reading (unknown, missing and
+mistyped fields are errors that name the path inside the file). Records that are stored on their own carry
+``schema_version``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from edgevit.errors import ArtifactError
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records."""
+
+    def to_json(self) -> str:
+        """The record as indented JSON with a final newline."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, origin: str = "JSON text") -> Self:
+        """Read a record back.
+
+        Raises:
+            ArtifactError: The text is not JSON, or not a record of this kind; the message names the field.
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ArtifactError(f"{origin} is not a valid {cls.__name__} record: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the record to ``path`` atomically."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the record stored at ``path``.
+
+        Raises:
+            ArtifactError: The file cannot be read, or is not a record of this kind.
+        """
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+        return cls.from_json(text, origin=str(path))
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path in the directory of ``path`` that is moved over ``path`` when the block succeeds.
+
+    The temporary file keeps the suffix (converters look at it). After any exception, Ctrl-C included, it is removed
+    and a file that was at ``path`` before is untouched.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,86 @@
+"""``ModelSpec``: all that the rooms to the right need to know about a model, whatever network it is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from edgevit.records import Record
+
+
+class Layout(StrEnum):
+    """Order of an image tensor's axes."""
+
+    NCHW = "nchw"
+    NHWC = "nhwc"
+
+
+class Task(StrEnum):
+    """What the model hands out: ``logits``, or the feature maps ``stage1..4``."""
+
+    CLASSIFY = "classify"
+    FEATURES = "features"
+
+
+class TensorSpec(Record):
+    """Name, shape and type of one input or output.
+
+    ``shape`` holds positive ints, -1 where the axis is free (dynamic batch). ``layout`` is set for image-like 4-D
+    tensors and None for the rest.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    layout: Layout | None = None
+
+
+class Preprocessing(Record):
+    """From a decoded photo to the input tensor: resize the short side, centre crop, scale to 0..1, normalise.
+
+    ``value = (pixel / 255 - mean[c]) / std[c]`` with channels in ``color_order``. ``resize_px`` is the length of the
+    short side after resizing; ``crop_px`` is (height, width).
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize_px: int
+    crop_px: tuple[int, int]
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bicubic"
+    color_order: Literal["RGB", "BGR", "gray", "other"] = "RGB"
+
+
+class Weights(Record):
+    """Where the weights came from. ``seed`` is set for random weights, ``file`` and ``sha256`` for a checkpoint."""
+
+    source: Literal["random", "checkpoint"]
+    seed: int | None = None
+    file: str | None = None
+    sha256: str | None = None
+
+    def describe(self) -> str:
+        """One phrase for consoles and reports, e.g. ``random, seed 0``."""
+        if self.source == "random":
+            return f"random, seed {self.seed}"
+        return f"{self.file} (sha256 {(self.sha256 or '')[:12]})"
+
+
+class ModelSpec(Record):
+    """A model's contract with the outside.
+
+    ``inputs`` and ``outputs`` are those of the ``nn.Module`` itself, in the order of its forward arguments and
+    results, with the batch size that the user asked for. ``name`` is the file stem of its artifacts.
+    ``options`` names architecture choices that differ from the variant's defaults.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    variant: str
+    task: Task
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights: Weights
+    num_classes: int | None = None
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] = ()
+    options: dict[str, str] = {}

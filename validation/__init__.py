@@ -1,0 +1,1 @@
+"""Verdicts from records: parity, operator audit, latency statistics, energy segmentation, reports."""
