@@ -1,0 +1,37 @@
+# make export   a verified EdgeViT-S in artifacts/ (TorchScript lite, ONNX, TFLite)
+# make test     the test suite in the same environment
+# PYTHON=...    another interpreter (3.11 or later) for the virtual environment
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: export test lint schema clean
+
+export: $(VENV)/.export
+	$(BIN)/edgevit-export --variant s --format ptl,onnx,tflite
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) is older than Python 3.11" >&2; echo "hint: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# One resolver run per environment, everything pinned; the second stamp only adds what the tests need.
+$(VENV)/.export: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	@touch $(VENV)/.export $@

@@ -1,0 +1,41 @@
+"""Entry point: run the command line and turn the error tree into exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from edgevit.errors import EdgevitExportError
+
+
+def main() -> None:
+    """Run ``edgevit-export`` and exit with the code that the outcome stands for (see ``edgevit.errors``)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; prints errors, never raises them."""
+    from edgevit_export.app import app
+    from edgevit_export.console import print_error
+
+    try:
+        app(arguments, prog_name="edgevit-export")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except EdgevitExportError as error:
+        print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing unfinished was left under a final name\n")
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.write("error: this is a defect of edgevit-export; please report it with the lines above\n")
+        return EdgevitExportError.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Talk to a person: tables and data on stdout, progress and errors on stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from edgevit.errors import EdgevitExportError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE_COLUMNS = 400  # what is piped into a file or another program must not be wrapped
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    if stream.isatty():
+        return Console(file=stream, highlight=False)
+    return Console(file=stream, highlight=False, width=_WIDE_COLUMNS, no_color=True, force_terminal=False)
+
+
+def _own_stderr() -> TextIO:
+    """stderr on a descriptor of its own, so that progress stays visible while a converter's output is silenced."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return sys.stderr
+    return open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+
+
+def print_line(text: str = "") -> None:
+    """One line of data to stdout, never wrapped, without markup."""
+    sys.stdout.write(text + "\n")
+
+
+def print_note(text: str) -> None:
+    """One line for the person to stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, right: Sequence[str] = ()
+) -> None:
+    """A table to stdout. ``right`` names the columns to align right (numbers). Cells are taken literally."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
+    _console(sys.stdout).print(table)
+
+
+def _style(cell: str) -> str:
+    """Colour of a verdict cell; every other cell stays plain."""
+    word = cell.split(":", 1)[0].strip().lower()
+    return {"pass": "green", "valid": "green", "yes": "green", "fail": "bold red", "failed": "bold red",
+            "no": "red", "unverified": "yellow", "noisy": "yellow", "throttled": "yellow"}.get(word, "")  # fmt: skip
+
+
+def print_error(error: EdgevitExportError) -> None:
+    """``error: …``, a blank line, ``hint: …`` to stderr."""
+    from rich.text import Text
+
+    console = _console(sys.stderr)
+    console.print(Text.assemble(("error", "bold red"), ": ", error.message), soft_wrap=True)
+    if error.hint:
+        console.print()
+        console.print(Text.assemble(("hint", "bold cyan"), ": ", error.hint), soft_wrap=True)
+
+
+class Progress:
+    """Steps with elapsed time on stderr.
+
+    On a terminal the running step is a live line that is replaced by its result; elsewhere (CI logs) each step prints
+    one line when it starts and one when it ends. ``quiet`` prints nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._stream = sys.stderr if quiet else _own_stderr()
+        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
+        self._start_s = time.monotonic()
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Show ``title`` while the block runs, then ``ok`` or ``failed`` with the seconds that it took."""
+        if self._quiet:
+            yield
+            return
+        started_s = time.monotonic()
+        with self._running(title):
+            try:
+                yield
+            except BaseException:
+                self._end(title, "failed", started_s)
+                raise
+        self._end(title, "ok", started_s)
+
+    def note(self, text: str) -> None:
+        """One line between steps."""
+        if not self._quiet:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    @contextmanager
+    def _running(self, title: str) -> Iterator[None]:
+        if not self._live:
+            self._print(f"[{time.monotonic() - self._start_s:7.1f}s] {title} ...")
+            yield
+            return
+        from rich.progress import Progress as RichProgress
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with RichProgress(*columns, console=_console(self._stream), transient=True) as live:
+            live.add_task(title, total=None)
+            yield
+
+    def _end(self, title: str, result: str, started_s: float) -> None:
+        now_s = time.monotonic()
+        self._print(f"[{now_s - self._start_s:7.1f}s] {title}: {result} ({now_s - started_s:.1f} s)")
+
+    @contextmanager
+    def bytes_bar(self, title: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+        """A bar for a transfer; the block calls what it gets with the bytes done so far."""
+        if not self._live:
+            yield lambda done_bytes: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with RichProgress(*columns, console=_console(self._stream), transient=True) as live:
+            task = live.add_task(title, total=total_bytes)
+            yield lambda done_bytes: live.update(task, completed=done_bytes)
+
+
+def format_bytes(size_bytes: int) -> str:
+    """``15.6 MB``: decimal units, as app stores count."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
