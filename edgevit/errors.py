@@ -5,6 +5,8 @@
     │   └── CheckpointError      exit 2  a weights file that cannot be used
     ├── MissingDependencyError   exit 3  a package or tool that this request needs is not installed
     ├── DeviceError              exit 4  a device was lost, refused, or answered nonsense
+    │   ├── DeviceLostError      exit 4  the connection ended: a pulled cable, a daemon that died
+    │   ├── DeviceTimeoutError   exit 4  a deadline passed; what was running was killed
     │   └── MeterError           exit 4  the same for a power meter
     └── FailureError             exit 5  we could not finish: the base of
         ├── ExportError          exit 5  a model could not be captured, lowered or written
@@ -59,6 +61,14 @@ class DeviceError(EdgevitExportError):
     """A device was lost, refused the work, or answered nonsense."""
 
     exit_code = 4
+
+
+class DeviceLostError(DeviceError):
+    """The connection to a device ended while it was in use."""
+
+
+class DeviceTimeoutError(DeviceError):
+    """A device did not answer, or a command on it did not end, within its deadline."""
 
 
 class MeterError(DeviceError):
