@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from edgevit.records import Record
 from edgevit.spec import ModelSpec, TensorSpec
 from export.formats import Format
@@ -35,7 +37,7 @@ class FileFacts(Record):
     outputs: tuple[TensorSpec, ...]
     operators: tuple[Operator, ...]
     requires: str  # lowest runtime in words, e.g. "ONNX Runtime >= 1.12 (opset 17)"
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def operator_count(self) -> int:

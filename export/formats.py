@@ -120,7 +120,8 @@ def parse_format(name: str) -> Format:
 def load(import_string: str) -> Callable[..., Any]:
     """The function that ``"package.module:function"`` names."""
     module, _, function = import_string.partition(":")
-    return getattr(importlib.import_module(module), function)
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def missing_for_export(format: Format) -> tuple[str, ...]:

@@ -1,0 +1,241 @@
+"""``Program``: a captured graph on its way to an artifact, and how one is captured from any ``nn.Module``."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import TYPE_CHECKING
+
+from edgevit.errors import ExportError, UsageError
+from edgevit.spec import Layout, ModelSpec, TensorSpec
+from export.artifact import PassLog
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from torch.fx import GraphModule, Node
+
+TO_NCHW = (0, 3, 1, 2)
+TO_NHWC = (0, 2, 3, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A flat ATen graph, what it computes, and what the passes have done to it so far.
+
+    ``module`` takes its inputs as positional tensors and returns one tensor, or a tuple of tensors in the order of
+    ``spec.outputs``. Every node carries its shape in ``meta["val"]`` and, where it came from the network, its module
+    in ``meta["nn_module_stack"]``; see ``module_of``. Nobody writes into its tensors: a pass makes new ones.
+
+    Attributes:
+        module: Graph of ``torch.ops.aten`` calls, in eval mode, on the CPU.
+        spec: The contract of the model that was captured, in the model's own layout; passes never change it.
+        example: One tensor per input, as ``module`` takes them.
+        passes: What each pass did, in order.
+        input_layout: Layout of the image inputs of ``module`` when it differs from that in ``spec``.
+        dynamic_batch: Whether axis 0 of every input and output of ``module`` is free.
+    """
+
+    module: GraphModule
+    spec: ModelSpec
+    example: tuple[Tensor, ...]
+    passes: tuple[PassLog, ...] = ()
+    input_layout: Layout | None = None
+    dynamic_batch: bool = False
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of ``module``, which become those of the file."""
+        return tuple(self._free_batch(relayout(tensor, self.input_layout)) for tensor in self.spec.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs of ``module``, which become those of the file."""
+        return tuple(self._free_batch(tensor) for tensor in self.spec.outputs)
+
+    def _free_batch(self, tensor: TensorSpec) -> TensorSpec:
+        if not self.dynamic_batch:
+            return tensor
+        return _with_shape(tensor, (-1, *tensor.shape[1:]))
+
+
+def capture(model: nn.Module, spec: ModelSpec) -> Program:
+    """Capture ``model`` as a flat ATen graph for the shapes in ``spec``.
+
+    The model itself stays as it is (mode, device, gradients): the graph owns a copy of the weights.
+
+    Raises:
+        ExportError: The weights hold NaN or Inf, the model cannot be captured, or what it takes and returns is not
+            what ``spec`` says.
+    """
+    import torch
+
+    refuse_non_finite(model, spec)
+    example = example_inputs(spec)
+    frozen = copy.deepcopy(model).to("cpu").eval().requires_grad_(False)
+    try:
+        with torch.no_grad():
+            exported = torch.export.export(frozen, example, strict=False).module()
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ExportError(f"cannot capture {spec.name} with inputs {_shapes(spec.inputs)}: {reason}") from error
+    module = _flatten(exported)
+    _check_outputs(module, spec)
+    return Program(module=module, spec=spec, example=example)
+
+
+def module_of(node: Node) -> str:
+    """Path of the network's module that ``node`` came from, e.g. ``stages.1.blocks.0.attn``; "" for the root."""
+    stack = node.meta.get("nn_module_stack")
+    if not stack:
+        return ""
+    path, _ = list(stack.values())[-1]
+    return str(path).partition("@")[0]
+
+
+def with_input_layout(program: Program, layout: Layout) -> Program:
+    """The same program taking its image inputs in ``layout``: a permute goes behind each of them.
+
+    Raises:
+        UsageError: ``layout`` differs from the model's own and the model has no image input.
+    """
+    images = [i for i, tensor in enumerate(program.inputs) if tensor.layout is not None]
+    if not images and layout is Layout.NHWC:
+        raise UsageError(f"input layout {layout}: {program.spec.name} has no image input to lay out")
+    changed = [i for i in images if program.inputs[i].layout is not layout]
+    if not changed:
+        return program
+    module = copy.copy(program.module)
+    module.graph = copy.deepcopy(program.module.graph)
+    placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+    example = list(program.example)
+    to_file, to_model = (TO_NHWC, TO_NCHW) if layout is Layout.NHWC else (TO_NCHW, TO_NHWC)
+    for i in changed:
+        example[i] = example[i].permute(to_file).contiguous()
+        _permute_behind(module, placeholders[i], to_file, to_model)
+    module.recompile()
+    return dataclasses.replace(program, module=module, example=tuple(example), input_layout=layout)
+
+
+def relayout(tensor: TensorSpec, layout: Layout | None) -> TensorSpec:
+    """``tensor`` with its axes in ``layout``; unchanged if it is no image or ``layout`` is None."""
+    if layout is None or tensor.layout is None or tensor.layout is layout:
+        return tensor
+    order = TO_NHWC if layout is Layout.NHWC else TO_NCHW
+    return _with_shape(tensor, tuple(tensor.shape[axis] for axis in order), layout)
+
+
+def example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
+    """One seeded tensor per input of ``spec``: normal for floats, 0 and 1 for integers and booleans.
+
+    Raises:
+        ExportError: An input's shape has a free axis, or its dtype is none that torch has.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    tensors = []
+    for tensor in spec.inputs:
+        if any(size < 1 for size in tensor.shape):
+            raise ExportError(
+                f"cannot capture {spec.name}: input '{tensor.name}' has the shape {tensor.shape}; "
+                "a model is captured for a fixed shape, a free batch is asked for in the recipe",
+                hint="give the batch in the spec and use --dynamic-batch",
+            )
+        dtype = torch_dtype(tensor)
+        if dtype.is_floating_point:
+            tensors.append(torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(dtype))
+        else:
+            tensors.append(torch.randint(0, 2, tensor.shape, generator=generator).to(dtype))
+    return tuple(tensors)
+
+
+def torch_dtype(tensor: TensorSpec) -> torch.dtype:
+    """The torch dtype that ``tensor.dtype`` names.
+
+    Raises:
+        ExportError: torch has no dtype of that name.
+    """
+    import torch
+
+    dtype = getattr(torch, tensor.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ExportError(f"tensor '{tensor.name}' has the unknown dtype '{tensor.dtype}'")
+    return dtype
+
+
+def refuse_non_finite(model: nn.Module, spec: ModelSpec) -> None:
+    """Refuse weights that no artifact can compute with.
+
+    Raises:
+        ExportError: A parameter or buffer holds NaN or Inf; the message names the tensors.
+    """
+    import torch
+
+    bad = [
+        name
+        for name, tensor in model.state_dict().items()
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all()
+    ]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise ExportError(f"weights of {spec.name} hold NaN or Inf in {', '.join(bad[:5])}{more}")
+
+
+def _flatten(exported: GraphModule) -> GraphModule:
+    """A plain module of the same graph, without guards, input trees and unused weights."""
+    from torch.fx import GraphModule
+    from torch.fx.graph import CodeGen
+
+    graph = exported.graph
+    for node in list(graph.nodes):
+        unused_weight = node.op == "get_attr" and not node.users
+        if unused_weight or (node.op == "call_module" and node.target == "_guards_fn"):
+            graph.erase_node(node)
+    output = next(node for node in graph.nodes if node.op == "output")
+    results = output.args[0]
+    if isinstance(results, (tuple, list)):
+        output.args = (results[0] if len(results) == 1 else tuple(results),)
+    graph.set_codegen(CodeGen())
+    module = GraphModule(exported, graph)
+    module.delete_all_unused_submodules()
+    return module.eval()
+
+
+def _check_outputs(module: GraphModule, spec: ModelSpec) -> None:
+    results = next(node for node in module.graph.nodes if node.op == "output").args[0]
+    results = results if isinstance(results, tuple) else (results,)
+    if len(results) != len(spec.outputs):
+        raise ExportError(
+            f"{spec.name} returns {len(results)} outputs, its spec says {len(spec.outputs)} "
+            f"({', '.join(tensor.name for tensor in spec.outputs)})"
+        )
+    for expected, node in zip(spec.outputs, results, strict=True):
+        value = node.meta["val"] if hasattr(node, "meta") else node
+        if not hasattr(value, "shape"):
+            raise ExportError(f"{spec.name} returns {value!r} for output '{expected.name}', expected a tensor")
+        seen = (tuple(value.shape), str(value.dtype).removeprefix("torch."))
+        if seen != (expected.shape, expected.dtype):
+            raise ExportError(
+                f"{spec.name} returns {seen[1]} {seen[0]} for output '{expected.name}', "
+                f"its spec says {expected.dtype} {expected.shape}"
+            )
+
+
+def _permute_behind(module: GraphModule, node: Node, to_file: tuple[int, ...], to_model: tuple[int, ...]) -> None:
+    import torch
+
+    value = node.meta["val"]
+    with module.graph.inserting_after(node):
+        permute = module.graph.call_function(torch.ops.aten.permute.default, (node, list(to_model)))
+    node.replace_all_uses_with(permute, delete_user_cb=lambda user: user is not permute)
+    node.meta["val"] = value.permute(to_file).contiguous()
+    permute.meta["val"] = node.meta["val"].permute(to_model)
+
+
+def _with_shape(tensor: TensorSpec, shape: tuple[int, ...], layout: Layout | None = None) -> TensorSpec:
+    return TensorSpec(name=tensor.name, shape=shape, dtype=tensor.dtype, layout=layout or tensor.layout)
+
+
+def _shapes(tensors: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
