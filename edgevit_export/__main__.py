@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import EdgevitExportError, UsageError
 
 
 def main() -> None:
@@ -15,17 +15,25 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; prints errors, never raises them."""
+    import typer
+
     from edgevit_export.app import app
     from edgevit_export.console import print_error
 
     try:
-        app(arguments, prog_name="edgevit-export")
+        code = app(arguments, prog_name="edgevit-export", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except EdgevitExportError as error:
         print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "edgevit-export"
+        print_error(UsageError(error.format_message(), hint=f"{path} --help"))
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted: nothing unfinished was left under a final name\n")
         return 130
     except BrokenPipeError:
@@ -34,7 +42,6 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         sys.stderr.write("error: this is a defect of edgevit-export; please report it with the lines above\n")
         return EdgevitExportError.exit_code
-    return 0
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def _own_stderr() -> TextIO:
         descriptor = os.dup(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
         return sys.stderr
-    return open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    return os.fdopen(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 def print_line(text: str = "") -> None:

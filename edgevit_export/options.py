@@ -1,0 +1,64 @@
+"""Option types that several commands share, and the parsing of their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from edgevit.errors import UsageError, unknown_choice
+
+_Choice = TypeVar("_Choice", bound=str)
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the converters' own output through.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+DEFAULT_OUTPUT = Path("artifacts")
+
+
+def split_list(values: list[str] | None) -> list[str]:
+    """Flatten repeated and comma-separated values: ``["ptl,onnx", "tflite"]`` → three names, order kept, no repeats."""
+    names = [name.strip() for value in values or [] for name in value.split(",")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``224`` or ``320x256`` (height x width) → (height, width) in pixels.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) <= 2 and all(part.strip().isdecimal() for part in parts):
+        height = int(parts[0])
+        return height, int(parts[-1])
+    raise UsageError(f"--input-size '{text}' is not a size: expected H or HxW in pixels", hint="--input-size 224x224")
+
+
+def parse_choice(option: str, value: str, choices: type[_Choice]) -> _Choice:
+    """The member of the string enum ``choices`` called ``value``.
+
+    Raises:
+        UsageError: No such member; lists the choices and the closest match.
+    """
+    for choice in choices:  # type: ignore[attr-defined]
+        if value.lower() == str(choice):
+            return choice  # type: ignore[no-any-return]
+    raise unknown_choice(option, value, [str(choice) for choice in choices])  # type: ignore[attr-defined]
+
+
+def parse_floats(option: str, text: str | None) -> tuple[float, ...] | None:
+    """``0.5,0.5,0.5`` → three floats; None stays None.
+
+    Raises:
+        UsageError: Not a comma-separated list of numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} '{text}': expected numbers separated by commas", hint=f"{option} 0.5,0.5,0.5"
+        ) from error
