@@ -1,0 +1,141 @@
+"""From a request to a model in eval mode and its ``ModelSpec``: the one door into this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
+from edgevit.errors import UsageError
+from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
+from edgevit.variants import Delegate, Propagation, VariantConfig, find_variant
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from edgevit.checkpoint import Checkpoint
+    from edgevit.network import EdgeViT
+
+
+def build_model(
+    variant: str | VariantConfig,
+    *,
+    task: Task = Task.CLASSIFY,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    input_size: tuple[int, int] = (224, 224),
+    batch: int = 1,
+    checkpoint: Path | None = None,
+    entry: str | None = None,
+    seed: int = 0,
+    labels: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+    delegate: Delegate | None = None,
+    propagation: Propagation | None = None,
+    aggregation: bool | None = None,
+) -> tuple[EdgeViT, ModelSpec]:
+    """Build an EdgeViT in eval mode, float32, without gradients.
+
+    Args:
+        variant: Name of a built-in variant, or a configuration (``edgevit.config_file.read_config``).
+        task: ``classify`` or ``features``.
+        num_classes: Length of the logits; None takes it from the checkpoint's head, or 1000 without a checkpoint.
+        in_channels: Channels of the image; None takes them from the checkpoint, or 3 without a checkpoint.
+        input_size: (height, width) in pixels, multiples of ``VariantConfig.size_multiple``.
+        batch: Images per run.
+        checkpoint: Weights file; None gives random weights.
+        entry: Which entry of the checkpoint to take (``model``, ``model_ema``...); None takes the first one known.
+        seed: Seed of the random weights; unused with a checkpoint.
+        labels: One name per class.
+        preprocessing: Overrides ImageNet's.
+        delegate: Delegate sampling; None keeps the configuration's.
+        propagation: Local propagation; None keeps the configuration's.
+        aggregation: Local aggregation on or off; None keeps the configuration's.
+
+    Returns:
+        The model, taking ``(batch, in_channels, H, W)`` float32, and its specification.
+
+    Raises:
+        UsageError: Unknown variant, impossible size or number, labels that do not fit.
+        CheckpointError: The weights file cannot be used for this model.
+    """
+    config = find_variant(variant) if isinstance(variant, str) else variant
+    config = config.with_options(delegate=delegate, propagation=propagation, aggregation=aggregation)
+    check_input_size(config, input_size)
+    _check_counts(task, num_classes, in_channels, batch)
+    if entry is not None and checkpoint is None:
+        raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
+    loaded = _read(checkpoint, entry)
+    request = ModelRequest(
+        config=config,
+        task=task,
+        num_classes=_classes(task, num_classes, loaded),
+        in_channels=_channels(in_channels, loaded),
+        input_size=input_size,
+        batch=batch,
+    )
+    weights = Weights(source="random", seed=seed) if loaded is None else loaded.weights
+    spec = model_spec(request, weights, labels=labels, preprocessing=preprocessing)
+    return _with_weights(request, loaded, seed), spec
+
+
+def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, batch: int) -> None:
+    """Refuse numbers that describe no model."""
+    if num_classes is not None and task is Task.FEATURES:
+        raise UsageError(f"{num_classes} classes were asked for, but the features task has no classes")
+    for what, value in (
+        ("number of classes", num_classes),
+        ("number of input channels", in_channels),
+        ("batch", batch),
+    ):
+        if value is not None and value < 1:
+            raise UsageError(f"the {what} is {value}, expected at least 1")
+
+
+def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
+    """The checkpoint's tensors, or None without a checkpoint."""
+    if checkpoint is None:
+        return None
+    from edgevit.checkpoint import read_checkpoint
+
+    return read_checkpoint(checkpoint, entry=entry)
+
+
+def _classes(task: Task, asked: int | None, loaded: Checkpoint | None) -> int | None:
+    """Number of classes: as asked for, else that of the checkpoint's head, else ImageNet's."""
+    if task is Task.FEATURES:
+        return None
+    if loaded is None:
+        return asked or IMAGENET_CLASSES
+    return loaded.classes(asked)
+
+
+def _channels(asked: int | None, loaded: Checkpoint | None) -> int:
+    """Number of input channels: as asked for, else that of the checkpoint's first convolution, else 3."""
+    return (asked or 3) if loaded is None else loaded.input_channels(asked)
+
+
+def empty_model(request: ModelRequest) -> EdgeViT:
+    """The requested model on the meta device: names and shapes without numbers."""
+    import torch
+
+    from edgevit.network import EdgeViT
+
+    with torch.device("meta"):
+        return EdgeViT(
+            request.config,
+            task=request.task,
+            num_classes=request.num_classes or IMAGENET_CLASSES,
+            in_channels=request.in_channels,
+        )
+
+
+def _with_weights(request: ModelRequest, loaded: Checkpoint | None, seed: int) -> EdgeViT:
+    """The requested model with its weights in place."""
+    from edgevit.initialise import random_state
+
+    model = empty_model(request)
+    state: dict[str, Tensor] = random_state(model, seed) if loaded is None else loaded.state_for(request, model)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.requires_grad_(False).eval()
