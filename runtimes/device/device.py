@@ -118,8 +118,11 @@ class Device(ABC):
     process_log: str | None = None
 
     @abstractmethod
-    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float) -> Packets:
-        """Start ``argv`` and give its raw output; ``run`` and ``stream`` are what callers want."""
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start ``argv`` and give its raw output; ``run`` and ``stream`` are what callers want.
+
+        ``tracked`` processes are written to ``process_log``.
+        """
 
     def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
         """Run a command to its end.
@@ -160,7 +163,7 @@ class Device(ABC):
             ``rc`` is the exit code and ``err`` the standard error. The iteration raises ``DeviceTimeoutError`` after
             either deadline (the command is killed) and ``DeviceLostError`` when the connection ends.
         """
-        packets = self.open_packets(argv, start_timeout_s=heartbeat_s)
+        packets = self.open_packets(argv, start_timeout_s=heartbeat_s, tracked=True)
         return CommandStream(packets, self._label(argv), heartbeat_s=heartbeat_s, timeout_s=timeout_s)
 
     @abstractmethod

@@ -36,9 +36,9 @@ class HostDevice(Device):
     def __init__(self, scratch: Path | None = None) -> None:
         self._scratch = scratch
 
-    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float) -> Packets:
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` in a process group of its own; what cannot be started is an exit code, as in a shell."""
-        logged = self._logged(argv)
+        logged = self._logged(argv) if tracked else list(argv)
         try:
             process = subprocess.Popen(
                 logged,
