@@ -1,0 +1,98 @@
+"""Named scenarios for simulated traces: ten that the accuracy table is made of, and the ones that must be refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edgevit.errors import unknown_choice
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that shapes a simulated trace; rates are per second, powers above the idle level.
+
+    ``quiet`` marks the scenarios that the stricter accuracy target applies to: nothing but the model, its clock
+    governor and the meter's noise is at work.
+    """
+
+    name: str
+    summary: str
+    quiet: bool = True
+    runs: int = 50
+    latency_ms: float = 60.0
+    latency_spread: float = 0.03
+    gap_ms: float = 300.0
+    idle_mw: float = 800.0
+    burst_mw: float = 1700.0
+    power_spread: float = 0.01
+    pulse_mw: float = 2200.0
+    pulses_ms: tuple[float, ...] = (300.0, 150.0, 450.0)
+    idle_s: float = 4.0
+    noise_mw: float = 40.0
+    wander_mw: float = 4.0
+    ramp_ms: float = 0.0
+    ramp_from: float = 0.5
+    tail_ms: float = 0.0
+    drift_mw_per_s: float = 0.0
+    step_mw: float = 0.0
+    step_at: float = 0.5
+    spikes_per_s: float = 0.0
+    foreign_per_s: float = 0.0
+    foreign_s: tuple[float, float] = (0.05, 0.2)
+    radio_period_s: float = 0.0
+    first_slower: float = 1.0
+    lost_share: float = 0.0002
+    clock_ppm: float = 100.0
+    stamp_jitter_us: float = 20.0
+
+
+_CLEAN = Scenario("clean", "60 ms bursts, 300 ms gaps, 40 mW of noise")
+
+TABLE: tuple[Scenario, ...] = (
+    _CLEAN,
+    replace(
+        _CLEAN, name="low-snr", summary="350 mW bursts in 150 mW of noise", quiet=False, burst_mw=350.0,
+        pulse_mw=600.0, noise_mw=150.0,
+    ),
+    replace(_CLEAN, name="short", summary="5 ms bursts, 30 ms gaps", latency_ms=5.0, gap_ms=30.0),
+    replace(_CLEAN, name="ramp-tail", summary="clock ramp of 10 ms and a 50 ms tail", ramp_ms=10.0, tail_ms=50.0),
+    replace(
+        _CLEAN, name="short-gap-tail", summary="20 ms gaps, shorter than the 50 ms tail", quiet=False, gap_ms=20.0,
+        tail_ms=50.0,
+    ),
+    replace(_CLEAN, name="no-gaps", summary="back to back", gap_ms=0.0),
+    replace(_CLEAN, name="spikes", summary="5 foreign spikes a second, 1-8 ms", quiet=False, spikes_per_s=5.0),
+    replace(
+        _CLEAN, name="other-process", summary="foreign bursts of 50-200 ms, 0.3 a second", quiet=False,
+        foreign_per_s=0.3,
+    ),
+    replace(_CLEAN, name="drift", summary="background rises by 60 mW a second", quiet=False, drift_mw_per_s=60.0),
+    replace(_CLEAN, name="latency-spread", summary="latency spread of 30 %", latency_spread=0.3),
+)  # fmt: skip
+
+HARD: tuple[Scenario, ...] = (
+    replace(_CLEAN, name="screen-on", summary="the screen goes on in the middle: +600 mW", quiet=False, step_mw=600.0),
+    replace(_CLEAN, name="radio", summary="radio wakes every 1.28 s", quiet=False, radio_period_s=1.28),
+    replace(_CLEAN, name="first-slower", summary="the first inference takes 3 times as long", first_slower=3.0),
+    replace(
+        _CLEAN, name="long-foreign", summary="foreign bursts of 0.3-1 s, longer than an inference", quiet=False,
+        foreign_per_s=0.3, foreign_s=(0.3, 1.0),
+    ),
+    replace(_CLEAN, name="lossy", summary="2 % of the samples are lost", quiet=False, lost_share=0.02),
+    replace(_CLEAN, name="no-pulses", summary="a runner without sync pulses", pulses_ms=()),
+    replace(_CLEAN, name="buried", summary="60 mW bursts in 250 mW of noise", quiet=False, burst_mw=60.0,
+            pulse_mw=60.0, noise_mw=250.0),
+)  # fmt: skip
+
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*TABLE, *HARD)}
+
+
+def scenario_named(name: str) -> Scenario:
+    """The scenario called ``name``.
+
+    Raises:
+        UsageError: There is none; the message lists them.
+    """
+    if name not in SCENARIOS:
+        raise unknown_choice("scenario", name, SCENARIOS)
+    return SCENARIOS[name]
