@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevit.choices import parse_choice
 from edgevit.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
 from edgevit.errors import UsageError
 from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def build_model(
     variant: str | VariantConfig,
     *,
-    task: Task = Task.CLASSIFY,
+    task: Task | str = Task.CLASSIFY,
     num_classes: int | None = None,
     in_channels: int | None = None,
     input_size: tuple[int, int] = (224, 224),
@@ -31,8 +32,8 @@ def build_model(
     seed: int = 0,
     labels: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
-    delegate: Delegate | None = None,
-    propagation: Propagation | None = None,
+    delegate: Delegate | str | None = None,
+    propagation: Propagation | str | None = None,
     aggregation: bool | None = None,
 ) -> tuple[EdgeViT, ModelSpec]:
     """Build an EdgeViT in eval mode, float32, without gradients.
@@ -60,8 +61,12 @@ def build_model(
         UsageError: Unknown variant, impossible size or number, labels that do not fit.
         CheckpointError: The weights file cannot be used for this model.
     """
-    config = find_variant(variant) if isinstance(variant, str) else variant
-    config = config.with_options(delegate=delegate, propagation=propagation, aggregation=aggregation)
+    task = parse_choice("task", Task, task)
+    config = (find_variant(variant) if isinstance(variant, str) else variant).with_options(
+        delegate=None if delegate is None else parse_choice("delegate", Delegate, delegate),
+        propagation=None if propagation is None else parse_choice("propagation", Propagation, propagation),
+        aggregation=aggregation,
+    )
     check_input_size(config, input_size)
     _check_counts(task, num_classes, in_channels, batch)
     if entry is not None and checkpoint is None:
@@ -116,24 +121,10 @@ def _channels(asked: int | None, loaded: Checkpoint | None) -> int:
     return (asked or 3) if loaded is None else loaded.input_channels(asked)
 
 
-def empty_model(request: ModelRequest) -> EdgeViT:
-    """The requested model on the meta device: names and shapes without numbers."""
-    import torch
-
-    from edgevit.network import EdgeViT
-
-    with torch.device("meta"):
-        return EdgeViT(
-            request.config,
-            task=request.task,
-            num_classes=request.num_classes or IMAGENET_CLASSES,
-            in_channels=request.in_channels,
-        )
-
-
 def _with_weights(request: ModelRequest, loaded: Checkpoint | None, seed: int) -> EdgeViT:
     """The requested model with its weights in place."""
     from edgevit.initialise import random_state
+    from edgevit.network import empty_model
 
     model = empty_model(request)
     state: dict[str, Tensor] = random_state(model, seed) if loaded is None else loaded.state_for(request, model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from edgevit.errors import UsageError
 from edgevit.records import Record
@@ -105,13 +106,20 @@ def output_specs(request: ModelRequest) -> tuple[TensorSpec, ...]:
     )
 
 
-def imagenet_preprocessing(input_size: tuple[int, int]) -> Preprocessing:
-    """What the authors evaluate with, at any input size.
+def standard_preprocessing(
+    input_size: tuple[int, int], mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD
+) -> Preprocessing:
+    """What the authors evaluate with, at any input size; ``mean`` and ``std`` are ImageNet's unless given.
 
     The short side is resized so that the crop fits into a photo of any orientation: from the longer side of the crop.
     """
+    colors: dict[int, Literal["RGB", "gray"]] = {1: "gray", 3: "RGB"}
     return Preprocessing(
-        mean=IMAGENET_MEAN, std=IMAGENET_STD, resize_px=int(RESIZE_RATIO * max(input_size)), crop_px=input_size
+        mean=mean,
+        std=std,
+        resize_px=int(RESIZE_RATIO * max(input_size)),
+        crop_px=input_size,
+        color_order=colors.get(len(mean), "other"),
     )
 
 
@@ -159,7 +167,7 @@ def model_spec(
     if preprocessing is not None:
         check_preprocessing(preprocessing, request)
     elif request.in_channels == len(IMAGENET_MEAN):
-        preprocessing = imagenet_preprocessing(request.input_size)
+        preprocessing = standard_preprocessing(request.input_size)
     image = TensorSpec(
         name="image", shape=(request.batch, request.in_channels, *request.input_size), layout=Layout.NCHW
     )

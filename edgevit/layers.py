@@ -117,7 +117,8 @@ class SparseAttention(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         """Multi-head self-attention without the output projection; ``(B, n, C)`` in and out."""
         b, n, c = x.shape
-        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        qkv: Tensor = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads)
+        qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, B, heads, n, C/heads)
         q, k, v = qkv[0], qkv[1], qkv[2]  # (B, heads, n, C/heads) each
         weights = ((q @ k.transpose(-2, -1)) * self.scale).softmax(dim=-1)  # (B, heads, n, n)
         return (weights @ v).transpose(1, 2).reshape(b, n, c)  # (B, n, C)
@@ -125,7 +126,8 @@ class SparseAttention(nn.Module):
     def _propagate(self, x: Tensor, height: int, width: int) -> Tensor:
         """From the delegates' tokens ``(B, h*w, C)`` to those of all positions ``(B, N, C)``, projected."""
         if self.propagation is Propagation.NONE:
-            return spread(self.proj(x), height, width, self.rate)
+            projected: Tensor = self.proj(x)  # (B, h*w, C)
+            return spread(projected, height, width, self.rate)
         b, _, c = x.shape
         x = x.transpose(1, 2).reshape(b, c, height, width)  # (B, C, h, w)
         if self.propagation is Propagation.BILINEAR:

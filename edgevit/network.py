@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from edgevit.describe import IMAGENET_CLASSES, ModelRequest
 from edgevit.layers import LglBlock, PatchEmbed, SparseAttention
 from edgevit.spec import Task
 from edgevit.variants import PATCH_STRIDES, VariantConfig
@@ -70,3 +72,14 @@ def _block(config: VariantConfig, stage: int) -> LglBlock:
     )
     aggregation = config.has_aggregation(stage)
     return LglBlock(channels, config.hidden_channels(stage), attention, aggregation=aggregation)
+
+
+def empty_model(request: ModelRequest) -> EdgeViT:
+    """The requested model on the meta device: names and shapes without numbers, and no random state is touched."""
+    with torch.device("meta"):
+        return EdgeViT(
+            request.config,
+            task=request.task,
+            num_classes=request.num_classes or IMAGENET_CLASSES,
+            in_channels=request.in_channels,
+        )

@@ -51,18 +51,26 @@ class Preprocessing(Record):
 
 
 class Weights(Record):
-    """Where the weights came from. ``seed`` is set for random weights, ``file`` and ``sha256`` for a checkpoint."""
+    """Where the weights came from. ``seed`` is set for random weights, the rest for a checkpoint.
+
+    ``entry`` is the key inside the file that held the state dict (None: the file is one). ``stored_dtype`` names the
+    floating types in the file that were converted to the model's float32 (None: they were float32 already).
+    """
 
     source: Literal["random", "checkpoint"]
     seed: int | None = None
     file: str | None = None
     sha256: str | None = None
+    entry: str | None = None
+    stored_dtype: str | None = None
 
     def describe(self) -> str:
         """One phrase for consoles and reports, e.g. ``random, seed 0``."""
         if self.source == "random":
             return f"random, seed {self.seed}"
-        return f"{self.file} (sha256 {(self.sha256 or '')[:12]})"
+        entry = f", entry {self.entry}" if self.entry else ""
+        converted = f", converted from {self.stored_dtype}" if self.stored_dtype else ""
+        return f"{self.file} (sha256 {(self.sha256 or '')[:12]}{entry}{converted})"
 
 
 class ModelSpec(Record):
