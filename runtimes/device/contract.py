@@ -146,6 +146,7 @@ class End(Record, tag_field="line", tag="end"):
 
 
 Line = Header | Phase | Pulse | Sample | Output | Memory | Failed | End
+_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class RunLines(Record):
@@ -189,7 +190,7 @@ def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> RunLines:
 
 def _decode(line: bytes, number: int, origin: str) -> Line:
     try:
-        return msgspec.json.decode(line, type=Line)
+        return _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         shown = line.decode("utf-8", "backslashreplace").rstrip("\n")
         raise DeviceError(

@@ -7,6 +7,7 @@ writing JSON stays with the real package, on the machine that drives the device.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 
 class MsgspecError(Exception):
@@ -17,14 +18,37 @@ class ValidationError(MsgspecError):
     """As ``MsgspecError``."""
 
 
-class Struct:
+class Field:
+    """A default that is made anew for each record."""
+
+    def __init__(self, default_factory: Callable[[], object]) -> None:
+        self.default_factory = default_factory
+
+
+def field(*, default_factory: Callable[[], object]) -> Field:
+    """As in the real package, for the one form that records here use."""
+    return Field(default_factory)
+
+
+class StructMeta(type):
+    """Takes the class options of the real package, all of which ``Struct`` has anyway."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object], **config: object) -> StructMeta:
+        return super().__new__(mcs, name, bases, namespace)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **config: object) -> None:
+        super().__init__(name, bases, namespace)
+
+
+class Struct(metaclass=StructMeta):
     """Keyword-only, frozen, compared by value; defaults are copied for each record."""
 
     _names: tuple[str, ...] = ()
     _defaults: dict[str, object] = {}  # noqa: RUF012 (ClassVar would need an import that costs start-up time)
 
-    def __init_subclass__(cls, **options: object) -> None:
-        own = cls.__dict__.get("__annotations__", {})
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = cls.__annotations__
         names = [name for name in own if name not in cls._names and not str(own[name]).startswith("ClassVar")]
         cls._names = (*cls._names, *names)
         cls._defaults = {**cls._defaults, **{name: cls.__dict__[name] for name in own if name in cls.__dict__}}
@@ -36,7 +60,8 @@ class Struct:
             if name in values:
                 self.__dict__[name] = values[name]
             elif name in self._defaults:
-                self.__dict__[name] = copy.copy(self._defaults[name])
+                default = self._defaults[name]
+                self.__dict__[name] = default.default_factory() if isinstance(default, Field) else copy.copy(default)
             else:
                 raise TypeError(f"{type(self).__name__} is missing field {name}")
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runtimes.session import Array, Session
@@ -208,7 +208,7 @@ def _keep_busy(until_ns: int) -> None:
         thread.join()
 
 
-def read_arrays(path: Path) -> list[dict[str, Array]]:
+def read_arrays(path: Path | IO[bytes]) -> list[dict[str, Array]]:
     """The arrays of an ``.npz`` with keys ``<index>/<name>``, one dict per index, in order."""
     import numpy as np
 

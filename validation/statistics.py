@@ -1,0 +1,145 @@
+"""The statistics of repeated measurements: numpy only, seeded, pure functions on arrays.
+
+Samples come in rounds. Runs of one round share a process, a temperature and a neighbourhood, so they are not
+independent: the bootstrap draws whole rounds first and runs within them second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.records import Record
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+MAX_TREND_POINTS = 400
+_NORMAL_MAD = 1.4826  # median absolute deviation to standard deviation for normal samples
+
+
+class Trend(Record):
+    """A drift over the run: Theil-Sen slope and Mann-Kendall test.
+
+    ``growth`` is the fitted change from the first to the last run as a share of the median: 0.1 is 10 % slower.
+    """
+
+    growth: float
+    p_value: float
+
+
+def median(samples: Floats) -> Floats:
+    """Median over the last axis."""
+    return np.asarray(np.median(samples, axis=-1), np.float64)
+
+
+def bootstrap_interval(
+    rounds: Sequence[Floats], statistic: Statistic, *, seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Percentile interval (95 %) of a statistic.
+
+    Args:
+        rounds: The samples of each round.
+        statistic: Vectorised over the leading axes, on the last one.
+        seed: The same seed gives the same interval.
+        resamples: Number of bootstrap draws.
+    """
+    values = statistic(resample(rounds, np.random.default_rng(seed), resamples))
+    return interval_of(values)
+
+
+def interval_of(values: Floats) -> tuple[float, float]:
+    """The middle 95 % of ``values``."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resample(rounds: Sequence[Floats], generator: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
+    """Bootstrap draws ``(resamples, runs)``: rounds with replacement, then runs within each with replacement.
+
+    Rounds of unequal size are drawn at the size of the smallest. A single round is drawn run by run.
+    """
+    size = min(len(samples) for samples in rounds)
+    if size == 0:
+        raise ValueError("a round without samples")
+    if len({len(samples) for samples in rounds}) > 1:
+        table = [samples[generator.permutation(len(samples))[:size]] for samples in rounds]
+    else:
+        table = list(rounds)
+    stacked = np.stack(table)
+    picked = generator.integers(0, len(rounds), (resamples, len(rounds), 1))
+    runs = generator.integers(0, size, (resamples, len(rounds), size))
+    return np.asarray(stacked[picked, runs].reshape(resamples, -1), np.float64)
+
+
+def trend(samples: Floats) -> Trend:
+    """Whether samples grow or shrink with their order.
+
+    More than 400 samples are first reduced to 400 medians of neighbours.
+    """
+    points = _reduced(samples)
+    count = len(points)
+    if count < 3:
+        return Trend(growth=0.0, p_value=1.0)
+    first, second = np.triu_indices(count, 1)
+    differences = points[second] - points[first]
+    slope = float(np.median(differences / (second - first)))
+    centre = float(np.median(points))
+    growth = slope * (count - 1) / centre if centre else 0.0
+    return Trend(growth=growth, p_value=_kendall_p(float(np.sign(differences).sum()), points))
+
+
+def _reduced(samples: Floats) -> Floats:
+    if len(samples) <= MAX_TREND_POINTS:
+        return samples
+    return np.array([np.median(part) for part in np.array_split(samples, MAX_TREND_POINTS)])
+
+
+def _kendall_p(score: float, points: Floats) -> float:
+    count = len(points)
+    _, ties = np.unique(points, return_counts=True)
+    tie_term = float((ties * (ties - 1) * (2 * ties + 5)).sum())
+    variance = (count * (count - 1) * (2 * count + 5) - tie_term) / 18
+    return _two_sided(max(abs(score) - 1, 0.0), variance)
+
+
+def rank_test(first: Floats, second: Floats) -> float:
+    """Mann-Whitney: the probability of ranks this different when both come from one distribution (two-sided)."""
+    joined = np.concatenate([first, second])
+    _, inverse, ties = np.unique(joined, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[inverse]
+    n, m = len(first), len(second)
+    total = n + m
+    score = float(ranks[:n].sum()) - n * (n + 1) / 2
+    tie_term = float((ties.astype(np.float64) ** 3 - ties).sum()) / (total * (total - 1)) if total > 1 else 0.0
+    variance = n * m / 12 * (total + 1 - tie_term)
+    return _two_sided(max(abs(score - n * m / 2) - 0.5, 0.0), variance)
+
+
+def _two_sided(distance: float, variance: float) -> float:
+    return 1.0 if variance <= 0 else math.erfc(distance / math.sqrt(2 * variance))
+
+
+def outliers(samples: Floats, *, deviations: float = 5.0) -> int:
+    """Number of samples further than ``deviations`` robust standard deviations above or below the median.
+
+    The deviation counts as at least 1 % of the median, so that a very steady run has no outliers by rounding.
+    """
+    centre = float(np.median(samples))
+    spread = max(_NORMAL_MAD * float(np.median(np.abs(samples - centre))), 0.01 * abs(centre))
+    return int((np.abs(samples - centre) > deviations * spread).sum())
+
+
+def pooled(counts: Sequence[int], means: Sequence[float], deviations: Sequence[float]) -> tuple[float, float]:
+    """Mean and population standard deviation of all samples, from those of each group."""
+    weights = np.asarray(counts, np.float64)
+    averages, spreads = np.asarray(means, np.float64), np.asarray(deviations, np.float64)
+    mean = float((weights * averages).sum() / weights.sum())
+    variance = float((weights * (spreads**2 + (averages - mean) ** 2)).sum() / weights.sum())
+    return mean, math.sqrt(variance)
