@@ -1,0 +1,71 @@
+"""``optimize``: which passes run for which format, as lists."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+
+from export.formats import Format
+from export.graph_editor import GraphEditor
+from export.passes import (
+    broadcast_transposed_conv,
+    canonical_views,
+    channels_last,
+    drop_no_ops,
+    fold_batch_norm,
+    fold_norm_affine,
+    fold_residual_depthwise,
+    fold_scale,
+    layer_norm_as_products,
+    merge_duplicates,
+    pointwise_as_linear,
+    sample_before_norm,
+    sink_views,
+    split_projection,
+)
+from export.program import Program
+from export.recipe import Optimize, Recipe
+
+BASIC: tuple[ModuleType, ...] = (
+    drop_no_ops,
+    canonical_views,
+    sink_views,
+    fold_batch_norm,
+    fold_residual_depthwise,
+    split_projection,
+    fold_scale,
+    sample_before_norm,
+    fold_norm_affine,
+    sink_views,
+    merge_duplicates,
+)
+"""Folds that are the same for every format: fewer calls on the same layout."""
+
+FULL: dict[Format, tuple[ModuleType, ...]] = {
+    Format.PTL: (*BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, merge_duplicates),
+    Format.ONNX: (*BASIC, broadcast_transposed_conv, sink_views, merge_duplicates),
+    Format.TFLITE: (
+        *BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, layer_norm_as_products, merge_duplicates,
+    ),
+    Format.PTE: (
+        *BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, layer_norm_as_products, merge_duplicates,
+    ),
+}  # fmt: skip
+"""The same folds, then how this format's runtime likes it: layout, and the phrasing of each layer."""
+
+
+def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
+    """The passes that ``recipe`` asks for, in order."""
+    if recipe.optimize is Optimize.NONE:
+        return ()
+    return BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format]
+
+
+def optimize(program: Program, recipe: Recipe) -> Program:
+    """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is."""
+    passes = passes_for(recipe)
+    if not passes:
+        return program
+    editor = GraphEditor(program.module)
+    logs = tuple(step.run(editor) for step in passes)
+    return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)
