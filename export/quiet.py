@@ -1,0 +1,81 @@
+"""Keeps the converters' own chatter off the console: C++ prints, MLIR progress, warnings, logging."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import IO
+
+TAIL_LINES = 15
+
+
+@contextmanager
+def quiet(*, verbose: bool = False) -> Iterator[None]:
+    """Send all that is written to stdout and stderr to a temporary log while the block runs.
+
+    Both the process's file descriptors and Python's own streams are redirected, so that native code is silenced too.
+    When the block raises, the last lines of the log become a note of the exception (``error.__notes__``).
+    A caller that shows progress meanwhile writes to the stream of ``console_stream``, opened before.
+
+    Args:
+        verbose: Let everything through, to stderr: stdout carries data only.
+    """
+    if verbose:
+        with _descriptors(2, 1), redirect_stdout(sys.stderr):
+            yield
+        return
+    with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace", buffering=1) as log:
+        try:
+            with _descriptors(log.fileno(), 1, 2), redirect_stdout(log), redirect_stderr(log):
+                yield
+        except BaseException as error:
+            if tail := _tail(log):
+                error.add_note("last lines of the converter's log:\n" + tail)
+            raise
+
+
+def console_stream() -> IO[str]:
+    """A text stream to the console behind stderr that ``quiet`` does not silence; the caller closes it."""
+    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def _descriptors(target: int, *redirected: int) -> Iterator[None]:
+    """Point the file descriptors ``redirected`` at ``target`` while the block runs."""
+    with ExitStack() as stack:
+        for descriptor in redirected:
+            _flush()
+            try:
+                saved = os.dup(descriptor)
+            except OSError:  # a service may run with its standard streams closed
+                continue
+            os.dup2(target, descriptor)
+            stack.callback(_restore, saved, descriptor)
+        yield
+
+
+def _restore(saved: int, descriptor: int) -> None:
+    _flush()
+    os.dup2(saved, descriptor)
+    os.close(saved)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+def _tail(log: IO[str]) -> str:
+    log.flush()
+    log.seek(0)
+    lines = [line.rstrip() for line in log.read().replace("\r", "\n").splitlines() if line.strip()]
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def notes_of(error: BaseException) -> tuple[str, ...]:
+    """The notes that ``quiet`` and others left on ``error``, for a front door to show."""
+    return tuple(getattr(error, "__notes__", ()))

@@ -1,0 +1,88 @@
+"""``Steps``: a program as a tree of named calls, so that tracers record which module each operator came from.
+
+``torch.jit.trace`` and the TorchScript-based ONNX exporter name what they record by the ``nn.Module`` that ran it. A
+flat graph has no modules left, so each of its calls runs in a small module of its own, whose name is the path of the
+network's module and the name of the call: ``stages/1/blocks/0/attn/softmax``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Interpreter, Node
+
+from export.program import Program, module_of
+
+
+class _Step(nn.Module):
+    """One call of the graph."""
+
+    def __init__(self, target: Any) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.target(*args, **kwargs)
+
+
+class _Walk(Interpreter):
+    """Runs a graph node by node, each call in its step."""
+
+    def __init__(self, module: GraphModule, steps: dict[str, _Step]) -> None:
+        super().__init__(module)
+        self.steps = steps
+
+    def run_node(self, n: Node) -> Any:
+        if n.op != "call_function":
+            return super().run_node(n)
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        return self.steps[n.name](*args, **kwargs)
+
+
+class Steps(nn.Module):
+    """The program's graph, one named module per call; same inputs and outputs as ``program.module``."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.graph_module = program.module
+        self.steps: dict[str, _Step] = {}
+        for node in program.module.graph.nodes:
+            if node.op == "call_function":
+                step = _Step(node.target)
+                self.steps[node.name] = step
+                # Past add_module, which refuses names that nn.Module itself has, such as "half".
+                self._modules[step_name(node)] = step
+        self.eval()
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return _Walk(self.graph_module, self.steps).run(*inputs)
+
+
+def step_name(node: Node) -> str:
+    """Name of the step that runs ``node``, e.g. ``stages/1/blocks/0/attn/softmax``."""
+    return "/".join([*filter(None, module_of(node).split(".")), node.name])
+
+
+def module_of_step(name: str) -> str:
+    """The network's module in a step's name: ``stages.1.blocks.0.attn`` from the example above; "" for the root."""
+    return name.rpartition("/")[0].replace("/", ".")
+
+
+def trace(program: Program) -> torch.jit.ScriptModule:
+    """Trace the program and freeze it, which also folds batch norms into the convolutions before them."""
+    with torch.no_grad():
+        traced = torch.jit.trace(Steps(program), program.example, check_trace=False)  # type: ignore[no-untyped-call]
+        frozen: torch.jit.ScriptModule = torch.jit.freeze(traced.eval())
+    return frozen
+
+
+def modules_by_operator(frozen: torch.jit.ScriptModule) -> dict[str, list[str]]:
+    """For each operator of a traced program the network's modules that it came from, sorted."""
+    found: dict[str, set[str]] = {}
+    for node in frozen.graph.nodes():
+        scope = node.scopeName().rpartition("__module.")[2]
+        if scope and node.kind() != "prim::Constant":
+            found.setdefault(node.kind(), set()).add(module_of_step(scope))
+    return {operator: sorted(modules - {""}) for operator, modules in sorted(found.items())}
