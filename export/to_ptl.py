@@ -10,7 +10,7 @@ from edgevit.errors import ExportError, UsageError
 from export.artifact import FileFacts, Operator
 from export.formats import Format
 from export.lite_archive import canonical, read_archive
-from export.metadata import INPUTS, OUTPUTS, artifact_metadata, tensors_from
+from export.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
 from export.program import Program
 from export.recipe import Recipe
 
@@ -60,7 +60,8 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f"cannot write {program.spec.name} as TorchScript lite: {reason}") from error
-    extra = {**artifact_metadata(program, recipe), _MODULES: json.dumps(modules_by_operator(frozen))}
+    extra = artifact_metadata(program.spec, recipe) | tensor_metadata(program)
+    extra[_MODULES] = json.dumps(modules_by_operator(frozen))
     path.write_bytes(canonical(data, extra))
 
 
