@@ -62,15 +62,9 @@ def build_model(
         CheckpointError: The weights file cannot be used for this model.
     """
     task = parse_choice("task", Task, task)
-    config = (find_variant(variant) if isinstance(variant, str) else variant).with_options(
-        delegate=None if delegate is None else parse_choice("delegate", Delegate, delegate),
-        propagation=None if propagation is None else parse_choice("propagation", Propagation, propagation),
-        aggregation=aggregation,
-    )
+    config = _configured(variant, delegate, propagation, aggregation)
     check_input_size(config, input_size)
     _check_counts(task, num_classes, in_channels, batch)
-    if entry is not None and checkpoint is None:
-        raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
     loaded = _read(checkpoint, entry)
     request = ModelRequest(
         config=config,
@@ -80,9 +74,24 @@ def build_model(
         input_size=input_size,
         batch=batch,
     )
-    weights = Weights(source="random", seed=seed) if loaded is None else loaded.weights
+    weights = loaded.weights if loaded else Weights(source="random", seed=seed)
     spec = model_spec(request, weights, labels=labels, preprocessing=preprocessing)
     return _with_weights(request, loaded, seed), spec
+
+
+def _configured(
+    variant: str | VariantConfig,
+    delegate: Delegate | str | None,
+    propagation: Propagation | str | None,
+    aggregation: bool | None,
+) -> VariantConfig:
+    """The variant with the ablation options that were asked for."""
+    config = find_variant(variant) if isinstance(variant, str) else variant
+    return config.with_options(
+        delegate=None if delegate is None else parse_choice("delegate", Delegate, delegate),
+        propagation=None if propagation is None else parse_choice("propagation", Propagation, propagation),
+        aggregation=aggregation,
+    )
 
 
 def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, batch: int) -> None:
@@ -100,6 +109,8 @@ def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, 
 
 def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
     """The checkpoint's tensors, or None without a checkpoint."""
+    if checkpoint is None and entry is not None:
+        raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
     if checkpoint is None:
         return None
     from edgevit.checkpoint import read_checkpoint

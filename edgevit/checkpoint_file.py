@@ -115,9 +115,9 @@ def _torch_error(path: Path, error: Exception) -> CheckpointError:
             "and only tensors and plain containers are ever loaded",
             hint="in the training code: torch.save(model.state_dict(), 'weights.pth')",
         )
-    reason = text.split(". ", maxsplit=1)[0].splitlines()[0] if text.strip() else type(error).__name__
-    if "Weights only load failed" in reason:
-        reason = "it is no list of tensors"
+    reason = (
+        text.splitlines()[0].split(". ")[0] if isinstance(error, RuntimeError) else "its bytes are no list of tensors"
+    )
     return CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: {reason}")
 
 
