@@ -100,7 +100,7 @@ def require_adbutils() -> None:
 
 
 def require_server(address: ServerAddress) -> None:
-    """Raise ``DeviceLostError`` when the server is gone; adbutils would start another one, on its own idea of a port."""
+    """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
     if not is_listening(address):
         raise DeviceLostError(f"the adb server at {address} is gone", hint=_listing())
 
