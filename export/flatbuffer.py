@@ -1,0 +1,129 @@
+"""Read FlatBuffers by slot number, with every offset checked: a corrupted file is an error, never a wild read.
+
+TFLite, ExecuTorch and XNNPACK payloads are FlatBuffers. Reading them here, from the bytes alone, needs neither
+TensorFlow nor ExecuTorch, and works where only the small runtime is installed. Layout of tables, vtables and vectors:
+FlatBuffers' "Internals" page. Slot numbers are the positions of the fields in the format's own schema.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Buffer = bytes | memoryview
+_WIDTHS = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
+
+
+class FlatbufferError(ValueError):
+    """The bytes are no well-formed FlatBuffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of a FlatBuffer; fields are read by slot number.
+
+    Raises (every method):
+        FlatbufferError: An offset or length points outside the data.
+    """
+
+    data: Buffer
+    position: int
+    vtable: int
+    fields: int
+
+    def scalar(self, slot: int, code: str, default: int = 0) -> int:
+        """An integer field; ``code`` is its struct format character."""
+        place = self._place(slot, _WIDTHS[code])
+        return default if place is None else int(struct.unpack_from("<" + code, self.data, place)[0])
+
+    def table(self, slot: int) -> Table | None:
+        """A sub-table, or None where the field is absent."""
+        place = self._place(slot, 4)
+        return None if place is None else _table(self.data, place + _unsigned(self.data, place))
+
+    def tables(self, slot: int) -> tuple[Table, ...]:
+        """A vector of tables; empty where the field is absent."""
+        start, count = self._vector(slot, 4)
+        places = range(start, start + 4 * count, 4)
+        return tuple(_table(self.data, place + _unsigned(self.data, place)) for place in places)
+
+    def text(self, slot: int) -> str:
+        """A string; "" where the field is absent."""
+        return bytes(self.blob(slot)).decode("utf-8", errors="replace")
+
+    def blob(self, slot: int) -> memoryview:
+        """A vector of bytes, without copying; empty where the field is absent."""
+        start, count = self._vector(slot, 1)
+        return memoryview(self.data)[start : start + count]
+
+    def numbers(self, slot: int, dtype: str) -> NDArray[np.int64]:
+        """A vector of integers of the numpy type ``dtype`` (little endian), widened to int64."""
+        kind = np.dtype(dtype).newbyteorder("<")
+        start, count = self._vector(slot, kind.itemsize)
+        return np.frombuffer(self.data, kind, count, start if count else 0).astype(np.int64)
+
+    def place(self, slot: int) -> int | None:
+        """Position of a field's bytes in the data, or None where it is absent."""
+        return self._place(slot, 1)
+
+    def _place(self, slot: int, width: int) -> int | None:
+        if slot >= self.fields:
+            return None
+        offset = _half(self.data, self.vtable + 4 + 2 * slot)
+        if offset == 0:
+            return None
+        if self.position + offset + width > len(self.data):
+            raise FlatbufferError(f"field {slot} of the table at byte {self.position} lies outside the data")
+        return self.position + offset
+
+    def _vector(self, slot: int, width: int) -> tuple[int, int]:
+        place = self._place(slot, 4)
+        if place is None:
+            return 0, 0
+        start = place + _unsigned(self.data, place)
+        count = _unsigned(self.data, start)
+        if start + 4 + count * width > len(self.data):
+            raise FlatbufferError(f"vector at byte {start} with {count} elements ends outside the data")
+        return start + 4, count
+
+
+def root(data: Buffer, identifier: bytes) -> Table:
+    """The root table of ``data``.
+
+    Raises:
+        FlatbufferError: Too short, another file identifier (bytes 4..8) than expected, or a wild root offset.
+    """
+    if len(data) < 16:
+        raise FlatbufferError(f"{len(data)} bytes are too few")
+    seen = bytes(data[4:8])
+    if seen != identifier:
+        raise FlatbufferError(f"file identifier is {seen!r}, expected {identifier!r}")
+    return _table(data, _unsigned(data, 0))
+
+
+def _table(data: Buffer, position: int) -> Table:
+    if position % 4 or not 4 <= position <= len(data) - 4:
+        raise FlatbufferError(f"table at byte {position} lies outside the data or is not aligned")
+    vtable = position - int(struct.unpack_from("<i", data, position)[0])
+    if vtable % 2 or not 4 <= vtable <= len(data) - 4:
+        raise FlatbufferError(f"vtable of the table at byte {position} lies outside the data")
+    vtable_bytes, table_bytes = _half(data, vtable), _half(data, vtable + 2)
+    broken = vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4
+    if broken or vtable + vtable_bytes > len(data) or position + table_bytes > len(data):
+        raise FlatbufferError(f"table at byte {position} has a broken vtable")
+    return Table(data, position, vtable, (vtable_bytes - 4) // 2)
+
+
+def _unsigned(data: Buffer, position: int) -> int:
+    if not 0 <= position <= len(data) - 4:
+        raise FlatbufferError(f"offset at byte {position} lies outside the data")
+    return int(struct.unpack_from("<I", data, position)[0])
+
+
+def _half(data: Buffer, position: int) -> int:
+    if not 0 <= position <= len(data) - 2:
+        raise FlatbufferError(f"vtable entry at byte {position} lies outside the data")
+    return int(struct.unpack_from("<H", data, position)[0])
