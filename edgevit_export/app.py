@@ -67,6 +67,7 @@ def export(
     format: Annotated[list[str] | None, typer.Option("--format", "-f", help="ptl, onnx, tflite, pte; repeatable or comma-separated.  [default: ptl,onnx,tflite]")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the artifacts.")] = DEFAULT_OUTPUT,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights: .pth, .pt or .safetensors; without it they are random.")] = None,
+    checkpoint_entry: Annotated[str | None, typer.Option(help="Entry of the checkpoint to take, e.g. model_ema.  [default: the first one known]")] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="Classes of the head.  [default: the checkpoint's, else 1000]")] = None,
     in_channels: Annotated[int | None, typer.Option(min=1, help="Channels of the input image.  [default: the checkpoint's, else 3]")] = None,
     task: Annotated[str, typer.Option(help="classify (logits) or features (stage1..stage4).")] = "classify",
@@ -105,7 +106,7 @@ def export(
     run(
         ExportOptions(
             variant=variant, config=config, formats=format, output=output, checkpoint=checkpoint,
-            num_classes=num_classes, in_channels=in_channels, task=task, input_size=input_size, batch=batch, seed=seed,
+            checkpoint_entry=checkpoint_entry, num_classes=num_classes, in_channels=in_channels, task=task, input_size=input_size, batch=batch, seed=seed,
             labels=labels, mean=mean, std=std, delegate=delegate, propagation=propagation, aggregation=aggregation,
             input_layout=input_layout, optimize=optimize, opset=opset, dynamic_batch=dynamic_batch,
             ptl_bytecode=ptl_bytecode, verify=verify, images=images, atol=atol, strict=strict, as_json=as_json,
@@ -115,3 +116,62 @@ def export(
 
 
 export.__doc__ = _HELP
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Artifacts, manifests or directories.  [default: artifacts]")] = None,
+    images: Annotated[Path | None, typer.Option(help="Also compare on the images in this directory (needs torch).")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="With --images: the weights that the artifacts were exported from.")] = None,
+    atol: Annotated[float | None, typer.Option(min=0.0, help="Allowed absolute error, instead of 8 float32 yardsticks.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Tighter limits; see docs/verification.md.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    junit: Annotated[Path | None, typer.Option(help="Also write the checks as JUnit XML.")] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Open each artifact in its own runtime and compare it with the reference; exit code 1 if one fails.
+
+    \b
+    Examples:
+      edgevit-export verify
+      edgevit-export verify artifacts/edgevit-s-224x224.onnx --strict
+      edgevit-export verify --junit verify.xml
+    """
+    from edgevit_export.verify_command import VerifyOptions, run
+
+    run(
+        VerifyOptions(
+            paths=tuple(paths or [DEFAULT_OUTPUT]), images=images, checkpoint=checkpoint, atol=atol, strict=strict,
+            threads=threads, junit=junit, as_json=as_json, verbose=verbose,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def models(
+    input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels, to count multiply-adds at.")] = "224",
+    as_json: AsJson = False,
+) -> None:
+    """List the variants with parameters, multiply-adds and the paper's figures."""
+    from edgevit_export.models_command import run
+
+    run(input_size=input_size, as_json=as_json)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .ptl, .onnx, .tflite or .pte file.")], as_json: AsJson = False
+) -> None:
+    """Show an artifact's inputs, outputs, size, operators and metadata."""
+    from edgevit_export.inspect_command import run
+
+    run(file, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Show versions, which formats can be exported and run here, and what to install for the rest."""
+    from edgevit_export.doctor_command import run
+
+    run(as_json=as_json)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from edgevit.errors import UsageError, unknown_choice
-
-_Choice = TypeVar("_Choice", bound=str)
+from edgevit.errors import UsageError
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the converters' own output through.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -34,18 +32,6 @@ def parse_size(text: str) -> tuple[int, int]:
         height = int(parts[0])
         return height, int(parts[-1])
     raise UsageError(f"--input-size '{text}' is not a size: expected H or HxW in pixels", hint="--input-size 224x224")
-
-
-def parse_choice(option: str, value: str, choices: type[_Choice]) -> _Choice:
-    """The member of the string enum ``choices`` called ``value``.
-
-    Raises:
-        UsageError: No such member; lists the choices and the closest match.
-    """
-    for choice in choices:  # type: ignore[attr-defined]
-        if value.lower() == str(choice):
-            return choice  # type: ignore[no-any-return]
-    raise unknown_choice(option, value, [str(choice) for choice in choices])  # type: ignore[attr-defined]
 
 
 def parse_floats(option: str, text: str | None) -> tuple[float, ...] | None:
