@@ -1,0 +1,220 @@
+"""Fingerprints of a network's intermediate tensors: enough to recognise each of them inside an artifact, without torch.
+
+"The converted model answers differently: which layer starts it?" needs the reference's intermediate tensors, which are
+far too large to ship. Kept instead, for a few inputs and every module of the network, are statistics that no
+permutation of axes changes (an artifact may be channels-last), and two numbers per channel. Each of them moves by at
+most as much as the tensor's elements do (all are 1-Lipschitz in the largest element error), so the distance between two
+fingerprints is a lower bound of the largest error. ``noise`` is the distance that float32 eager keeps from float64
+eager: the yardstick of parity, layer by layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Array = NDArray[np.generic]
+
+PREFIX = "fingerprint_"
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_CHANNELS = 4096
+ROOT = "(output)"  # what the whole network hands out
+
+
+@dataclass(frozen=True)
+class TraceFingerprint:
+    """Fingerprints of M modules' outputs over I inputs, in execution order; equal tensors are kept once.
+
+    Attributes:
+        inputs: ``(I,)`` positions of the fingerprinted inputs in the golden set.
+        modules: ``(M,)`` paths in the network, e.g. ``blocks3.1.attn.qkv``; a second call ends with ``#2``, a further
+            element of a tuple output with ``[1]``.
+        counts: ``(M,)`` elements for one sample.
+        channels: ``(M,)`` length of the channel axis; 0 where none was kept.
+        noise: ``(M, I)`` distance of float32 eager from float64 eager.
+        stats: ``(M, I, 11)`` see ``statistics``.
+        marginals: ``(I, 2, sum(channels))`` mean and root mean square of every channel.
+    """
+
+    inputs: Ints
+    modules: NDArray[np.str_]
+    counts: Ints
+    channels: Ints
+    noise: Floats
+    stats: Floats
+    marginals: Floats
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The arrays under the names that they have in a golden set's ``.npz``."""
+        return {PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> TraceFingerprint | None:
+        """Read the fingerprint back; None if ``arrays`` holds none.
+
+        Raises:
+            ArtifactError: Some of its arrays are missing, or their sizes contradict one another.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if PREFIX + name not in arrays]
+        if len(missing) == len(names):
+            return None
+        if missing:
+            raise ArtifactError(
+                f"golden set: fingerprint arrays {', '.join(PREFIX + name for name in missing)} missing"
+            )
+        found = cls(**{name: arrays[PREFIX + name] for name in names})  # type: ignore[arg-type]
+        found._check_sizes()
+        return found
+
+    def module_marginals(self, module: int, row: int) -> Floats:
+        """``(2, channels[module])`` for input ``row``."""
+        end = int(self.channels[: module + 1].sum())
+        part: Floats = self.marginals[row, :, end - int(self.channels[module]) : end]
+        return part
+
+    def _check_sizes(self) -> None:
+        modules, rows = len(self.modules), len(self.inputs)
+        expected = {
+            "counts": (modules,),
+            "channels": (modules,),
+            "noise": (modules, rows),
+            "stats": (modules, rows, 6 + len(QUANTILES)),
+            "marginals": (rows, 2, int(self.channels.sum())),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ArtifactError(f"golden set: {PREFIX}{name} must be {shape}, but is {getattr(self, name).shape}")
+
+
+def statistics(values: Array) -> Floats:
+    """Mean, standard deviation, mean magnitude, root mean square, smallest, largest, five quantiles: ``(11,)``.
+
+    Quantiles are elements of the data, so that repeating all samples changes nothing.
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    magnitude = np.abs(flat)
+    scalars = (flat.mean(), flat.std(), magnitude.mean(), np.sqrt(np.mean(flat**2)), flat.min(), flat.max())
+    return np.concatenate([scalars, np.quantile(flat, QUANTILES, method="inverted_cdf")])
+
+
+def marginals(values: Array, axis: int) -> Floats:
+    """``(2, size of axis)``: mean and root mean square over all other axes."""
+    rows = np.moveaxis(np.asarray(values, np.float64), axis, 0).reshape(values.shape[axis], -1)
+    return np.stack([rows.mean(axis=1), np.sqrt(np.mean(rows**2, axis=1))])
+
+
+def fingerprint(model: nn.Module, inputs: Sequence[Array], indices: Sequence[int]) -> TraceFingerprint:
+    """Fingerprint the outputs of all modules of ``model`` (leaves and blocks alike).
+
+    Args:
+        model: The reference network in float32; it is copied, never changed.
+        inputs: One array ``(count, ...)`` per forward argument.
+        indices: Which of the ``count`` inputs to take; each costs one float64 and one float32 inference.
+    """
+    import torch
+
+    double = copy.deepcopy(model).eval().double()
+    single = copy.deepcopy(model).eval()
+    traces: list[list[_Layer]] = []
+    noises: list[list[float]] = []
+    for index in indices:
+        samples = [torch.from_numpy(np.ascontiguousarray(array[index : index + 1])) for array in inputs]
+        exact = _trace(double, [tensor.double() if tensor.is_floating_point() else tensor for tensor in samples])
+        rounded = _trace(single, samples)
+        traces.append(exact)
+        noises.append([a.distance(b) for a, b in zip(exact, rounded, strict=True)])
+    return _assemble(np.asarray(indices, np.int64), traces, np.array(noises, np.float64).T)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    name: str
+    count: int
+    stats: Floats
+    marginals: Floats
+
+    def distance(self, other: _Layer) -> float:
+        channels = np.abs(self.marginals - other.marginals).max(initial=0.0)
+        return float(max(np.abs(self.stats - other.stats).max(), channels))
+
+
+def _trace(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Layer]:
+    """The fingerprints of one inference, in execution order."""
+    import torch
+
+    layers: list[_Layer] = []
+    calls: dict[str, int] = {}
+    handles = [
+        module.register_forward_hook(_recorder(path or ROOT, layers, calls)) for path, module in model.named_modules()
+    ]
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return layers
+
+
+def _recorder(path: str, layers: list[_Layer], calls: dict[str, int]) -> Callable[[nn.Module, object, object], None]:
+    import torch
+
+    def record(module: nn.Module, _: object, output: object) -> None:
+        calls[path] = calls.get(path, 0) + 1
+        name = path if calls[path] == 1 else f"{path}#{calls[path]}"
+        results = output if isinstance(output, tuple | list) else (output,)
+        for position, result in enumerate(results):
+            if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
+                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module))
+
+    return record
+
+
+def _layer(name: str, tensor: Tensor, module: nn.Module) -> _Layer:
+    from torch import nn
+
+    values = tensor.detach().cpu().double().numpy()
+    channels_last = values.ndim == 3 or isinstance(module, nn.Linear | nn.LayerNorm)
+    axis = values.ndim - 1 if channels_last else 1
+    keep = values.ndim >= 2 and values.shape[axis] <= MOST_CHANNELS
+    per_channel = marginals(values, axis) if keep else np.zeros((2, 0))
+    return _Layer(name, values.size, statistics(values), per_channel)
+
+
+def _assemble(inputs: Ints, traces: list[list[_Layer]], noise: Floats) -> TraceFingerprint:
+    keep = _first_of_equals(traces[0])
+    kept = [[layers[position] for position in keep] for layers in traces]
+    return TraceFingerprint(
+        inputs=inputs,
+        modules=np.array([layer.name for layer in kept[0]], np.str_),
+        counts=np.array([layer.count for layer in kept[0]], np.int64),
+        channels=np.array([layer.marginals.shape[1] for layer in kept[0]], np.int64),
+        noise=noise[keep],
+        stats=np.stack([[layer.stats for layer in layers] for layers in kept], axis=1),
+        marginals=np.stack([np.concatenate([layer.marginals for layer in layers], axis=1) for layers in kept]),
+    )
+
+
+def _first_of_equals(layers: list[_Layer]) -> list[int]:
+    """Positions of the layers whose output is not that of an earlier one: a block ends with its last leaf's tensor."""
+    seen: set[tuple[int, bytes]] = set()
+    keep = []
+    for position, layer in enumerate(layers):
+        key = (layer.count, layer.stats.tobytes())
+        if key not in seen:
+            seen.add(key)
+            keep.append(position)
+    return keep
