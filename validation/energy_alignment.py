@@ -20,6 +20,7 @@ FINE_S = 0.0002
 MAX_DRIFT = 250e-6  # searched; what is accepted is decided by the verdict
 HIGHPASS_S = 4.0
 MAX_EDGES = 600
+TOP_SHARE = 0.85
 NANO = 1e-9
 
 
@@ -192,7 +193,15 @@ def _fine(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, coarse:
             if scores[top] > best:
                 best, offset, drift = float(scores[top]), float(offsets[top]), float(candidate)
         reach_s, reach_drift, step_s = 2 * step_s, 2 * drift_step, step_s / 4
-    return offset, drift
+    return _centre(signal, edges * (1 + drift), signs, half_s, offset), drift
+
+
+def _centre(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, offset: float) -> float:
+    """Centre of the top of the score: sampling makes the top flat over a sample, and its highest point arbitrary."""
+    offsets = offset + np.arange(-half_s, half_s, FINE_S / 20)
+    scores = _steps(signal, edges + offsets[:, None], signs, half_s)
+    weights = np.maximum(scores - TOP_SHARE * float(scores.max()), 0.0)
+    return float(np.sum(offsets * weights) / np.sum(weights)) if float(weights.sum()) > 0 else offset
 
 
 def _residual(
