@@ -1,12 +1,16 @@
-"""Travels inside the runner's zip as ``msgspec.py``: frozen records with keyword constructors, nothing more.
+"""Travels inside the runner's zip as ``msgspec.py``: frozen records with keyword constructors, read from JSON.
 
-The real package is compiled for one machine. A session only builds records and reads their fields; reading and
-writing JSON stays with the real package, on the machine that drives the device.
+The real package is compiled for one machine. A session only builds records, reads their fields and reads the tensor
+lists that some formats store as JSON; writing records stays with the real package, on the machine that drives the
+device.
 """
 
 from __future__ import annotations
 
 import copy
+import json as _json
+import types
+import typing
 from collections.abc import Callable
 
 
@@ -77,3 +81,38 @@ class Struct(metaclass=StructMeta):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={self.__dict__[name]!r}" for name in self._names)
         return f"{type(self).__name__}({fields})"
+
+
+class json:
+    """Stands for the module ``msgspec.json``."""
+
+    @staticmethod
+    def decode(text: str | bytes, *, type: object) -> object:
+        """Read JSON as ``type``: records, tuples, unions with None, enums and plain values.
+
+        Raises:
+            ValidationError: The text is no JSON, or holds something else.
+        """
+        try:
+            return _convert(_json.loads(text), type)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValidationError(str(error)) from error
+
+
+def _convert(value: object, wanted: object) -> object:
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return (
+            None if value is None else _convert(value, next(kind for kind in arguments if kind is not types.NoneType))
+        )
+    if origin is tuple and isinstance(value, list):
+        each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_convert(item, kind) for item, kind in zip(value, each, strict=True))
+    if isinstance(wanted, type) and issubclass(wanted, Struct) and isinstance(value, dict):
+        hints = typing.get_type_hints(wanted)
+        return wanted(**{name: _convert(item, hints[name]) for name, item in value.items()})
+    if isinstance(wanted, type) and origin is None and not isinstance(value, wanted):
+        if not isinstance(value, str) or wanted is str:
+            raise TypeError(f"expected {wanted.__name__}, got {value!r}")
+        return wanted(value)
+    return value

@@ -12,7 +12,7 @@ from runtimes.device.device import quote
 
 
 class PlannedPush(Record):
-    """A file that the device needs; skipped when it has it already."""
+    """A file that the device needs; skipped when it has it already. ``keys`` names the runs that need it."""
 
     step: Literal["push"] = "push"
     local: str
@@ -20,6 +20,7 @@ class PlannedPush(Record):
     sha256: str
     size_bytes: int
     program: bool = False
+    keys: tuple[str, ...] = ()
 
 
 class PlannedRun(Record):
