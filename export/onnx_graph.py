@@ -1,0 +1,97 @@
+"""Small edits of ONNX graphs after simplification: constants, and names that tell the network's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node of the model: of the graph, of graphs inside nodes, and of local functions."""
+    yield from _nodes(model.graph.node)
+    for function in model.functions:
+        yield from _nodes(function.node)
+
+
+def _nodes(nodes: object) -> Iterator[onnx.NodeProto]:
+    for node in nodes:  # type: ignore[attr-defined]
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _nodes(graph.node)
+
+
+def module_of_name(name: str) -> str:
+    """The network's module in a node's or tensor's name: ``/a/b/softmax/Softmax`` is of ``a.b``; "" if none."""
+    if not name.startswith("/"):
+        return ""
+    return ".".join(name.split("/")[1:-2])
+
+
+def constants_to_initializers(model: onnx.ModelProto) -> None:
+    """Turn Constant nodes into initializers; equal ones become one."""
+    import onnx
+
+    known = {_content(tensor): tensor.name for tensor in model.graph.initializer}
+    renames: dict[str, str] = {}
+    kept = []
+    outputs = {value.name for value in model.graph.output}
+    for node in model.graph.node:
+        value = next((entry.t for entry in node.attribute if entry.name == "value"), None)
+        if node.op_type != "Constant" or value is None or node.output[0] in outputs:
+            kept.append(node)
+            continue
+        tensor = onnx.TensorProto()
+        tensor.CopyFrom(value)
+        tensor.name = node.output[0]
+        renames[tensor.name] = known.setdefault(_content(tensor), tensor.name)
+        if renames[tensor.name] == tensor.name:
+            model.graph.initializer.append(tensor)
+    for node in kept:
+        node.input[:] = [renames.get(name, name) for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _content(tensor: onnx.TensorProto) -> bytes:
+    import onnx
+
+    nameless = onnx.TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    return bytes(nameless.SerializeToString(deterministic=True))
+
+
+def name_by_module(model: onnx.ModelProto) -> None:
+    """Give every node a unique name that tells its module.
+
+    Nodes that the simplifier made (``Gemm_12``, with reshapes around it) stand for nodes before the first tensor that
+    has kept its name, so they take their path from the tensor that they lead to.
+    """
+    taken: set[str] = set()
+    paths: dict[str, str] = {}  # tensor -> path of the first step that reads it
+    for node in reversed(model.graph.node):
+        led_to = _first(paths.get(name, "") for name in node.output)
+        path = _path(node.name) or _first(_path(name) for name in node.output) or led_to
+        paths.update(dict.fromkeys(node.input, path))
+        node.name = _unique(f"{path}/{node.op_type}" if path else node.op_type, taken)
+
+
+def _path(name: str) -> str:
+    """``/a/b/softmax`` of ``/a/b/softmax/Softmax``, and of a tensor ``/a/b/softmax/Softmax_output_0``."""
+    return name.rpartition("/")[0] if name.startswith("/") else ""
+
+
+def _first(texts: Iterator[str]) -> str:
+    return next((text for text in texts if text), "")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    taken.add(candidate)
+    return candidate

@@ -1,0 +1,38 @@
+"""Which ONNX Runtime runs which file: the table of ONNX Runtime's own compatibility page."""
+
+from __future__ import annotations
+
+# The opsets that we write: what the TorchScript-based exporter of torch 2.13 knows, from Resize with scales upwards.
+OPSETS = range(11, 21)
+
+# (highest opset, highest IR version, first ONNX Runtime that has both), oldest first.
+RUNTIMES = (
+    (9, 4, "0.3"),
+    (10, 5, "0.4"),
+    (11, 6, "1.0"),
+    (12, 7, "1.3"),
+    (13, 7, "1.6"),
+    (14, 7, "1.8"),
+    (15, 8, "1.9"),
+    (16, 8, "1.11"),
+    (17, 8, "1.12"),
+    (18, 8, "1.14"),
+    (19, 9, "1.15"),
+    (20, 9, "1.17"),
+    (21, 10, "1.18"),
+    (22, 10, "1.20"),
+    (23, 11, "1.23"),
+)
+
+
+def lowest_runtime(opset: int, ir_version: int) -> str:
+    """The first ONNX Runtime that reads files of this opset and IR version."""
+    for highest_opset, highest_ir, version in RUNTIMES:
+        if opset <= highest_opset and ir_version <= highest_ir:
+            return version
+    return f"that of opset {opset}, newer than {RUNTIMES[-1][2]}"
+
+
+def runtime_for_opset(opset: int) -> str:
+    """The first ONNX Runtime that has the operators of ``opset``."""
+    return lowest_runtime(opset, 0)
