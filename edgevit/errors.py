@@ -7,6 +7,7 @@
     ├── DeviceError              exit 4  a device was lost, refused, or answered nonsense
     │   ├── DeviceLostError      exit 4  the connection ended: a pulled cable, a daemon that died
     │   ├── DeviceTimeoutError   exit 4  a deadline passed; what was running was killed
+    │   ├── RestoreError         exit 4  something on a device is not as it was found
     │   └── MeterError           exit 4  the same for a power meter
     └── FailureError             exit 5  we could not finish: the base of
         ├── ExportError          exit 5  a model could not be captured, lowered or written
@@ -69,6 +70,10 @@ class DeviceLostError(DeviceError):
 
 class DeviceTimeoutError(DeviceError):
     """A device did not answer, or a command on it did not end, within its deadline."""
+
+
+class RestoreError(DeviceError):
+    """Something on a device is not as it was found; the journal of changes is kept."""
 
 
 class MeterError(DeviceError):

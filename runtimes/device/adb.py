@@ -63,6 +63,7 @@ class AdbDevice(Device):
             raise UsageError(f"the directory on the device must be an absolute path, not '{scratch}'")
         self.serial = serial
         self.is_network = is_network_serial(serial)
+        self.adb_server = str(server)
         self._server = server
         self._scratch = scratch
         self._ending = False

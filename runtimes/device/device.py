@@ -108,6 +108,7 @@ class Device(ABC):
         serial: Its name for ``--device``; ``"host"`` for this machine.
         kind: The transport.
         is_network: Whether the transport is the network, so that switching the radio off would cut it.
+        adb_server: Address of the server behind which it is; None without one.
         process_log: A file on the device to which streamed and detached processes write "pid start", so that
             they can be found after a crash of this program; set by the device lock.
     """
@@ -115,6 +116,7 @@ class Device(ABC):
     serial: str
     kind: Kind
     is_network: bool
+    adb_server: str | None = None
     process_log: str | None = None
 
     @abstractmethod
