@@ -7,8 +7,10 @@ writes (read with ``weights_only=True``, always).
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -87,12 +89,11 @@ def _read_torch(path: Path) -> object:
     """
     import torch
 
+    _check_zip_sums(path)
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")
             content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     except MemoryError:
         raise
     # A damaged pickle fails as whatever its bytes happen to say: IndexError, KeyError, EOFError, ValueError...
@@ -101,9 +102,26 @@ def _read_torch(path: Path) -> object:
     return content
 
 
+def _check_zip_sums(path: Path) -> None:
+    """Refuse a zip whose contents do not have their recorded checksums; ``torch.load`` itself never looks."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        return  # no zip at all, or a broken one, about which torch.load has more to say
+    if damaged is not None:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: '{damaged}' inside it does not have its recorded CRC-32",
+            hint="copy or download the file again (or, if it was saved without checksums, save it once more with them)",
+        )
+
+
 def _torch_error(path: Path, error: Exception) -> CheckpointError:
     """What a failed ``torch.load`` means for the user."""
     text = str(error)
+    # Looking for the end of a truncated zip, torch seeks to before its start: EINVAL, which is no fault of the disk.
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        return CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}")
     if "TorchScript archive" in text:
         return CheckpointError(
             f"checkpoint {path} is a TorchScript archive (a compiled model), expected a state dict",

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from edgevit_golden import golden_answers, golden_image, golden_state, published_shapes
+from edgevit_tiny import tiny
 
 from edgevit.build import build_model
 from edgevit.describe import ModelRequest
 from edgevit.network import EdgeViT, empty_model
 from edgevit.spec import Task
-from edgevit.variants import Delegate, Propagation, VariantConfig, find_variant
+from edgevit.variants import Delegate, Propagation, find_variant
 
 
 def request_for(name: str, task: Task = Task.CLASSIFY) -> ModelRequest:
@@ -63,8 +64,8 @@ def test_golden_outputs_see_a_changed_tensor(name: str) -> None:
     model = golden_model(Task.CLASSIFY, torch.float64)
     model.state_dict()[name][0] += 1e-3  # one channel: LayerNorm would absorb a shift of all
     with torch.no_grad():
-        logits = model(golden_image().double())
-    assert np.abs(logits.numpy() - golden_answers()["logits"]).max() > 1e-6
+        logits = model(golden_image()[:1].double())
+    assert np.abs(logits.numpy() - golden_answers()["logits"][:1]).max() > 1e-6
 
 
 @pytest.mark.parametrize("size", [(32, 32), (96, 160), (512, 512)])
@@ -127,7 +128,3 @@ def test_float64_and_a_free_batch() -> None:
         together = model.double()(images)
         alone = torch.cat([model(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
-
-
-def tiny() -> VariantConfig:
-    return VariantConfig(name="tiny", channels=(8, 16, 24, 32), blocks=(1, 1, 1, 1), heads=(1, 2, 3, 4))
