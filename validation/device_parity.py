@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from export.golden import GoldenSet
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, TensorSpec
+from export.golden import GoldenSet
 from runtimes.session import Array
 from validation.feeding import run_batches
 from validation.parity import Limits, ParityReport, compare

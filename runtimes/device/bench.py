@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,20 +20,32 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError
-from runtimes.device.device import Device, ProcessHandle, Progress, in_context
+from runtimes.device.device import Device, Progress, in_context
 from runtimes.device.device_run import DeviceRun, Round, RunFailure, Verification, facts_of, partial_path, record_path
 from runtimes.device.plan import Plan, PlannedPush, PlannedRun, split_runs
 from runtimes.device.planning import Job
+from runtimes.device.processes import START_OF
 from runtimes.device.runner import Feed, Finished, RunSettings, Subject
 from runtimes.device.state import DeviceState, read_state
 
 Judge = Callable[[Subject, list[Feed], str], Verification]
 """``judge(subject, answers, runtime)``: whether the answers to ``subject.feeds`` (or the first ones) are right."""
 
+MAX_LINES = 20000  # of what a program prints; one that prints for ever must not fill the memory
 FRESH_STATE_S = 1.0
 ALIVE_TIMEOUT_S = 10.0
 RECONNECT_S = 30.0
 RESUME_HINT = "plug it in again, then run the same command with --resume"
+
+# $1 the process log: "pid start" of all that was started with its own group.
+_END_LEFTOVERS = (
+    START_OF
+    + """
+while read -r pid start; do
+  [ -n "$start" ] && [ "$(start_of "$pid")" = "$start" ] && { kill -9 "-$pid" 2>/dev/null || kill -9 "$pid"; }
+done 2>/dev/null <"$1"; true
+"""
+)
 
 _T = TypeVar("_T")
 
@@ -63,8 +76,10 @@ class Bench:
         output: Directory of the records.
         judge: Says whether outputs are right.
         watcher: Is told what happens.
-        before_run: Called before each run; waits for the start temperature, or raises.
         stop: True when the user wants to end: no further run is started.
+
+    ``before_run`` is called before each run; whoever holds the device's lock sets it, to renew the lock and to wait
+    for the start temperature.
     """
 
     def __init__(
@@ -76,7 +91,6 @@ class Bench:
         judge: Judge,
         watcher: Watcher,
         *,
-        before_run: Callable[[], None] = lambda: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device = device
@@ -85,12 +99,15 @@ class Bench:
         self._output = output
         self._judge = judge
         self._watcher = watcher
-        self._before_run = before_run
+        self.before_run: Callable[[], None] = lambda: None
         self._stop = stop
         self._lost: DeviceLostError | None = None
         self._state: DeviceState | None = None
         self._state_at_s = float("-inf")
-        self._records = {key: self._new_record(job) for key, job in self._jobs.items()}
+        self._records = {
+            key: new_record(device.serial, job.subject, job.runner.name, job.threads, settings)
+            for key, job in self._jobs.items()
+        }
 
     def resume(self) -> dict[str, int]:
         """Take over the rounds of earlier records that measure the same files in the same way; rounds by key."""
@@ -183,7 +200,7 @@ class Bench:
     def _round(self, planned: PlannedRun) -> Round:
         job = self._jobs[planned.key]
         origin = f"{job.subject.name} on {self._device.serial}"
-        self._before_run()
+        self.before_run()
         before = self._read_state()
         self._remove(planned.clear, planned.cwd)
         started_utc = datetime.now(UTC).isoformat(timespec="seconds")
@@ -203,11 +220,13 @@ class Bench:
         """One process, to its end or its deadline, and the files that it left."""
         pid_file = f"{planned.cwd}/bench.pid" if planned.log_tag else None
         argv = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', pid_file, *planned.argv] if pid_file else list(planned.argv)
-        ended = self._device.run(in_context(argv, cwd=planned.cwd, env=planned.environment), planned.timeout_s)
+        command = in_context(argv, cwd=planned.cwd, env=planned.environment)
+        limit_s = planned.timeout_s
+        with self._device.stream(command, heartbeat_s=limit_s, timeout_s=limit_s) as running:
+            printed = "\n".join(deque(running, MAX_LINES))
         log = self._log_of(pid_file, planned.log_tag) if pid_file and planned.log_tag else ""
-        return Finished(
-            rc=ended.rc, stdout=ended.out, stderr=ended.err, log=log, files=self._fetch(planned, planned.fetch)
-        )
+        files = self._fetch(planned, planned.fetch)
+        return Finished(rc=running.rc or 0, stdout=printed, stderr=running.err, log=log, files=files)
 
     def _log_of(self, pid_file: str, tag: str) -> str:
         return self._device.script('logcat -d --pid="$(cat "$1")" -s "$2:*"', pid_file, tag).out
@@ -247,19 +266,10 @@ class Bench:
         if paths := [f"{directory}/{name}" for name in names]:
             self._device.run(["rm", "-f", *paths])
 
-    def _new_record(self, job: Job) -> DeviceRun:
-        return DeviceRun(
-            tool=f"edgevit-export {version('edgevit-export')}",
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-            device=self._device.serial,
-            artifact=facts_of(job.subject),
-            runner=job.runner.name,
-            threads=job.threads,
-            settings=self._settings,
-        )
-
     def _fail(self, key: str, error: EdgevitExportError, round: int | None) -> None:
-        failure = RunFailure(message=error.message, hint=error.hint, round=round)
+        name = self._jobs[key].subject.name
+        message = error.message if name in error.message else f"{name} on {self._device.serial}: {error.message}"
+        failure = RunFailure(message=message, hint=error.hint, round=round)
         self._keep(key, msgspec.structs.replace(self._records[key], failure=failure))
         self._watcher.failed(key, failure)
 
@@ -277,11 +287,28 @@ class Bench:
         return record_path(self._output, self._device.serial, job.subject, job.runner.name, job.threads)
 
 
+def new_record(
+    device: str,
+    subject: Subject,
+    runner: str,
+    threads: int,
+    settings: RunSettings,
+    failure: RunFailure | None = None,
+) -> DeviceRun:
+    """A record without rounds."""
+    return DeviceRun(
+        tool=f"edgevit-export {version('edgevit-export')}",
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device,
+        artifact=facts_of(subject),
+        runner=runner,
+        threads=threads,
+        settings=settings,
+        failure=failure,
+    )
+
+
 def end_leftovers(device: Device) -> None:
     """End what an interrupted connection left running, as far as the device's process log names it."""
-    if device.process_log is None:
-        return
-    for line in device.script('cat "$1" 2>/dev/null', device.process_log).out.splitlines():
-        pid, _, start = line.partition(" ")
-        if pid.isdecimal() and start.strip():
-            device.kill(ProcessHandle(pid=int(pid), start=start.strip()))
+    if device.process_log is not None:
+        device.script(_END_LEFTOVERS, device.process_log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
@@ -97,13 +98,13 @@ def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | 
     return similar[0] if len(similar) == 1 else None
 
 
-def survey(device: Device, state: DeviceState, *, python: str, tools_dir: Path | None) -> DeviceSetup:
-    """Which runner can be used for which format.
+def survey(device: Device, state: DeviceState, *, python: str | None, tools_dir: Path | None) -> DeviceSetup:
+    """Which runner can be used for which format; ``python`` None means ``python3``, here the one that runs this.
 
     Raises:
         DeviceError: The device was lost or answered nonsense.
     """
-    facts = probe_python(device, python)
+    facts = probe_python(device, python or (sys.executable if device.kind == "host" else "python3"))
     abi = standard_abi(state.abi or "unknown")
     options: list[RunnerOption] = []
     for format, row in FORMATS.items():

@@ -1,0 +1,270 @@
+"""``bench``: measure artifacts on devices, keep the records, print one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevit.errors import EdgevitExportError, UsageError
+from edgevit_export.console import Progress, format_bytes, print_error, print_line, print_note, print_table
+from edgevit_export.options import AsJson
+
+if TYPE_CHECKING:
+    from edgevit_export.bench_subjects import Subjects
+    from runtimes.device.device import Device
+    from runtimes.device.device import Progress as ByteProgress
+    from runtimes.device.device_run import DeviceRun, Round, RunFailure
+    from runtimes.device.measure import BenchRequest, Outcome
+    from runtimes.device.plan import PlannedPush, PlannedRun
+
+DEFAULT_RESULTS = Path("results")
+
+Devices = Annotated[list[str] | None, typer.Option("--device", "-d", help="Serial, HOST:PORT, host, all; repeatable.")]
+AdbServer = Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")]
+RemoteDir = Annotated[str | None, typer.Option(help="Directory on the device for this program's files.")]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What stands on the command line besides how to measure."""
+
+    artifacts: tuple[Path, ...]
+    devices: tuple[str, ...]
+    adb_server: str | None
+    remote_dir: str | None
+    output: Path
+    dry_run: bool
+    replay: Path | None
+    record: Path | None
+    as_json: bool
+    csv: Path | None
+    markdown: Path | None
+
+
+def bench(
+    artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, their manifests, or directories of them.")],
+    device: Devices = None,
+    runs: Annotated[int, typer.Option(min=1, help="Timed forward passes per artifact, over all rounds.")] = 50,
+    rounds: Annotated[int, typer.Option(min=1, help="Parts that the runs are split in; artifacts take turns.")] = 5,
+    warmup: Annotated[int, typer.Option(min=0, help="Untimed forward passes before each round.")] = 10,
+    gap: Annotated[float, typer.Option(min=0.0, help="Pause between forward passes in ms.")] = 0.0,
+    threads: Annotated[str, typer.Option(help="Thread counts, e.g. 1,2,4.")] = "1",
+    affinity: Annotated[str | None, typer.Option(help="Cores: big, little, a hex mask (f0) or a list (4-7).")] = None,
+    max_temp: Annotated[float | None, typer.Option(help="Highest temperature to start a round at, in °C.")] = None,
+    cooldown: Annotated[float, typer.Option(min=0.0, help="Longest wait for that temperature, in s.")] = 300.0,
+    fixed_performance: Annotated[bool, typer.Option(help="Android's fixed performance mode while measuring.")] = False,
+    runner: Annotated[str, typer.Option(help="auto, python, tool, or the path of a tool's binary.")] = "auto",
+    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None,
+    python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Longest time for one round of one artifact, in s.")] = 600.0,
+    adb_server: AdbServer = None,
+    remote_dir: RemoteDir = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the records.")] = DEFAULT_RESULTS,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue; skip what is finished.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be executed, and do nothing.")] = False,
+    replay: Annotated[Path | None, typer.Option(help="Play a recorded session back instead of using a device.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record the session with the device, for --replay.")] = None,
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None,
+) -> None:  # fmt: skip
+    """Measure artifacts on a device: push, run in rounds, pull, verify the outputs, report.
+
+    \b
+    Without --device: the only attached device, else this machine.
+    """
+    from edgevit_export.bench_subjects import find_subjects
+    from edgevit_export.options import split_list
+    from runtimes.device.measure import BenchRequest
+
+    options = BenchOptions(
+        artifacts=tuple(artifacts), devices=tuple(split_list(device)), adb_server=adb_server, remote_dir=remote_dir,
+        output=output, dry_run=dry_run, replay=replay, record=record, as_json=as_json, csv=csv, markdown=markdown,
+    )  # fmt: skip
+    request = BenchRequest(
+        runs=runs, rounds=rounds, warmup=warmup, gap_ms=gap, threads=parse_threads(threads), affinity=affinity,
+        max_temp_c=max_temp, cooldown_s=cooldown, fixed_performance=fixed_performance, runner=runner, python=python,
+        tools_dir=str(tools_dir) if tools_dir else None, timeout_s=timeout, resume=resume,
+    )  # fmt: skip
+    run(options, request, find_subjects(options.artifacts))
+
+
+def parse_threads(text: str) -> tuple[int, ...]:
+    """``1,2,4`` as numbers.
+
+    Raises:
+        UsageError: Not positive numbers.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(f"--threads '{text}': expected positive numbers separated by commas", hint="--threads 1,2,4")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def run(options: BenchOptions, request: BenchRequest, subjects: Subjects) -> None:
+    """Measure on all devices and print; exits with 1 when a result failed, 4 when a device could not be measured."""
+    from runtimes.device.lease import ending_sessions_on_signals
+
+    devices = _open_devices(options)
+    with ending_sessions_on_signals():
+        outcomes = _measure_all(devices, options, request, subjects)
+    if options.dry_run:
+        _print_plans(outcomes, as_json=options.as_json)
+    else:
+        print_runs([run for outcome in outcomes for run in outcome.runs], options)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            print_error(outcome.error)
+    if code := _exit_code(outcomes):
+        raise typer.Exit(code)
+
+
+def _open_devices(options: BenchOptions) -> list[Device]:
+    from runtimes.device.recording import Recording, RecordingDevice, ReplayDevice
+    from runtimes.device.select import select_device, select_devices
+
+    if options.replay is not None:
+        return [ReplayDevice(Recording.load(options.replay))]
+    server, remote_dir = options.adb_server, options.remote_dir
+    if options.devices:
+        devices = list(select_devices(options.devices, adb_server=server, remote_dir=remote_dir))
+    else:
+        devices = [select_device(None, adb_server=server, remote_dir=remote_dir)]
+    if options.record is None:
+        return devices
+    if len(devices) > 1:
+        raise UsageError("--record needs a single device", hint=f"--device {devices[0].serial}")
+    return [RecordingDevice(devices[0])]
+
+
+def _measure_all(
+    devices: Sequence[Device], options: BenchOptions, request: BenchRequest, subjects: Subjects
+) -> list[Outcome]:
+    """One device here in this thread, several side by side: one that fails does not stop the others."""
+    stop = Event()
+    progress = Progress()
+    if len(devices) == 1:
+        return [_measure(devices[0], options, request, subjects, progress, stop)]
+    with ThreadPoolExecutor(len(devices)) as pool:
+        futures: list[Future[Outcome]] = [
+            pool.submit(_measure, device, options, request, subjects, progress, stop) for device in devices
+        ]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stop.set()
+            progress.note("stopping: every device ends the round that it is in")
+            raise
+
+
+def _measure(
+    device: Device,
+    options: BenchOptions,
+    request: BenchRequest,
+    subjects: Subjects,
+    progress: Progress,
+    stop: Event,
+) -> Outcome:
+    from runtimes.device.measure import Measurement, Outcome
+    from runtimes.device.recording import RecordingDevice
+
+    watcher = ConsoleWatcher(device.serial, progress)
+    measurement = Measurement(
+        device, subjects.subjects, request, options.output, subjects.judge(), watcher, stop.is_set
+    )
+    try:
+        with device:
+            outcome = measurement.run(dry_run=options.dry_run)
+            if options.record is not None and isinstance(device, RecordingDevice):
+                device.recording(request.to_json()).save(options.record)
+            return outcome
+    except EdgevitExportError as error:
+        return Outcome(serial=device.serial, error=error)
+
+
+class ConsoleWatcher:
+    """Tells on stderr what happens on one device; see ``Watcher``."""
+
+    def __init__(self, serial: str, progress: Progress) -> None:
+        self._serial = serial
+        self._progress = progress
+
+    def push(self, item: PlannedPush) -> ByteProgress | None:
+        """A line for what is large; small files pass in silence."""
+        if item.size_bytes > 1_000_000:
+            self.note(f"pushing {Path(item.local).name} ({format_bytes(item.size_bytes)})")
+        return None
+
+    def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
+        self.note(f"run {number} of {total}: {planned.key}, round {planned.round + 1}, {planned.runs} runs")
+
+    def round_ended(self, planned: PlannedRun, finished: Round) -> None:
+        if finished.verification.status == "failed":
+            self.note(f"{planned.key}: outputs wrong: {finished.verification.reason}")
+
+    def failed(self, key: str, failure: RunFailure) -> None:
+        self.note(f"{key}: failed: {failure.message}" + (f" (hint: {failure.hint})" if failure.hint else ""))
+
+    def note(self, text: str) -> None:
+        self._progress.note(f"{self._serial}: {text}")
+
+
+def _print_plans(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
+    if as_json:
+        print_line(json.dumps([json.loads(plan.to_json()) for plan in plans], indent=2))
+        return
+    for plan in plans:
+        for line in plan.lines():
+            print_line(line)
+
+
+def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> None:
+    """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files."""
+    from validation.latency import judge_run
+    from validation.latency_tables import (
+        LATENCY_COLUMNS,
+        LATENCY_RIGHT,
+        latency_csv,
+        latency_rows,
+        markdown,
+        reason_lines,
+    )
+
+    reports = [judge_run(run) for run in runs]
+    if options.as_json:
+        print_line(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
+    else:
+        print_table(LATENCY_COLUMNS, latency_rows(reports), right=LATENCY_RIGHT)
+    for line in reason_lines(reports):
+        print_note(line)
+    if options.csv is not None:
+        _write(options.csv, latency_csv(reports))
+    if options.markdown is not None:
+        _write(options.markdown, markdown(LATENCY_COLUMNS, latency_rows(reports), LATENCY_RIGHT))
+
+
+def _write(path: Path, text: str) -> None:
+    from edgevit.records import atomic_path
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    """The worst of all: a device that could not be measured, a run that could not be finished, a wrong output."""
+    from validation.latency import judge_run
+
+    codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
+    runs = [run for outcome in outcomes for run in outcome.runs]
+    codes += [4 for run in runs if run.failure is not None]
+    codes += [1 for run in runs if not judge_run(run).passed]
+    return max(codes, default=0)

@@ -1,0 +1,172 @@
+"""From paths on the command line to what is measured, and to who judges the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import sha256_file
+from export.formats import FORMATS, Format, load
+
+if TYPE_CHECKING:
+    from edgevit.spec import Layout, TensorSpec
+    from export.artifact import Manifest
+    from export.golden import GoldenSet
+    from runtimes.device.bench import Judge
+    from runtimes.device.device_run import Verification
+    from runtimes.device.runner import Feed, Subject
+
+RANDOM_SEED = 2205
+NO_GOLDEN = "no manifest and so no golden set beside the file"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an artifact's answers are judged by."""
+
+    golden: GoldenSet
+    inputs: tuple[TensorSpec, ...]
+    layouts: dict[str, Layout]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The subjects, and the references of those that have one, by SHA-256."""
+
+    subjects: tuple[Subject, ...]
+    references: dict[str, Reference]
+
+    def judge(self) -> Judge:
+        """The judge of their answers: as in ``verify``; "not verified" for a file without a golden set."""
+
+        def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+            return _judge(self.references.get(subject.sha256), answers, runtime)
+
+        return judge
+
+
+def find_subjects(paths: Sequence[Path]) -> Subjects:
+    """The artifacts at ``paths``: files, manifests, or directories of artifacts with manifests.
+
+    Raises:
+        UsageError: Nothing there, or a file of no known format.
+        ArtifactError: An artifact is not what its manifest says, or its golden set cannot be read.
+    """
+    subjects: dict[str, Subject] = {}
+    references: dict[str, Reference] = {}
+    for path in paths:
+        for file, manifest in _files(path):
+            subject, reference = _with_golden(file, manifest) if manifest else _without_golden(file)
+            subjects.setdefault(f"{subject.name} {subject.sha256}", subject)
+            if reference is not None:
+                references[subject.sha256] = reference
+    return Subjects(subjects=tuple(subjects.values()), references=references)
+
+
+def _files(path: Path) -> list[tuple[Path, Path | None]]:
+    """(artifact, its manifest) at ``path``."""
+    if path.is_dir():
+        found = sorted(manifest for format in Format for manifest in path.rglob(f"*.{format}.json"))
+        if not found:
+            raise UsageError(
+                f"{path}: no artifacts with manifests", hint="edgevit-export --variant s writes artifacts/"
+            )
+        return [(_artifact_of(manifest), manifest) for manifest in found]
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file or directory", hint="edgevit-export --variant s writes artifacts/")
+    if path.suffix == ".json":
+        return [(_artifact_of(path), path)]
+    manifest = path.with_name(f"{path.name}.json")
+    return [(path, manifest if manifest.is_file() else None)]
+
+
+def _artifact_of(manifest: Path) -> Path:
+    from export.artifact import Manifest
+
+    return manifest.parent / Manifest.load(manifest).file
+
+
+def _with_golden(file: Path, manifest_path: Path) -> tuple[Subject, Reference]:
+    from export.artifact import Manifest
+    from export.golden import GoldenSet
+    from runtimes.device.runner import Subject
+    from validation.device_parity import feeds_for, fixed_batch
+
+    manifest = Manifest.load(manifest_path)
+    digest = _checked(file, manifest)
+    golden_path = manifest_path.parent / manifest.golden.file
+    if not golden_path.is_file() or sha256_file(golden_path) != manifest.golden.sha256:
+        raise ArtifactError(f"{golden_path}: the golden set of {file.name} is missing or was changed")
+    golden = GoldenSet.load(golden_path)
+    layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
+    subject = Subject(
+        name=file.name,
+        path=file,
+        format=manifest.recipe.format,
+        sha256=digest,
+        size_bytes=manifest.bytes,
+        inputs=fixed_batch(manifest.inputs),
+        outputs=fixed_batch(manifest.outputs),
+        feeds=tuple(feeds_for(golden, manifest.inputs, manifest.outputs, layouts)),
+    )
+    return subject, Reference(golden=golden, inputs=manifest.inputs, layouts=layouts)
+
+
+def _checked(file: Path, manifest: Manifest) -> str:
+    if not file.is_file():
+        raise ArtifactError(f"{file}: the manifest is there, but the artifact is not")
+    digest = sha256_file(file)
+    if digest != manifest.sha256:
+        raise ArtifactError(
+            f"{file} is not the file of its manifest: expected SHA-256 {manifest.sha256[:12]}, got {digest[:12]}",
+            hint="export it again",
+        )
+    return digest
+
+
+def _without_golden(file: Path) -> tuple[Subject, None]:
+    """An artifact from elsewhere (a baseline to compare with): random inputs, outputs cannot be judged."""
+    import numpy as np
+
+    from runtimes.device.runner import Subject
+    from validation.device_parity import fixed_batch
+
+    suffix = file.suffix.removeprefix(".").lower()
+    if suffix not in list(Format):
+        raise UsageError(f"{file}: '{file.suffix}' is no artifact suffix: expected one of .{', .'.join(Format)}")
+    facts = load(FORMATS[Format(suffix)].reader)(file)
+    generator = np.random.default_rng(RANDOM_SEED)
+    inputs = fixed_batch(facts.inputs)
+    feed: Feed = {
+        spec.name: np.asarray(generator.random(spec.shape) if spec.dtype.startswith("float") else np.ones(spec.shape))
+        .astype(spec.dtype)
+        for spec in inputs
+    }  # fmt: skip
+    subject = Subject(
+        name=file.name,
+        path=file,
+        format=Format(suffix),
+        sha256=sha256_file(file),
+        size_bytes=file.stat().st_size,
+        inputs=inputs,
+        outputs=fixed_batch(facts.outputs),
+        feeds=(feed,),
+    )
+    return subject, None
+
+
+def _judge(reference: Reference | None, answers: list[Feed], runtime: str) -> Verification:
+    from runtimes.device.device_run import Verification
+    from validation.device_parity import judge_answers
+
+    if reference is None:
+        return Verification(status="not verified", reason=NO_GOLDEN)
+    report = judge_answers(reference.golden, reference.inputs, reference.layouts, answers, runtime=runtime)
+    return Verification(
+        status="passed" if report.passed else "failed",
+        reason="; ".join(report.reasons),
+        parity=report.summary(),
+    )
