@@ -14,12 +14,12 @@ from export.formats import FORMATS, Format, load
 if TYPE_CHECKING:
     from edgevit.spec import Layout, TensorSpec
     from export.artifact import Manifest
-    from export.golden import GoldenSet
     from runtimes.device.bench import Judge
     from runtimes.device.device_run import Verification
     from runtimes.device.runner import Feed, Subject
 
 RANDOM_SEED = 2205
+EXPORT_HINT = "edgevit-export --variant s writes artifacts/"
 NO_GOLDEN = "no manifest and so no golden set beside the file"
 
 
@@ -71,12 +71,10 @@ def _files(path: Path) -> list[tuple[Path, Path | None]]:
     if path.is_dir():
         found = sorted(manifest for format in Format for manifest in path.rglob(f"*.{format}.json"))
         if not found:
-            raise UsageError(
-                f"{path}: no artifacts with manifests", hint="edgevit-export --variant s writes artifacts/"
-            )
+            raise UsageError(f"{path}: no artifacts with manifests", hint=EXPORT_HINT)
         return [(_artifact_of(manifest), manifest) for manifest in found]
     if not path.is_file():
-        raise UsageError(f"{path}: no such file or directory", hint="edgevit-export --variant s writes artifacts/")
+        raise UsageError(f"{path}: no such file or directory", hint=EXPORT_HINT)
     if path.suffix == ".json":
         return [(_artifact_of(path), path)]
     manifest = path.with_name(f"{path.name}.json")
@@ -91,16 +89,13 @@ def _artifact_of(manifest: Path) -> Path:
 
 def _with_golden(file: Path, manifest_path: Path) -> tuple[Subject, Reference]:
     from export.artifact import Manifest
-    from export.golden import GoldenSet
+    from export.golden import load_golden
     from runtimes.device.runner import Subject
     from validation.device_parity import feeds_for, fixed_batch
 
     manifest = Manifest.load(manifest_path)
     digest = _checked(file, manifest)
-    golden_path = manifest_path.parent / manifest.golden.file
-    if not golden_path.is_file() or sha256_file(golden_path) != manifest.golden.sha256:
-        raise ArtifactError(f"{golden_path}: the golden set of {file.name} is missing or was changed")
-    golden = GoldenSet.load(golden_path)
+    golden = load_golden(manifest_path.parent / manifest.golden.file, manifest.golden)
     layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
     subject = Subject(
         name=file.name,

@@ -15,7 +15,7 @@ from edgevit_export.options import AsJson
 def compare(
     first: Annotated[Path, typer.Argument(help="Record of the baseline.")],
     second: Annotated[Path, typer.Argument(help="Record to compare with it.")],
-    max_regression: Annotated[str | None, typer.Option(help="Fail when really slower by more than this, e.g. 5%.")] = None,
+    max_regression: Annotated[str | None, typer.Option(help="Fail when slower by more, e.g. 5%.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def devices(
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None,
-    setup: Annotated[bool, typer.Option("--setup", help="Which runner can be used for which format; how to get the rest.")] = False,
+    setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False,
     tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None,
     python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None,
@@ -60,7 +60,9 @@ def _list(found: Sequence[AttachedDevice], adb_server: str | None, max_temp: flo
     from runtimes.device.state import read_state
     from validation.fitness import fitness
 
-    rows, records, notes = [], [], []
+    rows: list[tuple[str, ...]] = []
+    records: list[dict[str, object]] = []
+    notes: list[str] = []
     for each in found:
         try:
             if not each.is_usable:
@@ -133,7 +135,8 @@ def _setup(
         for setup in setups for option in setup.options
     ]  # fmt: skip
     print_table(("device", "ABI", "format", "runner", "usable", "verifies", "why not"), rows)
-    missing = {f"{option.runner} for {option.format}: {option.how}" for setup in setups for option in setup.options if not option.usable}  # fmt: skip
+    options = [option for setup in setups for option in setup.options if not option.usable]
+    missing = {f"{option.runner} for {option.format}: {option.how}" for option in options}
     for line in sorted(missing):
         print_note(line)
 
