@@ -1,0 +1,201 @@
+"""Decode the bulk packets of a Monsoon HVPM, all of a recording at once.
+
+A packet (64 bytes) holds: [0:2] u16 little-endian count of samples that the unit dropped so far, wrapping; [2] flags,
+bits 0-3 a sequence number, bit 4 over-current or thermal stop, bit 5 output on; [3] number of samples, 1 to 3; then
+18 bytes a sample: eight u16 big-endian (main coarse and fine, USB coarse and fine, aux coarse and fine, main and USB
+voltage), the gain, and the type in bits 4-5: measurement, zero calibration, invalid, reference calibration.
+Source: the ``monsoon`` package 0.1.88 (MIT), HVPM.py, sampleEngine.py and Operations.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import MeterError
+from edgevit.records import Record
+from runtimes.power.trace import CALIBRATION, LOST, OUTPUT_OFF, OVER_CURRENT, Doubles, PowerTrace
+
+RATE_HZ = 5000.0
+PACKET_BYTES = 64
+SAMPLE_BYTES = 18
+VOLTS_PER_TICK = 62.5e-6
+KEPT_CALIBRATIONS = 5
+CHUNK = 1 << 18  # packets decoded at a time
+
+MEASUREMENT, ZERO_CALIBRATION, INVALID, REFERENCE_CALIBRATION = 0x00, 0x10, 0x20, 0x30
+
+Bytes2D = NDArray[np.uint8]
+Channel = Literal["main", "usb"]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    coarse: int
+    fine: int
+    voltage: int
+    volts: float
+    fine_below: int
+
+
+LAYOUTS: dict[Channel, _Layout] = {
+    "main": _Layout(coarse=0, fine=1, voltage=6, volts=VOLTS_PER_TICK * 4, fine_below=64000),
+    "usb": _Layout(coarse=2, fine=3, voltage=7, volts=VOLTS_PER_TICK * 2, fine_below=64000),
+}
+
+
+class Scales(Record):
+    """The unit's own calibration of one channel, as it stores it: mA scales and zero offsets in ticks."""
+
+    fine: float
+    coarse: float
+    fine_zero: float
+    coarse_zero: float
+
+
+class PacketLosses(Record):
+    """What went missing, by who noticed.
+
+    ``dropped_by_unit`` is counted by the unit (its queue ran over); ``lost_packets`` is read from gaps in the sequence
+    numbers (lost between unit and program), each standing for about ``samples_per_packet`` samples.
+    """
+
+    dropped_by_unit: int
+    lost_packets: int
+    samples_per_packet: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Samples in the order of arrival: grid index, raw values, type and packet flags."""
+
+    index: NDArray[np.int64]
+    coarse: NDArray[np.uint16]
+    fine: NDArray[np.uint16]
+    voltage: NDArray[np.uint16]
+    kind: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+
+
+def decode(
+    packets: Bytes2D,
+    scales: Scales,
+    *,
+    channel: Channel = "main",
+    host_stamps: Doubles | None = None,
+    meta: dict[str, str] | None = None,
+) -> tuple[PowerTrace, PacketLosses]:
+    """Turn raw packets into a trace on the unit's own sample grid.
+
+    Args:
+        packets: (packets, 64) in the order of arrival.
+        scales: The unit's scales for ``channel``.
+        channel: Which output the device under test hangs on.
+        host_stamps: (m, 2) number of the packet, host's monotonic seconds when it arrived.
+        meta: Kept in the trace.
+
+    Raises:
+        MeterError: No packets, packets that are none, or not a single calibration.
+    """
+    if not len(packets):
+        raise MeterError("the Monsoon delivered no packet")
+    counts = packets[:, 3].astype(np.int64)
+    if np.any((counts < 1) | (counts > 3)):
+        bad = int(np.argmax((counts < 1) | (counts > 3)))
+        raise MeterError(f"Monsoon packet {bad} claims {counts[bad]} samples: expected 1 to 3")
+    base, losses = _grid(packets, counts)
+    samples = _samples(packets, counts, base, LAYOUTS[channel])
+    length = int(samples.index[-1]) + 1
+    trace = _trace(samples, length, scales, LAYOUTS[channel], meta or {})
+    if host_stamps is not None and len(host_stamps):
+        at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
+        trace = PowerTrace(
+            trace.rate_hz, trace.power_mw, trace.flags, trace.current_ma, trace.voltage_v, at, trace.meta
+        )  # fmt: skip
+    return trace, losses
+
+
+def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
+    """Index of each packet's first sample: samples delivered, dropped by the unit, and lost on the way before it."""
+    dropped = packets[:, 0].astype(np.int64) | packets[:, 1].astype(np.int64) << 8
+    newly = np.diff(dropped, prepend=dropped[0]) % 65536
+    sequence = (packets[:, 2] & 0x0F).astype(np.int64)
+    missed = (np.diff(sequence, prepend=sequence[0] - 1) - 1) % 16
+    per_packet = float(np.mean(counts))
+    unseen = np.rint(np.cumsum(missed) * per_packet).astype(np.int64)
+    base = np.cumsum(counts) - counts + np.cumsum(newly) + unseen
+    return base, PacketLosses(
+        dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()), samples_per_packet=per_packet
+    )
+
+
+def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64], layout: _Layout) -> _Samples:
+    total = int(counts.sum())
+    index = np.empty(total, np.int64)
+    columns = [np.empty(total, np.uint16) for _ in range(3)]
+    kind, flags = np.empty(total, np.uint8), np.empty(total, np.uint8)
+    place = 0
+    for first in range(0, len(packets), CHUNK):
+        part = slice(first, first + CHUNK)
+        body = np.ascontiguousarray(packets[part, 4 : 4 + 3 * SAMPLE_BYTES]).reshape(-1, 3, SAMPLE_BYTES)
+        there = np.arange(3) < counts[part, None]
+        chosen = body[there]
+        to = slice(place, place + len(chosen))
+        words = np.ascontiguousarray(chosen[:, :16]).view(">u2")
+        for column, number in zip(columns, (layout.coarse, layout.fine, layout.voltage), strict=True):
+            column[to] = words[:, number]
+        kind[to] = chosen[:, 17] & 0x30
+        index[to] = (base[part, None] + np.arange(3))[there]
+        flags[to] = np.broadcast_to(packets[part, 2][:, None], there.shape)[there]
+        place = to.stop
+    return _Samples(index, *columns, kind, flags)
+
+
+def _trace(samples: _Samples, length: int, scales: Scales, layout: _Layout, meta: dict[str, str]) -> PowerTrace:
+    current = np.full(length, np.nan, np.float32)
+    voltage = np.full(length, np.nan, np.float32)
+    flags = np.full(length, LOST, np.uint8)
+    measured = samples.kind == MEASUREMENT
+    at = samples.index[measured]
+    current[at] = _current_ma(samples, measured, scales, layout)
+    voltage[at] = samples.voltage[measured] * layout.volts
+    flags[samples.index] = np.where(measured, 0, CALIBRATION).astype(np.uint8)
+    flags[samples.index] |= np.where(samples.flags & 0x10, OVER_CURRENT, 0).astype(np.uint8)
+    flags[samples.index] |= np.where(samples.flags & 0x20, 0, OUTPUT_OFF).astype(np.uint8)
+    return PowerTrace(RATE_HZ, current * voltage, flags, current, voltage, meta=meta)
+
+
+def _current_ma(samples: _Samples, measured: NDArray[np.bool_], scales: Scales, layout: _Layout) -> Doubles:
+    fine = _scaled(samples, samples.fine, measured, scales.fine, scales.fine_zero, "fine") / 1000.0
+    coarse = _scaled(samples, samples.coarse, measured, scales.coarse, scales.coarse_zero, "coarse")
+    return np.where(samples.fine[measured] < layout.fine_below, fine, coarse)
+
+
+def _scaled(
+    samples: _Samples, raw: NDArray[np.uint16], measured: NDArray[np.bool_], scale: float, offset: float, name: str
+) -> Doubles:
+    at = samples.index[measured]
+    zero = offset + _calibration(samples, raw, ZERO_CALIBRATION, at, f"zero calibration ({name})")
+    reference = _calibration(samples, raw, REFERENCE_CALIBRATION, at, f"reference calibration ({name})")
+    span = reference - zero
+    slope = np.divide(scale, span, out=np.zeros_like(span), where=span != 0)
+    scaled: Doubles = (raw[measured] - zero) * slope
+    return scaled
+
+
+def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDArray[np.int64], name: str) -> Doubles:
+    """Mean of the last five calibration values before each sample; the first five serve what lies before them."""
+    chosen = (samples.kind == kind) & (raw != 0)
+    if not np.any(chosen):
+        raise MeterError(f"the Monsoon sent no {name}: its readings cannot be scaled")
+    values, places = raw[chosen].astype(np.float64), samples.index[chosen]
+    running = np.concatenate(([0.0], np.cumsum(values)))
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(0, last - KEPT_CALIBRATIONS)
+    means = (running[last] - running[first]) / (last - first)
+    means[: KEPT_CALIBRATIONS - 1] = means[min(KEPT_CALIBRATIONS, len(means)) - 1]
+    newest: Doubles = means[np.maximum(np.searchsorted(places, at) - 1, 0)]
+    return newest
