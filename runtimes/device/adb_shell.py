@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgevit.errors import DeviceLostError
+from edgevit.errors import DeviceError, DeviceLostError
 from runtimes.device.adb_server import lost
 from runtimes.device.packets import Channel, Packet
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adbutils import AdbConnection
 
 _STDOUT, _STDERR, _EXIT = 1, 2, 3
+_KINDS = range(6)  # with stdin, its end, and window sizes, which only the host sends
 _RECV_BYTES = 1 << 16
 
 # $3 behind the name in /proc/PID/stat is the process group: where the daemon gave the shell none of its own, ending
@@ -105,11 +106,13 @@ class AdbPackets:
         self._raw += data
 
     def _lost(self) -> DeviceLostError:
-        return lost(self._serial, "a command ran")
+        return lost(self._serial, "a command ran: its output ended without an exit code")
 
     def _framed(self) -> Packet | None:
         while len(self._raw) >= 5:
             kind, size = self._raw[0], int.from_bytes(self._raw[1:5], "little")
+            if kind not in _KINDS:
+                raise DeviceError(f"{self._serial} answered nonsense while a command ran: shell packet of kind {kind}")
             if len(self._raw) < 5 + size:
                 return None
             data = bytes(self._raw[5 : 5 + size])
@@ -118,8 +121,6 @@ class AdbPackets:
                 return Packet(Channel.EXIT, rc=data[0])
             if kind in (_STDOUT, _STDERR) and data:
                 return Packet(Channel.OUT if kind == _STDOUT else Channel.ERR, data)
-            if kind not in (_STDOUT, _STDERR, _EXIT, 0, 4, 5):
-                raise DeviceLostError(f"{self._serial} answered nonsense: shell packet of kind {kind}")
         return None
 
     def _plain(self) -> Packet | None:

@@ -11,6 +11,7 @@ from runtimes.device.state import BatteryState, CoreCluster, CpuState, DeviceSta
 
 # android.hardware.thermal: TemperatureType
 THERMAL_TYPES = {0: "cpu", 1: "gpu", 2: "battery", 3: "skin", 9: "npu"}
+NOT_TEMPERATURES = frozenset({-1, 6, 7, 8})  # unknown, and the battery current limiter's volts, amperes and percent
 CHARGING, FULL = 2, 5  # android.os.BatteryManager: BATTERY_STATUS_*
 SPEED_TOLERANCE = 0.9  # cores within 10 % of each other are one cluster: favoured cores of desktops differ by less
 
@@ -142,10 +143,9 @@ def _hal_temperatures(block: str) -> tuple[Temperature, ...]:
         if not line.startswith((" ", "\t")):
             break  # the next block: cooling devices, thresholds
         fields = dict(re.findall(r"m(Value|Type|Name)=([^,}]*)", line))
-        value = _number(fields.get("Value", ""))
-        if value is not None and _plausible(value):
-            number = _integer(fields.get("Type"))
-            kind = THERMAL_TYPES.get(-1 if number is None else number, "other")
+        value, number = _number(fields.get("Value", "")), _integer(fields.get("Type"))
+        if value is not None and number is not None and number not in NOT_TEMPERATURES and _plausible(value):
+            kind = THERMAL_TYPES.get(number, "other")
             found.append(Temperature(name=fields.get("Name", "?").strip(), kind=kind, value_c=value))
     return tuple(found)
 
@@ -170,9 +170,9 @@ def _plausible(celsius: float) -> bool:
 
 def parse_battery(text: str) -> BatteryState | None:
     """``dumpsys battery``; None when there is none, or no such service."""
-    fields = {
-        key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())
-    }
+    body = text.partition("\n[")[0]  # some vendors append an event log with older values
+    pairs = [line.partition(":") for line in body.splitlines()]
+    fields = {key.strip().lower(): value.strip() for key, _, value in pairs}
     if "level" not in fields or fields.get("present") == "false":
         return None
     level, scale = _number(fields["level"]), _number(fields.get("scale", "")) or 100.0

@@ -72,6 +72,11 @@ def why_not(*, daemon: bool = True) -> str | None:
     return None
 
 
+def names(directory: Path) -> list[str]:
+    """What lies in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
 def free_port() -> int:
     """A TCP port that nothing listens on."""
     with socket.socket() as probe:
