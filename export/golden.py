@@ -1,0 +1,212 @@
+"""``GoldenSet``: inputs and reference outputs as data, so that a machine without torch can verify an artifact."""
+
+from __future__ import annotations
+
+import copy
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import ArtifactError, ExportError
+from edgevit.records import atomic_path, sha256_file
+from edgevit.spec import ModelSpec
+from export.artifact import GoldenReference
+from export.stimuli import Array, Samples, make_samples
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Floats = NDArray[np.float64]
+
+FLOAT64_LIMIT_BYTES = 64 << 20
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Inputs, what the eager model answers in float64, and how far float32 eager is from that.
+
+    Attributes:
+        labels: One name per sample, such as ``natural-03`` or ``black``.
+        inputs: By input name, ``(count, *shape without batch)`` in the model's own layout.
+        outputs: By output name, ``(count, *shape without batch)``: the float64 reference.
+        yardstick: By output name, the largest absolute error over all samples of float32 eager against float64.
+    """
+
+    labels: tuple[str, ...]
+    inputs: dict[str, Array]
+    outputs: dict[str, Floats]
+    yardstick: dict[str, float]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def save(self, path: Path) -> GoldenReference:
+        """Write the set as ``.npz``, atomically; equal sets give equal bytes.
+
+        The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``. Outputs of more than 64 MiB
+        in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
+        """
+        rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
+        arrays: dict[str, Array] = {"labels": np.array(self.labels)}
+        arrays |= {f"inputs/{name}": array for name, array in self.inputs.items()}
+        for name, output in self.outputs.items():
+            arrays[f"outputs/{name}"] = output.astype(np.float32) if rounded else output
+        arrays |= {f"yardstick/{name}": np.array(value) for name, value in self.yardstick.items()}
+        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for key, array in arrays.items():
+                _add(archive, key, array)
+        return GoldenReference(
+            file=path.name, sha256=sha256_file(path), inputs=len(self), yardstick=dict(self.yardstick)
+        )
+
+
+def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenSet:
+    """Read a golden set; with ``reference``, the one that a manifest names.
+
+    Raises:
+        ArtifactError: The file cannot be read, is no golden set, or is not the one that ``reference`` describes.
+    """
+    if reference is not None:
+        _check_identity(path, reference)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        found = GoldenSet(
+            labels=tuple(str(label) for label in arrays["labels"]),
+            inputs=_group(arrays, "inputs/"),
+            outputs={name: array.astype(np.float64) for name, array in _group(arrays, "outputs/").items()},
+            yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} is not a readable golden set: {error}") from error
+    _check_consistency(found, path)
+    return found
+
+
+def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None = None) -> GoldenSet:
+    """Run ``model`` in float32 and float64 on the deterministic samples, and on ``extra_inputs`` behind them.
+
+    Works on copies: mode, dtype and device of ``model`` stay as they are.
+
+    Raises:
+        ExportError: The model fails, answers with other shapes than ``spec`` says, or with NaN or Inf.
+    """
+    samples = make_samples(spec)
+    if extra_inputs is not None:
+        samples = _join(samples, extra_inputs, spec)
+    single = _run(_copy_of(model), spec, samples, double=False)
+    reference = _run(_copy_of(model).double(), spec, samples, double=True)
+    for name, values in reference.items():
+        bad = [label for label, row in zip(samples.labels, values, strict=True) if not np.isfinite(row).all()]
+        if bad:
+            raise ExportError(f"{spec.name} answers NaN or Inf in float64 at output '{name}' for {', '.join(bad[:3])}")
+    yardstick = {name: float(np.abs(single[name] - values).max()) for name, values in reference.items()}
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick)
+
+
+def _copy_of(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).to("cpu").eval().requires_grad_(False)
+
+
+def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -> dict[str, Floats]:
+    import torch
+
+    batch = _batch(spec)
+    count = len(samples.labels)
+    parts: list[list[Floats]] = [[] for _ in spec.outputs]
+    for start in range(0, count, batch):
+        chosen = [min(row, count - 1) for row in range(start, start + batch)]  # the last chunk repeats its last sample
+        arguments = [_tensor(samples.arrays[tensor.name][chosen], double=double) for tensor in spec.inputs]
+        try:
+            with torch.no_grad():
+                results = _flat(model(*arguments))
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ExportError(f"{spec.name} fails in {'float64' if double else 'float32'} eager: {reason}") from error
+        _check_shapes(results, spec)
+        for part, result in zip(parts, results, strict=True):
+            part.append(result.to(torch.float64).numpy()[: count - start])
+    names = [tensor.name for tensor in spec.outputs]
+    return {name: np.concatenate(part) for name, part in zip(names, parts, strict=True)}
+
+
+def _batch(spec: ModelSpec) -> int:
+    sizes = {tensor.shape[0] for tensor in (*spec.inputs, *spec.outputs) if tensor.shape}
+    scalars = [tensor.name for tensor in (*spec.inputs, *spec.outputs) if not tensor.shape]
+    if len(sizes) != 1 or scalars or min(sizes) < 1:
+        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in (*spec.inputs, *spec.outputs))
+        raise ExportError(f"inputs and outputs of {spec.name} must share their first axis, the batch; seen: {shapes}")
+    return sizes.pop()
+
+
+def _tensor(array: Array, *, double: bool) -> torch.Tensor:
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.double() if double and tensor.is_floating_point() else tensor
+
+
+def _flat(result: object) -> list[torch.Tensor]:
+    from torch.utils._pytree import tree_flatten
+
+    return list(tree_flatten(result)[0])
+
+
+def _check_shapes(results: list[torch.Tensor], spec: ModelSpec) -> None:
+    seen = [tuple(result.shape) for result in results]
+    expected = [tensor.shape for tensor in spec.outputs]
+    if seen != expected:
+        raise ExportError(f"{spec.name} answers with the shapes {seen}, its spec says {expected}")
+
+
+def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
+    for tensor in spec.inputs:
+        seen = extra.arrays[tensor.name].shape[1:] if tensor.name in extra.arrays else None
+        if seen != tensor.shape[1:]:
+            raise ExportError(f"extra input '{tensor.name}' has the shape {seen} per sample, not {tensor.shape[1:]}")
+    arrays = {name: np.concatenate([array, extra.arrays[name]]) for name, array in samples.arrays.items()}
+    return Samples(samples.labels + extra.labels, arrays)
+
+
+def _add(archive: zipfile.ZipFile, key: str, array: Array) -> None:
+    """Inputs are pixels and compress well; outputs are noise to a compressor and are stored as they are."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+    info = zipfile.ZipInfo(f"{key}.npy", _ZIP_TIME)
+    info.compress_type = zipfile.ZIP_STORED if key.startswith("outputs/") else zipfile.ZIP_DEFLATED
+    archive.writestr(info, buffer.getvalue(), compresslevel=6)
+
+
+def _group(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def _check_identity(path: Path, reference: GoldenReference) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"the golden set {path} is missing", hint="export again, or copy it beside the artifact")
+    seen = sha256_file(path)
+    if seen != reference.sha256:
+        raise ArtifactError(
+            f"the golden set {path} has the SHA-256 {seen[:12]}..., its manifest says {reference.sha256[:12]}...",
+            hint="export again, or restore the file",
+        )
+
+
+def _check_consistency(golden: GoldenSet, path: Path) -> None:
+    counts = {len(array) for array in (*golden.inputs.values(), *golden.outputs.values())}
+    problem = None
+    if not golden.inputs or not golden.outputs or counts != {len(golden)}:
+        problem = f"{len(golden)} labels, arrays of {sorted(counts)} samples"
+    elif golden.yardstick.keys() != golden.outputs.keys():
+        problem = f"outputs {sorted(golden.outputs)}, yardsticks for {sorted(golden.yardstick)}"
+    elif not all(np.isfinite(array).all() for array in golden.outputs.values()):
+        problem = "NaN or Inf in the reference outputs"
+    if problem:
+        raise ArtifactError(f"{path} is not a whole golden set: {problem}")

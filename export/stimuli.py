@@ -1,0 +1,169 @@
+"""Deterministic inputs that put an artifact to the test: images with natural statistics, extremes, patterns, noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.errors import ExportError
+from edgevit.spec import Layout, ModelSpec, Preprocessing, TensorSpec
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+SPECTRAL_IMAGES = 7
+DEAD_LEAVES_IMAGES = 5
+DISCS = 250
+SEED = 2205
+_EDGES = ("zeros", "ones", "minus-ones", "ramp", "large", "tiny")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs for a model, one row per sample: ``arrays[name]`` is ``(count, *shape without batch)``, native layout."""
+
+    labels: tuple[str, ...]
+    arrays: dict[str, Array]
+
+
+def make_samples(spec: ModelSpec) -> Samples:
+    """At least 16 deterministic samples for the inputs of ``spec``.
+
+    Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
+    and edge values, integers and booleans 0 and 1.
+    """
+    first_image = next((tensor for tensor in spec.inputs if tensor.layout is not None), None)
+    if first_image is None:
+        labels = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
+    else:
+        labels = tuple(label for label, _ in images(*image_size(first_image)))
+    arrays: dict[str, Array] = {}
+    for position, tensor in enumerate(spec.inputs):
+        if tensor.layout is not None:
+            pixels = np.stack([image for _, image in images(*image_size(tensor))])
+            arrays[tensor.name] = normalise(pixels, tensor, spec.preprocessing)
+        else:
+            arrays[tensor.name] = _values(tensor, labels, position)
+    return Samples(labels, arrays)
+
+
+def image_size(tensor: TensorSpec) -> tuple[int, int, int]:
+    """Height, width and channels of an image input.
+
+    Raises:
+        ExportError: The input has a layout but not four axes.
+    """
+    if len(tensor.shape) != 4:
+        raise ExportError(f"input '{tensor.name}' has the layout {tensor.layout} but the shape {tensor.shape}, not 4-D")
+    _, *rest = tensor.shape
+    channels, height, width = rest if tensor.layout is Layout.NCHW else (rest[2], rest[0], rest[1])
+    return height, width, channels
+
+
+def normalise(pixels: Pixels, tensor: TensorSpec, preprocessing: Preprocessing | None) -> Array:
+    """Pixels ``(N, H, W, C)`` as the input ``tensor`` wants them: scaled, normalised, in its layout and dtype."""
+    if tensor.dtype == "uint8":
+        values: Array = pixels
+    else:
+        scaled = pixels.astype(np.float64) / 255
+        if preprocessing is not None:
+            scaled = (scaled - np.array(preprocessing.mean)) / np.array(preprocessing.std)
+        values = scaled.astype(tensor.dtype)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if tensor.layout is Layout.NCHW else values)
+
+
+def images(height: int, width: int, channels: int) -> Iterator[tuple[str, Pixels]]:
+    """Labelled images ``(H, W, C) uint8``: 12 with natural statistics, then extremes, patterns and noise."""
+    for number in range(SPECTRAL_IMAGES):
+        yield f"natural-{number:02}", _spectral(_generator(0, number), height, width, channels)
+    for number in range(SPECTRAL_IMAGES, SPECTRAL_IMAGES + DEAD_LEAVES_IMAGES):
+        yield f"natural-{number:02}", _dead_leaves(_generator(0, number), height, width, channels)
+    shape = (height, width, channels)
+    yield "black", np.zeros(shape, np.uint8)
+    yield "white", np.full(shape, 255, np.uint8)
+    yield "saturated", _saturated(height, width, channels)
+    yield "checkerboard-1", _checkerboard(height, width, channels, 1)
+    yield "checkerboard-16", _checkerboard(height, width, channels, 16)
+    yield "noise", _generator(1, 0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _generator(kind: int, number: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64([SEED, kind, number]))
+
+
+def _spectral(generator: np.random.Generator, height: int, width: int, channels: int) -> Pixels:
+    """Random phases under an amplitude of 1/f, the average spectrum of photographs; channels are correlated."""
+    planes = np.stack([_pink(generator, height, width) for _ in range(channels)], axis=-1)
+    luminance = planes[..., :1]
+    mixed = 0.9 * luminance + 0.35 * planes
+    contrast = generator.uniform(35, 60)
+    return _to_pixels(mixed * contrast + generator.uniform(90, 150))
+
+
+def _pink(generator: np.random.Generator, height: int, width: int) -> Floats:
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency[0, 0] = math.inf
+    spectrum = np.fft.rfft2(generator.normal(size=(height, width))) / frequency
+    plane = np.fft.irfft2(spectrum, (height, width))
+    return np.asarray(plane / max(float(plane.std()), 1e-9))
+
+
+def _dead_leaves(generator: np.random.Generator, height: int, width: int, channels: int) -> Pixels:
+    """Discs that hide each other, radii by a power law: edges and occlusion as in photographs of objects."""
+    canvas = _spectral(generator, height, width, channels).astype(np.float64)
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    for _ in range(DISCS):
+        radius = max(2.0, min(height, width) * 0.02 * (1 - generator.uniform(0, 0.995)) ** -0.5)
+        y, x = generator.uniform(0, height), generator.uniform(0, width)
+        top, left = max(0, int(y - radius)), max(0, int(x - radius))
+        part = np.s_[top : int(y + radius) + 1, left : int(x + radius) + 1]
+        inside = (rows[part[0]] - y) ** 2 + (columns[:, part[1]] - x) ** 2 < radius**2
+        shade = generator.uniform(0, 255) + generator.normal(0, 25, channels)
+        texture = generator.normal(0, 6, inside.shape)[..., None]
+        canvas[part] = np.where(inside[..., None], shade + texture, canvas[part])
+    return _to_pixels(canvas)
+
+
+def _saturated(height: int, width: int, channels: int) -> Pixels:
+    """Vertical stripes of all fully saturated colours: each channel 0 or 255."""
+    stripe = np.arange(width) * 2 ** min(channels, 3) // max(width, 1)
+    bits = [(stripe >> (channel % 3)) & 1 for channel in range(channels)]
+    row = np.stack(bits, axis=-1).astype(np.uint8) * np.uint8(255)
+    return np.broadcast_to(row, (height, width, channels)).copy()
+
+
+def _checkerboard(height: int, width: int, channels: int, period: int) -> Pixels:
+    cells = (np.arange(height)[:, None] // period + np.arange(width)[None, :] // period) % 2
+    plane = cells.astype(np.uint8) * np.uint8(255)
+    return np.repeat(plane[..., None], channels, axis=-1)
+
+
+def _to_pixels(values: Floats) -> Pixels:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _values(tensor: TensorSpec, labels: tuple[str, ...], position: int) -> Array:
+    shape = tensor.shape[1:]
+    rows = [_value(label, shape, _generator(2 + position, number)) for number, label in enumerate(labels)]
+    stacked = np.stack(rows)
+    if np.dtype(tensor.dtype).kind == "f":
+        return stacked.astype(tensor.dtype)
+    return (stacked > 0).astype(tensor.dtype)
+
+
+def _value(label: str, shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    normal = np.asarray(generator.normal(size=shape))
+    edges = {
+        "zeros": np.zeros(shape),
+        "ones": np.ones(shape),
+        "minus-ones": -np.ones(shape),
+        "ramp": np.linspace(-1, 1, math.prod(shape)).reshape(shape),
+        "large": normal * 100,
+        "tiny": normal * 1e-6,
+    }
+    return edges.get(label, normal)
