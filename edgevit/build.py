@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.choices import parse_choice
 from edgevit.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
-from edgevit.errors import UsageError
+from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
 from edgevit.variants import Delegate, Propagation, VariantConfig, find_variant
 
@@ -50,9 +51,7 @@ def build_model(
         seed: Seed of the random weights; unused with a checkpoint.
         labels: One name per class.
         preprocessing: Overrides ImageNet's.
-        delegate: Delegate sampling; None keeps the configuration's.
-        propagation: Local propagation; None keeps the configuration's.
-        aggregation: Local aggregation on or off; None keeps the configuration's.
+        delegate, propagation, aggregation: Ablation options (paper, Table 4); None keeps the configuration's.
 
     Returns:
         The model, taking ``(batch, in_channels, H, W)`` float32, and its specification.
@@ -60,7 +59,9 @@ def build_model(
     Raises:
         UsageError: Unknown variant, impossible size or number, labels that do not fit.
         CheckpointError: The weights file cannot be used for this model.
+        MissingDependencyError: torch is not installed.
     """
+    _require_torch()
     task = parse_choice("task", Task, task)
     config = _configured(variant, delegate, propagation, aggregation)
     check_input_size(config, input_size)
@@ -77,6 +78,18 @@ def build_model(
     weights = loaded.weights if loaded else Weights(source="random", seed=seed)
     spec = model_spec(request, weights, labels=labels, preprocessing=preprocessing)
     return _with_weights(request, loaded, seed), spec
+
+
+def _require_torch() -> None:
+    """Refuse early where there is no torch.
+
+    Raises:
+        MissingDependencyError: Names the extra that brings it.
+    """
+    if find_spec("torch") is None:
+        raise MissingDependencyError(
+            "cannot build a model: torch is not installed", hint="pip install 'edgevit-export[ptl]'"
+        )
 
 
 def _configured(

@@ -1,4 +1,7 @@
-"""Parameters and multiply-adds, counted on the network itself (on the meta device, so no number is computed)."""
+"""Parameters and multiply-adds of an EdgeViT by arithmetic, so that ``models`` answers at once and without torch.
+
+The tests hold every count against the network itself.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from edgevit.describe import IMAGENET_CLASSES, ModelRequest, check_input_size
 from edgevit.paper import EnergyRow, LatencyRow, energy_row, latency_row
 from edgevit.records import Record
 from edgevit.spec import Task
-from edgevit.variants import VariantConfig, variants
+from edgevit.variants import PATCH_STRIDES, STAGE_STRIDES, STAGES, Propagation, VariantConfig, variants
 
 
 class Complexity(Record):
@@ -36,23 +39,92 @@ class VariantSummary(Record):
 
 
 def complexity(request: ModelRequest) -> Complexity:
-    """Count the requested model.
+    """Count the requested model, for one image whatever the batch.
 
     Raises:
         UsageError: The input size does not fit the variant.
     """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from edgevit.network import empty_model
-
     check_input_size(request.config, request.input_size)
-    model = empty_model(request).eval()
-    image = torch.empty(1, request.in_channels, *request.input_size, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(image)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Complexity(parameters=parameters, multiply_adds=counter.get_total_flops() // 2)
+    parts = [_stage(request, stage) for stage in range(STAGES)]
+    if request.num_classes is not None:
+        width = request.config.channels[-1]
+        norm = Complexity(parameters=2 * width, multiply_adds=0)
+        parts += [norm, _product(width, request.num_classes, positions=1)]
+    return _total(parts)
+
+
+def _total(parts: Iterable[Complexity]) -> Complexity:
+    """The sum of several parts."""
+    listed = list(parts)
+    return Complexity(
+        parameters=sum(part.parameters for part in listed), multiply_adds=sum(part.multiply_adds for part in listed)
+    )
+
+
+def _product(inputs: int, outputs: int, *, positions: int) -> Complexity:
+    """A linear layer or 1x1 convolution with bias at ``positions`` positions."""
+    return Complexity(parameters=inputs * outputs + outputs, multiply_adds=inputs * outputs * positions)
+
+
+def _depthwise(channels: int, kernel: int, *, positions: int) -> Complexity:
+    """A depthwise convolution with bias; ``positions`` are those that its kernel is laid on."""
+    return _product(kernel * kernel, channels, positions=positions)
+
+
+def _stage(request: ModelRequest, stage: int) -> Complexity:
+    """The patch embedding and the blocks of stage ``stage`` (0..3)."""
+    config = request.config
+    height, width = (side // STAGE_STRIDES[stage] for side in request.input_size)
+    inputs = config.channels[stage - 1] if stage else request.in_channels
+    channels = config.channels[stage]
+    embed = _product(inputs * PATCH_STRIDES[stage] ** 2, channels, positions=height * width)
+    block = [*_local(config, stage, height * width), *_global(config, stage, height * width)]
+    return _total([embed, _norms(1, channels), *block * config.blocks[stage]])
+
+
+def _norms(count: int, channels: int) -> Complexity:
+    """Scales and shifts of normalisations; they are not counted as multiply-adds."""
+    return Complexity(parameters=2 * count * channels, multiply_adds=0)
+
+
+def _ffn(config: VariantConfig, stage: int, positions: int) -> list[Complexity]:
+    """The two products of a feed-forward network."""
+    channels, hidden = config.channels[stage], config.hidden_channels(stage)
+    return [_product(channels, hidden, positions=positions), _product(hidden, channels, positions=positions)]
+
+
+def _local(config: VariantConfig, stage: int, positions: int) -> list[Complexity]:
+    """Local aggregation of one block, where the stage has it."""
+    if not config.has_aggregation(stage):
+        return []
+    channels = config.channels[stage]
+    return [
+        _depthwise(channels, 3, positions=positions),
+        _depthwise(channels, 5, positions=positions),
+        *[_product(channels, channels, positions=positions)] * 2,
+        _norms(2, channels),
+        *_ffn(config, stage, positions),
+    ]
+
+
+def _global(config: VariantConfig, stage: int, positions: int) -> list[Complexity]:
+    """Sparse attention, local propagation and FFN of one block."""
+    channels, rate = config.channels[stage], config.sample_rates[stage]
+    delegates = positions // rate**2
+    projected = delegates if config.propagation is Propagation.NONE else positions
+    parts = [
+        _depthwise(channels, 3, positions=positions),
+        _product(channels, 3 * channels, positions=delegates),
+        Complexity(parameters=0, multiply_adds=2 * delegates**2 * channels),  # q @ k and weights @ v
+        _product(channels, channels, positions=projected),
+        _norms(2, channels),
+        *_ffn(config, stage, positions),
+    ]
+    if rate > 1 and config.propagation is Propagation.TRANSPOSED_CONV:
+        parts.append(_depthwise(channels, rate, positions=delegates))
+    if rate > 1 and config.propagation is not Propagation.NONE:
+        parts.append(_norms(1, channels))
+    return parts
 
 
 def summarise(

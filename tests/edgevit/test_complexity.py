@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+import torch
+from edgevit_tiny import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
-from edgevit.complexity import VariantSummary, summarise
+from edgevit.complexity import Complexity, VariantSummary, complexity, summarise
+from edgevit.describe import ModelRequest
 from edgevit.errors import UsageError
+from edgevit.network import empty_model
 from edgevit.paper import energy_row, latency_row, paper_tables
-from edgevit.variants import Delegate, find_variant
+from edgevit.spec import Task
+from edgevit.variants import Delegate, Propagation, find_variant
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +59,47 @@ def test_cost_follows_the_request() -> None:
     assert 2 < large.multiply_adds / plain.multiply_adds < 2.5
     with pytest.raises(UsageError, match="multiples of 32"):
         summarise([config], input_size=(100, 100))
+
+
+def counted_by_torch(request: ModelRequest) -> Complexity:
+    """What torch counts on the network itself, on the meta device."""
+    model = empty_model(request).eval()
+    image = torch.empty(1, request.in_channels, *request.input_size, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Complexity(parameters=parameters, multiply_adds=counter.get_total_flops() // 2)
+
+
+@pytest.mark.parametrize("variant", ["xxs", "s"])
+@pytest.mark.parametrize("task", Task)
+def test_arithmetic_counts_what_the_network_has(variant: str, task: Task) -> None:
+    classes = 10 if task is Task.CLASSIFY else None
+    request = ModelRequest(
+        config=find_variant(variant), task=task, num_classes=classes, in_channels=4, input_size=(256, 96), batch=1
+    )
+    assert complexity(request) == counted_by_torch(request)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rates=st.lists(st.sampled_from([1, 2, 4]), min_size=4, max_size=4),
+    blocks=st.lists(st.integers(1, 2), min_size=4, max_size=4),
+    ratio=st.floats(1, 4),
+    propagation=st.sampled_from(Propagation),
+    aggregation=st.booleans(),
+)
+def test_arithmetic_counts_any_configuration(
+    rates: list[int], blocks: list[int], ratio: float, propagation: Propagation, aggregation: bool
+) -> None:
+    config = msgspec.structs.replace(
+        tiny(), sample_rates=tuple(rates), blocks=tuple(blocks), ffn_ratios=(ratio,) * 4,
+        propagation=propagation, aggregation=aggregation,
+    )  # fmt: skip
+    request = ModelRequest(
+        config=config, task=Task.CLASSIFY, num_classes=5, in_channels=3, input_size=(128, 256), batch=1
+    )
+    assert complexity(request) == counted_by_torch(request)
 
 
 def test_the_papers_tables_are_whole() -> None:
