@@ -1,0 +1,200 @@
+"""The steps from a captured program to a committed artifact, each a function, so that the front door can stand between.
+
+``export_artifact`` converts and reads back; the caller judges (audit, parity); ``make_manifest`` writes it all down and
+``export.staging.commit`` moves the files into place. All happens in a directory of ``export.staging.staging``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgevit.errors import EdgevitExportError, ExportError
+from edgevit.records import sha256_file
+from edgevit.spec import ModelSpec, TensorSpec
+from export.artifact import (
+    AuditResult,
+    Delegation,
+    FileFacts,
+    GoldenReference,
+    Manifest,
+    ParityResult,
+    PassLog,
+)
+from export.formats import FORMATS, load, require_export
+from export.golden import GoldenSet
+from export.manifest import created_utc, tool_versions
+from export.program import Program, with_input_layout
+from export.quiet import quiet
+from export.recipe import Recipe
+from export.staging import golden_name, translate
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StagedGolden:
+    """A golden set in the staging directory, and what manifests say of it."""
+
+    path: Path
+    reference: GoldenReference
+
+
+@dataclass(frozen=True)
+class StagedArtifact:
+    """An artifact in the staging directory that has been read back but not been judged.
+
+    ``timings_s`` holds seconds by step: ``optimize``, ``convert``, ``read``.
+    """
+
+    path: Path
+    spec: ModelSpec
+    recipe: Recipe
+    facts: FileFacts
+    passes: tuple[PassLog, ...]
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+
+def stage_golden(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolden:
+    """Write ``golden`` into the staging directory under the name that it will keep."""
+    draft = golden.save(stage / "golden.npz")
+    name = golden_name(spec.name, draft.sha256)
+    path = (stage / draft.file).replace(stage / name)
+    reference = GoldenReference(file=name, sha256=draft.sha256, inputs=draft.inputs, yardstick=draft.yardstick)
+    return StagedGolden(path, reference)
+
+
+def export_artifact(
+    program: Program, recipe: Recipe, stage: Path, *, verbose: bool = False, progress: Progress | None = None
+) -> StagedArtifact:
+    """Optimise ``program`` for ``recipe``, write it into ``stage``, and read the file back.
+
+    Args:
+        program: As captured, in the model's own layout.
+        recipe: What was asked for.
+        stage: A directory of ``export.staging.staging``.
+        verbose: Let the converters' chatter through to stderr.
+        progress: Called with the name of each step as it begins.
+
+    Raises:
+        MissingDependencyError: A package that the format needs is not installed.
+        UsageError: The recipe asks for what the format cannot do.
+        ExportError: The converter failed, or the file does not have the inputs and outputs that were asked for. Its
+            notes hold the end of the converter's log.
+    """
+    require_export(recipe.format)
+    row = FORMATS[recipe.format]
+    path = stage / f"{program.spec.name}.{recipe.format}"
+    timings_s: dict[str, float] = {}
+    tell = progress or (lambda step: None)
+    with _translated(program, recipe, stage), quiet(verbose=verbose):
+        with _timed("optimize", timings_s, tell):
+            program = prepare(program, recipe)
+        with _timed("convert", timings_s, tell):
+            load(row.exporter)(program, recipe, path)
+        if not path.is_file() or path.stat().st_size == 0:
+            raise ExportError(f"the {row.title} converter wrote no file for {program.spec.name}")
+        with _timed("read", timings_s, tell):
+            facts: FileFacts = load(row.reader)(path)
+    _check_tensors(facts.inputs, program.inputs, "inputs", path.name)
+    _check_tensors(facts.outputs, program.outputs, "outputs", path.name)
+    return StagedArtifact(path, program.spec, recipe, facts, program.passes, timings_s)
+
+
+def prepare(program: Program, recipe: Recipe) -> Program:
+    """The program as the exporter gets it: input layout, passes, then a free batch when asked for."""
+    from export.pipeline import optimize
+
+    program = optimize(with_input_layout(program, recipe.input_layout), recipe)
+    if recipe.dynamic_batch:
+        from export.dynamic_batch import with_dynamic_batch
+
+        program = with_dynamic_batch(program)
+    return program
+
+
+def make_manifest(
+    staged: StagedArtifact,
+    golden: StagedGolden,
+    *,
+    audit: AuditResult,
+    command: tuple[str, ...],
+    parity: ParityResult | None = None,
+    delegation: Delegation | None = None,
+) -> Manifest:
+    """All that is known of a staged artifact, ready to be committed."""
+    facts = staged.facts
+    return Manifest(
+        file=staged.path.name,
+        sha256=sha256_file(staged.path),
+        bytes=staged.path.stat().st_size,
+        created_utc=created_utc(),
+        spec=staged.spec,
+        recipe=staged.recipe,
+        inputs=facts.inputs,
+        outputs=facts.outputs,
+        operators=facts.operators,
+        requires=facts.requires,
+        audit=audit,
+        golden=golden.reference,
+        tools=tool_versions(),
+        command=command,
+        passes=staged.passes,
+        delegation=delegation,
+        parity=parity,
+    )
+
+
+def room_needed_bytes(golden: GoldenSet, weights_bytes: int, artifacts: int) -> int:
+    """Rough room for a whole command: each artifact and the golden set twice, staged and in place."""
+    arrays = (*golden.inputs.values(), *golden.outputs.values())
+    return 2 * (artifacts * weights_bytes + sum(array.nbytes for array in arrays))
+
+
+@contextmanager
+def _timed(step: str, timings_s: dict[str, float], tell: Progress) -> Iterator[None]:
+    tell(step)
+    start = time.perf_counter()
+    yield
+    timings_s[step] = time.perf_counter() - start
+
+
+@contextmanager
+def _translated(program: Program, recipe: Recipe, stage: Path) -> Iterator[None]:
+    """Turn whatever a converter raises into our errors, with the notes that ``quiet`` left."""
+    try:
+        yield
+    except EdgevitExportError as error:
+        if full := _disk_error(error):
+            raise translate(full, stage.parent) from error
+        raise
+    except Exception as error:
+        if disk := _disk_error(error):
+            raise translate(disk, stage.parent) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {reason}")
+        for note in getattr(error, "__notes__", ()):
+            raised.add_note(note)
+        raise raised from error
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """The failed write behind ``error``, if that is what it comes from."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno is not None:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _check_tensors(seen: tuple[TensorSpec, ...], expected: tuple[TensorSpec, ...], kind: str, file: str) -> None:
+    def key(tensor: TensorSpec) -> tuple[str, tuple[int, ...], str]:
+        return tensor.name, tensor.shape, tensor.dtype
+
+    if [key(tensor) for tensor in seen] != [key(tensor) for tensor in expected]:
+        raise ExportError(
+            f"{file} has the {kind} {[key(tensor) for tensor in seen]}, expected {[key(tensor) for tensor in expected]}"
+        )

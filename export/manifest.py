@@ -1,0 +1,160 @@
+"""Manifests on disk: named after their artifact, found, and checked against the files that they speak of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import sha256_file
+from export.artifact import Manifest
+from export.formats import FORMATS
+
+SUFFIX = ".json"
+TOOLS = (
+    "edgevit-export",
+    "torch",
+    "onnx",
+    "onnxsim",
+    "onnxruntime",
+    "litert-torch",
+    "ai-edge-litert",
+    "executorch",
+    "numpy",
+)
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where the manifest of ``artifact`` stands: ``edgevit-s-224x224.onnx.json`` beside it."""
+    return artifact.with_name(artifact.name + SUFFIX)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read the manifest at ``path``; its file names must stay within its directory.
+
+    Raises:
+        ArtifactError: The file cannot be read, is no manifest, or names files elsewhere.
+    """
+    manifest = Manifest.load(path)
+    for name in (manifest.file, manifest.golden.file):
+        if not name or Path(name).name != name:
+            raise ArtifactError(f"{path} names the file '{name}', which is not beside it")
+    return manifest
+
+
+def find_manifests(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The manifests that ``paths`` stand for: all in a directory, that of an artifact, or a manifest itself.
+
+    Raises:
+        UsageError: A path does not exist, or a directory holds no manifest.
+        ArtifactError: An artifact has no manifest.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = manifests_in(path)
+            if not inside:
+                raise UsageError(f"no manifest in {path}: looked for *.<format>{SUFFIX}", hint="export first")
+            found.update(dict.fromkeys(inside))
+        elif path.suffix == SUFFIX and path.is_file():
+            found[path] = None
+        else:
+            found[_manifest_of(path)] = None
+    return tuple(found)
+
+
+def manifests_in(directory: Path) -> list[Path]:
+    """The manifests directly in ``directory``, by name."""
+    suffixes = tuple(f".{format}{SUFFIX}" for format in FORMATS)
+    return sorted(path for path in directory.iterdir() if path.name.endswith(suffixes) and path.is_file())
+
+
+def _manifest_of(artifact: Path) -> Path:
+    path = manifest_path(artifact)
+    if path.is_file():
+        return path
+    if not artifact.exists():
+        raise UsageError(f"no such file or directory: {artifact}")
+    raise ArtifactError(
+        f"{artifact} has no manifest: expected {path.name} beside it",
+        hint="an artifact without one is incomplete or from elsewhere: export again",
+    )
+
+
+def check_integrity(path: Path) -> list[str]:
+    """What is wrong with the artifact and the golden set of the manifest at ``path``, in words; empty if nothing.
+
+    Raises:
+        ArtifactError: The manifest itself cannot be read.
+    """
+    manifest = load_manifest(path)
+    problems = []
+    if manifest_path(path.with_name(manifest.file)) != path:
+        problems.append(f"{path.name} speaks of {manifest.file}: the manifest is of another artifact")
+    problems += _check_file(path.with_name(manifest.file), "artifact", manifest.sha256, manifest.bytes)
+    problems += _check_file(path.with_name(manifest.golden.file), "golden set", manifest.golden.sha256, None)
+    return problems
+
+
+def _check_file(path: Path, kind: str, sha256: str, size_bytes: int | None) -> list[str]:
+    if not path.is_file():
+        return [f"{kind} {path.name} is missing"]
+    seen_bytes = path.stat().st_size
+    if size_bytes is not None and seen_bytes != size_bytes:
+        return [f"size: {kind} {path.name} has {seen_bytes} bytes, the manifest says {size_bytes}"]
+    try:
+        seen = sha256_file(path)
+    except OSError as error:
+        return [f"{kind} {path.name} cannot be read: {error.strerror}"]
+    if seen != sha256:
+        return [f"SHA-256: {kind} {path.name} has {seen[:12]}..., the manifest says {sha256[:12]}..."]
+    return []
+
+
+def created_utc() -> str:
+    """Now in UTC as ISO 8601, or the time in ``SOURCE_DATE_EPOCH`` for builds that must repeat.
+
+    Raises:
+        UsageError: ``SOURCE_DATE_EPOCH`` is not a number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        moment = datetime.now(UTC)
+    else:
+        try:
+            moment = datetime.fromtimestamp(int(epoch), UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise UsageError(f"SOURCE_DATE_EPOCH is '{epoch}', expected a number of seconds since 1970") from error
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the installed packages that shape an artifact, without importing them."""
+    found = {}
+    for name in TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of a manifest, as published in ``docs/manifest.schema.json``."""
+    schema = msgspec.json.schema(Manifest)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest of an artifact that edgevit-export wrote",
+        **schema,
+    }
+
+
+def manifest_schema_text() -> str:
+    """``manifest_schema`` as the text of its file."""
+    return msgspec.json.format(msgspec.json.encode(manifest_schema()), indent=2).decode() + "\n"

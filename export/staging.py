@@ -1,0 +1,180 @@
+"""A directory beside the final files where artifacts are made, and the order in which they move into place.
+
+A manifest's presence means a complete artifact, at every instant: the new files are whole and on disk before anything
+is touched; then the old manifest goes, the artifact is replaced, and the new manifest comes last. Killed in between, the
+artifact stands without a manifest and counts as incomplete; the next export mends that. Golden sets carry their hash in
+their name, so that no new one replaces one that an older manifest speaks of.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.records import sha256_file
+from export.artifact import Manifest
+from export.manifest import load_manifest, manifest_path, manifests_in
+
+_PREFIX = ".staging-"
+
+
+def check_output(directory: Path, needed_bytes: int) -> None:
+    """Make ``directory`` and refuse early when files cannot be written there.
+
+    Raises:
+        UsageError: Not a directory, not writable, or with less room than ``needed_bytes``.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / f"{_PREFIX}{os.getpid()}-probe"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {directory}: {error.strerror}", hint="choose another with --output"
+        ) from error
+    free_bytes = shutil.disk_usage(directory).free
+    if free_bytes < needed_bytes:
+        raise UsageError(
+            f"not enough room in {directory}: {free_bytes >> 20} MiB free, about {needed_bytes >> 20} MiB needed",
+            hint="free some, or choose another directory with --output",
+        )
+
+
+@contextmanager
+def staging(directory: Path) -> Iterator[Path]:
+    """A fresh directory inside ``directory`` that is gone afterwards, whatever happens.
+
+    Those that a killed process has left are removed first.
+
+    Raises:
+        ExportError: The disk is full, or writing fails otherwise; earlier files are untouched.
+    """
+    remove_stale(directory)
+    place = None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=directory))
+        yield place
+    except OSError as error:
+        raise translate(error, directory) from error
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def translate(error: OSError, directory: Path) -> ExportError:
+    """An error of the file system in words; earlier files are untouched whenever it is raised here."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ExportError(
+            f"no room left in {directory}; nothing was replaced", hint="free some, or choose another with --output"
+        )
+    return ExportError(f"cannot write in {directory}: {error.strerror or error}; nothing was replaced")
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove what processes that no longer run have left in ``directory``."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        match = re.fullmatch(rf"{re.escape(_PREFIX)}(\d+)-.*|\..*\.(\d+)\.partial(\..*)?", path.name)
+        if match is None or _runs(int(match[1] or match[2])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> Path:
+    """Move a staged artifact into ``directory``, a copy of its golden set before it and the manifest behind it.
+
+    Ctrl-C waits until the moves are done. Golden sets that no manifest speaks of any more are removed.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        ExportError: Writing fails. Until the first move that leaves everything as it was.
+    """
+    artifact, golden = directory / manifest.file, directory / manifest.golden.file
+    final = manifest_path(artifact)
+    staged_manifest = staged_artifact.with_name(final.name)
+    try:
+        staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
+        for path in (staged_artifact, staged_manifest):
+            _to_disk(path)
+        _place_golden(staged_golden, golden, manifest.golden.sha256)
+        with _uninterrupted():
+            with suppress(FileNotFoundError):
+                final.unlink()
+            staged_artifact.replace(artifact)
+            _to_disk(directory)
+            staged_manifest.replace(final)
+            _to_disk(directory)
+        _remove_orphans(directory, manifest.spec.name)
+    except OSError as error:
+        raise translate(error, directory) from error
+    return final
+
+
+def golden_name(model: str, sha256: str) -> str:
+    """File name of a golden set: ``edgevit-s-224x224.golden-0f3a9c21.npz``."""
+    return f"{model}.golden-{sha256[:8]}.npz"
+
+
+def _place_golden(staged: Path, golden: Path, sha256: str) -> None:
+    """Put a copy in place, not the staged file itself: other artifacts of the same command share it."""
+    if golden.is_file() and sha256_file(golden) == sha256:
+        return
+    copy = staged.with_name(f"{golden.name}.copy")
+    shutil.copyfile(staged, copy)
+    _to_disk(copy)
+    copy.replace(golden)
+
+
+def _remove_orphans(directory: Path, model: str) -> None:
+    try:
+        wanted = {load_manifest(path).golden.file for path in manifests_in(directory)}
+    except ArtifactError:  # a damaged manifest may speak of any of them
+        return
+    for path in directory.glob(golden_name(model, "?" * 8)):
+        if path.name not in wanted:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM while a few renames run."""
+    held = {signal.SIGINT, signal.SIGTERM}
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
