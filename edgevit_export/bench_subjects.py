@@ -14,6 +14,7 @@ from export.formats import FORMATS, Format, load
 if TYPE_CHECKING:
     from edgevit.spec import Layout, TensorSpec
     from export.artifact import Manifest
+    from export.golden import GoldenSet
     from runtimes.device.bench import Judge
     from runtimes.device.device_run import Verification
     from runtimes.device.runner import Feed, Subject

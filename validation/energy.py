@@ -188,7 +188,10 @@ def _whole_burst(signal: Signal, windows: Windows, background: Background) -> Wh
     tail = background.tail_mj if background.tail_mj is not None else _between(signal, windows, background, end)
     expected = float(windows.energy_mj.mean()) + tail
     return WholeBurst(
-        seconds=end - start, energy_mj=energy, expected_mj=expected, deviation=energy / expected - 1 if expected else 0.0
+        seconds=end - start,
+        energy_mj=energy,
+        expected_mj=expected,
+        deviation=energy / expected - 1 if expected else 0.0,
     )
 
 
@@ -217,7 +220,9 @@ def _notes(windows: Windows) -> tuple[str, ...]:
         notes.append(f"{void} windows hold holes of more than 2 ms; they count with their neighbours' power")
     durations = windows.durations_s
     if len(durations) > 8 and durations[0] > 1.5 * float(np.median(durations)):
-        notes.append(f"the first inference took {durations[0] / np.median(durations):.1f} times the median: warm up longer")
+        notes.append(
+            f"the first inference took {durations[0] / np.median(durations):.1f} times the median: warm up longer"
+        )
     return tuple(notes)
 
 
@@ -282,7 +287,10 @@ def _per_inference(whole: WholeBurst | None, k: int) -> WholeBurst | None:
     if whole is None or k == 1:
         return whole
     return WholeBurst(
-        seconds=whole.seconds, energy_mj=whole.energy_mj / k, expected_mj=whole.expected_mj / k, deviation=whole.deviation
+        seconds=whole.seconds,
+        energy_mj=whole.energy_mj / k,
+        expected_mj=whole.expected_mj / k,
+        deviation=whole.deviation,
     )
 
 

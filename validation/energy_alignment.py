@@ -179,7 +179,10 @@ def _steps(signal: Signal, moments: Doubles, signs: Doubles, half_s: float) -> D
 def _fine(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, coarse: _Coarse) -> tuple[float, float]:
     span = float(edges[-1] - edges[0]) or 1.0
     offset, drift = coarse.offset_s, coarse.drift
-    reach_s, reach_drift = 1.5 * COARSE_S + 0.25 * coarse.drift_step * span * (coarse.drift_step < MAX_DRIFT), coarse.drift_step / 2
+    reach_s, reach_drift = (
+        1.5 * COARSE_S + 0.25 * coarse.drift_step * span * (coarse.drift_step < MAX_DRIFT),
+        coarse.drift_step / 2,
+    )
     reach_s = min(reach_s, 0.02)
     step_s = FINE_S
     for _ in range(3):

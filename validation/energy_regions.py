@@ -143,9 +143,7 @@ def _two_levels(power: Doubles) -> tuple[float, float]:
     return float(np.nan_to_num(low[best])), float(np.nan_to_num(high[best]))
 
 
-def _regions_at(
-    above: Doubles, high: float, low: float, typical_s: float | None, wanted: int
-) -> tuple[Edges, Edges]:
+def _regions_at(above: Doubles, high: float, low: float, typical_s: float | None, wanted: int) -> tuple[Edges, Edges]:
     """Regions above ``low`` that reach ``high``, short gaps closed, short ones dropped: of the right kind, and all."""
     edges = _runs(above > low)
     if not len(edges):

@@ -74,7 +74,9 @@ def recording_reasons(trace: PowerTrace) -> list[str]:
         reasons.append("the meter reported its current limit: the trace is clipped there")
     measured = trace.measured_rate_hz()
     if measured is not None and abs(measured / trace.rate_hz - 1) > MAX_RATE_ERROR:
-        reasons.append(f"{measured:.1f} samples a second by the host's clock, {trace.rate_hz:.1f} expected: time is off")
+        reasons.append(
+            f"{measured:.1f} samples a second by the host's clock, {trace.rate_hz:.1f} expected: time is off"
+        )
     return reasons
 
 

@@ -82,14 +82,14 @@ def _clocks(state: DeviceState) -> list[str]:
         found.append(f"clocks move with the load (governor {', '.join(moving)}): warm up, or fix them")
     capped = [c.index for c in state.cpus if c.max_hz and c.hw_max_hz and c.max_hz < CAPPED_SHARE * c.hw_max_hz]
     if capped:
-        found.append(f"cores {_listed(capped)} may not reach their top clock")
+        found.append(f"{_cores(capped)} may not reach the top clock")
     offline = [cpu.index for cpu in state.cpus if not cpu.online]
     if offline:
-        found.append(f"cores {_listed(offline)} are switched off")
+        found.append(f"switched off: {_cores(offline)}")
     allowed = state.cpus_allowed
     barred = [cpu.index for cpu in state.cpus if cpu.online and allowed is not None and cpu.index not in allowed]
     if barred:
-        found.append(f"commands may not run on cores {_listed(barred)}")
+        found.append(f"commands may not run on {_cores(barred)}")
     return found
 
 
@@ -113,5 +113,5 @@ def _unknowns(state: DeviceState) -> list[str]:
     return found
 
 
-def _listed(cpus: list[int]) -> str:
-    return ", ".join(str(cpu) for cpu in cpus)
+def _cores(cpus: list[int]) -> str:
+    return f"core{'s' if len(cpus) > 1 else ''} {', '.join(str(cpu) for cpu in cpus)}"

@@ -287,7 +287,7 @@ def _noise(report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
 
 def _noise_reasons(report: LatencyReport, limits: LatencyLimits) -> list[str]:
     reasons = []
-    if report.count < limits.min_samples:
+    if 0 < report.count < limits.min_samples:
         reasons.append(f"only {report.count} runs: use at least {limits.min_samples}")
     if report.mean_ms and report.sd_ms is not None and report.sd_ms > limits.deviation * report.mean_ms:
         reasons.append(f"the deviation is {report.sd_ms / report.mean_ms:.0%} of the mean")

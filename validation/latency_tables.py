@@ -58,7 +58,7 @@ def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
     lines = []
     for report in reports:
         name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
-        lines += [f"{name}: {report.verdict}: {reason}" for reason in report.reasons]
+        lines += [f"{name}: {reason}" for reason in report.reasons]
         lines += [f"{name}: note: {note}" for note in report.notes]
     return list(dict.fromkeys(lines))
 
