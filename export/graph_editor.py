@@ -59,7 +59,7 @@ class GraphEditor:
         with self.graph.inserting_before(near):
             node = self.graph.get_attr(attribute)
         mode = _fake_mode(near)
-        node.meta["val"] = mode.from_tensor(tensor) if mode else torch.empty_like(tensor, device="meta")
+        node.meta["val"] = mode.from_tensor(tensor, static_shapes=True) if mode else torch.empty_like(tensor, device="meta")
         _inherit(node, near)
         return node
 

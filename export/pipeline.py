@@ -10,6 +10,7 @@ from export.graph_editor import GraphEditor
 from export.passes import (
     broadcast_transposed_conv,
     canonical_views,
+    centre_before_norm,
     channels_last,
     drop_no_ops,
     fold_batch_norm,
@@ -20,6 +21,7 @@ from export.passes import (
     merge_duplicates,
     pointwise_as_linear,
     sample_before_norm,
+    sampling_as_depthwise,
     sink_views,
     split_projection,
 )
@@ -45,10 +47,24 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     Format.PTL: (*BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, merge_duplicates),
     Format.ONNX: (*BASIC, broadcast_transposed_conv, sink_views, merge_duplicates),
     Format.TFLITE: (
-        *BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, layer_norm_as_products, merge_duplicates,
+        *BASIC,
+        broadcast_transposed_conv,
+        pointwise_as_linear,
+        sampling_as_depthwise,
+        channels_last,
+        centre_before_norm,
+        layer_norm_as_products,
+        merge_duplicates,
     ),
     Format.PTE: (
-        *BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, layer_norm_as_products, merge_duplicates,
+        *BASIC,
+        broadcast_transposed_conv,
+        pointwise_as_linear,
+        sampling_as_depthwise,
+        channels_last,
+        centre_before_norm,
+        layer_norm_as_products,
+        merge_duplicates,
     ),
 }  # fmt: skip
 """The same folds, then how this format's runtime likes it: layout, and the phrasing of each layer."""

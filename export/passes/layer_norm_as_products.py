@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor, argument, shape_of, value_of
+from export.passes.centre_before_norm import is_centred
 
 if TYPE_CHECKING:
     from torch.fx import Node
@@ -41,8 +42,9 @@ def _rewrite(editor: GraphEditor, norm: Node) -> bool:
     def call(target: object, *args: object) -> Node:
         return editor.call(target, args, before=norm, like=norm)  # type: ignore[arg-type]
 
-    mean = call(aten.linear.default, source, column)
-    centred = call(aten.sub.Tensor, source, mean)
+    centred = source
+    if not is_centred(norm):
+        centred = call(aten.sub.Tensor, source, call(aten.linear.default, source, column))
     square = call(aten.mul.Tensor, centred, centred)
     variance = call(aten.linear.default, square, column, editor.add_constant(eps, norm, "eps"))
     new = call(aten.mul.Tensor, centred, call(aten.rsqrt.default, variance))
