@@ -319,7 +319,7 @@ def _report(
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
     low, high = bootstrap_interval(np.array(chosen.energies_mj))
-    positive = chosen.energy_mean_mj > 0
+    efficient = headline and top1_percent is not None and chosen.energy_mean_mj > 0
     return EnergyReport(
         verdict="unverified" if reasons else "verified", reasons=reasons, notes=notes, method=method,
         inferences=chosen.wanted * k, inferences_per_burst=k,
@@ -333,7 +333,7 @@ def _report(
         duration_ms=chosen.duration_mean_ms if headline else None,
         snr=_finite(chosen.power_mean_mw / signal.noise_mw) if signal.noise_mw > 0 else None,
         noise_mw=signal.noise_mw, error_share=_finite(error_share), top1_percent=top1_percent,
-        efficiency_percent_per_mj=top1_percent / chosen.energy_mean_mj if headline and top1_percent and positive else None,
+        efficiency_percent_per_mj=(top1_percent or 0.0) / chosen.energy_mean_mj if efficient else None,
         aligned=aligned, regions=regions, whole=whole, alignment=alignment,
         background=_background_facts(background),
         tail=TailFacts(

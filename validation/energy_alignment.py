@@ -123,8 +123,9 @@ def _template(starts: Doubles, ends: Doubles) -> Doubles:
     edges = starts[0] + np.arange(blocks + 1) * COARSE_S
     moments = np.stack([starts, ends], axis=1).ravel()
     busy = np.concatenate(([0.0], np.cumsum(np.diff(moments) * (np.arange(len(moments) - 1) % 2 == 0))))
-    share = np.diff(np.interp(edges, moments, busy)) / COARSE_S
-    return share - float(share.mean())
+    share: Doubles = np.diff(np.interp(edges, moments, busy)) / COARSE_S
+    centred: Doubles = share - float(share.mean())
+    return centred
 
 
 def _period(starts: Doubles) -> float:

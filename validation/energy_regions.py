@@ -112,11 +112,18 @@ def _sweep(blocks: Doubles, width_ms: int, wanted: int, typical_s: float | None)
     middle = (first + last) // 2
     edges, everything = cuts[middle]
     outer = (float(everything[0, 0]), float(everything[-1, 1])) if len(everything) else (np.nan, np.nan)
+    moments: Doubles = edges.astype(np.float64) * STEP_S
     return Regions(
-        edges[:, 0] * STEP_S, edges[:, 1] * STEP_S, wanted, float(LEVELS[middle]),
-        float(LEVELS[last] - LEVELS[first]), width_ms, len(everything) - len(edges),
-        outer[0] * STEP_S, outer[1] * STEP_S,
-    )  # fmt: skip
+        starts_s=moments[:, 0],
+        ends_s=moments[:, 1],
+        wanted=wanted,
+        level=float(LEVELS[middle]),
+        level_span=float(LEVELS[last] - LEVELS[first]),
+        width_ms=width_ms,
+        dropped=len(everything) - len(edges),
+        first_busy_s=outer[0] * STEP_S,
+        last_busy_s=outer[1] * STEP_S,
+    )
 
 
 def _floor(power: Doubles) -> Doubles:
@@ -126,7 +133,8 @@ def _floor(power: Doubles) -> Doubles:
     parts = np.array_split(power, count)
     levels = np.array([np.percentile(part, FLOOR_PERCENTILE) for part in parts])
     middles = np.cumsum([len(part) for part in parts]) - np.array([len(part) for part in parts]) / 2
-    return np.interp(np.arange(len(power)), middles, levels)
+    floor: Doubles = np.interp(np.arange(len(power)), middles, levels)
+    return floor
 
 
 def _two_levels(power: Doubles) -> tuple[float, float]:

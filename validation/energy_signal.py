@@ -86,7 +86,8 @@ def signal_of(trace: PowerTrace) -> Signal:
     missing = ~np.isfinite(power)
     if len(power) < 100 or float(np.mean(missing)) > 0.5:
         raise FailureError(
-            f"the power trace holds {len(power)} samples of which {int(np.sum(missing))} are missing: nothing to analyse",
+            f"the power trace holds {len(power)} samples of which {int(np.sum(missing))} are missing: nothing to "
+            "analyse",
             hint="record the run again; a trace starts seconds before the run and ends seconds after it",
         )
     if np.any(missing):

@@ -34,7 +34,12 @@ class MonsoonMeter(PowerMeter):
     cuts_usb = True
 
     def __init__(
-        self, serial: str | None = None, *, channel: Channel = "main", volts: float | None = None, passthrough: str = "auto"
+        self,
+        serial: str | None = None,
+        *,
+        channel: Channel = "main",
+        volts: float | None = None,
+        passthrough: str = "auto",
     ) -> None:
         if passthrough not in ("auto", "keep"):
             raise MeterError(f"passthrough '{passthrough}': choose auto or keep")

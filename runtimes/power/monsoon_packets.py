@@ -9,7 +9,7 @@ Source: the ``monsoon`` package 0.1.88 (MIT), HVPM.py, sampleEngine.py and Opera
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -112,9 +112,7 @@ def decode(
     trace = _trace(samples, length, scales, LAYOUTS[channel], meta or {})
     if host_stamps is not None and len(host_stamps):
         at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
-        trace = PowerTrace(
-            trace.rate_hz, trace.power_mw, trace.flags, trace.current_ma, trace.voltage_v, at, trace.meta
-        )  # fmt: skip
+        trace = replace(trace, host_stamps=at)
     return trace, losses
 
 
@@ -122,8 +120,7 @@ def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64
     """Index of each packet's first sample: samples delivered, dropped by the unit, and lost on the way before it."""
     dropped = packets[:, 0].astype(np.int64) | packets[:, 1].astype(np.int64) << 8
     newly = np.diff(dropped, prepend=dropped[0]) % 65536
-    sequence = (packets[:, 2] & 0x0F).astype(np.int64)
-    missed = (np.diff(sequence, prepend=sequence[0] - 1) - 1) % 16
+    missed = _missed(packets)
     per_packet = float(np.mean(counts))
     unseen = np.rint(np.cumsum(missed) * per_packet).astype(np.int64)
     base = np.cumsum(counts) - counts + np.cumsum(newly) + unseen
@@ -132,10 +129,20 @@ def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64
     )
 
 
+def _missed(packets: Bytes2D) -> NDArray[np.int64]:
+    """Packets that are missing before each one, up to 15, by the sequence number.
+
+    A number that does not mostly rise by one is no sequence number (unknown firmware), and says nothing.
+    """
+    sequence = (packets[:, 2] & 0x0F).astype(np.int64)
+    missed: NDArray[np.int64] = (np.diff(sequence, prepend=sequence[0] - 1) - 1) % 16
+    return missed if float(np.mean(missed == 0)) > 0.5 else np.zeros(len(packets), np.int64)
+
+
 def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64], layout: _Layout) -> _Samples:
     total = int(counts.sum())
     index = np.empty(total, np.int64)
-    columns = [np.empty(total, np.uint16) for _ in range(3)]
+    coarse, fine, voltage = (np.empty(total, np.uint16) for _ in range(3))
     kind, flags = np.empty(total, np.uint8), np.empty(total, np.uint8)
     place = 0
     for first in range(0, len(packets), CHUNK):
@@ -145,13 +152,12 @@ def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64
         chosen = body[there]
         to = slice(place, place + len(chosen))
         words = np.ascontiguousarray(chosen[:, :16]).view(">u2")
-        for column, number in zip(columns, (layout.coarse, layout.fine, layout.voltage), strict=True):
-            column[to] = words[:, number]
+        coarse[to], fine[to], voltage[to] = words[:, layout.coarse], words[:, layout.fine], words[:, layout.voltage]
         kind[to] = chosen[:, 17] & 0x30
         index[to] = (base[part, None] + np.arange(3))[there]
         flags[to] = np.broadcast_to(packets[part, 2][:, None], there.shape)[there]
         place = to.stop
-    return _Samples(index, *columns, kind, flags)
+    return _Samples(index, coarse, fine, voltage, kind, flags)
 
 
 def _trace(samples: _Samples, length: int, scales: Scales, layout: _Layout, meta: dict[str, str]) -> PowerTrace:

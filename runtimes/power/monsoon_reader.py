@@ -54,7 +54,9 @@ class PacketReader:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
         if not self._first.wait(timeout_s) or self._error is not None:
-            error = self._error or MeterError(f"the Monsoon sent nothing in {timeout_s:g} s after the start of sampling")
+            error = self._error or MeterError(
+                f"the Monsoon sent nothing in {timeout_s:g} s after the start of sampling"
+            )
             self.stop()
             raise error
 
@@ -86,7 +88,9 @@ class PacketReader:
         if self._thread.is_alive():
             raise MeterError("the Monsoon is still being read")
         self.check()
-        packets = np.concatenate(self._chunks)[: self._filled] if self._chunks else np.zeros((0, PACKET_BYTES), np.uint8)
+        packets = (
+            np.concatenate(self._chunks)[: self._filled] if self._chunks else np.zeros((0, PACKET_BYTES), np.uint8)
+        )
         return packets, np.array(self._stamps, np.float64).reshape(-1, 2)
 
     def _loop(self) -> None:
@@ -104,7 +108,7 @@ class PacketReader:
         while not self._stop.is_set():
             chunk = np.zeros((CHUNK_PACKETS, PACKET_BYTES), np.uint8)
             self._chunks.append(chunk)
-            buffer = memoryview(chunk).cast("B")
+            buffer = chunk.data.cast("B")
             for number in range(CHUNK_PACKETS):
                 place = number * PACKET_BYTES
                 while not self._read_into(buffer[place : place + PACKET_BYTES]):

@@ -27,9 +27,7 @@ ENDLESS = 0xFFFFFFFF
 CALIBRATION_MS = 1250
 PASSTHROUGH = {"off": 0, "on": 1, "auto": 2}
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", MODE="0666", TAG+="uaccess"'
-PERMISSION_HINT = (
-    f"put this line into /etc/udev/rules.d/60-monsoon.rules, then plug the unit in again: {UDEV_RULE}"
-)
+PERMISSION_HINT = f"put this line into /etc/udev/rules.d/60-monsoon.rules, then plug the unit in again: {UDEV_RULE}"
 
 _T = TypeVar("_T")
 
@@ -195,7 +193,9 @@ class MonsoonUnit:
 
     def _refuse_unfit(self) -> None:
         if self.facts.model != HVPM_MODEL:
-            raise MeterError(f"Monsoon {self.facts.serial} is not an HVPM: model {self.facts.model}, expected {HVPM_MODEL}")
+            raise MeterError(
+                f"Monsoon {self.facts.serial} is not an HVPM: model {self.facts.model}, expected {HVPM_MODEL}"
+            )
         if self.facts.firmware < OLDEST_FIRMWARE:
             raise MeterError(
                 f"Monsoon {self.facts.serial} has firmware {self.facts.firmware}: at least {OLDEST_FIRMWARE} is needed",

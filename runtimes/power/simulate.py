@@ -240,9 +240,7 @@ def _stamps(scenario: Scenario, plan: Plan, offset_s: float, drift: float, rng: 
     return RunStamps(bursts=bursts, pulses=windows(plan.pulses), warmup=warmup)
 
 
-def _truth(
-    scenario: Scenario, seed: int, plan: Plan, offset_s: float, drift_ppm: float, lost: int
-) -> SimulationTruth:
+def _truth(scenario: Scenario, seed: int, plan: Plan, offset_s: float, drift_ppm: float, lost: int) -> SimulationTruth:
     runs = plan.runs
     before = (plan.warmup[-1], *runs)
     active = np.array([float(run.active_mj(run.end_s)) for run in runs])

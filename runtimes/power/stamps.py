@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from edgevit.errors import ArtifactError
@@ -39,8 +40,10 @@ class RunStamps(Record):
         ordered = sorted((*self.bursts, *self.pulses, *self.warmup), key=lambda window: window.start_ns)
         for window in ordered:
             if window.end_ns <= window.start_ns:
-                raise ArtifactError(f"run stamps: an interval ends at {window.end_ns} ns, not after {window.start_ns} ns")
-        for before, after in zip(ordered, ordered[1:], strict=False):
+                raise ArtifactError(
+                    f"run stamps: an interval ends at {window.end_ns} ns, not after {window.start_ns} ns"
+                )
+        for before, after in pairwise(ordered):
             if after.start_ns < before.end_ns:
                 raise ArtifactError(f"run stamps: an interval starts at {after.start_ns} ns, before {before.end_ns} ns")
 

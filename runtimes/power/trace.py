@@ -70,7 +70,8 @@ class PowerTrace:
     @property
     def lost(self) -> NDArray[np.bool_]:
         """(n,) True where a sample was lost on its way (calibration slots are not lost)."""
-        return (self.flags & LOST) != 0
+        lost: NDArray[np.bool_] = (self.flags & LOST) != 0
+        return lost
 
     @property
     def lost_share(self) -> float:
@@ -128,7 +129,9 @@ class PowerTrace:
                 arrays = {name: file[name] for name in file.files}
             header = json.loads(str(arrays.pop("header")))
             if header["schema_version"] != SCHEMA_VERSION:
-                raise MeterError(f"{path}: power trace of version {header['schema_version']}, expected {SCHEMA_VERSION}")
+                raise MeterError(
+                    f"{path}: power trace of version {header['schema_version']}, expected {SCHEMA_VERSION}"
+                )
             return cls(rate_hz=float(header["rate_hz"]), meta=dict(header["meta"]), **arrays)
         except OSError as error:
             raise MeterError(f"cannot read the power trace {path}: {error.strerror or error}") from error

@@ -242,7 +242,7 @@ def test_silence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_at_all_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtimes.power.monsoon_reader.SILENCE_S", 0.3)
     unit = FakeUnit()
-    with plugged_in(unit), MonsoonMeter() as meter, pytest.raises(MeterError, match="went silent|sent nothing"):
+    with plugged_in(unit), MonsoonMeter() as meter, pytest.raises(MeterError, match=r"went silent|sent nothing"):
         meter.start()
     assert unit.passthrough == 1 and not unit.sampling
 

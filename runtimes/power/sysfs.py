@@ -1,0 +1,85 @@
+"""Small files of the kernel, on this machine (or below a fake root) and on a device, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from edgevit.errors import MeterError
+from runtimes.device.device import Device
+
+# $@ files; each is printed on one line, an empty one when it cannot be read.
+_READ_ALL = 'for f in "$@"; do v=""; read -r v <"$f" 2>/dev/null; echo "$v"; done 2>/dev/null'
+
+
+class Sysfs(Protocol):
+    """Where kernel files are read."""
+
+    place: str
+
+    def read(self, paths: Sequence[str]) -> list[str | None]:
+        """First line of each file; None where it cannot be read."""
+        ...
+
+    def glob(self, pattern: str) -> list[str]:
+        """Absolute paths that fit a shell pattern, sorted."""
+        ...
+
+
+class LocalSysfs:
+    """The files of this machine.
+
+    Args:
+        root: Directory that stands for ``/``.
+    """
+
+    place = "this machine"
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+
+    def read(self, paths: Sequence[str]) -> list[str | None]:
+        """First line of each file; None where it cannot be read."""
+        return [self._line(self._root / path.lstrip("/")) for path in paths]
+
+    @staticmethod
+    def _line(path: Path) -> str | None:
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return None
+        return lines[0].strip() if lines else ""
+
+    def glob(self, pattern: str) -> list[str]:
+        """Absolute paths that fit a shell pattern, sorted."""
+        return sorted("/" + str(path.relative_to(self._root)) for path in self._root.glob(pattern.lstrip("/")))
+
+
+class DeviceSysfs:
+    """The files of a device, one round trip for all of a reading."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.place = device.serial
+
+    def read(self, paths: Sequence[str]) -> list[str | None]:
+        """First line of each file; None where it cannot be read."""
+        answer = self._device.script(_READ_ALL, *paths, timeout_s=10.0)
+        lines = answer.out.splitlines()
+        if len(lines) != len(paths):
+            raise MeterError(f"{self.place}: asked for {len(paths)} files, got {len(lines)} lines: {answer.complaint}")
+        return [line.strip() or None for line in lines]
+
+    def glob(self, pattern: str) -> list[str]:
+        """Absolute paths that fit a shell pattern, sorted."""
+        found = self._device.script(f'for f in {pattern}; do [ -e "$f" ] && echo "$f"; done; true')
+        return sorted(found.out.split())
+
+
+def number(text: str | None) -> float | None:
+    """A number, or None for anything else."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
