@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 HASH_BYTES_PER_S = 20e6
 ROUND_TRIP_S = 10.0
 
+SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", "/var/tmp/edgevit-export-UID")
+
 # $1... candidates. A directory counts when a program in it can be started: /sdcard and many /tmp cannot do that.
 _FIND_SCRATCH = """
-for base in "$@"; do
-  dir=$base/edgevit-export; [ "$base" = /data/local/tmp ] || dir=$dir-$(id -u)
-  mkdir -p "$dir" 2>/dev/null || continue
+for dir in "$@"; do
+  case $dir in *-UID) dir=${dir%UID}$(id -u) ;; esac
+  mkdir -p "$dir" || continue
   try=$dir/.try.$$
-  { echo "#!$(command -v sh)"; echo 'echo runs'; } >"$try" 2>/dev/null || continue
-  chmod 755 "$try"; said=$("$try" 2>/dev/null); rm -f "$try"
+  { echo "#!$(command -v sh)"; echo 'echo runs'; } >"$try" || continue
+  chmod 755 "$try"; said=$("$try"); rm -f "$try"
   [ "$said" = runs ] && { echo "$dir"; exit 0; }
+  echo "programs in $dir cannot be run" >&2
 done
 exit 1
 """
@@ -65,7 +68,8 @@ class AdbDevice(Device):
         self.is_network = is_network_serial(serial)
         self.adb_server = str(server)
         self._server = server
-        self._scratch = scratch
+        self._requested_scratch = scratch
+        self._scratch: str | None = None
         self._ending = False
         self._open()
 
@@ -240,11 +244,13 @@ class AdbDevice(Device):
 
     def scratch_dir(self) -> str:
         if self._scratch is None:
-            result = self.script(_FIND_SCRATCH, "/data/local/tmp", "/tmp", "/var/tmp", "/run", timeout_s=ROUND_TRIP_S)
+            choices = (self._requested_scratch,) if self._requested_scratch is not None else SCRATCH_CHOICES
+            result = self.script(_FIND_SCRATCH, *choices, timeout_s=ROUND_TRIP_S)
             if not result.ok:
                 raise DeviceError(
-                    f"{self.serial} has no directory where files can be written and programs can be run",
-                    hint="name one with --remote-dir",
+                    f"no directory of {self.serial} takes files and runs programs, tried {', '.join(choices)}: "
+                    f"{result.complaint}",
+                    hint="name another one with --remote-dir",
                 )
             self._scratch = result.out.strip()
         return self._scratch

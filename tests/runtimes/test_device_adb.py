@@ -240,6 +240,12 @@ def test_the_scratch_directory_can_run_programs(adb_rig: AdbRig, adbd: Adbd) -> 
     assert not [name for name in names(Path(path)) if name.startswith(".try")]
 
 
+def test_a_scratch_directory_that_cannot_be(adb_rig: AdbRig, adbd: Adbd) -> None:
+    with pytest.raises(DeviceError, match=r"no directory of .* tried /proc/none: .*/proc/none") as caught:
+        AdbDevice(adbd.serial, adb_rig.server, scratch="/proc/none").scratch_dir()
+    assert "--remote-dir" in (caught.value.hint or "")
+
+
 def test_devices_without_a_hash_program_are_read_back(adb_rig: AdbRig, tmp_path: Path, big: Path) -> None:
     if why_not() is not None:
         pytest.skip(str(why_not()))

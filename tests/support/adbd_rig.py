@@ -37,6 +37,10 @@ echo "$@" >>"{data}/cmd_log"
 case "$1 $2" in
   "power set-fixed-performance-mode-enabled") [ -e "{data}/no_fixed_mode" ] && {{ echo "Failed"; exit 255; }}
     echo "$3" >"{data}/fixed_mode" ;;
+  "connectivity airplane-mode")
+    [ "$3" = enable ] && echo 1 >"{data}/setting_global_airplane_mode_on"
+    [ "$3" = disable ] && echo 0 >"{data}/setting_global_airplane_mode_on"
+    exit 0 ;;
 esac
 """
 SVC = """#!/bin/sh
