@@ -116,13 +116,16 @@ def marginals(values: Array, axis: int) -> Floats:
     return np.stack([rows.mean(axis=1), np.sqrt(np.mean(rows**2, axis=1))])
 
 
-def fingerprint(model: nn.Module, inputs: Sequence[Array], indices: Sequence[int]) -> TraceFingerprint:
+def fingerprint(
+    model: nn.Module, inputs: Sequence[Array], indices: Sequence[int], *, batch: int = 1
+) -> TraceFingerprint:
     """Fingerprint the outputs of all modules of ``model`` (leaves and blocks alike).
 
     Args:
         model: The reference network in float32; it is copied, never changed.
         inputs: One array ``(count, ...)`` per forward argument.
         indices: Which of the ``count`` inputs to take; each costs one float64 and one float32 inference.
+        batch: How often each sample is repeated, for models that take one batch size only.
     """
     import torch
 
@@ -131,9 +134,9 @@ def fingerprint(model: nn.Module, inputs: Sequence[Array], indices: Sequence[int
     traces: list[list[_Layer]] = []
     noises: list[list[float]] = []
     for index in indices:
-        samples = [torch.from_numpy(np.ascontiguousarray(array[index : index + 1])) for array in inputs]
-        exact = _trace(double, [tensor.double() if tensor.is_floating_point() else tensor for tensor in samples])
-        rounded = _trace(single, samples)
+        samples = [torch.from_numpy(np.ascontiguousarray(array[[index] * batch])) for array in inputs]
+        exact = _trace(double, [t.double() if t.is_floating_point() else t for t in samples], batch)
+        rounded = _trace(single, samples, batch)
         traces.append(exact)
         noises.append([a.distance(b) for a, b in zip(exact, rounded, strict=True)])
     return _assemble(np.asarray(indices, np.int64), traces, np.array(noises, np.float64).T)
@@ -151,14 +154,15 @@ class _Layer:
         return float(max(np.abs(self.stats - other.stats).max(), channels))
 
 
-def _trace(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Layer]:
+def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Layer]:
     """The fingerprints of one inference, in execution order."""
     import torch
 
     layers: list[_Layer] = []
     calls: dict[str, int] = {}
     handles = [
-        module.register_forward_hook(_recorder(path or ROOT, layers, calls)) for path, module in model.named_modules()
+        module.register_forward_hook(_recorder(path or ROOT, layers, calls, batch))
+        for path, module in model.named_modules()
     ]
     try:
         with torch.no_grad():
@@ -169,21 +173,24 @@ def _trace(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Layer]:
     return layers
 
 
-def _recorder(path: str, layers: list[_Layer], calls: dict[str, int]) -> Callable[[nn.Module, object, object], None]:
+def _recorder(
+    path: str, layers: list[_Layer], calls: dict[str, int], batch: int
+) -> Callable[[nn.Module, object, object], None]:
     import torch
+    from torch.utils._pytree import tree_flatten
 
-    def record(module: nn.Module, _: object, output: object) -> None:
+    def record(module: nn.Module, __: object, output: object) -> None:
         calls[path] = calls.get(path, 0) + 1
         name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-        results = output if isinstance(output, tuple | list) else (output,)
+        results, _ = tree_flatten(output)
         for position, result in enumerate(results):
             if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
-                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module))
+                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
 
     return record
 
 
-def _layer(name: str, tensor: Tensor, module: nn.Module) -> _Layer:
+def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:
     from torch import nn
 
     values = tensor.detach().cpu().double().numpy()
@@ -191,7 +198,7 @@ def _layer(name: str, tensor: Tensor, module: nn.Module) -> _Layer:
     axis = values.ndim - 1 if channels_last else 1
     keep = values.ndim >= 2 and values.shape[axis] <= MOST_CHANNELS
     per_channel = marginals(values, axis) if keep else np.zeros((2, 0))
-    return _Layer(name, values.size, statistics(values), per_channel)
+    return _Layer(name, values.size // batch, statistics(values), per_channel)
 
 
 def _assemble(inputs: Ints, traces: list[list[_Layer]], noise: Floats) -> TraceFingerprint:

@@ -16,6 +16,7 @@ from edgevit.errors import ArtifactError, ExportError
 from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
+from export.fingerprint import TraceFingerprint, fingerprint
 from export.stimuli import Array, Samples, make_samples
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+FINGERPRINTED = (0, 11)  # positions among export.stimuli's samples
 FLOAT64_LIMIT_BYTES = 64 << 20
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -37,20 +39,32 @@ class GoldenSet:
         inputs: By input name, ``(count, *shape without batch)`` in the model's own layout.
         outputs: By output name, ``(count, *shape without batch)``: the float64 reference.
         yardstick: By output name, the largest absolute error over all samples of float32 eager against float64.
+        fingerprint: What the network's layers hand out for a few of the samples, to place an error in its layer.
     """
 
     labels: tuple[str, ...]
     inputs: dict[str, Array]
     outputs: dict[str, Floats]
     yardstick: dict[str, float]
+    fingerprint: TraceFingerprint | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, rows: slice) -> GoldenSet:
+        """The samples that ``rows`` selects, measured by the yardstick of all."""
+        return GoldenSet(
+            self.labels[rows],
+            {name: array[rows] for name, array in self.inputs.items()},
+            {name: array[rows] for name, array in self.outputs.items()},
+            self.yardstick,
+        )
+
     def save(self, path: Path) -> GoldenReference:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
-        The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``. Outputs of more than 64 MiB
+        The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, and those of
+        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB
         in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
         """
         rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
@@ -59,6 +73,8 @@ class GoldenSet:
         for name, output in self.outputs.items():
             arrays[f"outputs/{name}"] = output.astype(np.float32) if rounded else output
         arrays |= {f"yardstick/{name}": np.array(value) for name, value in self.yardstick.items()}
+        if self.fingerprint is not None:
+            arrays |= self.fingerprint.to_arrays()
         with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for key, array in arrays.items():
                 _add(archive, key, array)
@@ -83,6 +99,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
             inputs=_group(arrays, "inputs/"),
             outputs={name: array.astype(np.float64) for name, array in _group(arrays, "outputs/").items()},
             yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
+            fingerprint=TraceFingerprint.from_arrays(arrays),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} is not a readable golden set: {error}") from error
@@ -108,7 +125,15 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
         if bad:
             raise ExportError(f"{spec.name} answers NaN or Inf in float64 at output '{name}' for {', '.join(bad[:3])}")
     yardstick = {name: float(np.abs(single[name] - values).max()) for name, values in reference.items()}
-    return GoldenSet(samples.labels, samples.arrays, reference, yardstick)
+    prints = _fingerprint(model, spec, samples)
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
+
+
+def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFingerprint:
+    """Fingerprints of two natural samples, of different kinds."""
+    chosen = sorted({min(position, len(samples.labels) - 1) for position in FINGERPRINTED})
+    arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
+    return fingerprint(_copy_of(model), arrays, chosen, batch=_batch(spec))
 
 
 def _copy_of(model: nn.Module) -> nn.Module:
