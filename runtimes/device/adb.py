@@ -123,15 +123,17 @@ class AdbDevice(Device):
             return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by=there.tool)
         with self._dropping_part(remote):
             self._send(local, remote, mode, progress, timeout_s)
-            seen = adb_push.hash_part(self, remote, hash_timeout_s)
-            if seen.value is None:
+            seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
+            by_device = seen.value is not None
+            if not by_device:
                 seen = adb_push.Digest(tool="readback", value=self._read_back(f"{remote}.part", timeout_s))
             if seen.value != digest:
                 raise DeviceError(
                     f"{local.name} arrived on {self.serial} with SHA-256 {seen.value}, expected {digest}",
                     hint="try again; if it happens twice, try another cable or port",
                 )
-            adb_push.move_into_place(self, remote, mode)
+            if not by_device:
+                adb_push.move_into_place(self, remote, mode)
         return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by=seen.tool)
 
     @contextmanager

@@ -26,7 +26,14 @@ mkdir -p "$4" || exit 1
 """
 )
 
-_CHECK = _HASH + 'hash_of "$1.part"'
+# $1 target, $2 digest, $3 mode: hashes the .part and, when it is right, gives it its name in the same round trip.
+_SETTLE = (
+    _HASH
+    + """
+seen=$(hash_of "$1.part"); echo "$seen"
+case $seen in *"$2"*) chmod "$3" "$1.part" && mv -f "$1.part" "$1" || exit 1 ;; esac
+"""
+)
 _MOVE = 'chmod "$2" "$1.part" && mv -f "$1.part" "$1"'
 _DROP = 'rm -f "$1.part"'
 _FREE = 'df -k "$1" 2>/dev/null | tail -n 1'
@@ -55,13 +62,20 @@ def prepare(device: Device, remote: str, size_bytes: int, mode: int, timeout_s: 
     return _digest(result) if "hash " in result.out else None
 
 
-def hash_part(device: Device, remote: str, timeout_s: float) -> Digest:
-    """The device's digest of ``remote + ".part"``."""
-    return _digest(device.script(_CHECK, remote, timeout_s=timeout_s))
+def settle(device: Device, remote: str, digest: str, mode: int, timeout_s: float) -> Digest:
+    """Hash ``remote + ".part"`` on the device; when that is ``digest``, the file has its mode and name afterwards.
+
+    Raises:
+        DeviceError: The file cannot be moved.
+    """
+    result = device.script(_SETTLE, remote, digest, f"{mode:o}", timeout_s=timeout_s)
+    if not result.ok:
+        raise refusal(device, remote, result.complaint)
+    return _digest(result)
 
 
 def move_into_place(device: Device, remote: str, mode: int) -> None:
-    """Give the ``.part`` its mode and its name."""
+    """Give a ``.part`` that was verified in another way its mode and its name."""
     result = device.script(_MOVE, remote, f"{mode:o}")
     if not result.ok:
         raise refusal(device, remote, result.complaint)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -275,3 +277,25 @@ def test_network_serials(serial: str, network: bool) -> None:
 
 def test_getprop_values_over_several_lines() -> None:
     assert parse_getprop("[a]: [1]\r\n[b]: [x\ny]\r\n[c]: [[]]\r\n") == {"a": "1", "b": "x\ny", "c": "[]"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB, where this user may make one."""
+    path = tmp_path / "small disk"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_disk_that_is_really_full(adb_device: AdbDevice, small_disk: Path, big: Path) -> None:
+    (small_disk / "other").write_bytes(b"x" * 600_000)
+    with pytest.raises(DeviceError, match=r"the disk of .* is full: .*/m could not be written") as caught:
+        adb_device.push(big, str(small_disk / "m"))
+    assert "free some space" in (caught.value.hint or "")
+    assert names(small_disk) == ["other"]
