@@ -65,17 +65,32 @@ def _content(tensor: onnx.TensorProto) -> bytes:
     return bytes(nameless.SerializeToString(deterministic=True))
 
 
-def name_by_module(model: onnx.ModelProto) -> None:
+def weight_paths(model: onnx.ModelProto) -> dict[str, str]:
+    """For each initializer that one step alone reads, the path of that step; taken before simplification."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    readers: dict[str, set[str]] = {}
+    for node in model.graph.node:
+        for name in constants.intersection(node.input):
+            readers.setdefault(name, set()).add(_path(node.name))
+    return {name: paths.pop() for name, paths in readers.items() if len(paths) == 1}
+
+
+def name_by_module(model: onnx.ModelProto, weights: dict[str, str]) -> None:
     """Give every node a unique name that tells its module.
 
-    Nodes that the simplifier made (``Gemm_12``, with reshapes around it) stand for nodes before the first tensor that
-    has kept its name, so they take their path from the tensor that they lead to.
+    Nodes that the simplifier made (``Gemm_12``, with reshapes around it) take their path from their weights, or else
+    from the tensor that they lead to: they stand for nodes before the first tensor that has kept its name.
+
+    Args:
+        model: Edited in place.
+        weights: The answer of ``weight_paths`` before simplification.
     """
     taken: set[str] = set()
     paths: dict[str, str] = {}  # tensor -> path of the first step that reads it
     for node in reversed(model.graph.node):
+        own = _path(node.name) or _first(weights.get(name, "") for name in node.input)
         led_to = _first(paths.get(name, "") for name in node.output)
-        path = _path(node.name) or _first(_path(name) for name in node.output) or led_to
+        path = own or _first(_path(name) for name in node.output) or led_to
         paths.update(dict.fromkeys(node.input, path))
         node.name = _unique(f"{path}/{node.op_type}" if path else node.op_type, taken)
 

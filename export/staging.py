@@ -1,9 +1,9 @@
 """A directory beside the final files where artifacts are made, and the order in which they move into place.
 
 A manifest's presence means a complete artifact, at every instant: the new files are whole and on disk before anything
-is touched; then the old manifest goes, the artifact is replaced, and the new manifest comes last. Killed in between, the
-artifact stands without a manifest and counts as incomplete; the next export mends that. Golden sets carry their hash in
-their name, so that no new one replaces one that an older manifest speaks of.
+is touched; then the old manifest goes, the artifact is replaced, and the new manifest comes last. Killed in between,
+the artifact stands without a manifest and counts as incomplete; the next export mends that. Golden sets carry their
+hash in their name, so that no new one replaces one that an older manifest speaks of.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from edgevit.spec import Layout, TensorSpec
 from export.artifact import FileFacts, Operator
 from export.formats import Format
 from export.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
-from export.onnx_graph import all_nodes, constants_to_initializers, module_of_name, name_by_module
+from export.onnx_graph import all_nodes, constants_to_initializers, module_of_name, name_by_module, weight_paths
 from export.onnx_versions import OPSETS, lowest_runtime, runtime_for_opset
 from export.program import Program
 from export.recipe import Recipe
@@ -42,9 +42,10 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
             f"opset {opset} for onnx: choose from {OPSETS.start} to {OPSETS.stop - 1}",
             hint=f"--opset {min(max(opset, OPSETS.start), OPSETS.stop - 1)}",
         )
-    model = _simplify(_convert(program, opset), program)
+    converted = _convert(program, opset)
+    model = _simplify(converted, program)
     constants_to_initializers(model)
-    name_by_module(model)
+    name_by_module(model, weight_paths(converted))
     _describe(model, program, recipe)
     _check(model, program)
     path.write_bytes(model.SerializeToString(deterministic=True))
