@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
 from export.formats import FORMATS, Format, load
+from export.manifest import find_manifests, load_manifest, manifest_path
 
 if TYPE_CHECKING:
     from edgevit.spec import Layout, TensorSpec
@@ -69,34 +70,22 @@ def find_subjects(paths: Sequence[Path]) -> Subjects:
 
 def _files(path: Path) -> list[tuple[Path, Path | None]]:
     """(artifact, its manifest) at ``path``."""
-    if path.is_dir():
-        found = sorted(manifest for format in Format for manifest in path.rglob(f"*.{format}.json"))
-        if not found:
-            raise UsageError(f"{path}: no artifacts with manifests", hint=EXPORT_HINT)
-        return [(_artifact_of(manifest), manifest) for manifest in found]
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file or directory", hint=EXPORT_HINT)
-    if path.suffix == ".json":
-        return [(_artifact_of(path), path)]
-    manifest = path.with_name(f"{path.name}.json")
-    return [(path, manifest if manifest.is_file() else None)]
+    if not path.is_dir() and path.suffix != ".json":
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file or directory", hint=EXPORT_HINT)
+        manifest = manifest_path(path)
+        return [(path, manifest if manifest.is_file() else None)]
+    return [(manifest.parent / load_manifest(manifest).file, manifest) for manifest in find_manifests([path])]
 
 
-def _artifact_of(manifest: Path) -> Path:
-    from export.artifact import Manifest
-
-    return manifest.parent / Manifest.load(manifest).file
-
-
-def _with_golden(file: Path, manifest_path: Path) -> tuple[Subject, Reference]:
-    from export.artifact import Manifest
+def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
     from export.golden import load_golden
     from runtimes.device.runner import Subject
     from validation.device_parity import feeds_for, fixed_batch
 
-    manifest = Manifest.load(manifest_path)
+    manifest = load_manifest(manifest_file)
     digest = _checked(file, manifest)
-    golden = load_golden(manifest_path.parent / manifest.golden.file, manifest.golden)
+    golden = load_golden(manifest_file.parent / manifest.golden.file, manifest.golden)
     layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
     subject = Subject(
         name=file.name,

@@ -109,6 +109,11 @@ class Bench:
             for key, job in self._jobs.items()
         }
 
+    @property
+    def records(self) -> list[DeviceRun]:
+        """One record per job, as far as it has come."""
+        return list(self._records.values())
+
     def resume(self) -> dict[str, int]:
         """Take over the rounds of earlier records that measure the same files in the same way; rounds by key."""
         for key, job in self._jobs.items():
@@ -119,8 +124,8 @@ class Bench:
                     break
         return {key: len(record.rounds) for key, record in self._records.items()}
 
-    def execute(self, plan: Plan) -> list[DeviceRun]:
-        """Do what ``plan`` says; one record per job, failed ones included.
+    def execute(self, plan: Plan) -> None:
+        """Do what ``plan`` says; ``records`` then has one record per job, failed ones included.
 
         Raises:
             KeyboardInterrupt: Passed on, with all finished rounds on the disk and nothing left running.
@@ -136,7 +141,6 @@ class Bench:
         finally:
             with suppress(DeviceError):
                 self._remove({name for planned in plan.runs for name in planned.clear}, plan.scratch)
-        return list(self._records.values())
 
     def _push_all(self, plan: Plan) -> None:
         for item in plan.pushes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import struct
 from pathlib import Path
@@ -11,6 +12,8 @@ from runtimes.device.contract import show_tail
 
 NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128
 
+# Shells take what the kernel refuses for a script, and stumble over its first bytes.
+_NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
 _MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
 _SAME_ABI = {
     "aarch64": "arm64-v8a",
@@ -52,7 +55,7 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
             f"{origin}: '{program}' was not found on the device, or a library that it needs{tail}",
             hint="edgevit-export devices --setup says which runners can be used and how to get them",
         )
-    if rc == NOT_EXECUTABLE:
+    if rc == NOT_EXECUTABLE or _NO_PROGRAM.search(printed):
         return DeviceError(
             f"{origin}: '{program}' cannot be executed on the device: built for another ABI, or kept where programs "
             f"may not run{tail}",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgevit.errors import DeviceError, EdgevitExportError, UsageError
+from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError, UsageError
 from edgevit.records import Record
 from runtimes.device.bench import Bench, Judge, Watcher, new_record
 from runtimes.device.device import Device
@@ -101,8 +101,9 @@ class Measurement:
             done = bench.resume() if self.request.resume else {}
             directory = f"{self.device.scratch_dir()}/bench"
             plan = make_plan(self.device.serial, directory, jobs, settings, Path(staging), done)
-            runs = [] if dry_run else self._execute(bench, plan, jobs)
-        return Outcome(serial=self.device.serial, plan=plan, runs=(*runs, *self._refused))
+            error = None if dry_run else self._execute(bench, plan, jobs)
+        runs = () if dry_run else (*bench.records, *self._refused)
+        return Outcome(serial=self.device.serial, plan=plan, runs=runs, error=error)
 
     def _settings(self, state: DeviceState) -> RunSettings:
         asked = self.request
@@ -140,18 +141,36 @@ class Measurement:
         self.watcher.failed(subject.name, failure)
         return new_record(self.device.serial, subject, "none", threads, settings, failure)
 
-    def _execute(self, bench: Bench, plan: Plan, jobs: Sequence[Job]) -> list[DeviceRun]:
-        if not plan.runs:
-            return bench.execute(plan)
+    def _execute(self, bench: Bench, plan: Plan, jobs: Sequence[Job]) -> EdgevitExportError | None:
+        """Measure; what goes wrong once there are results is returned beside them."""
+        try:
+            if plan.runs:
+                self._execute_locked(bench, plan, jobs)
+        except EdgevitExportError as error:
+            if not any(record.rounds or record.failure for record in bench.records):
+                raise
+            return error
+        return None
+
+    def _execute_locked(self, bench: Bench, plan: Plan, jobs: Sequence[Job]) -> None:
         lease_s = self.request.timeout_s + self.request.cooldown_s + LEASE_MARGIN_S
         with DeviceSession(self.device, lease_s=lease_s, report=self.watcher.note) as session:
-            stay_awake(session)
+            self._keep_awake(session)
             if self.request.fixed_performance:
                 fix_performance_mode(session)
             if self._mask is not None and any(job.runner.name != "python" for job in jobs):
                 verify_pinning(self.device, self._mask)
             bench.before_run = lambda: self._prepare(session, lease_s)
-            return bench.execute(plan)
+            bench.execute(plan)
+
+    def _keep_awake(self, session: DeviceSession) -> None:
+        """Best effort: a device that suspends all the same is found out by its clocks."""
+        try:
+            stay_awake(session)
+        except (DeviceLostError, DeviceTimeoutError):
+            raise
+        except DeviceError as error:
+            self.watcher.note(f"cannot be kept awake: {error.message}")
 
     def _prepare(self, session: DeviceSession, lease_s: float) -> None:
         session.extend(lease_s)

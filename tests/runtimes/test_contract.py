@@ -78,7 +78,7 @@ def test_missing_end_marker_shows_what_was_printed() -> None:
 
 
 def test_rubbish_between_the_lines_is_refused() -> None:
-    with pytest.raises(DeviceError, match="line 1 .* is not readable"):
+    with pytest.raises(DeviceError, match=r"line 1 .* is not readable"):
         parse_lines(b"Segmentation fault\n" + encode(body()), REQUEST, origin="m on d")
 
 

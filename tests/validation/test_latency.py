@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 
 import msgspec
 import numpy as np
@@ -163,7 +164,7 @@ def test_old_records_are_judged_again_with_other_limits() -> None:
 def test_any_samples_give_a_report_whose_numbers_are_in_order(rounds: list[list[float]]) -> None:
     report = judge_run(device_run(rounds))
     numbers = (report.min_ms, report.median_ms, report.p90_ms, report.p95_ms, report.p99_ms, report.max_ms)
-    assert all(a is not None and b is not None and a <= b + 1e-9 for a, b in zip(numbers, numbers[1:], strict=False))
+    assert all(a is not None and b is not None and a <= b + 1e-9 for a, b in itertools.pairwise(numbers))
     assert report.median_low_ms <= report.median_high_ms  # type: ignore[operator]
 
 

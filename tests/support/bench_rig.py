@@ -1,0 +1,114 @@
+"""Small subjects and runners that misbehave, for tests of the measuring flow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgevit.records import sha256_file
+from edgevit.spec import TensorSpec
+from export.formats import Format
+from runtimes.device.device_run import Round, RunFailure, Verification
+from runtimes.device.plan import PlannedPush, PlannedRun
+from runtimes.device.runner import Feed, Subject
+
+WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+INPUT, OUTPUT = TensorSpec(name="x", shape=(1, 4)), TensorSpec(name="y", shape=(1, 3))
+
+
+def onnx_subject(path: Path, *, scale: float = 1.0) -> Subject:
+    """``y = x @ (scale * WEIGHT)`` in ONNX, with two feeds."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, INPUT.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, OUTPUT.shape)],
+        [numpy_helper.from_array(scale * WEIGHT, "w")],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return subject(path, Format.ONNX)
+
+
+def subject(path: Path, format: Format) -> Subject:
+    """Any file as a subject that takes ``x`` and gives ``y``."""
+    generator = np.random.default_rng(1)
+    feeds: tuple[Feed, ...] = tuple({"x": generator.normal(size=INPUT.shape).astype(np.float32)} for _ in range(2))
+    return Subject(
+        name=path.name,
+        path=path,
+        format=format,
+        sha256=sha256_file(path),
+        size_bytes=path.stat().st_size,
+        inputs=(INPUT,),
+        outputs=(OUTPUT,),
+        feeds=feeds,
+    )
+
+
+def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+    """Passes what is ``x @ WEIGHT``."""
+    assert answers
+    pairs = zip(subject.feeds, answers, strict=False)
+    right = all(
+        answer["y"].shape == OUTPUT.shape and np.allclose(answer["y"], feed["x"] @ WEIGHT, atol=1e-5)
+        for feed, answer in pairs
+    )
+    return Verification(status="passed" if right else "failed", reason="" if right else "y is wrong")
+
+
+def misbehaving_python(path: Path, script: str) -> str:
+    """A python that works, but runs ``script`` (sh; ``$LINES`` is the results file) instead of a run with 2 threads."""
+    path.write_text(
+        f"""#!/bin/sh
+case "$1" in *.pyz)
+  if grep -q '"threads": 2' "$2"; then
+    LINES=$(sed -n 's/.*"lines": "\\(.*\\)".*/\\1/p' "$2")
+    {script}
+  fi ;;
+esac
+exec {sys.executable} "$@"
+"""
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def program(path: Path, script: str) -> Path:
+    """A shell script that is a tool."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + script)
+    path.chmod(0o755)
+    return path
+
+
+class Events:
+    """A watcher that remembers; ``on_round`` is called with each run that starts."""
+
+    def __init__(self, on_round: Callable[[PlannedRun], None] = lambda _: None) -> None:
+        self.started: list[str] = []
+        self.failures: dict[str, RunFailure] = {}
+        self.notes: list[str] = []
+        self.pushed: list[str] = []
+        self._on_round = on_round
+
+    def push(self, item: PlannedPush) -> None:
+        self.pushed.append(item.remote)
+
+    def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
+        self.started.append(f"{planned.round} {planned.key.rpartition('-python')[0]}{planned.key[-3:]}")
+        self._on_round(planned)
+
+    def round_ended(self, planned: PlannedRun, finished: Round) -> None:
+        pass
+
+    def failed(self, key: str, failure: RunFailure) -> None:
+        self.failures[key] = failure
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
