@@ -126,6 +126,18 @@ class TraceFacts(Record):
     over_current: bool
 
 
+class EnergySubject(Record):
+    """What was measured, where and how."""
+
+    artifact: str
+    sha256: str
+    format: str
+    device: str
+    runner: str
+    runtime: str
+    threads: int
+
+
 class EnergyReport(Record):
     """Energy per inference, the verdict on it, and what both rest on.
 
@@ -163,6 +175,7 @@ class EnergyReport(Record):
     background: BackgroundFacts | None = None
     tail: TailFacts | None = None
     trace: TraceFacts
+    subject: EnergySubject | None = None
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,205 @@
+"""``bench --energy``: capture, analyse, keep and print the energy of artifacts on one device."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.errors import DeviceError, DeviceLostError, EdgevitExportError, MeterError
+
+if TYPE_CHECKING:
+    from runtimes.device.device import Device
+    from runtimes.device.runner import Runner, RunSettings, Subject
+    from runtimes.power.capture import EnergyCapture
+    from runtimes.power.energy_plan import EnergyPlan, EnergySettings
+    from runtimes.power.meter import PowerMeter
+    from validation.energy_report import EnergyReport
+
+COLUMNS = ("artifact", "runs", "energy mJ", "± sd", "with tail", "power mW", "time ms", "top-1/mJ", "verdict")
+RIGHT = ("runs", "energy mJ", "± sd", "with tail", "power mW", "time ms", "top-1/mJ")
+LEASE_MARGIN_S = 1800.0
+
+
+@dataclass(frozen=True)
+class EnergyOutcome:
+    """One artifact: its report, or why there is none. ``path`` is where the report was written."""
+
+    name: str
+    report: EnergyReport | None = None
+    path: Path | None = None
+    error: EdgevitExportError | None = None
+
+
+@dataclass(frozen=True)
+class EnergyBench:
+    """Measures energy on one device.
+
+    Attributes:
+        device: The device.
+        subjects: What to measure.
+        meter: With what (see ``runtimes.power.meters.open_meter``).
+        settings: How.
+        output: Directory of the reports, traces and stamps: ``OUTPUT/<device>/<artifact>.energy.*``.
+        runner: ``auto``, ``python``, ``tool`` or a tool's binary, as in ``bench``.
+        python: The python3 on the device, None for the default.
+        tools_dir: Directory with tools, or None.
+        top1: Top-1 accuracy in percent by artifact file name, as the user states it; the key ``""`` is for all others.
+        note: Told of each step.
+    """
+
+    device: Device
+    subjects: Sequence[Subject]
+    meter: PowerMeter
+    settings: EnergySettings
+    output: Path
+    runner: str = "auto"
+    python: str | None = None
+    tools_dir: Path | None = None
+    top1: dict[str, float] | None = None
+    note: Callable[[str], None] = lambda text: None
+
+    def run(self) -> list[EnergyOutcome]:
+        """Measure all; an artifact that fails leaves the others running, a lost device or meter ends it.
+
+        Raises:
+            EdgevitExportError: Nothing could be measured: no meter, no device, or no such option.
+        """
+        from runtimes.device.hygiene import stay_awake
+        from runtimes.device.lease import DeviceSession
+        from runtimes.device.state import read_state
+
+        state = read_state(self.device)
+        self.meter.prepare()
+        self.meter.close()
+        android = state.android_version is not None
+        lease_s = self.settings.timeout_s + LEASE_MARGIN_S
+        outcomes: list[EnergyOutcome] = []
+        with DeviceSession(self.device, lease_s=lease_s, report=self.note) as session:
+            stay_awake(session)
+            for subject in self.subjects:
+                session.extend(lease_s)
+                outcome = self._measure(subject, self._runner_for(subject, android))
+                outcomes.append(outcome)
+                if isinstance(outcome.error, (DeviceLostError, MeterError)):
+                    break
+        return outcomes
+
+    def _runner_for(self, subject: Subject, android: bool) -> Callable[[RunSettings, EnergyPlan | None], Runner]:
+        from runtimes.device.python_launch import PythonRunner
+        from runtimes.device.setup import RunnerChooser, survey
+        from runtimes.device.state import read_state
+        from runtimes.power.energy_runner import EnergyRunner
+
+        setup = survey(self.device, read_state(self.device), python=self.python, tools_dir=self.tools_dir)
+
+        def runner_for(settings: RunSettings, plan: EnergyPlan | None) -> Runner:
+            chooser = RunnerChooser(setup, settings, self.runner, self.tools_dir, android=android)
+            chosen = chooser.choose(subject.format)
+            if plan is not None and isinstance(chosen, PythonRunner):
+                return EnergyRunner(setup.python.command, settings, plan)
+            return chosen
+
+        return runner_for
+
+    def _measure(
+        self, subject: Subject, runner_for: Callable[[RunSettings, EnergyPlan | None], Runner]
+    ) -> EnergyOutcome:
+        from runtimes.power.capture import Capture
+
+        try:
+            capture = Capture(self.device, self.meter, self.settings, note=self.note).run(subject, runner_for)
+            report = self._analyze(subject, capture)
+            return EnergyOutcome(subject.name, report, self._keep(subject, capture, report))
+        except EdgevitExportError as error:
+            self.note(f"{subject.name}: failed: {error.message}")
+            return EnergyOutcome(subject.name, error=error)
+
+    def _analyze(self, subject: Subject, capture: EnergyCapture) -> EnergyReport:
+        import msgspec
+
+        from validation.energy import analyze_energy
+        from validation.energy_report import EnergySubject
+        from validation.energy_whole_run import analyze_whole_run
+
+        top1 = None if self.top1 is None else self.top1.get(subject.name, self.top1.get(""))
+        if capture.plan.whole_run:
+            if capture.stamps is None or capture.device_to_trace_s is None:
+                raise DeviceError(
+                    f"{self.meter.name} needs the run's times, which {capture.runner} does not tell",
+                    hint="--runner python, or --energy monsoon",
+                )
+            report = analyze_whole_run(
+                capture.trace,
+                capture.stamps,
+                device_to_trace_s=capture.device_to_trace_s,
+                period_s=self.meter.resolution.period_s,
+                top1_percent=top1,
+            )
+        else:
+            report = analyze_energy(
+                capture.trace, runs=None if capture.stamps else self.settings.runs, stamps=capture.stamps,
+                top1_percent=top1,
+            )  # fmt: skip
+        return msgspec.structs.replace(
+            report,
+            subject=EnergySubject(
+                artifact=subject.name, sha256=subject.sha256, format=str(subject.format), device=self.device.serial,
+                runner=capture.runner, runtime=capture.measured.runtime, threads=self.settings.threads,
+            ),
+        )  # fmt: skip
+
+    def _keep(self, subject: Subject, capture: EnergyCapture, report: EnergyReport) -> Path:
+        from runtimes.device.device_run import file_name, record_path
+
+        path = record_path(self.output, self.device.serial, subject, capture.runner, self.settings.threads)
+        stem = file_name(path.stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        capture.trace.save(path.with_name(f"{stem}.energy.npz"))
+        if capture.stamps is not None:
+            capture.stamps.save(path.with_name(f"{stem}.energy.stamps.json"))
+        report.save(path.with_name(f"{stem}.energy.json"))
+        return path.with_name(f"{stem}.energy.json")
+
+
+def energy_row(name: str, report: EnergyReport) -> tuple[str, ...]:
+    """One row of the table; a dash where there is no figure."""
+
+    def text(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    return (
+        name,
+        str(report.inferences),
+        text(report.energy_mj, 2),
+        text(report.energy_sd_mj, 2),
+        text(report.energy_with_tail_mj, 2),
+        text(report.power_mw, 0),
+        text(report.duration_ms, 2),
+        text(report.efficiency_percent_per_mj, 3),
+        report.verdict,
+    )
+
+
+def print_outcomes(outcomes: Sequence[EnergyOutcome], *, as_json: bool) -> int:
+    """Table or JSON to stdout, reasons to stderr; the exit code that they add up to."""
+    from edgevit_export.console import print_error, print_line, print_note, print_table
+
+    reports = [(outcome.name, outcome.report) for outcome in outcomes if outcome.report is not None]
+    if as_json:
+        print_line(json.dumps([json.loads(report.to_json()) for _, report in reports], indent=2))
+    elif reports:
+        print_table(COLUMNS, [energy_row(name, report) for name, report in reports], right=RIGHT)
+    for name, report in reports:
+        for reason in (*report.reasons, *report.notes):
+            print_note(f"{name}: {reason}")
+    for outcome in outcomes:
+        if outcome.error is not None:
+            print_error(outcome.error)
+    sys.stdout.flush()
+    codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
+    codes += [1 for _, report in reports if not report.passed]
+    return max(codes, default=0)
