@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgevit.records import Record
+from edgevit.spec import TensorSpec
 from export.artifact import ParityResult
 from export.formats import Format
 from runtimes.device.runner import Measured, RunSettings, Subject
@@ -17,12 +18,13 @@ from runtimes.device.state import DeviceState
 
 
 class ArtifactFacts(Record):
-    """Which file was measured."""
+    """Which file was measured, and the shapes it was fed; figures of different input sizes must not be compared."""
 
     name: str
     format: Format
     sha256: str
     size_bytes: int
+    inputs: tuple[TensorSpec, ...] = ()
 
 
 class Verification(Record):
@@ -79,7 +81,13 @@ class DeviceRun(Record):
 
 def facts_of(subject: Subject) -> ArtifactFacts:
     """The part of a subject that its record keeps."""
-    return ArtifactFacts(name=subject.name, format=subject.format, sha256=subject.sha256, size_bytes=subject.size_bytes)
+    return ArtifactFacts(
+        name=subject.name,
+        format=subject.format,
+        sha256=subject.sha256,
+        size_bytes=subject.size_bytes,
+        inputs=subject.inputs,
+    )
 
 
 def record_path(output: Path, device: str, subject: Subject, runner: str, threads: int) -> Path:
