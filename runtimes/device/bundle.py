@@ -1,9 +1,10 @@
 """Build the Python runner as one zip that any python3 with numpy and the runtime executes.
 
-The zip holds this project's own sources: the runner, the session of one format and every module of ours that those
-import, found by reading their import statements. msgspec is compiled and cannot travel; a stand-in of the same name
-(``runtimes/device/msgspec_stand_in.py``) gives the records their constructors, which is all that a session needs.
-The same sources give the same bytes, so that a device that has the file already is recognised by its SHA-256.
+The zip holds this project's own sources: the runner, the session of one format, every module of ours that those
+import, found by reading their import statements, and the data files that they name. It unpacks itself beside itself,
+since modules look for their data next to their source. msgspec is compiled and cannot travel; a stand-in of the
+same name (``runtimes/device/msgspec_stand_in.py``) gives the records their constructors, which is all that a session
+needs. The same sources give the same bytes, so that a device that has the file already is recognised by its SHA-256.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ import sys
 if sys.version_info < {PYTHON_REQUIRED}:
     sys.stderr.write("the runner needs python {PYTHON_REQUIRED[0]}.{PYTHON_REQUIRED[1]}, this is %s\\n" % sys.version)
     sys.exit(3)
+import hashlib
+import os
+import zipfile
+
+archive = os.path.abspath(sys.argv[0])
+with open(archive, "rb") as file:
+    digest = hashlib.sha256(file.read()).hexdigest()
+home = archive + ".files"
+stamp = os.path.join(home, digest)
+if not os.path.exists(stamp):
+    zipfile.ZipFile(archive).extractall(home)
+    open(stamp, "w").close()
+sys.path[0] = home
 from runtimes.device.python_runner import main
 
 sys.exit(main(sys.argv[1:]))
@@ -40,6 +54,8 @@ def build_runner(format: Format) -> bytes:
     for module, path in sources.items():
         name = module.replace(".", "/")
         members[f"{name}/__init__.py" if path.name == "__init__.py" else f"{name}.py"] = path.read_bytes()
+        for data in named_data(path):
+            members[f"{name.rpartition('/')[0]}/{data.name}"] = data.read_bytes()
     return _zip(members)
 
 
@@ -56,6 +72,13 @@ def closure(modules: tuple[str, ...]) -> dict[str, Path]:
         if "." in module:
             waiting.append(module.rpartition(".")[0])
     return dict(sorted(found.items()))
+
+
+def named_data(source: Path) -> list[Path]:
+    """The files beside a module that are no Python and whose names stand in its source."""
+    text = source.read_text(encoding="utf-8")
+    beside = (path for path in source.parent.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+    return sorted(path for path in beside if f'"{path.name}"' in text)
 
 
 def _source(module: str) -> Path:

@@ -81,7 +81,7 @@ def test_measures_verifies_and_leaves_nothing(
     (stored,) = (tmp_path / "out").rglob("*.json")
     assert DeviceRun.load(stored) == run
     left = {path.suffix for path in (adbd.root / "scratch dir" / "bench").iterdir()}
-    assert left <= {".onnx", ".npz", ".pyz", ".json"}
+    assert left <= {".onnx", ".npz", ".pyz", ".json", ".files"}
     assert processes_of(adbd.root) == []
     assert not (adbd.root / "scratch dir" / "session").exists()
 
