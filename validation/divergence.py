@@ -41,7 +41,8 @@ class Divergence(Record):
 
     ``last_module`` and ``last_tensor`` are the last that agree (None: already the first one does not); ``tensor`` is
     the first tensor of the file that does not, ``operator`` what makes it, ``module`` the first module of the network
-    behind ``last_module`` that no tensor agrees with. ``agreeing`` of ``modules`` were recognised, which says how fine
+    behind ``last_module`` that should have been recognised and was not: the error is made there or, where passes
+    dissolved modules (fused projections), between the two. ``agreeing`` of ``modules`` were recognised, which says how fine
     the answer is: an optimised file keeps fewer of the network's tensors. ``note`` says what else is known.
     """
 
@@ -61,7 +62,7 @@ class Divergence(Record):
         if self.tensor is None:
             return self.note or "no tensor of the artifact leaves the reference"
         made = f" ({self.operator})" if self.operator else ""
-        where = f" in module {self.module}" if self.module else ""
+        where = f", in or before module {self.module}," if self.module else ""
         start = f"between {self.last_module} (agrees) and " if self.last_module else "at the very start: "
         note = f"; {self.note}" if self.note else ""
         return f"on {self.input}, {start}{self.tensor}{made}{where}{note}"
