@@ -42,8 +42,8 @@ class Divergence(Record):
     ``last_module`` and ``last_tensor`` are the last that agree (None: already the first one does not); ``tensor`` is
     the first tensor of the file that does not, ``operator`` what makes it, ``module`` the first module of the network
     behind ``last_module`` that should have been recognised and was not: the error is made there or, where passes
-    dissolved modules (fused projections), between the two. ``agreeing`` of ``modules`` were recognised, which says how fine
-    the answer is: an optimised file keeps fewer of the network's tensors. ``note`` says what else is known.
+    dissolved modules (fused projections), between the two. ``agreeing`` of ``modules`` were recognised, which says how
+    fine the answer is: an optimised file keeps fewer of the network's tensors. ``note`` says what else is known.
     """
 
     schema_version: Literal[1] = 1
