@@ -14,6 +14,11 @@ from edgevit.errors import EdgevitExportError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_STYLES = {
+    **dict.fromkeys(("passed", "valid", "yes"), "green"),
+    **dict.fromkeys(("not verified", "unverified", "noisy", "throttled"), "yellow"),
+    **dict.fromkeys(("failed", "error", "no"), "bold red"),
+}
 _WIDE_COLUMNS = 400  # what is piped into a file or another program must not be wrapped
 
 
@@ -63,8 +68,7 @@ def print_table(
 def _style(cell: str) -> str:
     """Colour of a verdict cell; every other cell stays plain."""
     word = cell.split(":", 1)[0].strip().lower()
-    return {"pass": "green", "valid": "green", "yes": "green", "fail": "bold red", "failed": "bold red",
-            "no": "red", "unverified": "yellow", "noisy": "yellow", "throttled": "yellow"}.get(word, "")  # fmt: skip
+    return _STYLES.get(word, "")
 
 
 def print_error(error: EdgevitExportError) -> None:

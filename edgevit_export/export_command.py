@@ -14,7 +14,7 @@ from edgevit.errors import UsageError
 from edgevit.labels import read_labels
 from edgevit.spec import Layout, Preprocessing, Task
 from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_table
-from edgevit_export.options import parse_floats, parse_size, split_list
+from edgevit_export.options import parse_floats, parse_size, split_list, wait_passively
 from export.formats import Format, parse_format
 from export.recipe import Optimize, Recipe
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgevit.spec import ModelSpec
-    from edgevit_export.api import ExportReport
+    from edgevit_export.api import ExportReport, Outcome
 
 DEFAULT_FORMATS = (Format.PTL, Format.ONNX, Format.TFLITE)
 
@@ -143,6 +143,7 @@ def _preprocessing(options: ExportOptions, size_px: tuple[int, int]) -> Preproce
 
 def run(options: ExportOptions) -> None:
     """Export, prove and report; exits with the code that the outcome stands for."""
+    wait_passively()
     from edgevit_export import api
 
     asked = recipes(options)
@@ -177,7 +178,7 @@ def _print(report: ExportReport, options: ExportOptions) -> None:
     print_line(f"{report.spec.name}: weights {report.spec.weights.describe()}")
     print_table(
         ("format", "file", "size", "operators", "delegated", "parity", "time"),
-        [outcome.row(format_bytes) for outcome in report.outcomes],
+        [_row(outcome) for outcome in report.outcomes],
         right=("size", "operators", "time"),
     )
     for outcome in report.outcomes:
@@ -186,3 +187,17 @@ def _print(report: ExportReport, options: ExportOptions) -> None:
     if report.exit_code == 0:
         print_note(f"\nnext: edgevit-export verify {options.output}" if options.verify
                    else f"\nnot verified yet; next: edgevit-export verify {options.output}")  # fmt: skip
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    parity, taken = outcome.parity, outcome.delegation
+    judged = outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f} x yardstick"
+    return (
+        outcome.recipe.format,
+        outcome.file or "-",
+        "-" if outcome.bytes is None else format_bytes(outcome.bytes),
+        "-" if outcome.operators is None else str(outcome.operators),
+        "-" if taken is None else f"{taken.delegated}/{taken.total} by {taken.delegate} in {taken.partitions}",
+        judged,
+        f"{outcome.seconds:.1f} s",
+    )

@@ -1,0 +1,71 @@
+"""From a ``ModelSpec`` back to the network with the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgevit.build import build_model
+from edgevit.errors import UsageError
+from edgevit.spec import ModelSpec
+from edgevit.variants import Delegate, Propagation, VariantConfig, variants
+
+if TYPE_CHECKING:
+    from edgevit.network import EdgeViT
+
+
+def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:
+    """The EdgeViT that ``spec`` describes: random weights from its seed, or those in ``checkpoint``.
+
+    Args:
+        spec: As ``build_model`` made it, perhaps read back from a manifest.
+        checkpoint: The weights file, when ``spec`` says that they came from one.
+
+    Raises:
+        UsageError: ``spec`` does not describe an EdgeViT, or names options that this version does not know.
+        CheckpointError: The file is missing or another one than ``spec`` says.
+    """
+    image = spec.inputs[0]
+    model, rebuilt = build_model(
+        configuration_of(spec),
+        task=spec.task,
+        num_classes=spec.num_classes,
+        in_channels=image.shape[1],
+        input_size=(image.shape[2], image.shape[3]),
+        batch=image.shape[0],
+        checkpoint=checkpoint,
+        entry=spec.weights.entry,
+        seed=spec.weights.seed or 0,
+        labels=spec.labels,
+        preprocessing=spec.preprocessing,
+    )
+    if rebuilt.weights.sha256 != spec.weights.sha256:
+        raise UsageError(
+            f"{checkpoint} has SHA-256 {(rebuilt.weights.sha256 or '')[:12]}..., but {spec.name} came from a file "
+            f"with {(spec.weights.sha256 or '')[:12]}..."
+        )
+    return model
+
+
+def configuration_of(spec: ModelSpec) -> VariantConfig:
+    """The architecture that ``spec`` names: a built-in variant with its ablations, or a user's own configuration.
+
+    Raises:
+        UsageError: ``spec`` describes no EdgeViT.
+    """
+    options = dict(spec.options)
+    delegate = options.pop("delegate", Delegate.CENTER)
+    propagation = options.pop("propagation", Propagation.TRANSPOSED_CONV)
+    aggregation = options.pop("aggregation", "on") == "on"
+    if spec.variant in variants() and not options:
+        config = variants()[spec.variant]
+    elif "channels" in options:
+        numbers = {key: [float(part) for part in value.split(",")] for key, value in options.items()}
+        config = msgspec.convert({"name": spec.variant, **numbers}, VariantConfig, strict=False)
+    else:
+        raise UsageError(f"{spec.name} is no EdgeViT that can be rebuilt: unknown variant '{spec.variant}'")
+    return config.with_options(
+        delegate=Delegate(delegate), propagation=Propagation(propagation), aggregation=aggregation
+    )

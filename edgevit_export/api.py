@@ -1,0 +1,352 @@
+"""The Python API: from a model to verified artifacts, and verification of what stands on disk.
+
+    from edgevit_export import build_model, export, verify
+
+    model, spec = build_model("s")
+    report = export(model, spec, ["ptl", "onnx", "tflite"], output="artifacts")
+    assert report.passed
+
+``export`` takes any ``nn.Module`` with the ``ModelSpec`` that describes it; nothing behind it knows EdgeViT.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgevit.errors import EdgevitExportError, UsageError
+from edgevit.records import Record
+from edgevit.spec import ModelSpec
+from edgevit_export.console import Progress
+from export.artifact import Delegation, Manifest, ParityResult
+from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, stage_golden
+from export.formats import FORMATS, Format, parse_format, require_export, require_runtime
+from export.golden import GoldenSet, make_golden
+from export.manifest import find_manifests, manifest_path
+from export.quiet import notes_of, quiet
+from export.recipe import Recipe
+from export.staging import check_output, commit, staging
+from runtimes.session import Session, open_session
+from validation.audit import audit
+from validation.parity import Limits
+from validation.report import VerifyReport
+from validation.tables import reason_lines
+from validation.verify import verify_artifact
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.program import Program
+
+REJECTED = "rejected"
+DEFAULT_OPSET = 17
+
+
+class Outcome(Record):
+    """What became of one format. ``file`` is None when nothing was written; ``verdict`` is in words."""
+
+    recipe: Recipe
+    verdict: Literal["passed", "failed", "not verified", "error"]
+    exit_code: int
+    seconds: float
+    file: str | None = None
+    bytes: int | None = None
+    operators: int | None = None
+    delegation: Delegation | None = None
+    parity: ParityResult | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class ExportReport(Record):
+    """What one export did, format by format."""
+
+    schema_version: Literal[1] = 1
+    spec: ModelSpec
+    directory: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well; a format that could not be finished gives its error's code, else 1 for a failed verdict."""
+        codes = [outcome.exit_code for outcome in self.outcomes]
+        return max(codes, default=0)
+
+    @property
+    def passed(self) -> bool:
+        """True only if every format was written and passed its verification."""
+        return bool(self.outcomes) and all(outcome.verdict == "passed" for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all formats of one export share."""
+
+    program: Program
+    golden: StagedGolden
+    extra: GoldenSet | None
+    stage: Path
+    output: Path
+    limits: Limits
+    verify: bool
+    command: tuple[str, ...]
+    progress: Progress
+    verbose: bool
+
+
+def export(
+    model: nn.Module,
+    spec: ModelSpec,
+    formats: Iterable[Recipe | Format | str],
+    *,
+    output: Path | str = "artifacts",
+    verify: bool = True,
+    images: Path | None = None,
+    atol: float | None = None,
+    strict: bool = False,
+    command: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+    verbose: bool = False,
+) -> ExportReport:
+    """Export ``model`` to each format, prove each artifact, and move those that pass into ``output``.
+
+    A format that fails does not stop the others. An artifact that fails its audit or its parity does not take its
+    name: it goes to ``output/rejected`` with its manifest, and what stood in ``output`` before stays.
+
+    Args:
+        model: Any module in eval mode whose forward takes ``spec.inputs`` and returns ``spec.outputs``.
+        spec: The model's contract.
+        formats: Recipes, or formats for which the default recipe serves.
+        output: Directory of the artifacts.
+        verify: Prove each artifact in its own runtime before it is committed.
+        images: A directory of photos to compare on as well; they do not go into the golden set.
+        atol: Allowed absolute error instead of 8 float32 yardsticks.
+        strict: Tighter limits (``validation.parity.Limits``).
+        command: What the manifest names as the command; this process's own by default.
+        progress: Where steps are shown; nowhere by default.
+        verbose: Let the converters' output through to stderr.
+
+    Raises:
+        UsageError: The request cannot be met (unknown format, unwritable directory, images that cannot be read).
+        MissingDependencyError: A converter or runtime is not installed.
+        ExportError: The model cannot be captured or evaluated; the disk is full.
+    """
+    recipes = tuple(_recipe(item) for item in formats)
+    output = Path(output)
+    progress = progress or Progress(quiet=True)
+    check_request(recipes, output, verify=verify)
+    with staging(output) as stage:
+        with progress.step("computing the reference in float64"), quiet(verbose=verbose):
+            golden, extra = _references(model, spec, images)
+            staged_golden = stage_golden(golden, spec, stage)
+        with progress.step("capturing the model"), quiet(verbose=verbose):
+            from export.program import capture
+
+            program = capture(model, spec)
+        job = _Job(
+            program=program,
+            golden=staged_golden,
+            extra=extra,
+            stage=stage,
+            output=output,
+            limits=Limits(atol=atol, strict=strict),
+            verify=verify,
+            command=command or tuple(sys.argv),
+            progress=progress,
+            verbose=verbose,
+        )
+        outcomes = tuple(_export_one(recipe, job) for recipe in recipes)
+    return ExportReport(spec=spec, directory=str(output), outcomes=outcomes)
+
+
+def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) -> None:
+    """Refuse before any work what cannot be finished.
+
+    Raises:
+        UsageError: No format, the same format twice, or a directory that cannot be written.
+        MissingDependencyError: A converter, or with ``verify`` a runtime, is not installed.
+    """
+    if not recipes:
+        raise UsageError(f"no format to export: choose from {', '.join(FORMATS)}")
+    names = [recipe.format for recipe in recipes]
+    if len(set(names)) != len(names):
+        raise UsageError(f"the same format twice in one export: {', '.join(names)}; files of one format share a name")
+    for recipe in recipes:
+        require_export(recipe.format)
+        if verify:
+            require_runtime(recipe.format)
+    check_output(output, 0)
+
+
+def verify(
+    *paths: Path | str,
+    images: Path | None = None,
+    checkpoint: Path | None = None,
+    atol: float | None = None,
+    strict: bool = False,
+    threads: int = 1,
+    progress: Progress | None = None,
+    verbose: bool = False,
+) -> list[VerifyReport]:
+    """Verify artifacts from their manifests and golden sets; torch is needed only for ``images``.
+
+    Args:
+        paths: Artifacts, manifests or directories; ``artifacts`` when there are none.
+        images: A directory of photos to compare on as well, against the network rebuilt from the manifest.
+        checkpoint: With ``images``: the weights that the artifacts were exported from, if they came from a file.
+        atol: Allowed absolute error instead of 8 float32 yardsticks.
+        strict: Tighter limits.
+        threads: Threads of each runtime.
+        progress: Where steps are shown; nowhere by default.
+        verbose: Let the runtimes' output through to stderr.
+
+    Returns:
+        One report per artifact. What is wrong with an artifact is in its report and never raises.
+
+    Raises:
+        UsageError: No such path, nothing to verify there, or photos that cannot be used.
+        CheckpointError: ``checkpoint`` is not the file that the artifacts were exported from.
+    """
+    from edgevit_export.reference import PhotoReferences
+
+    if checkpoint is not None and images is None:
+        raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")
+    progress = progress or Progress(quiet=True)
+    references = PhotoReferences(images, checkpoint) if images is not None else None
+    reports = []
+    for path in _manifests([Path(path) for path in paths] or [Path("artifacts")]):
+        with progress.step(f"verifying {path.name.removesuffix('.json')}"), quiet(verbose=verbose):
+            extra = references.of(path) if references is not None else None
+            reports.append(
+                verify_artifact(
+                    path, opener=open_session, limits=Limits(atol=atol, strict=strict), extra=extra, threads=threads
+                )
+            )
+    return reports
+
+
+def _manifests(paths: list[Path]) -> tuple[Path, ...]:
+    """All manifests, and where they should stand for artifacts in a directory that have none: those must not pass."""
+    orphans = [
+        manifest_path(file)
+        for path in paths
+        if path.is_dir()
+        for file in sorted(path.iterdir())
+        if file.suffix.removeprefix(".") in list(Format) and file.is_file() and not manifest_path(file).exists()
+    ]
+    lonely = {path for path in paths if path.is_dir() and any(orphan.parent == path for orphan in orphans)}
+    complete = [path for path in paths if path not in lonely]
+    inside = [
+        file
+        for path in lonely
+        for file in sorted(path.glob("*.json"))
+        if file.with_suffix("").suffix[1:] in list(Format)
+    ]
+    found = find_manifests(complete) if complete else ()
+    return tuple(dict.fromkeys([*found, *inside, *orphans]))
+
+
+def _recipe(item: Recipe | Format | str) -> Recipe:
+    """A whole recipe: ONNX has its default opset filled in, so that the manifest says which one was meant."""
+    recipe = item if isinstance(item, Recipe) else Recipe(format=parse_format(item))
+    if recipe.format is Format.ONNX and recipe.opset is None:
+        import msgspec
+
+        return msgspec.structs.replace(recipe, opset=DEFAULT_OPSET)
+    return recipe
+
+
+def _references(model: nn.Module, spec: ModelSpec, images: Path | None) -> tuple[GoldenSet, GoldenSet | None]:
+    """The golden set, and one of the user's photos."""
+    if images is None:
+        return make_golden(model, spec), None
+    from export.photos import load_photos
+
+    photos = load_photos(images, spec)
+    both = make_golden(model, spec, photos)
+    count = len(both) - len(photos.labels)
+    return both[:count], both[count:]
+
+
+def _export_one(recipe: Recipe, job: _Job) -> Outcome:
+    """Convert, audit, verify and commit one format; what goes wrong with it becomes its outcome."""
+    start_s = time.perf_counter()
+    title = FORMATS[recipe.format].title
+    try:
+        with job.progress.step(f"{title}: converting"):
+            staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
+        return _prove(staged, job, start_s)
+    except EdgevitExportError as error:
+        reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(error))
+        return Outcome(
+            recipe=recipe, verdict="error", exit_code=error.exit_code, reasons=reasons,
+            seconds=time.perf_counter() - start_s,
+        )  # fmt: skip
+
+
+def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> Outcome:
+    """Judge a staged artifact, then commit it to where the verdict says."""
+    watch = _Watch()
+    audited = audit(staged.facts, staged.recipe)
+    manifest = make_manifest(staged, job.golden, audit=audited, command=job.command)
+    verdict: Literal["passed", "failed", "not verified"] = "not verified"
+    reasons: tuple[str, ...] = audited.violations
+    if job.verify:
+        with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying"), quiet(verbose=job.verbose):
+            draft = manifest_path(staged.path)
+            manifest.save(draft)
+            report = verify_artifact(draft, opener=watch.open, limits=job.limits, extra=job.extra)
+            draft.unlink()
+        verdict = "passed" if report.passed else "failed"
+        reasons = tuple(reason_lines(report))
+        parity = report.parity.summary() if report.parity else None
+        manifest = make_manifest(
+            staged, job.golden, audit=audited, command=job.command, parity=parity, delegation=watch.delegation
+        )
+    elif not audited.passed:
+        verdict = "failed"
+    return _commit(manifest, staged, job, verdict, reasons, start_s)
+
+
+def _commit(
+    manifest: Manifest,
+    staged: StagedArtifact,
+    job: _Job,
+    verdict: Literal["passed", "failed", "not verified"],
+    reasons: tuple[str, ...],
+    start_s: float,
+) -> Outcome:
+    directory = job.output
+    if verdict == "failed":
+        directory = job.output / REJECTED
+        directory.mkdir(exist_ok=True)
+        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
+    commit(manifest, staged.path, job.golden.path, directory)
+    return Outcome(
+        recipe=staged.recipe,
+        verdict=verdict,
+        exit_code=int(verdict == "failed"),
+        seconds=time.perf_counter() - start_s,
+        file=str(directory / manifest.file),
+        bytes=manifest.bytes,
+        operators=staged.facts.operator_count,
+        delegation=manifest.delegation,
+        parity=manifest.parity,
+        reasons=reasons,
+    )
+
+
+@dataclass
+class _Watch:
+    """Opens sessions, and notes what the delegate took in them."""
+
+    delegation: Delegation | None = field(default=None)
+
+    def open(self, path: Path, format: Format, *, threads: int = 1) -> Session:
+        session = open_session(path, format, threads=threads)
+        if ask := getattr(session, "delegation", None):
+            self.delegation = ask()
+        return session
