@@ -50,6 +50,7 @@ class PteSession:
             raise SessionError(error.message) from error
         self.inputs: tuple[TensorSpec, ...] = facts.inputs
         self.outputs: tuple[TensorSpec, ...] = facts.outputs
+        self._program: _Program | None = None  # owns the bytes that the method reads
         self._method: _Method | None = None
         self._pool = -1
         self._ready()
@@ -79,14 +80,18 @@ class PteSession:
 
     def close(self) -> None:
         """Free the runtime's memory; the session cannot be run again."""
-        self._method, self._closed = None, True
+        self._method = None
+        self._program = None
+        self._closed = True
 
     def _ready(self) -> _Method:
         """The method, loaded with the pool that is in force now."""
         pool = _Pool.of(self._threads)
         if self._method is None or pool != self._pool:
             with quiet():
-                self._method, self._pool = self._load_method(self._load()), pool
+                self._method = None
+                self._program = self._load()
+                self._method, self._pool = self._load_method(self._program), pool
         return self._method
 
     def _load(self) -> _Program:
