@@ -12,6 +12,10 @@ from typing import Annotated
 import typer
 
 from edgevit.errors import UsageError
+from edgevit_export.bench_command import bench
+from edgevit_export.compare_command import compare
+from edgevit_export.devices_command import devices
+from edgevit_export.energy_command import app as energy
 from edgevit_export.options import DEFAULT_OUTPUT, AsJson, Verbose
 
 _HELP = """
@@ -130,7 +134,9 @@ def verify(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:  # fmt: skip
-    """Open each artifact in its own runtime and compare it with the reference; exit code 1 if one fails.
+    """Prove artifacts in their own runtimes.
+
+    Opens each artifact in the runtime of its format and compares it with the reference; exit code 1 if one fails.
 
     \b
     Examples:
@@ -153,7 +159,7 @@ def models(
     input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels, to count multiply-adds at.")] = "224",
     as_json: AsJson = False,
 ) -> None:
-    """List the variants with parameters, multiply-adds and the paper's figures."""
+    """List the variants and their cost."""
     from edgevit_export.models_command import run
 
     run(input_size=input_size, as_json=as_json)
@@ -163,7 +169,7 @@ def models(
 def inspect(
     file: Annotated[Path, typer.Argument(help="A .ptl, .onnx, .tflite or .pte file.")], as_json: AsJson = False
 ) -> None:
-    """Show an artifact's inputs, outputs, size, operators and metadata."""
+    """Show what an artifact holds."""
     from edgevit_export.inspect_command import run
 
     run(file, as_json=as_json)
@@ -171,7 +177,16 @@ def inspect(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Show versions, which formats can be exported and run here, and what to install for the rest."""
+    """Show what can be done here.
+
+    Versions, which formats can be exported and run, and what to install for the rest.
+    """
     from edgevit_export.doctor_command import run
 
     run(as_json=as_json)
+
+
+app.command()(bench)
+app.command()(compare)
+app.command()(devices)
+app.add_typer(energy, name="energy")
