@@ -28,11 +28,12 @@ SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", 
 
 # $1... candidates. A directory counts when a program in it can be started: /sdcard and many /tmp cannot do that.
 _FIND_SCRATCH = """
+sh=/bin/sh; [ -x /system/bin/sh ] && sh=/system/bin/sh
 for dir in "$@"; do
   case $dir in *-UID) dir=${dir%UID}$(id -u) ;; esac
   mkdir -p "$dir" || continue
   try=$dir/.try.$$
-  { echo "#!$(command -v sh)"; echo 'echo runs'; } >"$try" || continue
+  { echo "#!$sh"; echo 'echo runs'; } >"$try" || continue
   chmod 755 "$try"; said=$("$try"); rm -f "$try"
   [ "$said" = runs ] && { echo "$dir"; exit 0; }
   echo "programs in $dir cannot be run" >&2

@@ -8,10 +8,11 @@ from edgevit.errors import DeviceError
 from edgevit.records import Record
 from runtimes.device.device import CommandResult, Device
 
-# Digest programs in the order in which they are tried; each prints the digest first or last on its line.
+# Digest programs in the order in which they are tried. They read standard input, because their lines would otherwise
+# hold the file's name, which may look like a digest itself.
 _HASH = (
     "hash_of() { for _t in sha256sum 'toybox sha256sum' 'busybox sha256sum' 'openssl dgst -sha256' 'shasum -a 256'; do "
-    '_h=$($_t "$1" 2>/dev/null) && [ -n "$_h" ] && { echo "hash ${_t%% *} $_h"; return; }; done; echo "hash none"; }; '
+    '_h=$($_t 2>/dev/null <"$1") && [ -n "$_h" ] && { echo "hash ${_t%% *} $_h"; return; }; done; echo "hash none"; }; '
 )
 
 # $1 target, $2 size, $3 mode. A .part that an interrupted push left is removed, never continued.

@@ -20,6 +20,7 @@ from runtimes.device.device import Device, quote
 
 Report = Callable[[str], None]
 SETTLE_TRIES, SETTLE_S = 10, 0.2
+UNDO_TIMEOUT_S = 10.0
 RESTORE_HINT = "edgevit-export devices --restore"
 
 
@@ -171,7 +172,7 @@ def _apply(device: Device, change: Change) -> str | None:
 
 def undo(device: Device, change: Change) -> str | None:
     """Undo one change; None when it reads as before, else what is wrong."""
-    result = device.run(change.undo)
+    result = device.run(change.undo, UNDO_TIMEOUT_S)
     if not change.check:
         return None if result.ok else result.complaint
     seen = _settled(device, change, change.old)
@@ -181,7 +182,7 @@ def undo(device: Device, change: Change) -> str | None:
 def _settled(device: Device, change: Change, wanted: str) -> str:
     """The value once it is as ``wanted``, or the last one read: a screen, for one, takes a moment."""
     for _ in range(SETTLE_TRIES):
-        seen = device.run(change.check).out.strip()
+        seen = device.run(change.check, UNDO_TIMEOUT_S).out.strip()
         if seen == wanted:
             break
         time.sleep(SETTLE_S)

@@ -63,7 +63,7 @@ boot >"$1/boot"; echo $(($(up) + $3)) >"$1/until"; : >"$1/processes"; echo "$2" 
 """
 )
 
-_RENEW = _SWEEP + '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && echo $(($(up) + $3)) >"$1/until"'
+_RENEW = _SWEEP + '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && boot >"$1/boot" && echo $(($(up) + $3)) >"$1/until"'
 _RELEASE = _SWEEP + '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && sweep "$1"; true'
 _WATCH = (
     _SWEEP

@@ -143,7 +143,7 @@ def test_another_hosts_run_is_respected(device: Device) -> None:
     assert (lock / "owner").read_text() == "ada@rack pid 1 abcdef\n"
     (lock / "until").write_text("1\n")  # its deadline passed
     with DeviceSession(device):
-        assert "ada" not in (lock / "owner").read_text()
+        assert "ada@rack" not in (lock / "owner").read_text()
 
 
 def test_waiting_for_another_run(device: Device) -> None:

@@ -164,7 +164,7 @@ class Connection:
         if self.faults.garbage_in_shell and faulty:
             await self.write(stream, b"\xff\xff\xff\x00\x00\x00\x00 what a mess" * 4)
         stream.process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
+            self.daemon.shell,
             "-c",
             command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -271,6 +271,7 @@ class FaultDaemon:
     def __init__(self, faults: Faults | None = None, *, env: dict[str, str] | None = None) -> None:
         self.faults = faults or Faults()
         self.env = {**os.environ, **(env or {})}
+        self.shell = os.environ.get("EDGEVIT_TEST_SHELL", "/bin/sh")  # mksh, BusyBox: what devices have
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.serial = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
