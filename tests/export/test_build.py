@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import onnxruntime
 import pytest
-from small_models import conv_net, two_inputs
+import torch
+import torch.jit.mobile
+from small_models import conv_net, edgevit_xxs, two_inputs
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.spec import Layout, Task
 from export import to_ptl
 from export.artifact import AuditResult, Manifest
 from export.build import StagedGolden, export_artifact, make_manifest, stage_golden
@@ -65,6 +69,22 @@ def test_exported_files_are_whole_and_alone(tmp_path: Path) -> None:
         assert manifest.tools["torch"].startswith("2.")
         assert len(load_golden(tmp_path / manifest.golden.file, manifest.golden)) == manifest.golden.inputs >= 16
     assert len(list(tmp_path.iterdir())) == 5  # two artifacts, two manifests, one golden set
+
+
+@pytest.mark.parametrize(("format", "task"), [(Format.PTL, Task.FEATURES), (Format.ONNX, Task.CLASSIFY)])
+def test_edgevit_fully_optimised_takes_camera_frames_in_any_batch(tmp_path: Path, format: Format, task: Task) -> None:
+    model, spec = edgevit_xxs(task, size_px=64)
+    recipe = Recipe(format=format, input_layout=Layout.NHWC, dynamic_batch=True)
+    staged = export_artifact(capture(model, spec), recipe, tmp_path)
+    assert staged.passes
+    images = torch.randn(3, 64, 64, 3)
+    if format is Format.PTL:
+        result = torch.jit.mobile._load_for_lite_interpreter(str(staged.path))(images)
+    else:
+        result = torch.from_numpy(
+            onnxruntime.InferenceSession(str(staged.path)).run(None, {"image": images.numpy()})[0]
+        )
+    torch.testing.assert_close(result, model(images.permute(0, 3, 1, 2)), rtol=1e-3, atol=1e-4)
 
 
 def test_the_published_schema_is_current_and_fits(tmp_path: Path) -> None:

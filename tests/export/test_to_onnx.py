@@ -11,12 +11,10 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
-from small_models import conv_net, spec_of, two_inputs
+from small_models import conv_net, edgevit_xxs, spec_of, two_inputs
 
 from edgevit.errors import ArtifactError, ExportError, MissingDependencyError, UsageError
-from edgevit.network import EdgeViT
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec
-from edgevit.variants import find_variant
 from export.dynamic_batch import with_dynamic_batch
 from export.formats import Format
 from export.program import Program, capture, with_input_layout
@@ -38,20 +36,6 @@ def assert_equal(path: Path, program: Program) -> None:
     expected = result if isinstance(result, tuple) else (result,)
     for seen, reference in zip(run(path, *program.example), expected, strict=True):
         np.testing.assert_allclose(seen, reference.numpy(), rtol=1e-4, atol=2e-5)
-
-
-def edgevit_xxs(task: Task, size_px: int = 32) -> tuple[EdgeViT, ModelSpec]:
-    torch.manual_seed(0)
-    config = find_variant("xxs")
-    if task is Task.CLASSIFY:
-        outputs: tuple[TensorSpec, ...] = (TensorSpec(name="logits", shape=(1, 1000)),)
-    else:
-        outputs = tuple(
-            TensorSpec(name=f"stage{k + 1}", shape=(1, channels, size_px >> k + 2, size_px >> k + 2))
-            for k, channels in enumerate(config.channels)
-        )
-    image = TensorSpec(name="image", shape=(1, 3, size_px, size_px), layout=Layout.NCHW)
-    return EdgeViT(config, task=task).eval(), spec_of("edgevit-xxs", (image,), outputs)
 
 
 @pytest.mark.parametrize(("opset", "runtime", "ir"), [(11, "1.0", 6), (13, "1.6", 7), (17, "1.12", 8), (20, "1.17", 9)])

@@ -1,11 +1,13 @@
-"""Two small networks that are no EdgeViT, with their specs, for tests of what must work with any model."""
+"""Two small networks that are no EdgeViT, and a small EdgeViT, with their specs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from edgevit.network import EdgeViT
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
+from edgevit.variants import find_variant
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), resize_px=36, crop_px=(32, 32))
 
@@ -62,6 +64,21 @@ def two_inputs(batch: int = 1) -> tuple[TwoInputs, ModelSpec]:
     )
     outputs = (TensorSpec(name="scores", shape=(batch, 6)), TensorSpec(name="shares", shape=(batch, 6)))
     return TwoInputs().eval(), spec_of("two-inputs", inputs, outputs, seed=1)
+
+
+def edgevit_xxs(task: Task, size_px: int = 32) -> tuple[EdgeViT, ModelSpec]:
+    """EdgeViT-XXS with random weights for a small square image, and its spec."""
+    torch.manual_seed(0)
+    config = find_variant("xxs")
+    if task is Task.CLASSIFY:
+        outputs: tuple[TensorSpec, ...] = (TensorSpec(name="logits", shape=(1, 1000)),)
+    else:
+        outputs = tuple(
+            TensorSpec(name=f"stage{k + 1}", shape=(1, channels, size_px >> k + 2, size_px >> k + 2))
+            for k, channels in enumerate(config.channels)
+        )
+    image = TensorSpec(name="image", shape=(1, 3, size_px, size_px), layout=Layout.NCHW)
+    return EdgeViT(config, task=task).eval(), spec_of("edgevit-xxs", (image,), outputs)
 
 
 def spec_of(
