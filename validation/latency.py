@@ -6,6 +6,7 @@ is made from the record alone, so that old records can be judged again without t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -205,22 +206,29 @@ def _from_summaries(base: LatencyReport, summaries: list[Summary]) -> LatencyRep
 
 def _suspended_ms(run: DeviceRun) -> float | None:
     """Time that passed on the boot clock but not on the monotonic one, within rounds; None without stamps."""
-    total, known = 0.0, False
-    for each in run.rounds:
-        stamped = [gap for gap in map(_clock_gap_ns, each.measured.samples) if gap is not None]
-        if len(stamped) == len(each.measured.samples) and stamped:
-            known = True
-            total += max(0, stamped[-1][1] - stamped[0][0]) / MS
-    return total if known else None
+    gaps = [_round_suspended_ns(each.measured.samples) for each in run.rounds]
+    known = [gap for gap in gaps if gap is not None]
+    return sum(known) / MS if known else None
 
 
-def _clock_gap_ns(sample: RunSample) -> tuple[int, int] | None:
-    """Boot time minus monotonic time at the start and at the end of a sample."""
-    stamps = (sample.start_monotonic_ns, sample.end_monotonic_ns, sample.start_boottime_ns, sample.end_boottime_ns)
-    start, end, boot_start, boot_end = stamps
-    if start is None or end is None or boot_start is None or boot_end is None:
-        return None
-    return boot_start - start, boot_end - end
+def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
+    """The suspension between the first sample's end and the last one's start, at the least.
+
+    The boot clock is read before a sample's start and after its end, and the process may be interrupted between the
+    two reads: boot minus monotonic time is too small at starts and too large at ends. A later start minus an earlier
+    end therefore never shows a suspension that was none.
+    """
+    smallest_end: int | None = None
+    suspended = 0
+    for sample in samples:
+        stamps = (sample.start_monotonic_ns, sample.end_monotonic_ns, sample.start_boottime_ns, sample.end_boottime_ns)
+        start, end, boot_start, boot_end = stamps
+        if start is None or end is None or boot_start is None or boot_end is None:
+            return None
+        if smallest_end is not None:
+            suspended = max(suspended, boot_start - start - smallest_end)
+        smallest_end = min(boot_end - end, boot_end - end if smallest_end is None else smallest_end)
+    return suspended if samples else None
 
 
 def _completeness(run: DeviceRun) -> list[Finding]:

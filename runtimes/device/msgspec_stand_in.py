@@ -105,6 +105,10 @@ def _convert(value: object, wanted: object) -> object:
         return (
             None if value is None else _convert(value, next(kind for kind in arguments if kind is not types.NoneType))
         )
+    if origin is dict and isinstance(value, dict):
+        return {_convert(key, arguments[0]): _convert(item, arguments[1]) for key, item in value.items()}
+    if origin is list and isinstance(value, list):
+        return [_convert(item, arguments[0]) for item in value]
     if origin is tuple and isinstance(value, list):
         each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         return tuple(_convert(item, kind) for item, kind in zip(value, each, strict=True))

@@ -92,6 +92,16 @@ def test_suspension_voids_the_run() -> None:
     assert "suspended for 1500 ms" in report.reasons[0]
 
 
+def test_an_interruption_between_two_clocks_is_no_suspension() -> None:
+    run = clean()
+    samples = list(run.rounds[0].measured.samples)
+    samples[0] = msgspec.structs.replace(samples[0], start_boottime_ns=-50_000_000)
+    samples[9] = msgspec.structs.replace(samples[9], end_boottime_ns=(samples[9].end_boottime_ns or 0) + 50_000_000)
+    measured = msgspec.structs.replace(run.rounds[0].measured, samples=tuple(samples))
+    rounds = (msgspec.structs.replace(run.rounds[0], measured=measured), *run.rounds[1:])
+    assert judge_run(msgspec.structs.replace(run, rounds=rounds)).verdict is Verdict.VALID
+
+
 def test_a_fall_means_too_little_warm_up() -> None:
     rounds = [[x * (1 - 0.03 * index) for x in each] for index, each in enumerate(normal_rounds(12.0, seed=1))]
     report = judge_run(device_run(rounds))
