@@ -17,7 +17,7 @@ from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
 from validation.energy_alignment import Alignment, align
 from validation.energy_background import Background, Idle, measure_background, measure_idle
-from validation.energy_regions import Regions, find_regions
+from validation.energy_regions import MOST_EXTRA, Regions, find_regions
 from validation.energy_report import (
     AlignmentFacts,
     BackgroundFacts,
@@ -31,6 +31,7 @@ from validation.energy_signal import Doubles, Signal, signal_of
 from validation.energy_verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
 from validation.energy_windows import Windows, bootstrap_interval, integrate
 
+UNLIKE = 3.0  # longest over shortest region
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
 
 
@@ -98,16 +99,21 @@ def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source
     regions = find_regions(signal, runs, between=(0.0, signal.seconds))
     facts = trace_facts(trace, source)
     only = "only the paper's segmentation was possible: without the runner's stamps nothing confirms it"
-    if regions.found == 0:
+    if regions.found == 0 or regions.found > runs + MOST_EXTRA:
         return EnergyReport(
-            verdict="unverified", reasons=(f"segmentation found 0 regions, not {runs}",), method="regions",
-            inferences=runs, noise_mw=signal.noise_mw, trace=facts,
+            verdict="unverified", reasons=(f"segmentation found {regions.found} regions, not {runs}", only),
+            method="regions", inferences=runs, noise_mw=signal.noise_mw, trace=facts,
         )  # fmt: skip
     idle = measure_idle(signal, regions.first_busy_s, regions.last_busy_s, limits=(0.0, signal.seconds))
     background, windows = _above(signal, regions, idle)
     power_mw = float(np.median(windows.power_mw))
     reasons = [only, *recording_reasons(trace), *idle_reasons(background, power_mw)]
     exact = regions.found == runs
+    if float(windows.durations_s.max()) > UNLIKE * float(windows.durations_s.min()):
+        reasons.append(
+            f"regions last from {windows.durations_s.min() * 1e3:.1f} to {windows.durations_s.max() * 1e3:.1f} ms: "
+            "they are hardly all inferences"
+        )
     if not exact:
         reasons.insert(0, f"segmentation found {regions.found} regions, not {runs}")
     notes = _notes(windows)

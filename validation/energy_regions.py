@@ -22,6 +22,7 @@ FLOOR_BLOCK_S = 2.0
 FLOOR_PERCENTILE = 10.0
 SHORTEST = 0.5  # of the typical region
 MERGE = 0.15  # of the typical region
+MOST_EXTRA = 60  # regions beside the wanted ones: pulses and warm-up, not noise
 
 Edges = NDArray[np.int64]
 
@@ -78,6 +79,8 @@ def find_regions(
         if best is None or _better(found, best):
             best = found
     assert best is not None
+    if best.found > wanted + MOST_EXTRA:  # noise: its edges mean nothing
+        return _moved(best, best.starts_s, best.ends_s, between)
     return _refine(signal, best, between)
 
 
@@ -181,7 +184,7 @@ def _merged(edges: Edges, gap: float) -> Edges:
 def _series_of(edges: Edges, wanted: int) -> Edges:
     """Without stamps: exactly ``wanted`` neighbours of like length between sync pulses or warm-up of other lengths."""
     extra = len(edges) - wanted
-    if extra <= 0:
+    if not 0 < extra <= MOST_EXTRA:
         return edges
     lengths = edges[:, 1] - edges[:, 0]
     fits = []
@@ -219,10 +222,17 @@ def _refine(signal: Signal, regions: Regions, between: tuple[float, float]) -> R
             refined_ends[index] = _crossing(signal, end, min(room, free_after), half_s, (inner + outer) / 2, -1)
     valid = refined_ends - refined_starts > 2.0 / signal.rate_hz
     from_s = max(0.0, between[0])
+    refined_starts, refined_ends = np.where(valid, refined_starts, starts), np.where(valid, refined_ends, ends)
+    return _moved(regions, refined_starts - from_s, refined_ends - from_s, between)
+
+
+def _moved(regions: Regions, starts: Doubles, ends: Doubles, between: tuple[float, float]) -> Regions:
+    """From times in the section that was looked at to times of the trace."""
+    from_s = max(0.0, between[0])
     return replace(
         regions,
-        starts_s=np.where(valid, refined_starts, starts),
-        ends_s=np.where(valid, refined_ends, ends),
+        starts_s=starts + from_s,
+        ends_s=ends + from_s,
         first_busy_s=regions.first_busy_s + from_s,
         last_busy_s=regions.last_busy_s + from_s,
     )

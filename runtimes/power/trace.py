@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +136,7 @@ class PowerTrace:
             return cls(rate_hz=float(header["rate_hz"]), meta=dict(header["meta"]), **arrays)
         except OSError as error:
             raise MeterError(f"cannot read the power trace {path}: {error.strerror or error}") from error
-        except (KeyError, ValueError, TypeError, EOFError) as error:
+        except (KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
             raise MeterError(f"{path} is not a power trace: {error}") from error
 
 

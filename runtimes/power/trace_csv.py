@@ -137,8 +137,8 @@ def _carefully(body: bytes, columns: int, path: Path) -> Doubles:
 def _trace(table: Doubles, names: list[str], layout: Layout, path: Path) -> PowerTrace:
     column = {_plain(name): table[:, index] for index, name in enumerate(names)}
     seconds = column[layout.time]
-    if layout.name == "PyMonsoon" and float(np.median(np.diff(seconds[:5000]))) > 0.05:
-        seconds = seconds / 1e3  # a later fork keeps the heading's word and writes milliseconds
+    if layout.name == "PyMonsoon" and _is_milliseconds(seconds):
+        seconds = seconds / 1e3  # the heading's word, taken literally by someone
     current, voltage = column.get(layout.current), column.get(layout.voltage)
     power = column.get(layout.power) if layout.power else None
     if power is None:
@@ -157,6 +157,12 @@ def _trace(table: Doubles, names: list[str], layout: Layout, path: Path) -> Powe
         host_stamps=np.stack([index.astype(np.float64), seconds[index]], axis=1),
         meta={"meter": f"CSV of {layout.name}", "source": str(path)},
     )
+
+
+def _is_milliseconds(seconds: Doubles) -> bool:
+    """Whether the times only make sense as ms: 5000 samples in 1000 of them."""
+    span = float(seconds[-1] - seconds[0])
+    return span > 0 and abs((len(seconds) - 1) / span * 1e3 / MONSOON_HZ - 1) < 0.02
 
 
 def _rate(seconds: Doubles, layout: Layout, path: Path) -> float:
