@@ -113,12 +113,14 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     Works on copies: mode, dtype and device of ``model`` stay as they are.
 
     Raises:
-        ExportError: The model fails, answers with other shapes than ``spec`` says, or with NaN or Inf.
+        ExportError: The model fails, answers with other shapes than ``spec`` says, with NaN or Inf, or otherwise each
+            time: such a model has no reference, and its yardstick would hide any error.
     """
     samples = make_samples(spec)
     if extra_inputs is not None:
         samples = _join(samples, extra_inputs, spec)
     single = _run(_copy_of(model), spec, samples, double=False)
+    _refuse_unsteady(model, spec, samples, single)
     reference = _run(_copy_of(model).double(), spec, samples, double=True)
     for name, values in reference.items():
         bad = [label for label, row in zip(samples.labels, values, strict=True) if not np.isfinite(row).all()]
@@ -134,6 +136,19 @@ def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFi
     chosen = sorted({min(position, len(samples.labels) - 1) for position in FINGERPRINTED})
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
     return fingerprint(_copy_of(model), arrays, chosen, batch=_batch(spec))
+
+
+def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
+    """Run the first samples again in float32: they must give the same bits."""
+    count = min(_batch(spec), len(samples.labels))
+    first = Samples(samples.labels[:count], {name: array[:count] for name, array in samples.arrays.items()})
+    for name, values in _run(_copy_of(model), spec, first, double=False).items():
+        if not np.array_equal(values, single[name][:count], equal_nan=True):
+            raise ExportError(
+                f"{spec.name} answers differently on the same input at output '{name}': a reference needs a model "
+                "without randomness",
+                hint="remove random operations, or seed them inside forward",
+            )
 
 
 def _copy_of(model: nn.Module) -> nn.Module:

@@ -1,0 +1,206 @@
+"""From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from small_artifacts import SmallNet, small_net
+from torch import nn
+
+from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
+from edgevit_export import export, verify
+from edgevit_export.api import ExportReport
+from export.formats import Format
+from export.golden import load_golden
+from export.manifest import load_manifest, manifest_path
+from export.recipe import Optimize, Recipe
+from runtimes.session import open_session
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def small_spec(batch: int = 1) -> ModelSpec:
+    return ModelSpec(
+        name="small-net",
+        variant="small-net",
+        task=Task.CLASSIFY,
+        inputs=(TensorSpec(name="image", shape=(batch, 3, 16, 16), layout=Layout.NCHW),),
+        outputs=(TensorSpec(name="logits", shape=(batch, 7)),),
+        weights=Weights(source="random", seed=0),
+        num_classes=7,
+        preprocessing=Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, resize_px=18, crop_px=(16, 16)),
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    directory = tmp_path_factory.mktemp("all-formats")
+    return export(small_net(), small_spec(), list(Format), output=directory, command=("edgevit-export", "test"))
+
+
+def test_a_small_network_that_is_no_edgevit_goes_through_all_formats(exported: ExportReport) -> None:
+    assert exported.passed, [outcome.reasons for outcome in exported.outcomes]
+    assert [outcome.recipe.format for outcome in exported.outcomes] == list(Format)
+    for outcome in exported.outcomes:
+        assert outcome.parity is not None and outcome.parity.inputs_compared >= 16
+
+
+def test_manifests_keep_to_the_published_schema(exported: ExportReport) -> None:
+    schema = json.loads((ROOT / "docs" / "manifest.schema.json").read_text())
+    for outcome in exported.outcomes:
+        assert outcome.file is not None
+        text = manifest_path(Path(outcome.file)).read_text()
+        jsonschema.validate(json.loads(text), schema)
+        manifest = load_manifest(manifest_path(Path(outcome.file)))
+        assert manifest.command == ("edgevit-export", "test")
+        assert manifest.parity is not None and manifest.parity.passed
+        assert manifest.audit.passed
+
+
+def test_an_app_team_can_test_against_the_golden_set_with_numpy_alone(exported: ExportReport) -> None:
+    (outcome,) = (outcome for outcome in exported.outcomes if outcome.recipe.format is Format.ONNX)
+    assert outcome.file is not None
+    path = Path(outcome.file)
+    manifest = json.loads(manifest_path(path).read_text())
+    with np.load(path.parent / manifest["golden"]["file"], allow_pickle=False) as golden:
+        session = open_session(path, Format.ONNX)
+        for i in range(len(golden["labels"])):
+            logits = session.run({"image": golden["inputs/image"][i : i + 1]})["logits"]
+            assert np.abs(logits - golden["outputs/logits"][i]).max() < 8 * golden["yardstick/logits"]
+
+
+def test_verify_accepts_what_export_wrote(exported: ExportReport) -> None:
+    reports = verify(exported.directory)
+    assert [report.passed for report in reports] == [True] * len(Format)
+
+
+def test_an_artifact_without_manifest_beside_good_ones_fails(exported: ExportReport, tmp_path: Path) -> None:
+    (outcome,) = (outcome for outcome in exported.outcomes if outcome.recipe.format is Format.ONNX)
+    assert outcome.file is not None
+    source = Path(outcome.file)
+    manifest = load_manifest(manifest_path(source))
+    for name in (manifest.file, manifest.golden.file, manifest_path(source).name):
+        (tmp_path / name).write_bytes((source.parent / name).read_bytes())
+    (tmp_path / "stray.onnx").write_bytes(source.read_bytes())
+    by_file = {Path(report.manifest).name: report.passed for report in verify(tmp_path)}
+    assert by_file == {manifest_path(source).name: True, "stray.onnx.json": False}
+
+
+class OtherWhenExported(SmallNet):
+    """Takes another branch while it is captured, as a careless ``is_exporting`` does."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = self.stem(image)
+        if torch.compiler.is_exporting():
+            features = features * 1.01
+        return self.head(self.blocks(features).mean((2, 3)))
+
+
+class Random(SmallNet):
+    """Answers something else each time."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(image) + 1e-3 * float(np.random.default_rng().uniform(1, 2))
+
+
+def test_a_model_without_a_steady_answer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="answers differently"):
+        export(Random().eval(), small_spec(), ["onnx"], output=tmp_path)
+
+
+def test_what_fails_parity_goes_to_rejected_and_the_good_file_stays(tmp_path: Path) -> None:
+    good = export(small_net(), small_spec(), ["onnx"], output=tmp_path)
+    assert good.passed
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    model = OtherWhenExported()
+    model.load_state_dict(small_net().state_dict())
+    bad = export(model.eval(), small_spec(), ["onnx"], output=tmp_path)
+    assert (bad.exit_code, bad.outcomes[0].verdict) == (1, "failed")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    rejected = tmp_path / "rejected" / "small-net.onnx"
+    assert rejected.is_file()
+    parity = load_manifest(manifest_path(rejected)).parity
+    assert parity is not None and not parity.passed
+    assert any("part" in reason for reason in bad.outcomes[0].reasons)
+
+
+class OnnxCannot(SmallNet):
+    """Uses an operator that the ONNX exporter has no symbol for and the lite interpreter has."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(image)
+        return logits + 0 * torch.special.i1e(logits)
+
+
+def test_one_format_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    model = OnnxCannot()
+    model.load_state_dict(small_net().state_dict())
+    report = export(model.eval(), small_spec(), ["onnx", "ptl"], output=tmp_path)
+    assert [outcome.verdict for outcome in report.outcomes] == ["error", "passed"]
+    assert report.exit_code == ExportError.exit_code
+    assert not (tmp_path / "small-net.onnx").exists()
+    assert verify(tmp_path)[0].passed
+
+
+def test_without_verification_nothing_claims_parity(tmp_path: Path) -> None:
+    report = export(small_net(), small_spec(), ["ptl"], output=tmp_path, verify=False)
+    assert (report.exit_code, report.passed, report.outcomes[0].verdict) == (0, False, "not verified")
+    assert load_manifest(tmp_path / "small-net.ptl.json").parity is None
+
+
+def test_nan_in_the_weights_is_refused_by_name(tmp_path: Path) -> None:
+    model = small_net()
+    model.blocks[1].expand.bias[2] = float("nan")
+    with pytest.raises((ExportError, UsageError), match=r"blocks\.1\.expand\.bias|NaN"):
+        export(model, small_spec(), ["onnx"], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spec_that_lies_about_the_output_is_refused(tmp_path: Path) -> None:
+    class Other(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.mean((2, 3))
+
+    with pytest.raises(ExportError, match=r"logits|shape"):
+        export(Other().eval(), small_spec(), ["onnx"], output=tmp_path)
+
+
+def test_nhwc_and_dynamic_batch_are_recipes(tmp_path: Path) -> None:
+    recipes = [
+        Recipe(format=Format.ONNX, dynamic_batch=True, input_layout=Layout.NHWC, optimize=Optimize.BASIC),
+        Recipe(format=Format.PTL, ptl_bytecode=5, optimize=Optimize.NONE),
+    ]
+    report = export(small_net(), small_spec(), recipes, output=tmp_path)
+    assert report.passed, [outcome.reasons for outcome in report.outcomes]
+    manifest = load_manifest(tmp_path / "small-net.onnx.json")
+    assert manifest.inputs[0].shape == (-1, 16, 16, 3)
+    assert manifest.recipe.opset == 17
+
+
+def test_photos_join_the_comparison_but_not_the_golden_set(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photos / "one.png")
+    report = export(small_net(), small_spec(), ["ptl"], output=tmp_path / "out", images=photos)
+    assert report.passed
+    manifest = load_manifest(tmp_path / "out" / "small-net.ptl.json")
+    golden = load_golden(tmp_path / "out" / manifest.golden.file, manifest.golden)
+    assert "one.png" not in golden.labels
+    with pytest.raises(UsageError, match="no images"):
+        export(small_net(), small_spec(), ["ptl"], output=tmp_path / "other", images=tmp_path / "out")
+
+
+def test_nothing_to_verify_is_an_error_not_a_pass(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no manifest"):
+        verify(tmp_path)
+    (tmp_path / "x.onnx").write_bytes(b"rubbish")
+    assert [report.passed for report in verify(tmp_path)] == [False]
+    with pytest.raises((ArtifactError, UsageError)):
+        verify(tmp_path / "missing.onnx")
