@@ -11,13 +11,18 @@ from export.passes import (
     broadcast_transposed_conv,
     canonical_views,
     centre_before_norm,
+    channels_first,
     channels_last,
     drop_no_ops,
     fold_batch_norm,
     fold_norm_affine,
     fold_residual_depthwise,
     fold_scale,
+    layer_norm_as_means,
     layer_norm_as_products,
+    linear_as_pointwise,
+    matmul_as_batch,
+    mean_as_pooling,
     merge_duplicates,
     pointwise_as_linear,
     sample_before_norm,
@@ -44,8 +49,19 @@ BASIC: tuple[ModuleType, ...] = (
 """Folds that are the same for every format: fewer calls on the same layout."""
 
 FULL: dict[Format, tuple[ModuleType, ...]] = {
-    Format.PTL: (*BASIC, broadcast_transposed_conv, pointwise_as_linear, channels_last, merge_duplicates),
-    Format.ONNX: (*BASIC, broadcast_transposed_conv, sink_views, merge_duplicates),
+    Format.PTL: (
+        *BASIC,
+        broadcast_transposed_conv,
+        pointwise_as_linear,
+        channels_last,
+        merge_duplicates,
+    ),
+    Format.ONNX: (
+        *BASIC,
+        broadcast_transposed_conv,
+        sink_views,
+        merge_duplicates,
+    ),
     Format.TFLITE: (
         *BASIC,
         broadcast_transposed_conv,
@@ -53,20 +69,23 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         sampling_as_depthwise,
         channels_last,
         centre_before_norm,
-        layer_norm_as_products,
+        layer_norm_as_means,
         merge_duplicates,
     ),
     Format.PTE: (
         *BASIC,
         broadcast_transposed_conv,
-        pointwise_as_linear,
         sampling_as_depthwise,
         channels_last,
         centre_before_norm,
         layer_norm_as_products,
+        linear_as_pointwise,
+        matmul_as_batch,
+        channels_first,
+        mean_as_pooling,
         merge_duplicates,
     ),
-}  # fmt: skip
+}
 """The same folds, then how this format's runtime likes it: layout, and the phrasing of each layer."""
 
 
