@@ -115,6 +115,8 @@ def run(options: BenchOptions, request: BenchRequest, subjects: Subjects) -> Non
     devices = _open_devices(options)
     with ending_sessions_on_signals():
         outcomes = _measure_all(devices, options, request, subjects)
+    if len(outcomes) == 1 and outcomes[0].error is not None and not outcomes[0].runs:
+        raise outcomes[0].error
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
     else:

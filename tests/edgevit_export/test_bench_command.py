@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifacts(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh copy, and nothing of the user's own environment."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(written, tmp_path / "artifacts"))
 
@@ -130,7 +131,6 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
         (("bench", "nowhere"), "nowhere"),
         (("bench", "artifacts", "--threads", "0"), "--threads '0'"),
         (("bench", "artifacts", "-d", "host", "--affinity", "huge"), "--affinity 'huge'"),
-        (("bench", "artifacts", "-d", "host", "-d", "host", "--record", "x"), ""),
         (("compare", "a.json", "b.json", "--max-regression", "lots"), "--max-regression 'lots'"),
     ],
 )
@@ -181,6 +181,7 @@ def test_one_of_two_devices_is_lost_and_the_other_goes_on(
     steady, lost = rig.add("steady"), rig.add("lost")
     for daemon in (steady, lost):
         (daemon.data / "dumpsys_power").write_text("mWakefulness=Awake\n")
+        (tmp_path / daemon.serial[-5:]).mkdir()
 
     class Watcher(bench_command.ConsoleWatcher):
         def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
