@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.device import adb_push
-from runtimes.device.adb_server import ServerAddress, connect_client, require_server, translated
+from runtimes.device.adb_server import ServerAddress, connect_client, is_listening, require_server, translated
 from runtimes.device.adb_shell import AdbPackets, new_nonce, wrap_command
 from runtimes.device.adb_sync import SyncChannel, SyncRefusal, open_sync
 from runtimes.device.device import Device, Kind, Progress, Transfer, quote
@@ -215,6 +215,8 @@ class AdbDevice(Device):
     def state(self) -> str:
         from adbutils import AdbError
 
+        if not is_listening(self._server):
+            return "absent"
         try:
             return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
         except (AdbError, OSError, EOFError):

@@ -45,11 +45,19 @@ class Change(Record):
 
 
 class JournalHead(Record):
-    """Whose changes these are."""
+    """Whose changes these are, and how to get there again.
+
+    Attributes:
+        serial: The device, as ``--device`` takes it.
+        identity: What tells it from another one with this serial.
+        adb_server: The server behind which it was.
+        scratch_dir: This program's directory on it.
+    """
 
     serial: str
     identity: str
     adb_server: str | None
+    scratch_dir: str
     schema_version: int = 1
 
 
@@ -92,12 +100,23 @@ class Journal:
         self._device = device
         self._restore_script = restore_script
         self._open: list[Change] = []
-        self._head = JournalHead(serial=device.serial, identity=identity_of(device), adb_server=device.adb_server)
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """What is changed now, oldest first."""
         return tuple(self._open)
+
+    def open(self) -> None:
+        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change."""
+        head = JournalHead(
+            serial=self._device.serial,
+            identity=identity_of(self._device),
+            adb_server=self._device.adb_server,
+            scratch_dir=self._device.scratch_dir(),
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._append(_Line(head=head))
 
     def make(self, change: Change) -> None:
         """Write a change down, make it, and read it back.
@@ -105,25 +124,21 @@ class Journal:
         Raises:
             DeviceError: The device did not take it; what it was is brought back at the end all the same.
         """
-        if not self._open:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
-            self._append(_Line(head=self._head))
         self._append(_Line(change=change))
         self._open.append(change)
         self._write_restore_script()
         problem = _apply(self._device, change)
         if problem is not None:
             if not change.check or undo(self._device, change) is None:
-                self._close(change)
+                self._mark_undone(change)
             raise DeviceError(f"{self._device.serial} did not take the change of {change.key}: {problem}")
 
-    def _close(self, change: Change) -> None:
+    def _mark_undone(self, change: Change) -> None:
         self._append(_Line(undone=change.key))
         self._open.remove(change)
 
     def undo_all(self, report: Report | None = None) -> None:
-        """Undo everything, newest first; the files go when all of it is as it was.
+        """Undo everything, newest first; the file stays until ``close``.
 
         Raises:
             RestoreError: Something does not read as before; it stays in the journal.
@@ -133,16 +148,17 @@ class Journal:
         for change in reversed(self._open.copy()):
             problem = undo(self._device, change)
             if problem is None:
-                self._close(change)
+                self._mark_undone(change)
                 if report is not None:
                     report(f"{change.key} is '{change.old}' again" if change.old else f"{change.key} is undone")
             else:
                 failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
         if failed:
             raise RestoreError(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
+
+    def close(self) -> None:
+        """Remove the file: nothing is left to be done on the device."""
         self.path.unlink(missing_ok=True)
-        if self._restore_script is not None:
-            self._device.run(["rm", "-f", self._restore_script])
 
     def _append(self, line: _Line) -> None:
         with self.path.open("ab") as file:
@@ -239,9 +255,11 @@ def restore(device: Device, report: Report | None = None, *, path: Path | None =
     path = path or journal_path(device.serial)
     if not path.exists():
         return ()
-    if not path.read_bytes().partition(b"\n")[1]:
+    whole, end, _ = path.read_bytes().rpartition(b"\n")
+    if not end:
         path.unlink()  # a crash before the first line was whole: nothing had been changed
         return ()
+    path.write_bytes(whole + end)  # what is appended below must not join a line that a crash cut short
     head, changes = read_journal(path)
     if head.identity != (now := identity_of(device)):
         raise RestoreError(
@@ -252,6 +270,7 @@ def restore(device: Device, report: Report | None = None, *, path: Path | None =
     journal._open = list(changes)
     try:
         journal.undo_all(report)
+        journal.close()
     except (DeviceLostError, DeviceTimeoutError) as error:
         raise type(error)(f"{error.message}; its journal is kept", hint=RESTORE_HINT) from error
     return tuple(change.key for change in reversed(changes))

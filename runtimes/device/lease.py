@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Self
 
-from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from edgevit.errors import DeviceError, RestoreError
 from runtimes.device.device import Device, ProcessHandle
 from runtimes.device.journal import RESTORE_HINT, Change, Journal, Report, file_name, restore, state_home
 from runtimes.device.processes import START_OF
@@ -91,6 +91,9 @@ class DeviceSession:
         report: Told of each thing that is brought back.
         watch_period_s: How often the device looks at the deadline.
 
+    Attributes:
+        owner: What the lock on the device says about us.
+
     Raises (on entering):
         DeviceError: Another run has the device; the message says whose.
         RestoreError: What an earlier run left cannot be brought back.
@@ -111,7 +114,7 @@ class DeviceSession:
         self._report = report
         self._watch_period_s = watch_period_s
         self._directory = ""
-        self._owner = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(6)}"
+        self.owner = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(6)}"
         self._file: IO[str] | None = None
         self._watcher: ProcessHandle | None = None
         self._journal: Journal | None = None
@@ -136,6 +139,7 @@ class DeviceSession:
         _OPEN.append(self)
         try:
             self._journal = Journal(self.device, restore_script=f"{self._directory}/restore.sh")
+            self._journal.open()
             self._start_watcher()
         except BaseException:
             self.end()
@@ -147,7 +151,7 @@ class DeviceSession:
         empty_since: float | None = None
         while True:
             lease = str(int(self._lease_s))
-            result = self.device.script(_ACQUIRE, self._directory, self._owner, lease, evictable)
+            result = self.device.script(_ACQUIRE, self._directory, self.owner, lease, evictable)
             if result.ok:
                 self.device.process_log = f"{self._directory}/processes"
                 return
@@ -170,7 +174,7 @@ class DeviceSession:
     def _start_watcher(self) -> None:
         log_file, self.device.process_log = self.device.process_log, None
         period = str(self._watch_period_s)
-        command = ["sh", "-c", _WATCH, "sh", self._directory, self._owner, period]
+        command = ["sh", "-c", _WATCH, "sh", self._directory, self.owner, period]
         self._watcher = self.device.spawn_detached(command, log=f"{self._directory}.watch")
         self.device.process_log = log_file
 
@@ -187,7 +191,7 @@ class DeviceSession:
             DeviceError: The lock is not ours any more: the deadline had passed.
         """
         lease = str(int(lease_s if lease_s is not None else self._lease_s))
-        if not self.device.script(_RENEW, self._directory, self._owner, lease).ok:
+        if not self.device.script(_RENEW, self._directory, self.owner, lease).ok:
             raise DeviceError(
                 f"the lock on {self.device.serial} is gone: its deadline passed, and the device undid all changes",
                 hint="run again with a longer timeout",
@@ -214,19 +218,18 @@ class DeviceSession:
                     self._file.close()
 
     def _undo_and_release(self) -> None:
-        gone = False
         try:
             if self._journal is not None:
                 self._journal.undo_all(self._report)
-        except (DeviceLostError, DeviceTimeoutError):
-            gone = True
+        except RestoreError:
+            self._release()  # the next run may well do better, and must not be locked out
             raise
-        finally:
-            if not gone:
-                self._release()
+        self._release()
+        if self._journal is not None:
+            self._journal.close()
 
     def _release(self) -> None:
-        self.device.script(_RELEASE, self._directory, self._owner)
+        self.device.script(_RELEASE, self._directory, self.owner)
         if self._watcher is not None:
             self.device.kill(self._watcher, timeout_s=2.0)
         self.device.run(["rm", "-f", f"{self._directory}.watch"])
@@ -323,13 +326,13 @@ def _lock_host(serial: str, deadline: float) -> IO[str]:
 
 
 def _is_dead(owner: str) -> bool:
-    """Whether an owner was a process of this host that is no more."""
+    """Whether an owner was a process of this host that is no more, or a session of this one that has ended."""
     who, _, rest = owner.partition(" pid ")
     if who != f"{getpass.getuser()}@{socket.gethostname()}" or not rest.split()[0].isdigit():
         return False
     pid = int(rest.split()[0])
     if pid == os.getpid():
-        return False
+        return all(owner != session.owner for session in _OPEN)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

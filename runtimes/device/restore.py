@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from runtimes.device.device import Device
-from runtimes.device.journal import Report, journal_path, leftover_journals, read_journal
+from runtimes.device.journal import JournalHead, Report, journal_path, leftover_journals, read_journal
 from runtimes.device.lease import DeviceSession
 from runtimes.device.select import list_devices, select_device
 
@@ -39,20 +39,21 @@ def restore_devices(
     Returns:
         One record per device; a device that fails does not keep the others from being restored.
     """
-    servers = {head.serial: head.adb_server for _, head in leftover_journals()}
-    serials = requested or tuple(dict.fromkeys((*servers, *_attached(adb_server))))
-    return tuple(_restore_one(serial, adb_server or servers.get(serial), report) for serial in serials)
+    left = {head.serial: head for _, head in leftover_journals()}
+    serials = requested or tuple(dict.fromkeys((*left, *_attached(adb_server))))
+    return tuple(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials)
 
 
 def _attached(adb_server: str | None) -> tuple[str, ...]:
     return tuple(each.serial for each in list_devices(adb_server).devices if each.is_usable)
 
 
-def _restore_one(serial: str, adb_server: str | None, report: Report | None) -> Restored:
+def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, report: Report | None) -> Restored:
     before: tuple[str, ...] = ()
     try:
         before = _pending(serial)
-        with select_device(serial, adb_server=adb_server) as device:
+        server = adb_server or (head.adb_server if head else None)
+        with select_device(serial, adb_server=server, remote_dir=head.scratch_dir if head else None) as device:
             _open_and_close(device, report)
     except EdgevitExportError as error:
         left = _pending(serial)

@@ -251,12 +251,39 @@ def test_a_pulled_cable_keeps_the_journal(adb_device: AdbDevice, adb_rig: AdbRig
     assert (back.problem, back.undone) == (None, (knob.name,))
     assert knob.read_text() == "old value"
     assert restore_devices((adbd.serial,), adb_server=str(adb_rig.server))[0].undone == ()
+    assert not (Path(adb_device.scratch_dir()) / "session").exists()
+
+
+def test_a_pulled_cable_in_a_session_without_changes(
+    adb_device: AdbDevice, adbd: Adbd, adb_rig: AdbRig, tmp_path: Path
+) -> None:
+    with pytest.raises(DeviceLostError), DeviceSession(adb_device):
+        handle = adb_device.spawn_detached(["sleep", "600"], log=str(tmp_path / "log"))
+        adbd.pull_cable()
+        adb_device.run(["true"])
+    adbd.start()
+    assert [head.serial for _, head in leftover_journals()] == [adbd.serial]
+    assert restore_devices((adbd.serial,), adb_server=str(adb_rig.server))[0].problem is None
+    assert not adb_device.is_alive(handle)
+    assert leftover_journals() == ()
+
+
+def test_a_lost_session_does_not_lock_us_out(adb_device: AdbDevice, adbd: Adbd, knob: Path) -> None:
+    with pytest.raises(DeviceLostError), DeviceSession(adb_device) as session:
+        session.make(turn(adb_device, knob))
+        adbd.pull_cable()
+        adb_device.run(["true"])
+    adbd.start()
+    adb_device.reconnect()
+    with DeviceSession(adb_device):
+        assert knob.read_text() == "old value"
 
 
 def test_all_leftovers_are_restored_through_the_server_of_their_journal(
     adb_device: AdbDevice, adbd: Adbd, knob: Path, monkeypatch: pytest.MonkeyPatch, adb_rig: AdbRig
 ) -> None:
     journal = Journal(adb_device, restore_script=None)
+    journal.open()
     journal.make(turn(adb_device, knob))
     monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{adb_rig.server}")
     outcome = {each.serial: each for each in restore_devices()}
@@ -266,7 +293,9 @@ def test_all_leftovers_are_restored_through_the_server_of_their_journal(
 
 def test_another_device_at_the_same_address_is_left_alone(adb_device: AdbDevice, adbd: Adbd, knob: Path) -> None:
     (adbd.data / "getprop").write_text("[ro.serialno]: [FIRST]\n")
-    Journal(adb_device, restore_script=None).make(turn(adb_device, knob))
+    journal = Journal(adb_device, restore_script=None)
+    journal.open()
+    journal.make(turn(adb_device, knob))
     (adbd.data / "getprop").write_text("[ro.serialno]: [SECOND]\n")
     with pytest.raises(RestoreError, match=r"another device \('FIRST', not 'SECOND'\)"):
         restore(adb_device)
@@ -275,6 +304,7 @@ def test_another_device_at_the_same_address_is_left_alone(adb_device: AdbDevice,
 
 def test_a_journal_that_a_crash_cut_short(device: Device, knob: Path) -> None:
     journal = Journal(device, restore_script=None)
+    journal.open()
     journal.make(turn(device, knob))
     whole = journal.path.read_bytes()
     journal.path.write_bytes(whole + b'{"head":null,"change":{"key":"half')
