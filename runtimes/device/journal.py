@@ -259,7 +259,7 @@ def restore(device: Device, report: Report | None = None, *, path: Path | None =
     if not end:
         path.unlink()  # a crash before the first line was whole: nothing had been changed
         return ()
-    path.write_bytes(whole + end)  # what is appended below must not join a line that a crash cut short
+    os.truncate(path, len(whole) + 1)  # what is appended below must not join a line that a crash cut short
     head, changes = read_journal(path)
     if head.identity != (now := identity_of(device)):
         raise RestoreError(
