@@ -165,6 +165,70 @@ class EnergyBench:
         return path.with_name(f"{stem}.energy.json")
 
 
+@dataclass(frozen=True)
+class EnergyOptions:
+    """What stands on ``bench``'s command line when ``--energy`` does.
+
+    ``gap_ms`` 0 means that none was given. ``burst``, ``meter_serial`` (of the Monsoon), ``vout`` (volts that it is to
+    set) and ``rails`` may all be left out.
+    """
+
+    meter: str
+    runs: int = 50
+    warmup: int = 10
+    gap_ms: float = 0.0
+    threads: tuple[int, ...] = (1,)
+    affinity: str | None = None
+    burst: int | None = None
+    idle_s: float = 4.0
+    timeout_s: float = 600.0
+    meter_serial: str | None = None
+    vout: float | None = None
+    rails: tuple[str, ...] | None = None
+    runner: str = "auto"
+    python: str | None = None
+    tools_dir: Path | None = None
+    top1: tuple[str, ...] = ()
+
+
+def measure_energy(
+    device: Device,
+    subjects: Sequence[Subject],
+    options: EnergyOptions,
+    output: Path,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+) -> list[EnergyOutcome]:
+    """All that ``bench --energy METER`` does on one device, thread count by thread count; print_outcomes prints it.
+
+    Raises:
+        EdgevitExportError: Nothing could be measured: no such meter, not found, not fit for this device.
+    """
+    from edgevit_export.energy_command import parse_top1
+    from runtimes.device.hygiene import affinity_mask
+    from runtimes.device.state import read_state
+    from runtimes.power.energy_plan import EnergySettings
+    from runtimes.power.meters import open_meter
+
+    top1 = parse_top1(list(options.top1))
+    mask = affinity_mask(read_state(device), options.affinity) if options.affinity else None
+    meter = open_meter(
+        options.meter, device, serial=options.meter_serial, volts=options.vout, rails=options.rails
+    )  # fmt: skip
+    outcomes: list[EnergyOutcome] = []
+    for threads in options.threads:
+        settings = EnergySettings(
+            runs=options.runs, warmup=options.warmup, gap_ms=options.gap_ms or None, burst=options.burst,
+            threads=threads, affinity=None if mask is None else f"{mask:x}", idle_s=options.idle_s,
+            timeout_s=options.timeout_s,
+        )  # fmt: skip
+        bench = EnergyBench(
+            device, subjects, meter, settings, output, options.runner, options.python, options.tools_dir, top1, note
+        )
+        outcomes += bench.run()
+    return outcomes
+
+
 def energy_row(name: str, report: EnergyReport) -> tuple[str, ...]:
     """One row of the table; a dash where there is no figure."""
 

@@ -56,8 +56,7 @@ def analyze_energy(
         UsageError: Neither stamps nor runs, or runs that contradict the stamps, or an impossible accuracy.
         FailureError: The trace is empty, or shorter than the stamps.
     """
-    if top1_percent is not None and not 0 < top1_percent <= 100:
-        raise UsageError(f"top-1 accuracy of {top1_percent}: expected percent, above 0 and up to 100")
+    check_top1(top1_percent)
     if stamps is None:
         if runs is None or runs < 1:
             raise UsageError("the number of inferences in the trace is not known", hint="give --runs or --stamps")
@@ -65,6 +64,16 @@ def analyze_energy(
     if runs is not None and runs != stamps.inferences:
         raise UsageError(f"{runs} runs asked for, but the stamps hold {stamps.inferences} inferences")
     return _by_stamps(trace, stamps, top1_percent, source)
+
+
+def check_top1(percent: float | None) -> None:
+    """Refuse an accuracy that is no percentage.
+
+    Raises:
+        UsageError: Zero, negative or above 100.
+    """
+    if percent is not None and not 0 < percent <= 100:
+        raise UsageError(f"top-1 accuracy of {percent}: expected percent, above 0 and up to 100")
 
 
 def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None, source: str) -> EnergyReport:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit.errors import DeviceError
+from edgevit.errors import DeviceError, UsageError
 from runtimes.device.device import Device, ProcessHandle, in_context
 from runtimes.device.plan import PlannedPush, PlannedRun
 from runtimes.device.runner import Finished, Measured, Runner, RunSettings, Subject
@@ -106,23 +106,25 @@ class Capture:
         pilot_s = time.monotonic() - began_s
         plan = plan_energy(self._meter, self._settings, latency_s=latency_s)
         runner = runner_for(self._run_settings(plan), plan)
+        if not isinstance(runner, EnergyRunner):
+            _refuse_tool(runner.name, self._meter.name, plan)
         planned = self._place(subject, runner, staging, runs=plan.passes)
-        started_s, boottime_s = self._clocks()
+        ahead_s = self._host_ahead_s()
         self._note(
             f"{subject.name}: {self._settings.runs} bursts of {plan.burst}, {plan.gap_ms:.0f} ms apart, "
             f"{plan.expected_s:.0f} s" + ("; USB is cut meanwhile" if self._meter.cuts_usb else "")
         )
-        trace, finished = self._record(planned, plan, pilot_s)
+        arm_s = ARM_S if isinstance(runner, EnergyRunner) else ARM_S + plan.idle_s
+        trace, finished = self._record(planned, plan, arm_s, pilot_s)
         measured = runner.read(subject, planned, finished, f"{subject.name} on {self._device.serial}")
         stamps = offset_s = None
         if isinstance(runner, EnergyRunner) and runner.lines is not None:
             stamps = stamps_of(runner.lines, burst=plan.burst)
             clocks = runner.lines.header.clocks
-            boot_ahead_s = (clocks.boottime_ns - clocks.monotonic_ns) / 1e9
-            if len(trace.host_stamps):
+            if ahead_s is not None and len(trace.host_stamps):
                 first = trace.host_stamps[0]
                 trace_start_s = float(first[1] - first[0] / trace.rate_hz)
-                offset_s = boot_ahead_s + (started_s - boottime_s) - trace_start_s
+                offset_s = (clocks.boottime_ns - clocks.monotonic_ns) / 1e9 + ahead_s - trace_start_s
         return EnergyCapture(trace, stamps, measured, plan, runner.name, offset_s)
 
     def _run_settings(self, plan: EnergyPlan | None) -> RunSettings:
@@ -157,27 +159,30 @@ class Capture:
         )
         for item in (*runner.pushes(subject, staging, self._directory), *pushes):
             self._push(item)
-        if planned.clear:
-            self._device.run(["rm", "-f", *(f"{planned.cwd}/{name}" for name in planned.clear)])
+        self._clear(planned)
         return planned
 
     def _push(self, item: PlannedPush) -> None:
         self._device.push(Path(item.local), item.remote, mode=0o755 if item.program else 0o644)
 
-    def _clocks(self) -> tuple[float, float]:
-        """The host's monotonic clock and the device's boot clock at one moment, in s."""
+    def _host_ahead_s(self) -> float | None:
+        """The host's monotonic clock minus the device's boot clock; None on a device that does not tell it."""
         before = time.monotonic()
-        uptime = self._device.check(["cat", "/proc/uptime"]).out.split()
-        return (before + time.monotonic()) / 2, float(uptime[0])
+        answer = self._device.run(["cat", "/proc/uptime"])
+        between = (before + time.monotonic()) / 2
+        words = answer.out.split()
+        return between - float(words[0]) if answer.ok and words else None
 
-    def _record(self, planned: PlannedRun, plan: EnergyPlan, pilot_s: float) -> tuple[PowerTrace, Finished]:
+    def _record(
+        self, planned: PlannedRun, plan: EnergyPlan, arm_s: float, pilot_s: float
+    ) -> tuple[PowerTrace, Finished]:
         log, rc_file = f"{planned.cwd}/energy.log", f"{planned.cwd}/energy.rc"
-        armed = ["sh", "-c", _ARMED, "sh", f"{ARM_S:g}", *planned.argv]
+        armed = ["sh", "-c", _ARMED, "sh", f"{arm_s:g}", *planned.argv]
         command = in_context(armed, cwd=planned.cwd, env=planned.environment)
         self._device.run(["rm", "-f", rc_file])
         handle = self._device.spawn_detached(command, log=log, rc_file=rc_file)
         try:
-            trace = self._sample(ARM_S + pilot_s + plan.expected_s * 1.05 + 3.0)
+            trace = self._sample(arm_s + pilot_s + plan.expected_s * 1.05 + 3.0)
             self._await_end(handle, plan)
         except BaseException:
             self._end(handle)
@@ -185,7 +190,12 @@ class Capture:
         rc = self._device.run(["cat", rc_file]).out.strip()
         printed = self._device.run(["cat", log]).out
         finished = Finished(int(rc) if rc.isdecimal() else 1, printed, "", files=self._fetch(planned))
+        self._clear(planned, log, rc_file)
         return trace, finished
+
+    def _clear(self, planned: PlannedRun, *more: str) -> None:
+        with suppress(DeviceError):
+            self._device.run(["rm", "-f", *(f"{planned.cwd}/{name}" for name in planned.clear), *more])
 
     def _sample(self, seconds: float) -> PowerTrace:
         """Sampling over the whole planned time, and the device back afterwards, also after an error.
@@ -198,12 +208,20 @@ class Capture:
             while time.monotonic() < deadline:
                 self._meter.check()
                 self._sleep(min(WATCH_S, max(0.0, deadline - time.monotonic())))
-            return self._meter.stop()
-        finally:
+            trace = self._meter.stop()
+        except BaseException:
             self._meter.close()
-            if self._meter.cuts_usb:
-                self._note(f"waiting for {self._device.serial} to come back")
-                self._device.reconnect(RECONNECT_S)
+            with suppress(DeviceError):  # what ended the sampling is what counts
+                self._call_back()
+            raise
+        self._meter.close()
+        self._call_back()
+        return trace
+
+    def _call_back(self) -> None:
+        if self._meter.cuts_usb:
+            self._note(f"waiting for {self._device.serial} to come back")
+            self._device.reconnect(RECONNECT_S)
 
     def _await_end(self, handle: ProcessHandle, plan: EnergyPlan) -> None:
         deadline = time.monotonic() + LATE_S
@@ -230,3 +248,12 @@ class Capture:
                     self._device.pull(remote, local)
                     files[name] = local.read_bytes()
         return files
+
+
+def _refuse_tool(runner: str, meter: str, plan: EnergyPlan) -> None:
+    """Tools run one inference after each gap and tell no times: only single inferences can be told apart."""
+    if plan.burst > 1 or plan.whole_run:
+        raise UsageError(
+            f"{meter} needs bursts of {plan.burst} inferences here, and {runner} cannot make them",
+            hint="--runner python, or a finer meter",
+        )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
+
 from edgevit.errors import MeterError
 from runtimes.power.meter import PowerMeter, Resolution
 from runtimes.power.monsoon_packets import Channel, PacketLosses, decode
 from runtimes.power.monsoon_reader import PacketReader
 from runtimes.power.monsoon_unit import PASSTHROUGH, MonsoonUnit
-from runtimes.power.trace import PowerTrace
+from runtimes.power.trace import LOST, OUTPUT_OFF, PowerTrace
 
 MAX_LOST = 0.01
+NOTHING_MW = 5.0
 
 
 class MonsoonMeter(PowerMeter):
@@ -131,6 +134,11 @@ class MonsoonMeter(PowerMeter):
             raise MeterError(
                 "the Monsoon reported over-current or a thermal stop: the phone was cut off or its power clipped",
                 hint="raise the unit's current limits with PowerTool, or let it cool",
+            )
+        if np.all(trace.flags & (OUTPUT_OFF | LOST)) and not np.nanmax(np.abs(trace.power_mw)) > NOTHING_MW:
+            raise MeterError(
+                "the Monsoon's output is off: it does not supply the phone",
+                hint="switch it on with PowerTool, or give the voltage of the phone's battery (--vout)",
             )
         if trace.lost_share > MAX_LOST:
             raise MeterError(

@@ -26,7 +26,6 @@ from runtimes.power.capture import Capture, EnergyCapture
 from runtimes.power.energy_plan import EnergyPlan, EnergySettings
 from runtimes.power.energy_runner import EnergyRunner, stamps_of
 from validation.energy import analyze_energy
-from validation.energy_whole_run import analyze_whole_run
 
 SETTINGS = EnergySettings(runs=12, warmup=3, gap_ms=60.0, idle_s=2.6, timeout_s=60.0)
 
@@ -113,22 +112,6 @@ def test_idle_lies_around_the_run(captured: tuple[EnergyCapture, StampMeter, Hos
     assert report.background.before_s > 2.0
     assert report.background.after_s > 1.0
     assert report.background.during_mw == pytest.approx(800.0, abs=5.0)
-
-
-def test_whole_run_gives_the_same_mean_from_times_alone(
-    captured: tuple[EnergyCapture, StampMeter, Host, list[str]],
-) -> None:
-    capture = captured[0]
-    assert capture.stamps is not None and capture.device_to_trace_s is not None
-    quiet = type(capture.stamps)(bursts=capture.stamps.pulses[2:3], inferences_per_burst=10)
-    report = analyze_whole_run(
-        capture.trace.section(0.0, quiet.bursts[0].end_ns / 1e9 + capture.device_to_trace_s + 5.0), quiet,
-        device_to_trace_s=capture.device_to_trace_s, period_s=0.05, top1_percent=80.0,
-    )  # fmt: skip
-    assert report.method == "whole run" and report.verdict == "unverified"
-    assert "nothing confirms" in report.reasons[0]
-    assert report.energy_mj is not None
-    assert report.power_mw is not None
 
 
 def test_a_meter_lost_in_the_middle_ends_the_run_and_brings_the_device_back(tmp_path: Path) -> None:
