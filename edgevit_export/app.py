@@ -17,6 +17,7 @@ from edgevit_export.compare_command import compare
 from edgevit_export.devices_command import devices
 from edgevit_export.energy_command import app as energy
 from edgevit_export.options import DEFAULT_OUTPUT, AsJson, Verbose
+from edgevit_export.report_command import report
 
 _HELP = """
 Compile EdgeViT into TorchScript-lite, ONNX, TFLite and ExecuTorch artifacts, and prove each one.
@@ -189,4 +190,5 @@ def doctor(as_json: AsJson = False) -> None:
 app.command()(bench)
 app.command()(compare)
 app.command()(devices)
+app.command()(report)
 app.add_typer(energy, name="energy")
