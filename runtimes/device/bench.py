@@ -32,6 +32,7 @@ Judge = Callable[[Subject, list[Feed], str], Verification]
 """``judge(subject, answers, runtime)``: whether the answers to ``subject.feeds`` (or the first ones) are right."""
 
 MAX_LINES = 20000  # of what a program prints; one that prints for ever must not fill the memory
+PID_FILE = "bench.pid"
 FRESH_STATE_S = 1.0
 ALIVE_TIMEOUT_S = 10.0
 RECONNECT_S = 30.0
@@ -206,7 +207,6 @@ class Bench:
         origin = f"{job.subject.name} on {self._device.serial}"
         self.before_run()
         before = self._read_state()
-        self._remove(planned.clear, planned.cwd)
         started_utc = datetime.now(UTC).isoformat(timespec="seconds")
         finished = self._run(planned)
         measured = job.runner.read(job.subject, planned, finished, origin)
@@ -222,13 +222,11 @@ class Bench:
 
     def _run(self, planned: PlannedRun) -> Finished:
         """One process, to its end or its deadline, and the files that it left."""
-        pid_file = f"{planned.cwd}/bench.pid" if planned.log_tag else None
-        argv = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', pid_file, *planned.argv] if pid_file else list(planned.argv)
-        command = in_context(argv, cwd=planned.cwd, env=planned.environment)
+        command = in_context(clearing(planned), cwd=planned.cwd, env=planned.environment)
         limit_s = planned.timeout_s
         with self._device.stream(command, heartbeat_s=limit_s, timeout_s=limit_s) as running:
             printed = "\n".join(deque(running, MAX_LINES))
-        log = self._log_of(pid_file, planned.log_tag) if pid_file and planned.log_tag else ""
+        log = self._log_of(f"{planned.cwd}/{PID_FILE}", planned.log_tag) if planned.log_tag else ""
         files = self._fetch(planned, planned.fetch)
         return Finished(rc=running.rc or 0, stdout=printed, stderr=running.err, log=log, files=files)
 
@@ -242,9 +240,14 @@ class Bench:
             local = Path(directory) / "fetched"
             for name in names:
                 remote = f"{planned.cwd}/{name}"
-                if self._device.run(["test", "-f", remote]).ok:
+                try:
                     self._device.pull(remote, local)
                     files[name] = local.read_bytes()
+                except (DeviceLostError, DeviceTimeoutError):
+                    raise
+                except DeviceError:
+                    if self._device.run(["test", "-e", remote]).ok:
+                        raise
         return files
 
     def _verify(self, job: Job, planned: PlannedRun, runtime: str) -> Verification:
@@ -289,6 +292,16 @@ class Bench:
 
     def _path(self, job: Job) -> Path:
         return record_path(self._output, self._device.serial, job.subject, job.runner.name, job.threads)
+
+
+def clearing(planned: PlannedRun) -> list[str]:
+    """The planned command in a shell that first removes what an earlier run left, and notes its pid where asked."""
+    names = " ".join(f'"${{{place}}}"' for place in range(1, len(planned.clear) + 1))
+    steps = [f"rm -f {names}; shift {len(planned.clear)}"] if planned.clear else []
+    if planned.log_tag:
+        steps.append(f"echo $$ >{PID_FILE}")
+    script = "; ".join([*steps, 'exec "$@"'])
+    return ["sh", "-c", script, "sh", *planned.clear, *planned.argv]
 
 
 def new_record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from runtimes.device.setup import RunnerChooser, survey
 from runtimes.device.state import DeviceState, read_state
 
 LEASE_MARGIN_S = 600.0
+EXTEND_PERIOD_S = 120.0  # well within the margin
 
 
 class BenchRequest(Record):
@@ -86,6 +88,7 @@ class Measurement:
     stop: Callable[[], bool] = lambda: False
     _refused: list[DeviceRun] = field(default_factory=list)
     _mask: int | None = None
+    _extended_s: float = field(default_factory=time.monotonic)
 
     def run(self, *, dry_run: bool = False) -> Outcome:
         """Measure, or with ``dry_run`` only look and plan: nothing is pushed, started or changed.
@@ -173,7 +176,9 @@ class Measurement:
             self.watcher.note(f"cannot be kept awake: {error.message}")
 
     def _prepare(self, session: DeviceSession, lease_s: float) -> None:
-        session.extend(lease_s)
+        if time.monotonic() - self._extended_s > EXTEND_PERIOD_S:
+            session.extend(lease_s)
+            self._extended_s = time.monotonic()
         limit_c = self.request.max_temp_c
         if limit_c is None:
             return
