@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -153,10 +154,12 @@ def _measure_all(
     stop = Event()
     progress = Progress()
     if len(devices) == 1:
-        return [_measure(devices[0], options, request, subjects, progress, stop)]
+        watcher = ConsoleWatcher(devices[0].serial, progress, bars=True)
+        return [_measure(devices[0], options, request, subjects, watcher, stop)]
     with ThreadPoolExecutor(len(devices)) as pool:
         futures: list[Future[Outcome]] = [
-            pool.submit(_measure, device, options, request, subjects, progress, stop) for device in devices
+            pool.submit(_measure, device, options, request, subjects, ConsoleWatcher(device.serial, progress), stop)
+            for device in devices
         ]
         try:
             return [future.result() for future in futures]
@@ -171,13 +174,12 @@ def _measure(
     options: BenchOptions,
     request: BenchRequest,
     subjects: Subjects,
-    progress: Progress,
+    watcher: ConsoleWatcher,
     stop: Event,
 ) -> Outcome:
     from runtimes.device.measure import Measurement, Outcome
     from runtimes.device.recording import RecordingDevice
 
-    watcher = ConsoleWatcher(device.serial, progress)
     measurement = Measurement(
         device, subjects.subjects, request, options.output, subjects.judge(), watcher, stop.is_set
     )
@@ -192,19 +194,28 @@ def _measure(
 
 
 class ConsoleWatcher:
-    """Tells on stderr what happens on one device; see ``Watcher``."""
+    """Tells on stderr what happens on one device; see ``Watcher``. ``bars`` only where it is alone on the terminal."""
 
-    def __init__(self, serial: str, progress: Progress) -> None:
+    def __init__(self, serial: str, progress: Progress, *, bars: bool = False) -> None:
         self._serial = serial
         self._progress = progress
+        self._bars = bars
+        self._open_bar = ExitStack()
 
     def push(self, item: PlannedPush) -> ByteProgress | None:
-        """A line for what is large; small files pass in silence."""
-        if item.size_bytes > 1_000_000:
-            self.note(f"pushing {Path(item.local).name} ({format_bytes(item.size_bytes)})")
-        return None
+        """A line, and a bar on a terminal, for what is large; small files pass in silence."""
+        self._open_bar.close()
+        if item.size_bytes <= 1_000_000:
+            return None
+        title = f"pushing {Path(item.local).name}"
+        self.note(f"{title} ({format_bytes(item.size_bytes)})")
+        if not self._bars:
+            return None
+        update = self._open_bar.enter_context(self._progress.bytes_bar(title, item.size_bytes))
+        return lambda name, done_bytes, total_bytes: update(done_bytes)
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
+        self._open_bar.close()
         self.note(f"run {number} of {total}: {planned.key}, round {planned.round + 1}, {planned.runs} runs")
 
     def round_ended(self, planned: PlannedRun, finished: Round) -> None:
@@ -212,6 +223,7 @@ class ConsoleWatcher:
             self.note(f"{planned.key}: outputs wrong: {finished.verification.reason}")
 
     def failed(self, key: str, failure: RunFailure) -> None:
+        self._open_bar.close()
         self.note(f"{key}: failed: {failure.message}" + (f" (hint: {failure.hint})" if failure.hint else ""))
 
     def note(self, text: str) -> None:

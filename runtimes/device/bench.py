@@ -141,7 +141,8 @@ class Bench:
                     self._attempt(planned)
         finally:
             with suppress(DeviceError):
-                self._remove({name for planned in plan.runs for name in planned.clear}, plan.scratch)
+                if self._lost is None:
+                    self._remove({name for planned in plan.runs for name in planned.clear}, plan.scratch)
 
     def _push_all(self, plan: Plan) -> None:
         for item in plan.pushes:
