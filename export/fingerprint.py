@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError
+from export.reference_mode import reference_mode
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,8 +157,6 @@ class _Layer:
 
 def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Layer]:
     """The fingerprints of one inference, in execution order."""
-    import torch
-
     layers: list[_Layer] = []
     calls: dict[str, int] = {}
     handles = [
@@ -165,7 +164,7 @@ def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Laye
         for path, module in model.named_modules()
     ]
     try:
-        with torch.no_grad():
+        with reference_mode():
             model(*inputs)
     finally:
         for handle in handles:

@@ -17,6 +17,7 @@ from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
 from export.fingerprint import TraceFingerprint, fingerprint
+from export.reference_mode import reference_mode
 from export.stimuli import Array, Samples, make_samples
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
         chosen = [min(row, count - 1) for row in range(start, start + batch)]  # the last chunk repeats its last sample
         arguments = [_tensor(samples.arrays[tensor.name][chosen], double=double) for tensor in spec.inputs]
         try:
-            with torch.no_grad():
+            with reference_mode():
                 results = _flat(model(*arguments))
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
