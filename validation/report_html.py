@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -84,14 +84,19 @@ def _packaged(name: str) -> str:
 
 
 def _section(data: ReportData, table: ReportTable) -> _Section:
-    columns = tuple(columns_of(table))
+    columns = tuple(replace(column, title=_unbroken(column.title)) for column in columns_of(table))
     return _Section(
         table=table,
         figures=tuple(_figure(table, cost, data.paper_table(table)) for cost in table.plots),
         columns=columns,
-        rows=tuple(_row(row, index, columns) for index, row in enumerate(table.rows)),
+        rows=tuple(_row(row, table.plots or tuple(Cost), index, columns) for index, row in enumerate(table.rows)),
         reasons=tuple(table_reasons(table)),
     )
+
+
+def _unbroken(title: str) -> str:
+    """``top-1`` with a hyphen that lines do not break at."""
+    return title.replace("top-1", "top\N{NON-BREAKING HYPHEN}1")
 
 
 def _figure(table: ReportTable, cost: Cost, paper: ReportTable | None) -> _Figure:
@@ -105,9 +110,9 @@ def _figure(table: ReportTable, cost: Cost, paper: ReportTable | None) -> _Figur
     return _Figure(wide, narrow, f"{plot_title(table, cost)}. {describe(table, cost, paper)}")
 
 
-def _row(row: ReportRow, index: int, columns: tuple[Column, ...]) -> _Row:
+def _row(row: ReportRow, costs: tuple[Cost, ...], index: int, columns: tuple[Column, ...]) -> _Row:
     cells = tuple(_cell(column, column.cells[index]) for column in columns)
-    return _Row(classes=" ".join(_row_classes(row)), cells=cells)
+    return _Row(classes=" ".join(_row_classes(row, costs)), cells=cells)
 
 
 def _cell(column: Column, text: str) -> _Cell:
@@ -121,8 +126,8 @@ def _cell(column: Column, text: str) -> _Cell:
     return _Cell(text=text, label=column.title, classes=" ".join(classes))
 
 
-def _row_classes(row: ReportRow) -> list[str]:
-    standings = [standing for cost in Cost if (standing := row.standing(cost)) is not None]
+def _row_classes(row: ReportRow, costs: tuple[Cost, ...]) -> list[str]:
+    standings = [standing for cost in costs if (standing := row.standing(cost)) is not None]
     classes = []
     if any(standing.on_front for standing in standings):
         classes.append("front")

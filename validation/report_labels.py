@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _DIRECTIONS = 16
 _RINGS = 7
+_RINGS_OPTIONAL = 2
 _OUTSIDE = 1e6
 _TEXT_ON_TEXT = 1e3
 
@@ -44,7 +45,7 @@ class Label:
 
 
 def place_labels(labels: Sequence[Label], obstacles: Sequence[Box], bounds: Box, *, gap: float) -> list[Box | None]:
-    """A place for each label; None where an optional one finds none that is free.
+    """A place for each label; None where an optional one finds none that is free and near.
 
     Required labels are placed first; where nothing is free they take the place that covers least.
 
@@ -69,7 +70,7 @@ def place_labels(labels: Sequence[Label], obstacles: Sequence[Box], bounds: Box,
 
 def _candidates(label: Label, gap: float) -> Iterator[tuple[float, Box]]:
     """(distance from the point, box): rings of places around the point, right and left first."""
-    for ring in range(_RINGS):
+    for ring in range(_RINGS if label.required else _RINGS_OPTIONAL):
         distance = gap + ring * label.height * 0.7
         for step in range(_DIRECTIONS):
             angle = 2 * math.pi * step / _DIRECTIONS

@@ -71,25 +71,40 @@ def _tables(
     """One table for each metric; an artifact without any accuracy stands in all of them."""
     accuracies = [_accuracies(entry, stated) for entry, stated in entries]
     metrics = [metric for metric in Metric if any(a.metric is metric for each in accuracies for a in each)]
+    names = _names([entry for entry, _ in entries], [stated for _, stated in entries], conditions)
     tables = []
     shown: list[Metric | None] = [*metrics] or [None]
     for metric in shown:
         rows = []
-        for (entry, stated), given in zip(entries, accuracies, strict=True):
+        for (entry, stated), given, name in zip(entries, accuracies, names, strict=True):
             chosen = next((a for a in given if a.metric is metric), None)
             if chosen is not None or not given:
-                rows.append(_row(entry, stated, chosen, facts.get(entry.sha256, ModelFacts())))
+                rows.append(_row(entry, name, stated, chosen, facts.get(entry.sha256, ModelFacts())))
         tables.append(_table(conditions, metric, rows, name_metric=len(metrics) > 1))
     return tables
 
 
-def _row(entry: Entry, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts) -> ReportRow:
+def _names(entries: Sequence[Entry], stated: Sequence[StatedModel | None], conditions: Conditions) -> list[str]:
+    """Names for people: without the suffix and the input size, which the table's title tells, where all stay apart."""
+    size = f"-{conditions.input}"
+    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in entries]
+    for candidates in (short, [entry.artifact for entry in entries]):
+        labelled = [(given.label if given else None) or name for given, name in zip(stated, candidates, strict=True)]
+        names = [name + entry.label for name, entry in zip(labelled, entries, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+    return [entry.artifact + entry.label for entry in entries]
+
+
+def _row(
+    entry: Entry, name: str, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts
+) -> ReportRow:
     latency, energy = entry.latency, entry.energy
     energy_status: str | None = energy.verdict if energy is not None else None
     if energy is not None and latency is not None and latency.verification == FAILED:
         energy_status = FAILED  # the energy of wrong outputs
     row = ReportRow(
-        model=((stated.label if stated else None) or PurePath(entry.artifact).name) + entry.label,
+        model=name,
         artifact=entry.artifact,
         parameters_m=(stated.parameters_m if stated else None) or _share(facts.parameters, 1e6),
         multiply_adds_g=(stated.multiply_adds_g if stated else None) or _share(facts.multiply_adds, 1e9),
@@ -157,8 +172,14 @@ def _table(
         latency_unit="s" if latencies and min(latencies) >= _IN_SECONDS_FROM else "ms",
         energy_unit="J" if energies and min(energies) >= _IN_SECONDS_FROM else "mJ",
         plots=worth_plotting(rows),
-        rows=with_standings(rows),
+        rows=with_standings(sorted(rows, key=_order)),
     )
+
+
+def _order(row: ReportRow) -> tuple[bool, float, str]:
+    """By latency, else by energy; what has neither or failed comes last."""
+    quantity = row.latency_ms or row.energy_mj
+    return row.latency_status == FAILED, float("inf") if quantity is None else quantity.mean, row.model
 
 
 def condition_words(conditions: Conditions) -> list[str]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import MissingDependencyError
 from validation.report_labels import Box, Label, place_labels
-from validation.report_rows import SOUND, Cost, ReportRow, ReportTable, comparable
-from validation.report_svg import BAD, FONT, FRONT, GRID, GROUND, INK, MUTED, REPORTED, Tone, finish_svg
+from validation.report_rows import FAILED, SOUND, Cost, ReportRow, ReportTable, comparable
+from validation.report_svg import FONT, FRONT, GRID, GROUND, INK, MUTED, REPORTED, Tone, finish_svg
 from validation.report_tables import plot_title
 
 if TYPE_CHECKING:
@@ -39,22 +39,31 @@ class Canvas:
 
 
 WIDE = Canvas(9.6, 5.8, 10.0, 34)
-NARROW = Canvas(4.0, 4.8, 8.5, 22)
+NARROW = Canvas(4.0, 4.8, 9.0, 22)
 ALONE = Canvas(9.6, 6.2, 10.0, 34, titled=True)
 
 
 @dataclass(frozen=True)
 class _Point:
-    """One marker. ``standing`` is front, dominated or failed; ``sound`` ones are filled."""
+    """One marker. ``mark`` names the verdict in brackets where something speaks against the figure."""
 
     name: str
+    mark: str
     x: float
     x_sd: float | None
     y: float
-    standing: str
-    sound: bool
+    on_front: bool
     tone: Tone
-    marker: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.mark
+
+    @property
+    def reported(self) -> bool:
+        """Whether it belongs to the paper's figures beside measured ones."""
+        return self.tone is REPORTED
 
 
 def require_matplotlib() -> None:
@@ -113,6 +122,8 @@ def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     placed = [row for row in table.rows if row.standing(cost) is not None]
     on_front = sorted((row for row in placed if _on_front(row, cost)), key=lambda row: _mean(row, cost))
     text = f"{len(placed)} models. Pareto front by rising {cost}: {', '.join(row.model for row in on_front)}."
+    if failed := [row.model for row in table.rows if row.status(cost) == FAILED]:
+        text += f" Failed and not drawn: {', '.join(failed)}."
     if paper is not None:
         text += " The paper's figures, from another device, are drawn as a separate series."
     return text
@@ -177,23 +188,23 @@ def _unit(table: ReportTable, cost: Cost) -> str:
 
 
 def _points(table: ReportTable, cost: Cost, scale: float, tone: Tone) -> list[_Point]:
+    """What takes part in the comparison; failed figures mean nothing and are not drawn."""
     reported = tone is REPORTED
     points = []
     for row in table.rows:
         quantity, status = row.cost(cost), row.status(cost) or ""
-        if quantity is None or row.accuracy is None:
+        if quantity is None or row.accuracy is None or not comparable(row, cost):
             continue
-        kind = "front" if _on_front(row, cost) else "dominated" if comparable(row, cost) else "failed"
+        on_front = _on_front(row, cost)
         points.append(
             _Point(
-                name=row.model if status in SOUND else f"{row.model} ({status})",
+                name=row.model,
+                mark="" if status in SOUND else f" ({status})",
                 x=quantity.mean / scale,
                 x_sd=None if quantity.sd is None else quantity.sd / scale,
                 y=row.accuracy.value,
-                standing=kind,
-                sound=status in SOUND and not reported,
-                tone=BAD if kind == "failed" else tone if kind == "front" or reported else MUTED,
-                marker="x" if kind == "failed" else "D" if reported else "o",
+                on_front=on_front,
+                tone=tone if on_front or reported else MUTED,
             )
         )
     return points
@@ -201,20 +212,23 @@ def _points(table: ReportTable, cost: Cost, scale: float, tone: Tone) -> list[_P
 
 def _draw_points(axes: Axes, points: Sequence[_Point], label: str) -> None:
     """Markers with their error bars, and the front as steps: what is attained at that cost."""
-    on_front = sorted((p for p in points if p.standing == "front"), key=lambda p: p.x)
+    on_front = sorted((p for p in points if p.on_front), key=lambda p: p.x)
     for point in points:
         colour = point.tone.light
         low = 0.0 if point.x_sd is None else min(point.x_sd, 0.95 * point.x)  # a log axis ends above 0
         axes.errorbar(
-            point.x, point.y, xerr=[[low], [point.x_sd or 0.0]], fmt=point.marker, color=colour, ecolor=colour,
-            markerfacecolor=colour if point.sound else "none", markersize=2 * _HALF_MARKER - 1, elinewidth=0.9,
-            capsize=2.5, capthick=0.9, zorder=4 if point.standing == "front" else 3,
+            point.x, point.y, xerr=[[low], [point.x_sd or 0.0]], fmt="D" if point.reported else "o", color=colour,
+            ecolor=colour, markerfacecolor=colour if point.sound and not point.reported else "none",
+            markersize=_HALF_MARKER if point.reported else 2 * _HALF_MARKER - 1,
+            elinewidth=0.5 if point.reported else 0.9, capsize=0 if point.reported else 2.5, capthick=0.9,
+            zorder=4 if point.on_front else 3,
         )  # fmt: skip
     if on_front:
         tone = on_front[0].tone
         axes.plot(
             [p.x for p in on_front], [p.y for p in on_front], drawstyle="steps-post", color=tone.light,
-            linestyle="--" if tone is REPORTED else "-", linewidth=1.3, label=label, zorder=2,
+            linestyle="--" if tone is REPORTED else "-", linewidth=0.9 if tone is REPORTED else 1.4, label=label,
+            zorder=2,
         )  # fmt: skip
 
 
@@ -246,15 +260,14 @@ def _legend(figure: Figure, points: Sequence[_Point], canvas: Canvas) -> None:
 
     axes = figure.axes[0]
     handles, labels = axes.get_legend_handles_labels()
-    own = [point for point in points if point.tone is not REPORTED]
+    own = [point for point in points if not point.reported]
     entries = (
-        (any(p.standing == "dominated" for p in own), "o", MUTED, MUTED.light, "dominated"),
-        (any(not p.sound and p.standing != "failed" for p in own), "o", INK, "none", "with reservations, see table"),
-        (any(p.standing == "failed" for p in own), "x", BAD, "none", "failed: in no comparison"),
+        (any(not point.on_front for point in own), MUTED, MUTED.light, "dominated"),
+        (any(not point.sound for point in own), INK, "none", "with reservations, see table"),
     )
-    for occurs, marker, tone, face, text in entries:
+    for occurs, tone, face, text in entries:
         if occurs:
-            handle = Line2D([], [], linestyle="none", marker=marker, color=tone.light, markerfacecolor=face)
+            handle = Line2D([], [], linestyle="none", marker="o", color=tone.light, markerfacecolor=face)
             handles, labels = [*handles, handle], [*labels, text]
     columns = len(labels) if canvas.width_in > 6 else 1
     figure.legend(
@@ -263,28 +276,29 @@ def _legend(figure: Figure, points: Sequence[_Point], canvas: Canvas) -> None:
 
 
 def _label(surface: FigureCanvasAgg, axes: Axes, points: Sequence[_Point], canvas: Canvas) -> None:
-    """Name the points: all of a front, the others where there is room."""
+    """Name the points: all of the table's own front, the others where there is room beside them."""
     surface.figure.draw_without_rendering()
     surface.figure.set_layout_engine("none")  # labels are placed on this layout
-    texts = [_text(axes, point, canvas) for point in points]
+    named = [point for point in points if point.on_front or not point.reported]
+    texts = [_text(axes, point, canvas) for point in named]
     renderer = surface.get_renderer()
     sizes = [text.get_window_extent(renderer) for text in texts]
-    pixels = axes.transData.transform([(point.x, point.y) for point in points])
+    pixels = axes.transData.transform([(point.x, point.y) for point in named])
     labels = [
-        Label(x, y, size.width + 2, size.height, required=point.standing == "front" and point.tone is not REPORTED)
-        for (x, y), size, point in zip(pixels, sizes, points, strict=True)
+        Label(x, y, size.width + 2, size.height, required=point.on_front and not point.reported)
+        for (x, y), size, point in zip(pixels, sizes, named, strict=True)
     ]
     frame = axes.get_window_extent(renderer)
     bounds = Box(frame.x0, frame.y0, frame.x1, frame.y1)
     places = place_labels(labels, _obstacles(axes, points), bounds, gap=_HALF_MARKER + 2)
-    for text, label, place, point in zip(texts, labels, places, points, strict=True):
+    for text, label, place, point in zip(texts, labels, places, named, strict=True):
         text.remove()
         if place is not None:
             _annotate(axes, point, text.get_text(), label, place, canvas.font_pt - 1)
 
 
 def _text(axes: Axes, point: _Point, canvas: Canvas) -> Text:
-    return axes.text(point.x, point.y, shortened(point.name, canvas.longest), fontsize=canvas.font_pt - 1)
+    return axes.text(point.x, point.y, shortened(point.name, canvas.longest) + point.mark, fontsize=canvas.font_pt - 1)
 
 
 def shortened(name: str, longest: int) -> str:
@@ -309,7 +323,7 @@ def _obstacles(axes: Axes, points: Sequence[_Point]) -> list[Box]:
 
 def _steps(axes: Axes, points: Sequence[_Point], tone: Tone | None) -> list[Box]:
     """The lines of one front: the reported one, or with None the table's own."""
-    chosen = [p for p in points if p.standing == "front" and (p.tone is REPORTED) == (tone is REPORTED)]
+    chosen = [p for p in points if p.on_front and p.reported == (tone is REPORTED)]
     if not chosen:
         return []
     corners = [(float(x), float(y)) for x, y in axes.transData.transform(sorted((p.x, p.y) for p in chosen))]
@@ -325,8 +339,7 @@ def _annotate(axes: Axes, point: _Point, text: str, label: Label, place: Box, fo
     nearest_x = min(max(label.x, place.x0), place.x1) - label.x
     nearest_y = min(max(label.y, place.y0), place.y1) - label.y
     away = (nearest_x**2 + nearest_y**2) ** 0.5 > 3 * _HALF_MARKER
-    ink = INK if point.standing == "front" else point.tone
-    tone = REPORTED if point.tone is REPORTED else ink
+    tone = INK if point.on_front and not point.reported else point.tone
     line = {"arrowstyle": "-", "color": MUTED.light, "linewidth": 0.6, "shrinkA": 0, "shrinkB": _HALF_MARKER}
     axes.annotate(
         text, (point.x, point.y), xytext=centre, textcoords="offset points", ha="center", va="center", color=tone.light,

@@ -33,9 +33,12 @@ TONES = (GROUND, INK, MUTED, GRID, FRONT, REPORTED, BAD)
 
 
 def dark_rules() -> str:
-    """CSS that turns drawings of the class ``plot`` dark where the reader prefers that."""
+    """CSS that turns drawings dark where the reader prefers that.
+
+    The selectors name no ancestor: markers are drawn by ``use``, and rules with one do not reach their copies.
+    """
     rules = "".join(
-        f'.plot [style*="{what}: {tone.light}"]{{{what}:{tone.dark}!important}}'
+        f'[style*="{what}: {tone.light}"]{{{what}:{tone.dark}!important}}'
         for tone in TONES
         for what in ("fill", "stroke")
     )

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 from validation.latency_tables import ABSENT, markdown
 from validation.report_rows import SOUND, Cost, Quantity, ReportData, ReportRow, ReportTable, Standing
@@ -86,12 +87,16 @@ def _printed(known: Sequence[tuple[float, float | None]]) -> int:
 
 
 def _significant(known: Sequence[tuple[float, float | None]]) -> int:
-    """Two significant digits of the smallest deviation, but no more than four of the smallest mean."""
-    deviations = [sd for _, sd in known if sd]
-    means = [abs(mean) for mean, _ in known if mean]
-    by_mean = 3 - math.floor(math.log10(min(means))) if means else 0
-    by_deviation = 1 - math.floor(math.log10(min(deviations))) if deviations else by_mean
+    """Two digits of the median deviation and one of the smallest, but no more than four of the smallest mean."""
+    deviations = [_magnitude(sd) for _, sd in known if sd]
+    means = [_magnitude(abs(mean)) for mean, _ in known if mean]
+    by_mean = 3 - min(means, default=3)
+    by_deviation = max(1 - median_low(deviations), -min(deviations)) if deviations else by_mean
     return max(0, min(by_deviation, by_mean, _MAX_DECIMALS))
+
+
+def _magnitude(number: float) -> int:
+    return math.floor(math.log10(number))
 
 
 def _accuracies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
@@ -109,7 +114,7 @@ def _accuracies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
 
 def _efficiencies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
     known = [row.efficiency for row in rows if row.efficiency]
-    digits = 3 if exact or not known else max(0, min(6, 2 - math.floor(math.log10(min(known)))))
+    digits = 3 if exact or not known else max(0, min(6, 2 - _magnitude(min(known))))
     return tuple(ABSENT if row.efficiency is None else f"{row.efficiency:.{digits}f}" for row in rows)
 
 
