@@ -6,6 +6,7 @@ called back once, and every round that was finished is on the disk before the ne
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from runtimes.device.device_run import DeviceRun, Round, RunFailure, Verificatio
 from runtimes.device.plan import Plan, PlannedPush, PlannedRun, split_runs
 from runtimes.device.planning import Job
 from runtimes.device.processes import START_OF
-from runtimes.device.runner import Feed, Finished, RunSettings, Subject
+from runtimes.device.runner import Feed, Finished, Measured, RunSettings, Subject
 from runtimes.device.state import DeviceState, read_state
 
 Judge = Callable[[Subject, list[Feed], str], Verification]
@@ -216,7 +217,7 @@ class Bench:
             index=planned.round,
             started_utc=started_utc,
             measured=measured,
-            verification=self._verify(job, planned, measured.runtime),
+            verification=self._verify(job, planned, measured),
             before=before,
             after=after,
         )
@@ -251,17 +252,24 @@ class Bench:
                         raise
         return files
 
-    def _verify(self, job: Job, planned: PlannedRun, runtime: str) -> Verification:
+    def _verify(self, job: Job, planned: PlannedRun, measured: Measured) -> Verification:
+        """Judge the outputs; those that equal an earlier round's in every bit have its verdict."""
         if job.runner.unverified is not None:
             return Verification(status="not verified", reason=job.runner.unverified)
+        digest = measured.outputs_sha256
+        for earlier in self._records[planned.key].rounds:
+            if digest is not None and earlier.measured.outputs_sha256 == digest:
+                return earlier.verification
         files = self._fetch(planned, planned.outputs)
+        origin = f"{job.subject.name} on {self._device.serial}"
         if missing := [name for name in planned.outputs if name not in files]:
             raise DeviceError(
-                f"{job.subject.name} on {self._device.serial}: the run ended well but left no outputs "
-                f"({', '.join(missing)})",
+                f"{origin}: the run ended well but left no outputs ({', '.join(missing)})",
                 hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
             )
-        return self._judge(job.subject, job.runner.answers(job.subject, planned, files), runtime)
+        if digest is not None and hashlib.sha256(files[planned.outputs[0]]).hexdigest() != digest:
+            raise DeviceError(f"{origin}: the outputs were changed on their way: their SHA-256 is not the runner's")
+        return self._judge(job.subject, job.runner.answers(job.subject, planned, files), measured.runtime)
 
     def _read_state(self) -> DeviceState:
         """The state now; the one of a moment ago will do."""

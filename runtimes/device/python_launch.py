@@ -123,6 +123,7 @@ def measured(lines: RunLines) -> Measured:
         load_ns=load.end_monotonic_ns - load.start_monotonic_ns if load else None,
         first_ns=first[0].latency_ns if first else None,
         peak_memory_bytes=lines.peak_memory_bytes,
+        outputs_sha256=lines.output.sha256 if lines.output else None,
     )
 
 

@@ -64,7 +64,10 @@ class RunSample(Record):
 
 
 class Measured(Record):
-    """What one process on the device measured: every latency, or a summary where its tool tells no more."""
+    """What one process on the device measured: every latency, or a summary where its tool tells no more.
+
+    ``outputs_sha256`` is the hash of the outputs file, where the runner tells it.
+    """
 
     runner: str
     runtime: str
@@ -75,6 +78,7 @@ class Measured(Record):
     load_ns: int | None = None
     first_ns: int | None = None
     peak_memory_bytes: int | None = None
+    outputs_sha256: str | None = None
 
 
 @dataclass(frozen=True)
