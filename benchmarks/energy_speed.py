@@ -24,7 +24,7 @@ from runtimes.power.simulate import simulate
 from validation.energy import analyze_energy
 
 SAMPLES = 3_000_000
-READER_S = 60.0
+READER_S = 30.0
 
 
 def time_decode() -> None:
@@ -59,12 +59,23 @@ def time_reader() -> None:
         spent = time.process_time() - before
         trace = meter.stop()
     lost = int(np.sum(trace.lost))
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], trace.lost.astype(np.int8), [0]))))
+    holes = np.diff(edges.reshape(-1, 2), axis=1).ravel() / 5.0
     print(f"reader: {len(trace.power_mw)} samples in {READER_S:.0f} s, {lost} lost, {spent / READER_S:.0%} of a core")
+    if len(holes):
+        print(f"  {len(holes)} holes of {holes.min():.1f} to {holes.max():.1f} ms")
     print("  (the core's share includes the fake unit)")
-    _time_vendor(FakeUnit(samples=samples, realtime=True))
+    _time_vendor(FakeUnit(samples=samples, realtime=True), "real time")
+    with plugged_in(unit := FakeUnit(samples=samples, realtime=True, cpu_time=True)), MonsoonMeter() as meter:
+        meter.start()
+        while unit._next < len(samples):
+            time.sleep(0.05)
+        trace = meter.stop()
+    print(f"reader, processor time: {len(trace.power_mw)} samples, {int(np.sum(trace.lost))} lost")
+    _time_vendor(FakeUnit(samples=samples, realtime=True, cpu_time=True), "processor time")
 
 
-def _time_vendor(unit: object) -> None:
+def _time_vendor(unit: object, clock: str) -> None:
     from fake_hvpm import FakeUnit, plugged_in
     from Monsoon import HVPM, pmapi, sampleEngine
 
@@ -78,7 +89,8 @@ def _time_vendor(unit: object) -> None:
         engine.startSampling(20 * 5000)
         spent = time.process_time() - started
         monsoon.closeDevice()
-    print(f"vendor's engine: 20 s, {unit._dropped} lost (it reports {engine.dropped}), {spent / 20:.0%} of a core")
+    share = f"{spent / 20:.0%} of a core"
+    print(f"vendor's engine, {clock}: 20 s, {unit._dropped} lost (it reports {engine.dropped}), {share}")
 
 
 def time_analysis() -> None:

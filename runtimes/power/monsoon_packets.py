@@ -21,6 +21,7 @@ from runtimes.power.trace import CALIBRATION, LOST, OUTPUT_OFF, OVER_CURRENT, Do
 
 RATE_HZ = 5000.0
 PACKET_BYTES = 64
+READ_BYTES = 256 * PACKET_BYTES  # asked for in one transfer: 16 KiB, what Linux does in one piece
 SAMPLE_BYTES = 18
 VOLTS_PER_TICK = 62.5e-6
 KEPT_CALIBRATIONS = 5

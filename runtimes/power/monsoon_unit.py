@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from edgevit.errors import MeterError, MissingDependencyError
 from edgevit.records import Record
-from runtimes.power.monsoon_packets import PACKET_BYTES, Channel, Scales
+from runtimes.power.monsoon_packets import READ_BYTES, Channel, Scales
 
 VENDOR, PRODUCT = 0x2AB9, 0x0001
 HVPM_MODEL = 2
@@ -145,7 +145,7 @@ class MonsoonUnit:
             self._monsoon.setup_usb(serial, pmapi.USB_protocol())
         self._protocol: Any = self._monsoon.Protocol
         self._open = True
-        self._buffer = array.array("B", bytes(PACKET_BYTES))
+        self._buffer = array.array("B", bytes(READ_BYTES))
         try:
             self._stop_stale_sampling()
             self.facts = self._read_facts(serial)
@@ -244,22 +244,27 @@ class MonsoonUnit:
             self._protocol.stopSampling()
 
     def reader(self) -> Callable[[memoryview], int]:
-        """A function that reads one packet into a buffer of 64 bytes; 0 when none came within 0.5 s."""
+        """A function that fills a buffer with packets and returns the bytes read; 0 when none came within 0.5 s.
+
+        A transfer ends when the buffer is full or with a short packet, so units that pad their packets to 64 bytes
+        deliver many at once, others one by one.
+        """
         from usb.core import USBError, USBTimeoutError
 
         read, buffer = self._protocol.DEVICE.read, self._buffer
         view = memoryview(buffer)
 
         def read_into(target: memoryview) -> int:
+            wanted = buffer if len(target) == len(buffer) else array.array("B", bytes(len(target)))
             try:
-                length = int(read(BULK_IN, buffer, 500))
+                length = int(read(BULK_IN, wanted, 500))
             except USBTimeoutError:
                 return 0
             except USBError as error:
                 if error.errno == errno.ETIMEDOUT:
                     return 0
                 raise _translated(error, "while sampling") from error
-            target[:length] = view[:length]
+            target[:length] = (view if wanted is buffer else memoryview(wanted))[:length]
             return length
 
         return read_into

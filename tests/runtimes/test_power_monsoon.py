@@ -213,7 +213,7 @@ def test_a_unit_left_sampling_by_a_dead_program_is_stopped_first() -> None:
 
 def test_unplugged_in_the_middle_is_an_error_and_never_a_restart() -> None:
     current, voltage = _wave()
-    unit = FakeUnit(samples=encode_samples(current, voltage), unplug_after=2000)
+    unit = FakeUnit(samples=encode_samples(current, voltage), realtime=True, unplug_after=1000)
     with plugged_in(unit), MonsoonMeter() as meter:
         meter.start()
         deadline = time.monotonic() + 10
@@ -245,6 +245,45 @@ def test_nothing_at_all_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch
     with plugged_in(unit), MonsoonMeter() as meter, pytest.raises(MeterError, match=r"went silent|sent nothing"):
         meter.start()
     assert unit.passthrough == 1 and not unit.sampling
+
+
+def test_an_output_that_is_off_is_an_error() -> None:
+    unit = FakeUnit(samples=encode_samples(np.zeros(5000), np.zeros(5000)), output_on=False)
+    with pytest.raises(MeterError, match="output is off"):
+        _record(unit)
+
+
+def test_reader_keeps_up_with_a_queue_of_16_samples() -> None:
+    current, voltage = _wave(100_000)
+    unit = FakeUnit(samples=encode_samples(current, voltage), realtime=True, cpu_time=True)
+    trace = _record(unit)
+    assert int(np.sum(trace.lost)) == 0
+    assert len(trace.power_mw) == len(unit.samples)
+
+
+def test_a_reader_that_is_too_slow_would_be_caught() -> None:
+    current, voltage = _wave(50_000)
+    unit = FakeUnit(samples=encode_samples(current, voltage), realtime=True, cpu_time=True)
+
+    def dawdle(read: object) -> object:
+        def slow(*arguments: object) -> object:
+            until = time.thread_time() + 0.006
+            while time.thread_time() < until:
+                pass
+            return read(*arguments)  # type: ignore[operator]
+
+        return slow
+
+    unit.read = dawdle(unit.read)  # type: ignore[method-assign,assignment]
+    with pytest.raises(MeterError, match="dropped by the unit"):
+        _record(unit)
+
+
+def test_short_packets_are_read_one_by_one() -> None:
+    current, voltage = _wave(5000)
+    short = _record(FakeUnit(samples=encode_samples(current, voltage), short_packets=True))
+    full = _record(FakeUnit(samples=encode_samples(current, voltage)))
+    np.testing.assert_array_equal(short.power_mw, full.power_mw)
 
 
 def test_over_current_is_an_error() -> None:
@@ -302,10 +341,11 @@ def test_packets_that_are_none_are_refused() -> None:
         decode(packets[:0], SCALES)
 
 
-def test_whole_chain_from_simulated_phone_to_verified_energy() -> None:
+@pytest.mark.parametrize("name", ["short", "ramp-tail", "drift"])
+def test_whole_chain_from_simulated_phone_to_verified_energy(name: str) -> None:
     from validation.energy import analyze_energy
 
-    made = simulate(scenario_named("short"), 11)
+    made = simulate(scenario_named(name), 11)
     assert made.trace.current_ma is not None and made.trace.voltage_v is not None
     unit = FakeUnit(samples=encode_samples(made.trace.current_ma.astype(float), made.trace.voltage_v.astype(float)))
     trace = _record(unit)

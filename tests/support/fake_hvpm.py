@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import errno
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,8 +61,10 @@ class FakeUnit:
     """One unit and what is wrong with it.
 
     ``samples`` is what it measures next; ``realtime`` makes it produce 5000 of them a second into a queue of 16, so
-    that a slow reader loses data. ``drops`` maps a sample number to how many samples the unit drops there; ``missing``
-    holds numbers of packets that never arrive; ``unplug_after`` ends the world after so many packets.
+    that a slow reader loses data. With ``cpu_time`` the seconds are those of processor time that the reading thread
+    spends, so that a busy machine is not held against the reader. ``drops`` maps a sample number to how many samples
+    the unit drops there; ``missing`` holds numbers of packets that never arrive; ``unplug_after`` ends the world after
+    so many packets.
     """
 
     serial: str = "12345"
@@ -73,6 +76,7 @@ class FakeUnit:
     busy: bool = False
     forbidden: bool = False
     realtime: bool = False
+    cpu_time: bool = False
     drops: dict[int, int] = field(default_factory=dict)
     missing: frozenset[int] = frozenset()
     unplug_after: int | None = None
@@ -84,6 +88,8 @@ class FakeUnit:
     voltage: float = 3.85
     history: list[tuple[str, int]] = field(default_factory=list)
     plugged: bool = True
+    output_on: bool = True
+    short_packets: bool = False
 
     def start(self) -> None:
         self.sampling = True
@@ -92,14 +98,32 @@ class FakeUnit:
         self._dropped = self.first_drop_count
         self._counts = np.random.Generator(np.random.PCG64(3)).integers(1, 4, 4096)
         self._started_s = time.perf_counter()
+        self._reader: int | None = None
+        self._waited_s = 0.0
 
     def read(self, buffer: array.array[int], timeout_ms: int) -> int:
-        while True:
-            packet = self._packet(timeout_ms)
+        """One bulk transfer: packets until the buffer is full, or until a short one, as USB has it.
+
+        Once a transfer has begun the host controller fetches by itself; only what piles up between two of them is lost.
+        """
+        if self.realtime:
+            self._overflow()
+        filled = 0
+        while filled < len(buffer):
+            try:
+                packet = self._packet(timeout_ms)
+            except usb.core.USBTimeoutError:
+                if filled:
+                    return filled
+                raise
             self._packets += 1
-            if self._packets - 1 not in self.missing:
-                buffer[: len(packet)] = array.array("B", packet)
-                return len(packet)
+            if self._packets - 1 in self.missing:
+                continue
+            buffer[filled : filled + len(packet)] = array.array("B", packet)
+            filled += len(packet)
+            if len(packet) < 64:
+                break
+        return filled
 
     def _packet(self, timeout_ms: int) -> bytes:
         if self.unplug_after is not None and self._packets >= self.unplug_after:
@@ -117,21 +141,32 @@ class FakeUnit:
         self._next += dropped
         self._dropped += dropped
         count = min(count, len(self.samples) - self._next)
-        flags = (self._packets & 0x0F) | 0x20
+        flags = (self._packets & 0x0F) | (0x20 if self.output_on else 0)
         if self.over_current_at is not None and self._packets >= self.over_current_at:
             flags |= 0x10
         body = self.samples[self._next : self._next + count].tobytes()
         self._next += count
-        return (struct.pack("<HBB", self._dropped & 0xFFFF, flags, count) + body).ljust(64, b"\0")
+        packet = struct.pack("<HBB", self._dropped & 0xFFFF, flags, count) + body
+        return packet if self.short_packets else packet.ljust(64, b"\0")
 
-    def _wait_for(self, count: int) -> None:
-        made = int((time.perf_counter() - self._started_s) * 5000)
-        if made < self._next + count:
-            time.sleep((self._next + count - made) / 5000)
-            made = int((time.perf_counter() - self._started_s) * 5000)
-        late = max(0, made - self._next - QUEUE)
+    def _made(self) -> int:
+        if not self.cpu_time:
+            return int((time.perf_counter() - self._started_s) * 5000)
+        if self._reader != threading.get_ident():
+            self._reader, self._waited_s = threading.get_ident(), self._next / 5000 - time.thread_time()
+        return round((time.thread_time() + self._waited_s) * 5000 - 0.5)
+
+    def _overflow(self) -> None:
+        late = max(0, self._made() - self._next - QUEUE)
         self._next += late
         self._dropped += late
+
+    def _wait_for(self, count: int) -> None:
+        if (missing := self._next + count - self._made()) > 0:
+            if self.cpu_time:
+                self._waited_s += missing / 5000
+            else:
+                time.sleep(missing / 5000)
 
     def get(self, opcode: int) -> int:
         values = {
