@@ -15,7 +15,6 @@ LATENCY_COLUMNS = (
     "p99", "peak MB", "outputs", "verdict",
 )  # fmt: skip
 LATENCY_RIGHT = ("threads", "runs", "mean ± sd ms", "median ms", "95 % interval", "p90", "p95", "p99", "peak MB")
-COMPARE_COLUMNS = ("", "median ms", "record")
 ABSENT = "-"
 
 
