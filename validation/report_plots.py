@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ _DPI = 72  # one pixel is one point while labels are placed
 _PNG_DPI = 144
 _LOG_FROM = 4.0  # largest over smallest cost
 _HALF_MARKER = 4.0
+_TITLE_CHARACTERS = 92
 _TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
@@ -149,6 +151,7 @@ def _style(canvas: Canvas, *, salt: str) -> Any:
             "font.family": FONT,
             "font.size": canvas.font_pt,
             "text.color": INK.light,
+            "text.parse_math": False,  # names of files may hold dollars
             "axes.labelcolor": INK.light,
             "axes.edgecolor": GRID.light,
             "axes.facecolor": "none",
@@ -177,7 +180,8 @@ def _draw(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: Can
     _draw_points(axes, reported, "reported by the paper, on its own device")
     _axes(axes, table, cost, [*points, *reported])
     if canvas.titled:
-        axes.set_title(plot_title(table, cost), loc="left", fontsize=canvas.font_pt + 1, wrap=True)
+        title = textwrap.fill(plot_title(table, cost), _TITLE_CHARACTERS)  # matplotlib's own wrapping reads mathematics
+        axes.set_title(title, loc="left", fontsize=canvas.font_pt + 1)
     _legend(figure, [*points, *reported], canvas)
     _label(surface, axes, [*points, *reported], canvas)
     return figure

@@ -1,0 +1,129 @@
+"""Result directories of made-up measurements, for tests of reports."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+from latency_records import device_run, normal_rounds, record
+
+from edgevit.spec import Layout, TensorSpec
+from runtimes.device.device_run import DeviceRun, RunFailure, Verification
+from validation.energy_report import EnergyReport, EnergySubject, TraceFacts
+
+IMAGE = TensorSpec(name="image", shape=(1, 3, 224, 224), layout=Layout.NCHW)
+WRONG = Verification(status="failed", reason="logits: largest error 3.1, allowed 1e-4")
+
+
+def sha_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def run_of(
+    name: str,
+    latency_ms: float,
+    *,
+    sd: float = 0.01,
+    threads: int = 1,
+    device: str = "8BC1",
+    side: int = 224,
+    runtime: str | None = None,
+    **options: object,
+) -> DeviceRun:
+    """A complete run of 5 x 10 normal samples; ``options`` go to ``latency_records.device_run``."""
+    rounds = normal_rounds(latency_ms, seed=len(name), sd=sd)
+    run = device_run(rounds, name=name, threads=threads, **options)  # type: ignore[arg-type]
+    run = with_artifact(run, name, side=side)
+    parts = run.rounds
+    if runtime is not None:
+        parts = tuple(
+            msgspec.structs.replace(each, measured=msgspec.structs.replace(each.measured, runtime=runtime))
+            for each in parts
+        )
+    return msgspec.structs.replace(run, device=device, rounds=parts)
+
+
+def with_artifact(run: DeviceRun, name: str, *, side: int = 224) -> DeviceRun:
+    image = msgspec.structs.replace(IMAGE, shape=(1, 3, side, side))
+    artifact = msgspec.structs.replace(run.artifact, sha256=sha_of(name), inputs=(image,))
+    return msgspec.structs.replace(run, artifact=artifact)
+
+
+def failed_run(name: str) -> DeviceRun:
+    """A run that never got as far as its first round."""
+    failure = RunFailure(message=f"{name} on 8BC1: the runner was killed", hint="free memory")
+    return msgspec.structs.replace(with_artifact(record([], name=name, complete=False), name), failure=failure)
+
+
+def energy_of(
+    name: str, energy_mj: float | None, *, verified: bool = True, device: str = "8BC1", top1: float | None = None
+) -> EnergyReport:
+    subject = EnergySubject(
+        artifact=name, sha256=sha_of(name), format=name.rpartition(".")[2], device=device, runner="python",
+        runtime="onnxruntime 1.31.1", threads=1,
+    )  # fmt: skip
+    trace = TraceFacts(
+        source="", meter="monsoon", rate_hz=5000.0, measured_rate_hz=5000.0, seconds=30.0, samples=150_000,
+        lost_share=0.0, over_current=False,
+    )  # fmt: skip
+    return EnergyReport(
+        verdict="verified" if verified else "unverified",
+        reasons=() if verified else ("regions hold +9.0% more energy than the stamped windows",),
+        method="aligned",
+        inferences=50,
+        energy_mj=energy_mj,
+        energy_sd_mj=None if energy_mj is None else 0.08 * energy_mj,
+        power_mw=None if energy_mj is None else 4100.0,
+        power_sd_mw=None if energy_mj is None else 210.0,
+        noise_mw=5.0,
+        top1_percent=top1,
+        trace=trace,
+        subject=subject,
+    )
+
+
+def save_run(directory: Path, run: DeviceRun, *, partial: bool = False) -> Path:
+    path = directory / run.device / f"{run.artifact.name}-{run.runner}-t{run.threads}{'.partial' * partial}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run.save(path)
+    return path
+
+
+def save_energy(directory: Path, energy: EnergyReport) -> Path:
+    assert energy.subject is not None
+    path = directory / energy.subject.device / f"{energy.subject.artifact}.energy.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    energy.save(path)
+    return path
+
+
+def small_results(directory: Path) -> Path:
+    """Three EdgeViTs and a few others on one phone, with every kind of verdict, and one of them in two threads."""
+    for run in (
+        run_of("edgevit-xxs-224x224.onnx", 31.0),
+        run_of("edgevit-xs-224x224.onnx", 52.0),
+        run_of("edgevit-s-224x224.onnx", 84.0),
+        run_of("mobilenet_v2.onnx", 36.0, sd=0.4),
+        run_of("slow_but_good.onnx", 120.0),
+        run_of("wrong.onnx", 3.0, verification=WRONG),
+        run_of("edgevit-s-224x224.onnx", 47.0, threads=4),
+    ):
+        save_run(directory, run)
+    save_run(directory, failed_run("broken.onnx"), partial=True)
+    save_energy(directory, energy_of("edgevit-xxs-224x224.onnx", 120.0))
+    save_energy(directory, energy_of("edgevit-xs-224x224.onnx", 230.0))
+    save_energy(directory, energy_of("edgevit-s-224x224.onnx", 380.0, verified=False))
+    save_energy(directory, energy_of("wrong.onnx", 4.0))
+    return directory
+
+
+ACCURACY_TOML = """
+"edgevit-xxs-224x224" = 74.4
+"edgevit-xs-224x224.onnx" = 77.5
+"edgevit-s-*" = { top1 = 80.9, kind = "measured", source = "own run, 50000 images" }
+"mobilenet_v2" = { top1 = 72.0, parameters_m = 3.4, multiply_adds_g = 0.3, label = "MobileNet-v2" }
+slow_but_good = 76.0
+wrong = 99.0
+broken = 80.0
+"""
