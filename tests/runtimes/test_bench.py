@@ -21,7 +21,7 @@ from edgevit.errors import DeviceError, UsageError
 from export.formats import Format
 from runtimes.device import bench as bench_module
 from runtimes.device.adb import AdbDevice
-from runtimes.device.device import Device
+from runtimes.device.device import Device, Transfer
 from runtimes.device.device_run import DeviceRun
 from runtimes.device.host import HostDevice
 from runtimes.device.measure import BenchRequest, Measurement, Outcome
@@ -107,6 +107,22 @@ def test_wrong_outputs_are_failed(adb_device: AdbDevice, model: Subject, tmp_pat
     good, bad = measure(adb_device, [model, wrong], tmp_path / "out").runs
     assert {each.verification.status for each in good.rounds} == {"passed"}
     assert {each.verification.status for each in bad.rounds} == {"failed"}
+
+
+class Altering(HostDevice):
+    """Outputs are not what was written by the time they arrive."""
+
+    def pull(self, remote: str, local: Path, **options: object) -> Transfer:
+        done = super().pull(remote, local, **options)  # type: ignore[arg-type]
+        if remote.endswith(".outputs.npz"):
+            local.write_bytes(local.read_bytes() + b"x")
+        return done
+
+
+def test_outputs_that_were_changed_on_their_way_are_refused(model: Subject, tmp_path: Path) -> None:
+    (run,) = measure(Altering(tmp_path / "host"), [model], tmp_path / "out").runs
+    assert run.failure is not None
+    assert "the outputs were changed on their way" in run.failure.message
 
 
 FAULTS = {
