@@ -219,9 +219,11 @@ def _draw_points(axes: Axes, points: Sequence[_Point], label: str) -> None:
     on_front = sorted((p for p in points if p.on_front), key=lambda p: p.x)
     for point in points:
         colour = point.tone.light
-        low = 0.0 if point.x_sd is None else min(point.x_sd, 0.95 * point.x)  # a log axis ends above 0
+        sides = (
+            None if point.x_sd is None else [[min(point.x_sd, 0.95 * point.x)], [point.x_sd]]
+        )  # log axes end above 0
         axes.errorbar(
-            point.x, point.y, xerr=[[low], [point.x_sd or 0.0]], fmt="D" if point.reported else "o", color=colour,
+            point.x, point.y, xerr=sides, fmt="D" if point.reported else "o", color=colour,
             ecolor=colour, markerfacecolor=colour if point.sound and not point.reported else "none",
             markersize=_HALF_MARKER if point.reported else 2 * _HALF_MARKER - 1,
             elinewidth=0.5 if point.reported else 0.9, capsize=0 if point.reported else 2.5, capthick=0.9,
