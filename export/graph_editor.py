@@ -59,7 +59,9 @@ class GraphEditor:
         with self.graph.inserting_before(near):
             node = self.graph.get_attr(attribute)
         mode = _fake_mode(near)
-        node.meta["val"] = mode.from_tensor(tensor, static_shapes=True) if mode else torch.empty_like(tensor, device="meta")
+        node.meta["val"] = (
+            mode.from_tensor(tensor, static_shapes=True) if mode else torch.empty_like(tensor, device="meta")
+        )
         _inherit(node, near)
         return node
 
@@ -74,7 +76,9 @@ class GraphEditor:
     ) -> Node:
         """A call of ``target``, placed in front of ``before``, that counts as coming from the module of ``like``."""
         with self.graph.inserting_before(before):
-            node = self.graph.call_function(target, cast("tuple[Argument, ...]", args), cast("dict[str, Argument]", kwargs or {}))
+            node = self.graph.call_function(
+                target, cast("tuple[Argument, ...]", args), cast("dict[str, Argument]", kwargs or {})
+            )
         node.meta["val"] = _evaluate(target, args, kwargs or {}, before)
         _inherit(node, like)
         return node
@@ -192,9 +196,7 @@ def as_double(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64)
 
 
-def _evaluate(
-    target: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object], near: Node
-) -> object:
+def _evaluate(target: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object], near: Node) -> object:
     import torch
     from torch.fx import Node, map_arg
 
@@ -224,5 +226,3 @@ def _inherit(node: Node, like: Node) -> None:
     for key in PROVENANCE:
         if key in like.meta:
             node.meta[key] = like.meta[key]
-
-

@@ -8,6 +8,7 @@ from types import ModuleType
 from export.formats import Format
 from export.graph_editor import GraphEditor
 from export.passes import (
+    affine_as_depthwise,
     broadcast_transposed_conv,
     canonical_views,
     centre_before_norm,
@@ -18,9 +19,9 @@ from export.passes import (
     fold_norm_affine,
     fold_residual_depthwise,
     fold_scale,
-    layer_norm_as_means,
     layer_norm_as_products,
     linear_as_pointwise,
+    lone_pointwise_as_linear,
     matmul_as_batch,
     mean_as_pooling,
     merge_duplicates,
@@ -52,14 +53,15 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     Format.PTL: (
         *BASIC,
         broadcast_transposed_conv,
-        pointwise_as_linear,
+        lone_pointwise_as_linear,
         channels_last,
         merge_duplicates,
     ),
     Format.ONNX: (
         *BASIC,
         broadcast_transposed_conv,
-        sink_views,
+        lone_pointwise_as_linear,
+        channels_last,
         merge_duplicates,
     ),
     Format.TFLITE: (
@@ -69,7 +71,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         sampling_as_depthwise,
         channels_last,
         centre_before_norm,
-        layer_norm_as_means,
+        layer_norm_as_products,
         merge_duplicates,
     ),
     Format.PTE: (
@@ -79,6 +81,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         channels_last,
         centre_before_norm,
         layer_norm_as_products,
+        affine_as_depthwise,
         linear_as_pointwise,
         matmul_as_batch,
         channels_first,

@@ -149,7 +149,9 @@ def _mean_chain(node: Node) -> list[Node] | None:
         chain.append(user)
         if averaged and user.target is aten.linear.default and len(shape_of(current)) == 2:
             return chain
-        if (user.target is aten.mean.dim and not averaged and _over_positions(user, current)) or (user.target is aten.adaptive_avg_pool2d.default and user.args[1] in ([1, 1], (1, 1))):
+        if (user.target is aten.mean.dim and not averaged and _over_positions(user, current)) or (
+            user.target is aten.adaptive_avg_pool2d.default and user.args[1] in ([1, 1], (1, 1))
+        ):
             averaged = True
         elif user.target is not aten.reshape.default and user.target is not aten.flatten.using_ints:
             return None

@@ -22,11 +22,12 @@ def run(editor: GraphEditor) -> PassLog:
     """Rewrite every pointwise convolution with constant weights."""
     import torch
 
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.conv2d.default))
+    found = sum(rewrite(editor, node) for node in editor.nodes(torch.ops.aten.conv2d.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} pointwise convolutions as linear layers")
 
 
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
+def rewrite(editor: GraphEditor, node: Node) -> bool:
+    """Rewrite one convolution; False if it does not fit."""
     import torch
 
     aten = torch.ops.aten
