@@ -57,7 +57,10 @@ class StampMeter(PowerMeter):
 
     def _busy(self) -> list[tuple[float, float]]:
         """Pulses, warm-up and runs of the newest lines file."""
-        newest = max(self._directory.glob("**/*.lines.jsonl"), key=lambda path: path.stat().st_mtime)
+        found = sorted(self._directory.glob("**/*.lines.jsonl"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            return []
+        newest = found[-1]
         lines = [json.loads(line) for line in newest.read_text().splitlines()]
         busy = [line for line in lines if line["line"] in ("pulse", "sample")]
         return sorted((line["start_monotonic_ns"] / 1e9, line["end_monotonic_ns"] / 1e9) for line in busy)
