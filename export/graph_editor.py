@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import torch
@@ -200,7 +200,7 @@ def _evaluate(target: Callable[..., object], args: tuple[object, ...], kwargs: d
     import torch
     from torch.fx import Node, map_arg
 
-    values, named = map_arg((args, kwargs), lambda node: node.meta["val"])
+    values, named = map_arg(cast("Any", (args, kwargs)), lambda node: node.meta["val"])
     mode = next((m for m in map(_fake_mode, _inputs(args, Node)) if m), _fake_mode(near))
     if mode is None:
         with torch.no_grad():

@@ -74,7 +74,7 @@ def _order(editor: GraphEditor, node: Node) -> bool:
     source = cast("Node", node.args[0])
     rank = len(shape_of(source))
     order = torch.empty([2 + axis for axis in range(rank)], device="meta")
-    axes = [size - 2 for size in node.target(order, *node.args[1:], **node.kwargs).shape]  # type: ignore[operator]
+    axes = [size - 2 for size in node.target(order, *node.args[1:], **node.kwargs).shape]
     if node.target is aten.permute.default and list(cast("list[int]", node.args[1])) == axes:
         return False
     new = editor.call(aten.permute.default, (source, axes), before=node, like=node)

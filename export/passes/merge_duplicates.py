@@ -12,6 +12,7 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor, is_pure
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.fx import Node
 
 NAME = "merge_duplicates"
@@ -43,10 +44,16 @@ def _merge_constants(editor: GraphEditor) -> int:
             continue
         key = (tuple(tensor.shape), tensor.dtype, hash(tensor.cpu().contiguous().numpy().tobytes()))
         first = seen.setdefault(key, node)
-        if first is not node and bool((editor.constant(first) == tensor).all()):
+        if first is not node and _equal(editor.constant(first), tensor):
             editor.replace(node, first)
             merged += 1
     return merged
+
+
+def _equal(first: Tensor | None, second: Tensor) -> bool:
+    import torch
+
+    return first is not None and torch.equal(first, second)
 
 
 def _key(node: Node) -> object:

@@ -1,0 +1,32 @@
+"""A depthwise transposed convolution as a broadcast product."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import apply, calls, few
+from torch import nn
+
+from export.passes import broadcast_transposed_conv
+
+
+@few
+@given(c=st.integers(1, 5), r=st.integers(1, 4), s=st.integers(1, 3), bias=st.booleans(), batch=st.integers(1, 3))
+def test_is_the_same_product(c: int, r: int, s: int, bias: bool, batch: int) -> None:
+    net = nn.ConvTranspose2d(c, c, (r, s), stride=(r, s), groups=c, bias=bias)
+    module, log = apply(net, (batch, c, 3, 2), broadcast_transposed_conv)
+    assert log.rewrites == 1
+    assert calls(module, torch.ops.aten.conv_transpose2d.input) == 0
+
+
+def test_leaves_near_misses_alone() -> None:
+    for net in (
+        nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2),
+        nn.ConvTranspose2d(4, 4, 3, stride=2, groups=4),
+        nn.ConvTranspose2d(4, 4, 2, stride=2, groups=4, output_padding=1),
+        nn.ConvTranspose2d(4, 4, 2, stride=2, groups=4, padding=1),
+        nn.ConvTranspose2d(4, 4, 2, stride=2, groups=4, dilation=2),
+        nn.ConvTranspose2d(4, 8, 2, stride=2, groups=4),
+    ):
+        assert apply(net, (1, 4, 3, 3), broadcast_transposed_conv)[1].rewrites == 0

@@ -1,0 +1,38 @@
+"""Scale and shift of LayerNorm move into the linear layers behind."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, few
+from torch import nn
+
+from export.passes import canonical_views, fold_norm_affine
+
+
+@few
+@given(c=st.integers(2, 8), out=st.integers(1, 5), bias=st.booleans(), shift=st.booleans())
+def test_folds_into_every_reader(c: int, out: int, bias: bool, shift: bool) -> None:
+    layers = {
+        "norm": nn.LayerNorm(c, bias=shift),
+        "a": nn.Linear(c, out, bias=bias),
+        "b": nn.Linear(c, out),
+    }
+    net = Lambda(
+        lambda m, x: (lambda y: m["a"](y) + m["b"](y.reshape(1, 6, c)).reshape(2, 3, out))(m["norm"](x)), **layers
+    )
+    module, log = apply(net, (2, 3, c), canonical_views, fold_norm_affine)
+    assert log.rewrites == 1
+    norm = next(node for node in module.graph.nodes if node.target is torch.ops.aten.layer_norm.default)
+    assert norm.args[2:4] == (None, None)
+
+
+def test_leaves_other_readers_alone() -> None:
+    layers = {"norm": nn.LayerNorm(4), "a": nn.Linear(4, 4)}
+    net = Lambda(lambda m, x: (lambda y: m["a"](y) + y)(m["norm"](x)), **layers)
+    assert apply(net, (2, 3, 4), fold_norm_affine)[1].rewrites == 0
+    mixed = Lambda(lambda m, x: m["a"](m["norm"](x).transpose(1, 2)), norm=nn.LayerNorm(4), a=nn.Linear(3, 4))
+    assert apply(mixed, (2, 3, 4), canonical_views, fold_norm_affine)[1].rewrites == 0
+    two_axes = Lambda(lambda m, x: m["a"](m["norm"](x)), norm=nn.LayerNorm([3, 4]), a=nn.Linear(4, 4))
+    assert apply(two_axes, (2, 3, 4), fold_norm_affine)[1].rewrites == 0

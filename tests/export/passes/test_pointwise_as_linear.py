@@ -1,0 +1,30 @@
+"""1x1 convolutions as linear layers."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import apply, calls, few
+from torch import nn
+
+from export.passes import pointwise_as_linear
+
+
+@few
+@given(c=st.integers(1, 5), out=st.integers(1, 5), bias=st.booleans())
+def test_pointwise(c: int, out: int, bias: bool) -> None:
+    module, log = apply(nn.Conv2d(c, out, 1, bias=bias), (2, c, 3, 4), pointwise_as_linear)
+    assert log.rewrites == 1
+    assert calls(module, torch.ops.aten.conv2d.default) == 0
+
+
+def test_leaves_others_alone() -> None:
+    for net in (
+        nn.Conv2d(4, 4, 1, stride=2),
+        nn.Conv2d(4, 4, 1, padding=1),
+        nn.Conv2d(4, 4, 1, groups=2),
+        nn.Conv2d(4, 4, 2),
+    ):
+        assert apply(net, (1, 4, 4, 4), pointwise_as_linear)[1].rewrites == 0
+    assert calls(apply(nn.Conv2d(4, 4, 2), (1, 4, 4, 4), pointwise_as_linear)[0], torch.ops.aten.linear.default) == 0
