@@ -153,7 +153,7 @@ def runner_name(name: str) -> str:
 def _adopt_runtimes(entries: Sequence[Entry]) -> None:
     """A run that failed before its runtime spoke stands with the others of its format."""
     for entry in entries:
-        if entry.conditions.runtime:
+        if entry.conditions.runtime or entry.latency is None or entry.latency.rounds:
             continue
         for other in entries:
             same = msgspec.structs.replace(entry.conditions, runtime=other.conditions.runtime) == other.conditions

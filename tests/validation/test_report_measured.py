@@ -113,6 +113,12 @@ def test_energy_of_another_device_or_runtime_is_not_joined() -> None:
     ]
 
 
+def test_energy_of_another_file_under_the_same_conditions_is_not_joined() -> None:
+    report = report_of([run_of("a.onnx", 30.0)], [energy_of("b.onnx", 100.0)], ["a=75", "b=75"])
+    energies = [row.energy_mj for table in report.tables for row in table.rows if row.artifact == "a.onnx"]
+    assert energies == [None]
+
+
 def test_energy_without_a_subject_is_named_after_its_file() -> None:
     energy = msgspec.structs.replace(energy_of("a.onnx", 100.0, top1=70.0), subject=None)
     (table,) = report_of(energies=[energy]).tables

@@ -5,9 +5,10 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from html.parser import HTMLParser
 from io import BytesIO
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
+from matplotlib.path import Path
 from PIL import Image
 
 import validation.report_plots as plots
@@ -74,6 +75,11 @@ def test_labels_of_the_papers_plots_do_not_overlap_and_stay_inside(slug: str, co
         assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, name
     overlapping = [(a, b) for (a, one), (b, other) in combinations(boxes.items(), 2) if one.overlaps(other)]
     assert overlapping == []
+    for line in (line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"):
+        path = line.get_transform().transform_path(line.get_path())
+        corners = [(x, y) for (x0, y0), (x1, y1) in pairwise(path.vertices) for x, y in ((x0, y0), (x1, y0), (x1, y1))]
+        struck = [name for name, box in boxes.items() if Path(corners).intersects_bbox(box, filled=False)]
+        assert struck == []
     on_front = {row.model for row in table.rows if (place := row.standing(cost)) and place.on_front}
     assert on_front <= set(boxes)
 
@@ -139,7 +145,7 @@ def test_svg_is_well_formed_described_and_complete(standalone: bool) -> None:
     assert {"edgevit-s", "edgevit-xs (noisy)"} <= texts
     assert root.get("viewBox") and root.get("width") is None
     assert ("<?xml" in svg, "prefers-color-scheme" in svg) == (standalone, standalone)
-    assert "<!DOCTYPE" not in svg
+    assert "<!DOCTYPE" not in svg and "<metadata" not in svg
 
 
 def test_every_colour_that_is_drawn_has_a_dark_one() -> None:
