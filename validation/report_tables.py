@@ -87,11 +87,14 @@ def _printed(known: Sequence[tuple[float, float | None]]) -> int:
 
 
 def _significant(known: Sequence[tuple[float, float | None]]) -> int:
-    """Two digits of the median deviation and one of the smallest, but no more than four of the smallest mean."""
+    """Two digits of the median deviation and one of the smallest, but no more than four of the smallest mean.
+
+    Below 100 one decimal always stands, as in the paper.
+    """
     deviations = [_magnitude(sd) for _, sd in known if sd]
     means = [_magnitude(abs(mean)) for mean, _ in known if mean]
     by_mean = 3 - min(means, default=3)
-    by_deviation = max(1 - median_low(deviations), -min(deviations)) if deviations else by_mean
+    by_deviation = max(1 - median_low(deviations), -min(deviations), int(by_mean > 1)) if deviations else by_mean
     return max(0, min(by_deviation, by_mean, _MAX_DECIMALS))
 
 
