@@ -224,7 +224,7 @@ def _error_share(signal: Signal, windows: Windows, background: Background) -> fl
     energy = float(windows.energy_mj.mean())
     if energy <= 0:
         return float("inf")
-    return float(np.hypot(white, background.error_mw) * duration_s / energy)
+    return max(float(white), background.error_mw) * duration_s / energy
 
 
 def _notes(windows: Windows) -> tuple[str, ...]:

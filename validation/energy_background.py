@@ -72,7 +72,7 @@ class Background:
         carried_mj: At most this much energy of a burst's tail falls into the next window.
         above_idle_mw: Median of the gaps' power above the idle line, nan without gaps.
         bend_mw: Largest smoothed deviation of the gaps from the idle line.
-        error_mw: Standard error of the mean background.
+        error_mw: Standard error of the mean power above background, from the scatter of the background itself.
     """
 
     method: Literal["gaps", "idle line"]
@@ -142,8 +142,20 @@ def measure_background(
     tail_mj = _tail_energy(signal, busy, starts, ends, tail_s, moments, gaps_mw) if tail_s > 0 else 0.0
     return Background(
         "gaps", window_mw, idle, tail_s, tail_mj, _carried(profile, starts, ends), float(np.median(difference)),
-        float(np.max(np.abs(difference))), robust_sd(single_mw - gaps_mw) / float(np.sqrt(len(lows))),
+        float(np.max(np.abs(difference))), _error(single_mw - gaps_mw, float(np.mean(highs - lows)), ends - starts),
     )  # fmt: skip
+
+
+def _error(scatter_mw: Doubles, length_s: float, durations_s: Doubles) -> float:
+    """Standard error of the mean power above background, from how single gaps scatter about their neighbourhood.
+
+    Windows scatter as the gaps do, more when they are shorter. Spikes count; gaps that hold far more than spikes do
+    not, since such gaps and windows are left out elsewhere as well.
+    """
+    kept = scatter_mw[np.abs(scatter_mw) <= 10 * robust_sd(scatter_mw) + 1e-9]
+    one_mw = float(np.std(kept))
+    of_windows = one_mw * np.sqrt(length_s / float(np.mean(durations_s)) / len(durations_s))
+    return float(np.hypot(of_windows, one_mw / np.sqrt(len(scatter_mw))))
 
 
 def _burst_level(signal: Signal, starts: Doubles, ends: Doubles, idle: Idle) -> float:

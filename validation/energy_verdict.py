@@ -27,7 +27,7 @@ MIN_PEAK_RATIO = 1.01
 MIN_PEAK_SIGMA = 5.0
 MIN_SAMPLES = 20  # per window
 MAX_REPLACED = 0.2
-MAX_CARRIED = 0.02
+MAX_CARRIED = 0.01
 MAX_ERROR = 0.01
 MIN_LEVEL_SPAN = 0.08
 MIN_OVERLAP = 0.75
@@ -166,7 +166,9 @@ def _bursts_outside(evidence: Evidence, power_mw: float) -> str | None:
 def _tail_reasons(evidence: Evidence) -> list[str]:
     energy = float(evidence.windows.energy_mj.mean())
     carried = evidence.background.carried_mj
-    if carried > MAX_CARRIED * energy:
+    gaps = evidence.windows.starts_s[1:] - evidence.windows.ends_s[:-1]
+    hidden = len(gaps) > 0 and evidence.background.tail_s > float(np.median(gaps)) > 0
+    if carried > MAX_CARRIED * energy or hidden:
         return [
             f"tails of {evidence.background.tail_s * 1e3:.0f} ms run into the next inference "
             f"(up to {carried / energy:.0%} of its energy): leave longer gaps"
