@@ -19,6 +19,7 @@ from export.passes import (
     fold_norm_affine,
     fold_residual_depthwise,
     fold_scale,
+    functional_form,
     layer_norm_as_products,
     linear_as_pointwise,
     lone_pointwise_as_linear,
@@ -35,6 +36,7 @@ from export.program import Program
 from export.recipe import Optimize, Recipe
 
 BASIC: tuple[ModuleType, ...] = (
+    functional_form,
     drop_no_ops,
     canonical_views,
     sink_views,
@@ -100,10 +102,15 @@ def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
 
 
 def optimize(program: Program, recipe: Recipe) -> Program:
-    """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is."""
+    """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
+
+    A graph that writes into tensors which others read too is left as it is, and ``passes`` says so.
+    """
     passes = passes_for(recipe)
     if not passes:
         return program
     editor = GraphEditor(program.module)
+    if blocked := functional_form.blocked(editor):
+        return dataclasses.replace(program, passes=(*program.passes, blocked))
     logs = tuple(step.run(editor) for step in passes)
     return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)

@@ -16,7 +16,7 @@ from export.graph_editor import GraphEditor
 from export.program import Program, capture
 
 TOLERANCE = 1e-10
-few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Lambda(nn.Module):

@@ -1,0 +1,26 @@
+"""LayerNorm as products with a column of 1/C."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import layer_norm_as_products
+
+aten = torch.ops.aten
+
+
+@few
+@given(c=st.integers(1, 7), affine=st.booleans(), eps=st.sampled_from([1e-6, 1e-5, 0.1]), rank=st.integers(2, 5))
+def test_phrases_the_same_function(c: int, affine: bool, eps: float, rank: int) -> None:
+    net = nn.LayerNorm(c, eps=eps, elementwise_affine=affine)
+    module, log = apply(net, (2,) * (rank - 1) + (c,), layer_norm_as_products)
+    assert log.rewrites == 1
+    assert calls(module, aten.layer_norm.default) == 0
+
+
+def test_leaves_norms_over_several_axes_alone() -> None:
+    assert apply(nn.LayerNorm([3, 4]), (2, 3, 4), layer_norm_as_products)[1].rewrites == 0

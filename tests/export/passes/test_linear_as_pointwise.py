@@ -1,0 +1,25 @@
+"""Linear layers on images as 1x1 convolutions."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import linear_as_pointwise
+
+aten = torch.ops.aten
+
+
+@few
+@given(c=st.integers(1, 5), out=st.integers(1, 5), bias=st.booleans())
+def test_images(c: int, out: int, bias: bool) -> None:
+    module, log = apply(nn.Linear(c, out, bias=bias), (2, 3, 4, c), linear_as_pointwise)
+    assert log.rewrites == 1
+    assert calls(module, aten.linear.default) == 0
+
+
+def test_leaves_tokens_alone() -> None:
+    assert apply(nn.Linear(4, 4), (2, 3, 4), linear_as_pointwise)[1].rewrites == 0

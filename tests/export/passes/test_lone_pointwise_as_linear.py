@@ -1,0 +1,27 @@
+"""Only pointwise convolutions without neighbours become linear."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import lone_pointwise_as_linear
+
+aten = torch.ops.aten
+
+
+@few
+@given(c=st.integers(1, 5), bias=st.booleans())
+def test_alone(c: int, bias: bool) -> None:
+    net = nn.Sequential(nn.Conv2d(c, 4, 1, bias=bias), nn.GELU(), nn.Conv2d(4, c, 1))
+    assert apply(net, (1, c, 3, 3), lone_pointwise_as_linear)[1].rewrites == 2
+
+
+def test_neighbours_stay() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.Conv2d(4, 4, 1))
+    module, log = apply(net, (1, 4, 3, 3), lone_pointwise_as_linear)
+    assert log.rewrites == 0
+    assert calls(module, aten.linear.default) == 0

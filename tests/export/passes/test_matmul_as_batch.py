@@ -1,0 +1,28 @@
+"""Attention with one batch axis."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import matmul_as_batch
+
+aten = torch.ops.aten
+
+
+@few
+@given(heads=st.integers(1, 3), d=st.integers(1, 4), batch=st.integers(1, 2))
+def test_products_of_equal_batches(heads: int, d: int, batch: int) -> None:
+    net = Lambda(lambda m, x: (x @ x.transpose(-2, -1)).softmax(-1) @ x)
+    module, log = apply(net, (batch, heads, 3, d), matmul_as_batch)
+    assert log.rewrites == 2
+    assert calls(module, aten.matmul.default) == 0
+
+
+def test_leaves_broadcasts_and_matrices_alone() -> None:
+    assert apply(Lambda(lambda m, x: x @ x[:1].transpose(-2, -1)), (2, 2, 3, 4), matmul_as_batch)[1].rewrites == 0
+    assert apply(Lambda(lambda m, x: x @ x.transpose(0, 1)), (3, 4), matmul_as_batch)[1].rewrites == 0
+    assert apply(nn.Linear(3, 3), (3, 3), matmul_as_batch)[1].rewrites == 0

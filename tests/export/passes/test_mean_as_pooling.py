@@ -1,0 +1,31 @@
+"""Means over positions as global pooling."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import mean_as_pooling
+
+aten = torch.ops.aten
+
+
+@few
+@given(keep=st.booleans(), batch=st.integers(1, 2), last=st.booleans())
+def test_images_and_tokens(keep: bool, batch: int, last: bool) -> None:
+    dims = [1, 2] if last else [2, 3]
+    net = Lambda(lambda m, x: x.mean(dims, keepdim=keep))
+    assert apply(net, (batch, 3, 4, 5), mean_as_pooling)[1].rewrites == (1 if last or not keep else 0)
+    tokens = Lambda(lambda m, x: x.mean(1, keepdim=keep))
+    module, log = apply(tokens, (batch, 6, 5), mean_as_pooling)
+    assert log.rewrites == 1
+    assert calls(module, aten.mean.dim) == 1
+
+
+def test_leaves_other_means_alone() -> None:
+    for dims in ([1], [1, 3], [0, 1, 2, 3], [3]):
+        net = Lambda(lambda m, x, dims=dims: x.mean(dims))
+        assert apply(net, (2, 3, 4, 5), mean_as_pooling)[1].rewrites == 0

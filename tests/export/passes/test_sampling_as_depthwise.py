@@ -1,0 +1,37 @@
+"""Strided samples as a depthwise convolution."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import sampling_as_depthwise
+
+aten = torch.ops.aten
+
+
+@few
+@given(r=st.integers(2, 4), s=st.integers(2, 3), first=st.sampled_from([1, 2]), odd=st.integers(0, 2))
+def test_samples(r: int, s: int, first: int, odd: int) -> None:
+    shape = (2, 4 * r + odd, 4 * s, 3) if first == 1 else (2, 3, 4 * r + odd, 4 * s)
+
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return x[:, ::r][:, :, ::s] if first == 1 else x[:, :, ::r][..., ::s]
+
+    module, log = apply(Lambda(forward), shape, sampling_as_depthwise)
+    assert log.rewrites == 1
+    assert all(node.args[4] == 1 for node in module.graph.nodes if node.target is aten.slice.Tensor)
+
+
+def test_leaves_crops_and_channels_alone() -> None:
+    for forward in (
+        lambda m, x: x[:, 1::2][:, :, ::2],
+        lambda m, x: x[:, 0:4:2][:, :, ::2],
+        lambda m, x: x[:, ::2][..., ::2],
+    ):
+        module, log = apply(Lambda(forward), (1, 8, 8, 4), sampling_as_depthwise)
+        assert log.rewrites == 0
+        assert calls(module, aten.conv2d.default) == 0
