@@ -136,7 +136,8 @@ def table(variant: str, size: int, rows: list[Row], rate: float, floor_ms: float
         f"warm-up runs each; ratio: median of the pairs' ratios; spread: 10th to 90th percentile. Matrix product: "
         f"{rate / 1e9:.0f} GFLOP/s, so the floor is {floor_ms:.1f} ms.",
         "",
-        "| format | plain ms | optimised ms | ratio | to floor | operators | plain delegate | delegate | MB | export s |",
+        "| format | plain ms | optimised ms | ratio | to floor | operators "
+        "| plain delegated | delegated | MB | export s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join(lines + [_line(row, floor_ms) for row in rows])

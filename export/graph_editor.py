@@ -27,6 +27,8 @@ class GraphEditor:
         self.module.graph = copy.deepcopy(module.graph)
         self.graph = self.module.graph
         self._constants = 0
+        for node in self.graph.nodes:
+            node.meta["val"] = _cheap(node.meta.get("val"))
 
     def nodes(self, *targets: object) -> Iterator[Node]:
         """The calls of ``targets`` (all calls if none is given) in order; safe against rewriting on the way."""
@@ -215,6 +217,15 @@ def _inputs(args: tuple[object, ...], kind: type) -> Iterator[Node]:
             yield cast("Node", item)
         elif isinstance(item, (list, tuple)):
             yield from _inputs(tuple(item), kind)
+
+
+def _cheap(value: object) -> object:
+    """A meta tensor of the same shape: passes ask for thousands of shapes, and a fake tensor's cost far more."""
+    import torch
+
+    if isinstance(value, torch.Tensor) and all(isinstance(size, int) for size in value.shape):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    return value
 
 
 def _fake_mode(node: Node) -> torch._subclasses.FakeTensorMode | None:
