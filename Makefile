@@ -12,7 +12,7 @@ export: $(VENV)/.export
 	$(BIN)/edgevit-export --variant s --format ptl,onnx,tflite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

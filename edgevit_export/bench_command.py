@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.errors import EdgevitExportError, UsageError
+from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit_export.console import Progress, format_bytes, print_error, print_line, print_note, print_table
 from edgevit_export.options import AsJson
 
 if TYPE_CHECKING:
     from edgevit_export.bench_subjects import Subjects
+    from edgevit_export.energy_bench import EnergyOptions, EnergyOutcome
     from runtimes.device.device import Device
     from runtimes.device.device import Progress as ByteProgress
     from runtimes.device.device_run import DeviceRun, Round, RunFailure
@@ -30,6 +31,13 @@ DEFAULT_RESULTS = Path("results")
 Devices = Annotated[list[str] | None, typer.Option("--device", "-d", help="Serial, HOST:PORT, host, all; repeatable.")]
 AdbServer = Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")]
 RemoteDir = Annotated[str | None, typer.Option(help="Directory on the device for this program's files.")]
+Energy = Annotated[str | None, typer.Option(help="Also measure energy: monsoon, battery, rails, hwmon or rapl.")]
+Burst = Annotated[int | None, typer.Option(min=1, help="Energy: forward passes per burst, for short models.")]
+Idle = Annotated[float, typer.Option(min=2.0, help="Energy: idle before and after the run in s.")]
+MeterSerial = Annotated[str | None, typer.Option(help="Energy: serial number of the Monsoon.")]
+Vout = Annotated[float | None, typer.Option(help="Energy: voltage that the Monsoon is to set; otherwise untouched.")]
+Rails = Annotated[str | None, typer.Option(help="Energy: power rails to add up, comma-separated.")]
+Top1 = Annotated[list[str] | None, typer.Option(help="Energy: top-1 in percent, or FILE=PERCENT, for %/mJ.")]
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class BenchOptions:
     as_json: bool
     csv: Path | None
     markdown: Path | None
+    energy: EnergyOptions | None = None
 
 
 def bench(
@@ -75,6 +84,8 @@ def bench(
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None,
+    energy: Energy = None, burst: Burst = None, idle: Idle = 4.0, meter_serial: MeterSerial = None,
+    vout: Vout = None, rails: Rails = None, top1: Top1 = None,
 ) -> None:  # fmt: skip
     """Measure artifacts on a device: push, run in rounds, pull, verify the outputs, report.
 
@@ -85,15 +96,17 @@ def bench(
     from edgevit_export.options import split_list
     from runtimes.device.measure import BenchRequest
 
-    options = BenchOptions(
-        artifacts=tuple(artifacts), devices=tuple(split_list(device)), adb_server=adb_server, remote_dir=remote_dir,
-        output=output, dry_run=dry_run, replay=replay, record=record, as_json=as_json, csv=csv, markdown=markdown,
-    )  # fmt: skip
     request = BenchRequest(
         runs=runs, rounds=rounds, warmup=warmup, gap_ms=gap, threads=parse_threads(threads), affinity=affinity,
         max_temp_c=max_temp, cooldown_s=cooldown, fixed_performance=fixed_performance, runner=runner, python=python,
         tools_dir=str(tools_dir) if tools_dir else None, timeout_s=timeout, resume=resume,
     )  # fmt: skip
+    options = BenchOptions(
+        artifacts=tuple(artifacts), devices=tuple(split_list(device)), adb_server=adb_server, remote_dir=remote_dir,
+        output=output, dry_run=dry_run, replay=replay, record=record, as_json=as_json, csv=csv, markdown=markdown,
+        energy=_energy(energy, request, burst, idle, meter_serial, vout, rails, top1),
+    )  # fmt: skip
+    _refuse_energy_without_device(options)
     run(options, request, find_subjects(options.artifacts))
 
 
@@ -109,24 +122,89 @@ def parse_threads(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
+def _energy(
+    meter: str | None,
+    request: BenchRequest,
+    burst: int | None,
+    idle_s: float,
+    meter_serial: str | None,
+    vout_v: float | None,
+    rails: str | None,
+    top1: list[str] | None,
+) -> EnergyOptions | None:
+    from edgevit_export.energy_bench import EnergyOptions
+    from edgevit_export.options import split_list
+    from runtimes.power.meters import METERS
+
+    details = {
+        "--burst": burst, "--meter-serial": meter_serial, "--vout": vout_v, "--rails": rails, "--top1": top1,
+    }  # fmt: skip
+    if meter is None:
+        if given := [option for option, value in details.items() if value is not None]:
+            raise UsageError(f"{', '.join(given)} without --energy", hint="add --energy monsoon, or another meter")
+        return None
+    if meter not in METERS:
+        raise unknown_choice("energy meter", meter, METERS)
+    return EnergyOptions(
+        meter=meter, runs=request.runs, warmup=request.warmup, gap_ms=request.gap_ms, threads=request.threads,
+        affinity=request.affinity, burst=burst, idle_s=idle_s, timeout_s=request.timeout_s, meter_serial=meter_serial,
+        vout=vout_v, rails=tuple(split_list([rails])) if rails else None, runner=request.runner, python=request.python,
+        tools_dir=Path(request.tools_dir) if request.tools_dir else None, top1=tuple(top1 or ()),
+    )  # fmt: skip
+
+
+def _refuse_energy_without_device(options: BenchOptions) -> None:
+    conflicts = {"--dry-run": options.dry_run, "--replay": options.replay, "--record": options.record}
+    given = [option for option, value in conflicts.items() if value]
+    if options.energy is not None and given:
+        raise UsageError(f"--energy with {', '.join(given)}: energy is only measured on a device that is there")
+
+
 def run(options: BenchOptions, request: BenchRequest, subjects: Subjects) -> None:
     """Measure on all devices and print; exits with 1 when a result failed, 4 when a device could not be measured."""
     from runtimes.device.lease import ending_sessions_on_signals
 
     devices = _open_devices(options)
+    energies: list[EnergyOutcome] = []
     with ending_sessions_on_signals():
         outcomes = _measure_all(devices, options, request, subjects)
+        if options.energy is not None and any(outcome.runs for outcome in outcomes):
+            energies = _measure_energies(options, options.energy, subjects)
     if len(outcomes) == 1 and outcomes[0].error is not None and not outcomes[0].runs:
         raise outcomes[0].error
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
     else:
-        print_runs([run for outcome in outcomes for run in outcome.runs], options)
+        print_runs([run for outcome in outcomes for run in outcome.runs], options, energies)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
-    if code := _exit_code(outcomes):
+    if code := max(_exit_code(outcomes), _energy_exit_code(energies)):
         raise typer.Exit(code)
+
+
+def _measure_energies(options: BenchOptions, energy: EnergyOptions, subjects: Subjects) -> list[EnergyOutcome]:
+    """A run of its own per artifact, behind the latencies: a meter is one unit, so devices take turns."""
+    from edgevit_export.energy_bench import EnergyOutcome, measure_energy
+
+    progress, found = Progress(), list[EnergyOutcome]()
+    for device in _open_devices(options):
+
+        def note(text: str, serial: str = device.serial) -> None:
+            progress.note(f"{serial}: {text}")
+
+        try:
+            with device:
+                found += measure_energy(device, subjects.subjects, energy, options.output, note=note)
+        except EdgevitExportError as error:
+            found.append(EnergyOutcome(name=device.serial, error=error))
+    return found
+
+
+def _energy_exit_code(energies: Sequence[EnergyOutcome]) -> int:
+    from edgevit_export.energy_bench import exit_code
+
+    return exit_code(energies)
 
 
 def _open_devices(options: BenchOptions) -> list[Device]:
@@ -240,8 +318,11 @@ def _print_plans(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
             print_line(line)
 
 
-def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> None:
-    """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files."""
+def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, energies: Sequence[EnergyOutcome] = ()) -> None:
+    """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
+
+    JSON is a list of latency reports; with ``--energy`` an object with that list and one of energy reports.
+    """
     from validation.latency import judge_run
     from validation.latency_tables import (
         LATENCY_COLUMNS,
@@ -254,15 +335,31 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> None:
 
     reports = [judge_run(run) for run in runs]
     if options.as_json:
-        print_line(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
+        latency = [json.loads(report.to_json()) for report in reports]
+        joules = [json.loads(found.report.to_json()) for found in energies if found.report is not None]
+        both = {"latency": latency, "energy": joules}
+        print_line(json.dumps(latency if options.energy is None else both, indent=2))
     else:
         print_table(LATENCY_COLUMNS, latency_rows(reports), right=LATENCY_RIGHT)
     for line in reason_lines(reports):
         print_note(line)
+    if energies:
+        _print_energies(energies, as_json=options.as_json)
     if options.csv is not None:
         _write(options.csv, latency_csv(reports))
     if options.markdown is not None:
         _write(options.markdown, markdown(LATENCY_COLUMNS, latency_rows(reports), LATENCY_RIGHT))
+
+
+def _print_energies(energies: Sequence[EnergyOutcome], *, as_json: bool) -> None:
+    from edgevit_export.energy_bench import print_outcomes
+
+    if not as_json:
+        print_line()
+        print_outcomes(energies)
+    for found in energies:
+        if as_json and found.error is not None:
+            print_error(found.error)
 
 
 def _write(path: Path, text: str) -> None:

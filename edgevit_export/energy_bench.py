@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -248,14 +247,12 @@ def energy_row(name: str, report: EnergyReport) -> tuple[str, ...]:
     )
 
 
-def print_outcomes(outcomes: Sequence[EnergyOutcome], *, as_json: bool) -> int:
-    """Table or JSON to stdout, reasons to stderr; the exit code that they add up to."""
-    from edgevit_export.console import print_error, print_line, print_note, print_table
+def print_outcomes(outcomes: Sequence[EnergyOutcome]) -> None:
+    """The table to stdout, reasons to stderr."""
+    from edgevit_export.console import print_error, print_note, print_table
 
     reports = [(outcome.name, outcome.report) for outcome in outcomes if outcome.report is not None]
-    if as_json:
-        print_line(json.dumps([json.loads(report.to_json()) for _, report in reports], indent=2))
-    elif reports:
+    if reports:
         print_table(COLUMNS, [energy_row(name, report) for name, report in reports], right=RIGHT)
     for name, report in reports:
         for reason in (*report.reasons, *report.notes):
@@ -264,6 +261,11 @@ def print_outcomes(outcomes: Sequence[EnergyOutcome], *, as_json: bool) -> int:
         if outcome.error is not None:
             print_error(outcome.error)
     sys.stdout.flush()
+
+
+def exit_code(outcomes: Sequence[EnergyOutcome]) -> int:
+    """The worst of all: an error's own code, 1 for a figure that is not verified."""
+    reports = [(outcome.name, outcome.report) for outcome in outcomes if outcome.report is not None]
     codes = [outcome.error.exit_code for outcome in outcomes if outcome.error is not None]
     codes += [1 for _, report in reports if not report.passed]
     return max(codes, default=0)

@@ -29,6 +29,9 @@ WRONG = [
     (["--variat", "s"], 2, "--variat", "--variant"),
     (["verify", "nowhere"], 2, "nowhere", ""),
     (["verify", "--checkpoint", "my.pth"], 2, "--checkpoint is only used", "--images"),
+    (["bench", ".", "--vout", "3"], 2, "--vout without --energy", "--energy monsoon"),
+    (["bench", ".", "--energy", "monsoon", "--dry-run"], 2, "--energy with --dry-run", ""),
+    (["bench", ".", "--energy", "monsun"], 2, "unknown energy meter 'monsun'", "did you mean 'monsoon'"),
     (["inspect", "model.pb"], 2, "no artifact suffix", ".onnx"),
     (["inspect", "missing.onnx"], 2, "no such file", "edgevit-export --variant s"),
 ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
-from export.passes import canonical_views, channels_last, channels_first, linear_as_pointwise
+from export.passes import canonical_views, channels_first, channels_last, linear_as_pointwise
 
 aten = torch.ops.aten
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import Lambda, apply, calls, few
+from pass_rig import apply, calls, few
 from torch import nn
 
 from export.passes import linear_as_pointwise

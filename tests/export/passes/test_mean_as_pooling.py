@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
-from torch import nn
 
 from export.passes import mean_as_pooling
 
