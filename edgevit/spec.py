@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
+
 from edgevit.records import Record
 
 
@@ -91,4 +93,4 @@ class ModelSpec(Record):
     num_classes: int | None = None
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
-    options: dict[str, str] = {}
+    options: dict[str, str] = msgspec.field(default_factory=dict)
