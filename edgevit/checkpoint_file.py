@@ -127,7 +127,7 @@ def _torch_error(path: Path, error: Exception) -> CheckpointError:
             f"checkpoint {path} is a TorchScript archive (a compiled model), expected a state dict",
             hint="torch.save(model.state_dict(), 'weights.pth') in the training code",
         )
-    if wanted := re.search(r"GLOBAL ([\w.]+)", text):
+    if wanted := re.search(r"GLOBAL (\w+\.[\w.]+)", text):
         return CheckpointError(
             f"checkpoint {path} is refused: loading it would run or import '{wanted[1]}', "
             "and only tensors and plain containers are ever loaded",

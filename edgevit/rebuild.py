@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.build import build_model
-from edgevit.errors import UsageError
+from edgevit.errors import CheckpointError, UsageError
+from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec
 from edgevit.variants import Delegate, Propagation, VariantConfig, variants
 
@@ -27,8 +28,9 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:
         UsageError: ``spec`` does not describe an EdgeViT, or names options that this version does not know.
         CheckpointError: The file is missing or another one than ``spec`` says.
     """
+    _check_weights_file(spec, checkpoint)
     image = spec.inputs[0]
-    model, rebuilt = build_model(
+    model, _ = build_model(
         configuration_of(spec),
         task=spec.task,
         num_classes=spec.num_classes,
@@ -41,12 +43,21 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:
         labels=spec.labels,
         preprocessing=spec.preprocessing,
     )
-    if rebuilt.weights.sha256 != spec.weights.sha256:
-        raise UsageError(
-            f"{checkpoint} has SHA-256 {(rebuilt.weights.sha256 or '')[:12]}..., but {spec.name} came from a file "
-            f"with {(spec.weights.sha256 or '')[:12]}..."
-        )
     return model
+
+
+def _check_weights_file(spec: ModelSpec, checkpoint: Path | None) -> None:
+    """Refuse another file than the one that ``spec`` speaks of, before its contents are looked at."""
+    wanted = spec.weights.sha256 or "none"
+    try:
+        seen = "none" if checkpoint is None else sha256_file(checkpoint)
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
+    if seen != wanted:
+        raise CheckpointError(
+            f"{checkpoint} has SHA-256 {seen[:12]}..., but {spec.name} came from {spec.weights.file} "
+            f"with {wanted[:12]}..."
+        )
 
 
 def configuration_of(spec: ModelSpec) -> VariantConfig:

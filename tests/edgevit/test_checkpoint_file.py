@@ -154,6 +154,7 @@ def test_a_flipped_bit_in_a_zip_is_noticed(tmp_path: Path) -> None:
         (b"hello, I am no checkpoint", "not a checkpoint"),
         (b"PK\x03\x04 and no zip", "not a checkpoint"),
         (b"\x80\x04\x95garbage", "not a checkpoint"),
+        (b"channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\n", "not a checkpoint"),
         (b"<!doctype html><html></html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git LFS pointer"),
     ],

@@ -1,0 +1,27 @@
+"""A network rebuilt from its specification has the same weights, and another file's are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgevit.build import build_model
+from edgevit.config_file import read_config
+from edgevit.errors import CheckpointError
+from edgevit.rebuild import rebuild_model
+
+
+def test_only_the_weights_file_of_the_specification_is_taken(tmp_path: Path) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text("channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\n")
+    trained, _ = build_model(read_config(config), num_classes=7, seed=1)
+    torch.save({"state_dict": trained.state_dict()}, tmp_path / "trained.pth")
+    torch.save(trained.state_dict(), tmp_path / "other.pth")
+    _, spec = build_model(read_config(config), checkpoint=tmp_path / "trained.pth")
+
+    rebuilt = rebuild_model(spec, tmp_path / "trained.pth")
+    assert all(torch.equal(rebuilt.state_dict()[name], value) for name, value in trained.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"other\.pth has SHA-256 .* came from trained\.pth"):
+        rebuild_model(spec, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        rebuild_model(spec, tmp_path / "gone.pth")
