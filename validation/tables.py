@@ -30,7 +30,7 @@ def verdict(report: VerifyReport) -> str:
 
 def reason_lines(report: VerifyReport, *, limit: int = 5) -> list[str]:
     """Why an artifact did not pass, and what to be warned of when it did, one line each; long lists are cut."""
-    lines = []
+    lines: list[str] = []
     for check in report.checks:
         shown = check.details[:limit]
         lines += [f"{check.name}: {detail}" for detail in shown if _worth_a_line(check.status, report)]
@@ -40,6 +40,9 @@ def reason_lines(report: VerifyReport, *, limit: int = 5) -> list[str]:
 
 
 def _worth_a_line(status: CheckStatus, report: VerifyReport) -> bool:
+    """Not those that were skipped: an earlier check's reason stands there already."""
+    if status is CheckStatus.SKIPPED:
+        return False
     return status is not CheckStatus.PASSED or report.passed
 
 

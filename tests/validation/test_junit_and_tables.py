@@ -131,6 +131,7 @@ def test_rows_fit_the_columns() -> None:
 def test_reasons_are_lines_and_long_lists_are_cut() -> None:
     assert reason_lines(PASSED) == ["parity: a remark"]
     assert reason_lines(FAILED)[:2] == ["parity: error 1 on <input>", "parity: worst & last"]
+    assert not any("not run" in line for line in reason_lines(FAILED))  # the check before has said why
     many = report(check("contents", CheckStatus.FAILED, *(f"reason {i}" for i in range(9))))
     assert len(reason_lines(many, limit=3)) == 4
     assert reason_lines(many, limit=3)[-1] == "contents: and 6 more"
