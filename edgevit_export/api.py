@@ -24,7 +24,7 @@ from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
 from export.artifact import Delegation, Manifest, ParityResult
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, stage_golden
-from export.formats import FORMATS, Format, parse_format, require_export, require_runtime
+from export.formats import FORMATS, Format, check_recipe, parse_format, require_export, require_runtime
 from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
 from export.quiet import notes_of, quiet
@@ -135,8 +135,9 @@ def export(
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
     recipes = tuple(_recipe(item) for item in formats)
-    output = Path(output)
-    progress = progress or Progress(quiet=True)
+    output, progress = Path(output), progress or Progress(quiet=True)
+    limits = Limits(atol=atol, strict=strict)
+    _refuse_idle_limits(limits, images, verify=verify)
     check_request(recipes, output, verify=verify)
     with staging(output) as stage:
         with progress.step("computing the reference in float64"), quiet(verbose=verbose):
@@ -147,16 +148,7 @@ def export(
 
             program = capture(model, spec)
         job = _Job(
-            program=program,
-            golden=staged_golden,
-            extra=extra,
-            stage=stage,
-            output=output,
-            limits=Limits(atol=atol, strict=strict),
-            verify=verify,
-            command=command or tuple(sys.argv),
-            progress=progress,
-            verbose=verbose,
+            program, staged_golden, extra, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose
         )
         outcomes = tuple(_export_one(recipe, job) for recipe in recipes)
     return ExportReport(spec=spec, directory=str(output), outcomes=outcomes)
@@ -166,7 +158,8 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) ->
     """Refuse before any work what cannot be finished.
 
     Raises:
-        UsageError: No format, the same format twice, or a directory that cannot be written.
+        UsageError: No format, the same format twice, a version that the format cannot be written in, or a directory
+            that cannot be written.
         MissingDependencyError: A converter, or with ``verify`` a runtime, is not installed.
     """
     if not recipes:
@@ -176,9 +169,24 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) ->
         raise UsageError(f"the same format twice in one export: {', '.join(names)}; files of one format share a name")
     for recipe in recipes:
         require_export(recipe.format)
+        check_recipe(recipe)
         if verify:
             require_runtime(recipe.format)
     check_output(output, 0)
+
+
+def _refuse_idle_limits(limits: Limits, images: Path | None, *, verify: bool) -> None:
+    """Limits and photos that nothing would be judged by.
+
+    Raises:
+        UsageError: They were given, but verification is off.
+    """
+    given = (("--strict", limits.strict), ("--atol", limits.atol is not None), ("--images", images is not None))
+    idle = [option for option, was_given in given if was_given]
+    if idle and not verify:
+        raise UsageError(
+            f"{', '.join(idle)} with --no-verify: nothing would be compared", hint=f"leave {idle[0]} or --no-verify out"
+        )
 
 
 def verify(
@@ -218,14 +226,19 @@ def verify(
     references = PhotoReferences(images, checkpoint) if images is not None else None
     reports = []
     for path in _manifests([Path(path) for path in paths] or [Path("artifacts")]):
-        with progress.step(f"verifying {path.name.removesuffix('.json')}"), quiet(verbose=verbose):
+        with progress.step(f"verifying {path.name.removesuffix('.json')}") as step, quiet(verbose=verbose):
             extra = references.of(path) if references is not None else None
-            reports.append(
-                verify_artifact(
-                    path, opener=open_session, limits=Limits(atol=atol, strict=strict), extra=extra, threads=threads
-                )
+            report = verify_artifact(
+                path, opener=open_session, limits=Limits(atol=atol, strict=strict), extra=extra, threads=threads
             )
+            step.result = _in_words(report)
+        reports.append(report)
     return reports
+
+
+def _in_words(report: VerifyReport) -> str:
+    """How a verification ended, for the line of its step."""
+    return {0: "passed", 1: "failed"}.get(report.exit_code, "not verified")
 
 
 def _manifests(paths: list[Path]) -> tuple[Path, ...]:
@@ -233,12 +246,11 @@ def _manifests(paths: list[Path]) -> tuple[Path, ...]:
     orphans = [
         manifest_path(file)
         for path in paths
-        if path.is_dir()
-        for file in sorted(path.iterdir())
+        for file in (sorted(path.iterdir()) if path.is_dir() else [path])
         if file.suffix.removeprefix(".") in list(Format) and file.is_file() and not manifest_path(file).exists()
     ]
     lonely = {path for path in paths if path.is_dir() and any(orphan.parent == path for orphan in orphans)}
-    complete = [path for path in paths if path not in lonely]
+    complete = [path for path in paths if path not in lonely and manifest_path(path) not in orphans]
     inside = [
         file
         for path in lonely
@@ -295,11 +307,13 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> Outcome:
     verdict: Literal["passed", "failed", "not verified"] = "not verified"
     reasons: tuple[str, ...] = audited.violations
     if job.verify:
-        with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying"), quiet(verbose=job.verbose):
+        title = f"{FORMATS[staged.recipe.format].title}: verifying"
+        with job.progress.step(title) as step, quiet(verbose=job.verbose):
             draft = manifest_path(staged.path)
             manifest.save(draft)
             report = verify_artifact(draft, opener=watch.open, limits=job.limits, extra=job.extra)
             draft.unlink()
+            step.result = _in_words(report)
         verdict = "passed" if report.passed else "failed"
         reasons = tuple(reason_lines(report))
         parity = report.parity.summary() if report.parity else None

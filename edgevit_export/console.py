@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from edgevit.errors import EdgevitExportError
@@ -82,6 +83,13 @@ def print_error(error: EdgevitExportError) -> None:
         console.print(Text.assemble(("hint", "bold cyan"), ": ", error.hint), soft_wrap=True)
 
 
+@dataclass
+class Step:
+    """A running step; the block may replace how it ended, ``ok``, by a verdict."""
+
+    result: str = "ok"
+
+
 class Progress:
     """Steps with elapsed time on stderr.
 
@@ -96,19 +104,20 @@ class Progress:
         self._start_s = time.monotonic()
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Show ``title`` while the block runs, then ``ok`` or ``failed`` with the seconds that it took."""
+    def step(self, title: str) -> Iterator[Step]:
+        """Show ``title`` while the block runs, then its result or ``failed`` with the seconds that it took."""
+        step = Step()
         if self._quiet:
-            yield
+            yield step
             return
         started_s = time.monotonic()
         with self._running(title):
             try:
-                yield
+                yield step
             except BaseException:
                 self._end(title, "failed", started_s)
                 raise
-        self._end(title, "ok", started_s)
+        self._end(title, step.result, started_s)
 
     def note(self, text: str) -> None:
         """One line between steps."""

@@ -2,6 +2,7 @@
 
 The rows name functions by import string, loaded on first use, so that this table can be read without torch:
 
+- ``checker``: ``(Recipe) -> None`` refuses, before any work, a recipe that the exporter cannot write.
 - ``exporter``: ``(Program, Recipe, Path) -> None`` writes the file (the path given is temporary).
 - ``reader``: ``(Path) -> FileFacts`` reads names, shapes, operators and metadata back from the file alone.
 - ``opener``: ``(Path, threads) -> Session`` opens the file in its own runtime.
@@ -14,9 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import MissingDependencyError, unknown_choice
+
+if TYPE_CHECKING:
+    from export.recipe import Recipe
 
 
 class Format(StrEnum):
@@ -47,6 +51,7 @@ class FormatRow:
     runtime_modules: tuple[str, ...]
     extra: str
     runtime_extra: str
+    checker: str | None = None
 
 
 FORMATS: dict[Format, FormatRow] = {
@@ -63,6 +68,7 @@ FORMATS: dict[Format, FormatRow] = {
             runtime_modules=("torch",),
             extra="ptl",
             runtime_extra="ptl",
+            checker="export.to_ptl:check_recipe",
         ),
         FormatRow(
             format=Format.ONNX,
@@ -75,6 +81,7 @@ FORMATS: dict[Format, FormatRow] = {
             runtime_modules=("onnxruntime",),
             extra="onnx",
             runtime_extra="verify",
+            checker="export.to_onnx:check_recipe",
         ),
         FormatRow(
             format=Format.TFLITE,
@@ -141,6 +148,17 @@ def require_export(format: Format) -> None:
             f"cannot export {format}: {', '.join(missing)} not installed",
             hint=f"pip install 'edgevit-export[{extra}]'",
         )
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse early, before any work, a recipe that its format cannot be written by.
+
+    Raises:
+        UsageError: Says what the format can.
+    """
+    checker = FORMATS[recipe.format].checker
+    if checker is not None:
+        load(checker)(recipe)
 
 
 def require_runtime(format: Format) -> str:

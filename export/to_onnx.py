@@ -36,19 +36,32 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         UsageError: The recipe asks for an opset that cannot be written.
         ExportError: An operator has no ONNX form, or the written file does not pass the checker.
     """
-    opset = recipe.opset or DEFAULT_OPSET
-    if opset not in OPSETS:
-        raise UsageError(
-            f"opset {opset} for onnx: choose from {OPSETS.start} to {OPSETS.stop - 1}",
-            hint=f"--opset {min(max(opset, OPSETS.start), OPSETS.stop - 1)}",
-        )
-    converted = _convert(program, opset)
+    check_recipe(recipe)
+    converted = _convert(program, _opset(recipe))
     model = _simplify(converted, program)
     constants_to_initializers(model)
     name_by_module(model, weight_paths(converted))
     _describe(model, program, recipe)
     _check(model, program)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse an opset that cannot be written.
+
+    Raises:
+        UsageError: Names those that can.
+    """
+    opset = _opset(recipe)
+    if opset not in OPSETS:
+        raise UsageError(
+            f"opset {opset} for onnx: choose from {OPSETS.start} to {OPSETS.stop - 1}",
+            hint=f"--opset {min(max(opset, OPSETS.start), OPSETS.stop - 1)}",
+        )
+
+
+def _opset(recipe: Recipe) -> int:
+    return DEFAULT_OPSET if recipe.opset is None else recipe.opset
 
 
 def _convert(program: Program, opset: int) -> onnx.ModelProto:

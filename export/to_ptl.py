@@ -44,12 +44,8 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         UsageError: The recipe asks for a bytecode that torch cannot write.
         ExportError: The program cannot be traced or saved.
     """
+    check_recipe(recipe)
     version = recipe.ptl_bytecode
-    if version is not None and version not in BYTECODES:
-        raise UsageError(
-            f"bytecode {version} for ptl: choose from {', '.join(map(str, BYTECODES))}, or leave it out",
-            hint="--ptl-bytecode 7 suits Android runtimes before 1.13",
-        )
     from export.steps import modules_by_operator, trace
 
     try:
@@ -63,6 +59,20 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     extra = artifact_metadata(program.spec, recipe) | tensor_metadata(program)
     extra[_MODULES] = json.dumps(modules_by_operator(frozen))
     path.write_bytes(canonical(data, extra))
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a bytecode that torch cannot write.
+
+    Raises:
+        UsageError: Names those that it can.
+    """
+    version = recipe.ptl_bytecode
+    if version is not None and version not in BYTECODES:
+        raise UsageError(
+            f"bytecode {version} for ptl: choose from {', '.join(map(str, BYTECODES))}, or leave it out",
+            hint="--ptl-bytecode 7 suits Android runtimes before 1.13",
+        )
 
 
 def _backport(data: bytes, version: int) -> bytes:

@@ -1,6 +1,7 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +15,7 @@ from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
+from edgevit_export.console import Progress
 from export.formats import Format
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
@@ -105,6 +107,37 @@ class Random(SmallNet):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return super().forward(image) + 1e-3 * float(np.random.default_rng().uniform(1, 2))
+
+
+def test_an_artifact_without_manifest_fails_by_its_own_name_too(exported: ExportReport, tmp_path: Path) -> None:
+    (tmp_path / "lonely.onnx").write_bytes(b"anything")
+    (report,) = verify(tmp_path / "lonely.onnx")
+    assert report.exit_code == 1
+    assert [check.name for check in report.failed_checks] == ["manifest"]
+
+
+def test_the_line_of_a_verification_says_how_it_ended(
+    exported: ExportReport, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(exported.directory, tmp_path / "copy")
+    (tmp_path / "copy" / "small-net.onnx").write_bytes(b"cut")
+    verify(tmp_path / "copy" / "small-net.onnx", tmp_path / "copy" / "small-net.ptl", progress=Progress())
+    seen = capfd.readouterr().err
+    assert "verifying small-net.onnx: failed" in seen
+    assert "verifying small-net.ptl: passed" in seen
+
+
+def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:
+    for idle in ({"strict": True}, {"atol": 0.1}, {"images": tmp_path}):
+        with pytest.raises(UsageError, match="nothing would be compared"):
+            export(small_net(), small_spec(), ["onnx"], output=tmp_path / "out", verify=False, **idle)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_version_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose from 11 to 20"):
+        export(small_net(), small_spec(), ["ptl", Recipe(format=Format.ONNX, opset=99)], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_a_steady_answer_is_refused(tmp_path: Path) -> None:
