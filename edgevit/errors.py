@@ -99,6 +99,7 @@ class SessionError(FailureError):
 def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
     """Build the error for a name that is not among ``choices``, with the closest match as hint."""
     known = sorted(choices)
-    close = get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
+    inside = [name for name in known if len(seen) > 2 and seen.lower() in name]
+    close = inside if len(inside) == 1 else get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else None
     return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)

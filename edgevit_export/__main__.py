@@ -7,6 +7,8 @@ import traceback
 
 from edgevit.errors import EdgevitExportError, UsageError
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run ``edgevit-export`` and exit with the code that the outcome stands for (see ``edgevit.errors``)."""
@@ -22,6 +24,8 @@ def run(arguments: list[str]) -> int:
 
     try:
         code = app(arguments, prog_name="edgevit-export", standalone_mode=False)
+        if code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
+            return _interrupted()
         return code if isinstance(code, int) else 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
@@ -31,17 +35,28 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "edgevit-export"
-        print_error(UsageError(error.format_message(), hint=f"{path} --help"))
+        print_error(_usage_error(error.format_message(), path))
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted: nothing unfinished was left under a final name\n")
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         return 141
     except Exception:
         traceback.print_exc()
         sys.stderr.write("error: this is a defect of edgevit-export; please report it with the lines above\n")
         return EdgevitExportError.exit_code
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted: nothing unfinished was left under a final name\n")
+    return _INTERRUPTED
+
+
+def _usage_error(message: str, command: str) -> UsageError:
+    """What the parser refused. Exporting is what happens without a command, and many will type its name."""
+    if message.startswith("No such command 'export'"):
+        return UsageError("no such command 'export': exporting needs none", hint="edgevit-export --variant s")
+    return UsageError(message, hint=f"{command} --help")
 
 
 if __name__ == "__main__":

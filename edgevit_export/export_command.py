@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
         UsageError: Unknown names, or an option of one format when that format is not exported.
     """
     names = split_list(options.formats)
+    if options.formats and not names:
+        raise UsageError(f"--format names no format: choose from {', '.join(Format)}", hint="--format ptl,onnx,tflite")
     formats = tuple(dict.fromkeys(parse_format(name) for name in names)) if names else DEFAULT_FORMATS
     owners = (
         ("--opset", options.opset is not None, Format.ONNX),
@@ -185,8 +188,8 @@ def _print(report: ExportReport, options: ExportOptions) -> None:
         for reason in outcome.reasons:
             print_note(f"{outcome.recipe.format}: {reason}")
     if report.exit_code == 0:
-        print_note(f"\nnext: edgevit-export verify {options.output}" if options.verify
-                   else f"\nnot verified yet; next: edgevit-export verify {options.output}")  # fmt: skip
+        print_note(f"\n{'' if options.verify else 'not verified yet; '}"
+                   f"next: edgevit-export verify {shlex.quote(str(options.output))}")  # fmt: skip
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

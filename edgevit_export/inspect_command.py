@@ -20,6 +20,8 @@ def read_facts(path: Path) -> FileFacts:
         UsageError: No such file, or a suffix that no format has.
         ArtifactError: The file is not what its suffix says.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory, expected one artifact", hint=f"edgevit-export verify {path}")
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in list(Format):
         known = ", ".join(f".{format}" for format in Format)

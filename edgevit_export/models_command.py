@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from edgevit.errors import MissingDependencyError
 from edgevit_export.console import print_line, print_note, print_table
 from edgevit_export.options import parse_size
 
@@ -16,13 +15,6 @@ _COLUMNS = (
 
 def run(*, input_size: str, as_json: bool) -> None:
     """Print one row per variant, counted at ``input_size``."""
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingDependencyError(
-            "cannot count parameters and multiply-adds: torch not installed",
-            hint="pip install 'edgevit-export[ptl]'",
-        )
     from edgevit.complexity import VariantSummary, summarise
 
     def row(summary: VariantSummary) -> tuple[str, ...]:

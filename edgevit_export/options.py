@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -39,16 +40,19 @@ def parse_floats(option: str, text: str | None) -> tuple[float, ...] | None:
     """``0.5,0.5,0.5`` → three floats; None stays None.
 
     Raises:
-        UsageError: Not a comma-separated list of numbers.
+        UsageError: Not a comma-separated list of finite numbers.
     """
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(
             f"{option} '{text}': expected numbers separated by commas", hint=f"{option} 0.5,0.5,0.5"
         ) from error
+    if not all(isfinite(number) for number in numbers):
+        raise UsageError(f"{option} '{text}': expected finite numbers", hint=f"{option} 0.5,0.5,0.5")
+    return numbers
 
 
 def wait_passively() -> None:

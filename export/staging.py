@@ -38,9 +38,8 @@ def check_output(directory: Path, needed_bytes: int) -> None:
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
-        raise UsageError(
-            f"cannot write to {directory}: {error.strerror}", hint="choose another with --output"
-        ) from error
+        why = "it is a file" if directory.is_file() else error.strerror
+        raise UsageError(f"cannot write to {directory}: {why}", hint="choose another with --output") from error
     free_bytes = shutil.disk_usage(directory).free
     if free_bytes < needed_bytes:
         raise UsageError(

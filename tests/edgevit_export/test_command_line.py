@@ -1,6 +1,8 @@
 """What a person types wrong, and what they read then: exit code, message, hint. No model is built here."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ WRONG = [
     (["--variant", "s", "--mean", "0.5"], 2, "--mean and --std belong together", "--std"),
     (["--variant", "s", "--mean", "a,b,c", "--std", "1,1,1"], 2, "expected numbers", "--mean 0.5"),
     (["--variant", "s", "--labels", "missing.txt"], 2, "missing.txt", ""),
+    (["--variant", "s", "--mean", "nan,0,0", "--std", "1,1,1"], 2, "expected finite numbers", "--mean 0.5"),
+    (["--variant", "s", "--format", ","], 2, "names no format", "--format ptl,onnx,tflite"),
+    (["--variant", "s", "--format", "onnx", "--opset", "99"], 2, "choose from 11 to 20", "--opset 20"),
+    (["--variant", "s", "--format", "onnx", "--opset", "0"], 2, "choose from 11 to 20", "--opset 11"),
+    (["--variant", "s", "--format", "ptl", "--ptl-bytecode", "3"], 2, "choose from 7, 6, 5, 4", "--ptl-bytecode 7"),
+    (["--variant", "s", "--propagation", "conv"], 2, "unknown propagation", "did you mean 'transposed-conv'"),
+    (["export", "--variant", "s"], 2, "exporting needs none", "edgevit-export --variant s"),
+    (["inspect", "."], 2, "is a directory", "edgevit-export verify"),
     (["--opset", "17"], 2, "nothing to export", "--variant s"),
     (["--variant", "s", "verify"], 2, "before 'verify'", "edgevit-export verify --help"),
     (["verfy"], 2, "verfy", ""),
@@ -68,6 +78,17 @@ def test_the_output_that_is_a_file_is_refused_before_any_work(
     assert taken.read_text() == "mine"
 
 
+def test_ctrl_c_says_that_nothing_unfinished_was_left(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgevit_export.doctor_command.run", interrupted)
+    assert run(["doctor"]) == 130
+    assert "interrupted: nothing unfinished" in capfd.readouterr().err
+
+
 def test_without_arguments_it_helps(capfd: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "Examples:" in capfd.readouterr().out
@@ -84,6 +105,14 @@ def test_models_lists_the_paper_beside_our_counts(capfd: pytest.CaptureFixture[s
     assert round(rows["s"]["complexity"]["parameters"] / 1e6, 2) == 13.11
     assert rows["s"]["paper_latency"]["top1_pct"] == 81.0
     assert rows["s-table1"]["paper_latency"] is None
+
+
+def test_models_needs_no_torch() -> None:
+    """``sys.modules[name] = None`` makes importing it fail, and hides it from ``find_spec``."""
+    code = "import sys; sys.modules['torch'] = None; from edgevit_export.__main__ import run; sys.exit(run(['models']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "xs-table1" in done.stdout
 
 
 def test_tables_are_plain_text_when_piped(capfd: pytest.CaptureFixture[str]) -> None:
