@@ -19,9 +19,12 @@ def test_folds_into_every_reader(c: int, out: int, bias: bool, shift: bool) -> N
         "a": nn.Linear(c, out, bias=bias),
         "b": nn.Linear(c, out),
     }
-    net = Lambda(
-        lambda m, x: (lambda y: m["a"](y) + m["b"](y.reshape(1, 6, c)).reshape(2, 3, out))(m["norm"](x)), **layers
-    )
+
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["norm"](x)
+        return m["a"](y) + m["b"](y.reshape(1, 6, c)).reshape(2, 3, out)
+
+    net = Lambda(forward, **layers)
     module, log = apply(net, (2, 3, c), canonical_views, fold_norm_affine)
     assert log.rewrites == 1
     norm = next(node for node in module.graph.nodes if node.target is torch.ops.aten.layer_norm.default)
@@ -30,7 +33,12 @@ def test_folds_into_every_reader(c: int, out: int, bias: bool, shift: bool) -> N
 
 def test_leaves_other_readers_alone() -> None:
     layers = {"norm": nn.LayerNorm(4), "a": nn.Linear(4, 4)}
-    net = Lambda(lambda m, x: (lambda y: m["a"](y) + y)(m["norm"](x)), **layers)
+
+    def twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["norm"](x)
+        return m["a"](y) + y
+
+    net = Lambda(twice, **layers)
     assert apply(net, (2, 3, 4), fold_norm_affine)[1].rewrites == 0
     mixed = Lambda(lambda m, x: m["a"](m["norm"](x).transpose(1, 2)), norm=nn.LayerNorm(4), a=nn.Linear(3, 4))
     assert apply(mixed, (2, 3, 4), canonical_views, fold_norm_affine)[1].rewrites == 0

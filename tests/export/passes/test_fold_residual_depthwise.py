@@ -29,8 +29,12 @@ def test_leaves_near_misses_alone() -> None:
     for conv in (depthwise(groups=2), depthwise(groups=1)):
         net = Lambda(lambda m, x: x + m["conv"](x), conv=conv)
         assert apply(net, (1, 4, 6, 6), fold_residual_depthwise)[1].rewrites == 0
-    seen_twice = Lambda(lambda m, x: (lambda y: (x + y) * y)(m["conv"](x)), conv=depthwise())
-    assert apply(seen_twice, (1, 4, 6, 6), fold_residual_depthwise)[1].rewrites == 0
+
+    def twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["conv"](x)
+        return (x + y) * y
+
+    assert apply(Lambda(twice, conv=depthwise()), (1, 4, 6, 6), fold_residual_depthwise)[1].rewrites == 0
     other_image = Lambda(lambda m, x: x.relu() + m["conv"](x), conv=depthwise())
     assert apply(other_image, (1, 4, 6, 6), fold_residual_depthwise)[1].rewrites == 0
     broadcast = Lambda(lambda m, x: x + m["conv"](x), conv=depthwise(kernel_size=5, padding=0))
