@@ -73,7 +73,7 @@ def rewritten(program: Program, *passes: ModuleType) -> tuple[GraphModule, PassL
 
 
 def apply(module: nn.Module, shape: tuple[int, ...], *passes: ModuleType) -> tuple[GraphModule, PassLog]:
-    """Capture ``module`` with random weights, rewrite, compare; then once more: the last pass must find nothing."""
+    """Capture ``module`` with random weights, rewrite and compare; the program's own tensors must stay as they were."""
     program = captured(randomised(module), shape)
     state = {name: tensor.clone() for name, tensor in program.module.state_dict().items()}
     result, log = rewritten(program, *passes)
