@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from edgevit.errors import UsageError
 from edgevit_export.console import Progress, print_line, print_note, print_table
 
 
@@ -26,6 +28,16 @@ class VerifyOptions:
     verbose: bool
 
 
+def _check_junit(path: Path) -> None:
+    """Refuse before any work a report that cannot be written."""
+    where = path.parent
+    why = f"{path} is a directory" if path.is_dir() else f"no such directory: {where}" if not where.is_dir() else ""
+    if not why and not os.access(where, os.W_OK):
+        why = f"{where} is not writable"
+    if why:
+        raise UsageError(f"cannot write --junit {path}: {why}", hint="--junit verify.xml")
+
+
 def run(options: VerifyOptions) -> None:
     """Verify and print; exits with 1 when an artifact failed, 3 when a runtime is missing to decide."""
     from edgevit_export import api
@@ -33,6 +45,8 @@ def run(options: VerifyOptions) -> None:
     from validation.report import exit_code
     from validation.tables import VERIFY_COLUMNS, reason_lines, verify_rows
 
+    if options.junit is not None:
+        _check_junit(options.junit)
     reports = api.verify(
         *options.paths,
         images=options.images,
@@ -44,7 +58,10 @@ def run(options: VerifyOptions) -> None:
         verbose=options.verbose,
     )
     if options.junit is not None:
-        write_junit(reports, options.junit)
+        try:
+            write_junit(reports, options.junit)
+        except OSError as error:
+            raise UsageError(f"cannot write --junit {options.junit}: {error.strerror or error}") from error
     if options.as_json:
         print_line(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
     else:

@@ -41,6 +41,8 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         ArtifactError: The file cannot be read, is no manifest, or names files elsewhere.
     """
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing: an artifact without its manifest is incomplete or from elsewhere")
     manifest = Manifest.load(path)
     for name in (manifest.file, manifest.golden.file):
         if not name or Path(name).name != name:

@@ -38,6 +38,8 @@ WRONG = [
     (["verfy"], 2, "verfy", ""),
     (["--variat", "s"], 2, "--variat", "--variant"),
     (["verify", "nowhere"], 2, "nowhere", ""),
+    (["verify", ".", "--junit", "gone/x.xml"], 2, "no such directory: gone", "--junit verify.xml"),
+    (["verify", ".", "--junit", "."], 2, "is a directory", "--junit verify.xml"),
     (["verify", "--checkpoint", "my.pth"], 2, "--checkpoint is only used", "--images"),
     (["bench", ".", "--vout", "3"], 2, "--vout without --energy", "--energy monsoon"),
     (["bench", ".", "--energy", "monsoon", "--dry-run"], 2, "--energy with --dry-run", ""),
