@@ -14,6 +14,7 @@ import io
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 from export.formats import FORMATS, Format
 
@@ -44,6 +45,10 @@ from runtimes.device.python_runner import main
 
 sys.exit(main(sys.argv[1:]))
 """
+
+_PARSING = (
+    Lock()
+)  # devices are measured in threads, and CPython 3.11's parser counts its recursion in one place for all
 
 
 def build_runner(format: Format) -> bytes:
@@ -90,7 +95,9 @@ def _source(module: str) -> Path:
 
 def _imports(path: Path) -> list[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    with _PARSING:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

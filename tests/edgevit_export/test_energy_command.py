@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgevit.errors import MeterError, UsageError
-from edgevit_export.energy_bench import EnergyOutcome, energy_row, print_outcomes
+from edgevit_export.energy_bench import EnergyOutcome, energy_row, exit_code, print_outcomes
 from edgevit_export.energy_command import app, parse_top1
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
@@ -85,8 +85,11 @@ def test_outcomes_add_up_to_an_exit_code(capsys: pytest.CaptureFixture[str]) -> 
     good = EnergyOutcome("a.onnx", analyze_energy(made.trace, stamps=made.stamps))
     alone = EnergyOutcome("b.onnx", analyze_energy(made.trace, runs=50))
     lost = EnergyOutcome("c.onnx", error=MeterError("the Monsoon was unplugged"))
-    assert print_outcomes([good], as_json=False) == 0
-    assert print_outcomes([good, alone], as_json=False) == 1
-    assert print_outcomes([good, alone, lost], as_json=True) == 4
+    assert exit_code([good]) == 0
+    assert exit_code([good, alone]) == 1
+    assert exit_code([good, alone, lost]) == 4
+    print_outcomes([good, alone, lost])
     assert good.report is not None and energy_row("a.onnx", good.report)[-1] == "verified"
-    assert "a.onnx" in capsys.readouterr().out
+    seen = capsys.readouterr()
+    assert "a.onnx" in seen.out
+    assert "the Monsoon was unplugged" in seen.err
