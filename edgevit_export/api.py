@@ -14,7 +14,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +31,7 @@ from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
 from export.quiet import notes_of, quiet
 from export.recipe import Recipe
+from export.side_process import SideProcess, can_fork
 from export.staging import check_output, commit, staging
 from runtimes.session import Session, open_session
 from validation.audit import audit
@@ -81,13 +84,12 @@ class ExportReport(Record):
         return bool(self.outcomes) and all(outcome.verdict == "passed" for outcome in self.outcomes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
-    """What all formats of one export share."""
+    """What all formats of one export share. ``conversions`` are those under way in processes of their own."""
 
     program: Program
-    golden: StagedGolden
-    extra: GoldenSet | None
+    reference: SideProcess[tuple[StagedGolden, GoldenSet | None]]
     stage: Path
     output: Path
     limits: Limits
@@ -95,6 +97,15 @@ class _Job:
     command: tuple[str, ...]
     progress: Progress
     verbose: bool
+    conversions: dict[Format, SideProcess[StagedArtifact]] = field(default_factory=dict)
+
+    @property
+    def golden(self) -> StagedGolden:
+        return self.reference.result()[0]
+
+    @property
+    def extra(self) -> GoldenSet | None:
+        return self.reference.result()[1]
 
 
 def export(
@@ -110,6 +121,7 @@ def export(
     command: tuple[str, ...] | None = None,
     progress: Progress | None = None,
     verbose: bool = False,
+    side_by_side: bool = False,
 ) -> ExportReport:
     """Export ``model`` to each format, prove each artifact, and move those that pass into ``output``.
 
@@ -128,6 +140,7 @@ def export(
         command: What the manifest names as the command; this process's own by default.
         progress: Where steps are shown; nowhere by default.
         verbose: Let the converters' output through to stderr.
+        side_by_side: Use a second core: fork the reference and the slow converters (``export.side_process``).
 
     Raises:
         UsageError: The request cannot be met (unknown format, unwritable directory, images that cannot be read).
@@ -139,18 +152,18 @@ def export(
     limits = Limits(atol=atol, strict=strict)
     _refuse_idle_limits(limits, images, verify=verify)
     check_request(recipes, output, verify=verify)
-    with staging(output) as stage:
-        with progress.step("computing the reference in float64"), quiet(verbose=verbose):
-            golden, extra = _references(model, spec, images)
-            staged_golden = stage_golden(golden, spec, stage)
+    with staging(output) as stage, ExitStack() as sides:
+        reference = _start_reference(model, spec, images, stage, progress, verbose, side_by_side and can_fork())
+        sides.callback(reference.stop)
         with progress.step("capturing the model"), quiet(verbose=verbose):
             from export.program import capture
 
             program = capture(model, spec)
-        job = _Job(
-            program, staged_golden, extra, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose
-        )
-        outcomes = tuple(_export_one(recipe, job) for recipe in recipes)
+        job = _Job(program, reference, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
+        job.conversions = _start_slow(recipes, job, sides) if side_by_side and can_fork() else {}
+        slow_last = sorted(recipes, key=lambda recipe: recipe.format in job.conversions)
+        done = {recipe.format: _export_one(recipe, job) for recipe in slow_last}
+        outcomes = tuple(done[recipe.format] for recipe in recipes)
     return ExportReport(spec=spec, directory=str(output), outcomes=outcomes)
 
 
@@ -271,16 +284,53 @@ def _recipe(item: Recipe | Format | str) -> Recipe:
     return recipe
 
 
-def _references(model: nn.Module, spec: ModelSpec, images: Path | None) -> tuple[GoldenSet, GoldenSet | None]:
-    """The golden set, and one of the user's photos."""
+def _start_reference(
+    model: nn.Module,
+    spec: ModelSpec,
+    images: Path | None,
+    stage: Path,
+    progress: Progress,
+    verbose: bool,
+    forked: bool,
+) -> SideProcess[tuple[StagedGolden, GoldenSet | None]]:
+    """Compute the reference, beside the rest where ``forked``."""
+    title = "computing the reference in float64"
+
+    def work() -> tuple[StagedGolden, GoldenSet | None]:
+        with quiet(verbose=verbose):
+            return _references(model, spec, images, stage)
+
+    if forked:
+        progress.note(f"{title} beside the rest")
+        return SideProcess(work, stage / "reference", title, forked=True)
+    with progress.step(title):
+        return SideProcess(work, stage / "reference", title, forked=False)
+
+
+def _references(
+    model: nn.Module, spec: ModelSpec, images: Path | None, stage: Path
+) -> tuple[StagedGolden, GoldenSet | None]:
+    """The golden set, staged, and one of the user's photos."""
     if images is None:
-        return make_golden(model, spec), None
+        return stage_golden(make_golden(model, spec), spec, stage), None
     from export.photos import load_photos
 
     photos = load_photos(images, spec)
     both = make_golden(model, spec, photos)
     count = len(both) - len(photos.labels)
-    return both[:count], both[count:]
+    return stage_golden(both[:count], spec, stage), both[count:]
+
+
+def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:
+    """Start the slow converters in processes of their own."""
+    started = {}
+    for recipe in (recipe for recipe in recipes if FORMATS[recipe.format].slow):
+        job.progress.note(f"{FORMATS[recipe.format].title}: converting beside the rest")
+        work = partial(export_artifact, job.program, recipe, job.stage, verbose=job.verbose)
+        answer, what = job.stage / f"converted-{recipe.format}", f"converting to {recipe.format}"
+        started[recipe.format] = SideProcess(work, answer, what, forked=True)
+        sides.callback(started[recipe.format].stop)
+    return started
 
 
 def _export_one(recipe: Recipe, job: _Job) -> Outcome:
@@ -289,9 +339,15 @@ def _export_one(recipe: Recipe, job: _Job) -> Outcome:
     title = FORMATS[recipe.format].title
     try:
         with job.progress.step(f"{title}: converting"):
-            staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
+            if recipe.format in job.conversions:
+                staged = job.conversions[recipe.format].result()
+                start_s = time.perf_counter() - sum(staged.timings_s.values())
+            else:
+                staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
         return _prove(staged, job, start_s)
     except EdgevitExportError as error:
+        if job.reference.failed:  # no format can be judged: the error is the whole export's
+            raise
         reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(error))
         return Outcome(
             recipe=recipe, verdict="error", exit_code=error.exit_code, reasons=reasons,
@@ -302,6 +358,9 @@ def _export_one(recipe: Recipe, job: _Job) -> Outcome:
 def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> Outcome:
     """Judge a staged artifact, then commit it to where the verdict says."""
     watch = _Watch()
+    if job.reference.running:
+        with job.progress.step("waiting for the reference in float64"):
+            job.reference.result()
     audited = audit(staged.facts, staged.recipe)
     manifest = make_manifest(staged, job.golden, audit=audited, command=job.command)
     verdict: Literal["passed", "failed", "not verified"] = "not verified"

@@ -168,6 +168,7 @@ def run(options: ExportOptions) -> None:
         command=("edgevit-export", *sys.argv[1:]),
         progress=progress,
         verbose=options.verbose,
+        side_by_side=True,
     )
     _print(report, options)
     if report.exit_code:

@@ -38,7 +38,7 @@ class FormatRow:
 
     ``export_modules`` must all be importable to export. ``runtime_modules`` are alternatives, best first: one of them
     must be importable to run. ``extra`` is the name of the pip extra that brings them, ``runtime_extra`` that of the
-    smaller one that is enough to run.
+    smaller one that is enough to run. ``slow`` converters take longer than all the rest of an export.
     """
 
     format: Format
@@ -52,6 +52,7 @@ class FormatRow:
     extra: str
     runtime_extra: str
     checker: str | None = None
+    slow: bool = False
 
 
 FORMATS: dict[Format, FormatRow] = {
@@ -94,6 +95,7 @@ FORMATS: dict[Format, FormatRow] = {
             runtime_modules=("ai_edge_litert", "tflite_runtime"),
             extra="tflite",
             runtime_extra="verify",
+            slow=True,
         ),
         FormatRow(
             format=Format.PTE,
@@ -106,6 +108,7 @@ FORMATS: dict[Format, FormatRow] = {
             runtime_modules=("executorch",),
             extra="executorch",
             runtime_extra="executorch",
+            slow=True,
         ),
     )
 }

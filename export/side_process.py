@@ -1,0 +1,119 @@
+"""Work of one export that goes on in a process of its own, beside the rest.
+
+A converter is one long single-threaded Python computation, and so is the reference; side by side they use the second
+core. A forked process shares the model without copying it, and a converter that is killed takes nothing else with it.
+Forking needs Linux (elsewhere system libraries do not survive it) and a process that nobody else's threads live in, so
+it is asked for by the command line and off by default.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from edgevit.errors import EdgevitExportError, ExportError
+
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1
+
+
+class SideProcess(Generic[Result]):
+    """``work()`` in a forked process where ``forked``, else at once in this one.
+
+    Args:
+        work: Returns something that can be pickled.
+        answer: Where the process leaves its result; a path in the staging directory.
+        what: The work in words, for the error of a process that was killed.
+        forked: Whether to fork; ``can_fork`` says where that works.
+    """
+
+    def __init__(self, work: Callable[[], Result], answer: Path, what: str, *, forked: bool) -> None:
+        self._answer, self._what, self._pid = answer, what, 0
+        self._outcome: tuple[Result | None, BaseException | None] | None = None
+        if not forked:
+            self._outcome = (work(), None)
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._live(work)
+
+    @property
+    def running(self) -> bool:
+        """Whether ``result`` may have to wait."""
+        return self._pid != 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the work is known to have raised."""
+        return self._outcome is not None and self._outcome[1] is not None
+
+    def result(self) -> Result:
+        """Wait for the work and return what it returned.
+
+        Raises:
+            ExportError: The process was killed.
+            BaseException: Whatever the work raised.
+        """
+        if self._outcome is None:
+            _, status = os.waitpid(self._pid, 0)
+            self._pid = 0
+            self._outcome = self._read(os.waitstatus_to_exitcode(status))
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]
+
+    def stop(self) -> None:
+        """End the process if it still runs."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
+    def _live(self, work: Callable[[], Result]) -> None:
+        """The forked process: work, leave the result, and end without this program's own clean-up."""
+        code = 1
+        try:
+            _die_with_parent()
+            import torch
+
+            torch.set_num_threads(1)  # the threads of an OpenMP pool do not survive a fork
+            outcome: tuple[Result | None, BaseException | None] = (None, None)
+            try:
+                outcome = (work(), None)
+            except EdgevitExportError as error:
+                outcome = (None, error)
+            self._answer.write_bytes(pickle.dumps(outcome))
+            code = 0
+        except BaseException as error:
+            sys.stderr.write(f"{self._what}: {type(error).__name__}: {error}\n")
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _read(self, code: int) -> tuple[Result | None, BaseException | None]:
+        if code != 0:
+            why = f"was killed by signal {-code}" if code < 0 else "ended without a result"
+            return None, ExportError(f"{self._what}: the process {why}", hint="run again with -v to see its output")
+        found: tuple[Result | None, BaseException | None] = pickle.loads(self._answer.read_bytes())
+        self._answer.unlink()
+        return found
+
+
+def can_fork() -> bool:
+    """Whether this system lets a process with loaded native libraries be forked, and has a second core to use."""
+    return sys.platform == "linux" and (os.cpu_count() or 1) > 1
+
+
+def _die_with_parent() -> None:
+    """Nobody waits for the work of a parent that was killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
