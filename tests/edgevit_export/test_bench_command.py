@@ -14,6 +14,7 @@ import pytest
 from adbd_rig import AdbRig, why_not
 from latency_records import device_run, normal_rounds
 from small_artifacts import write_artifact
+from stamp_meter import StampMeter
 from typer.testing import CliRunner, Result
 
 from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
@@ -27,6 +28,7 @@ from export.formats import Format
 from runtimes.device import bench as bench_module
 from runtimes.device.device_run import DeviceRun
 from runtimes.device.plan import PlannedRun
+from runtimes.power import meters
 
 QUICK = ("--runs", "4", "--rounds", "2", "--warmup", "1")
 
@@ -209,3 +211,23 @@ def test_threads_and_shares_are_parsed() -> None:
     for wrong in ("-1%", "abc", "120%"):
         with pytest.raises(UsageError):
             parse_share(wrong)
+
+
+def test_energy_is_measured_behind_the_latencies(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command gives both records and one JSON object; the meter draws what really ran."""
+    meter = StampMeter(tmp_path, cuts_usb=False)
+    monkeypatch.setattr(meters, "open_meter", lambda *_, **__: meter)
+    words = ("--energy", "monsoon", "--burst", "50", "--idle", "2.2", "--gap", "40", "--top1", "77.5")
+    result = invoke("bench", artifacts, "-d", "host", *QUICK, *words, "--json", "-o", "results")
+    found = json.loads(result.stdout)
+    assert [len(found[kind]) for kind in ("latency", "energy")] == [1, 1]
+    (energy,) = found["energy"]
+    assert energy["top1_percent"] == 77.5
+    assert energy["inferences"] == 4 * 50
+    assert energy["energy_mj"] > 0
+    assert result.exit_code == int(energy["verdict"] != "verified")
+    names = {path.name.partition(".")[2] for path in (tmp_path / "results" / "host").iterdir()}
+    assert any(name.endswith("energy.json") for name in names)
+    assert meter.calls[0] == "prepare" and meter.calls[-1] == "close"
