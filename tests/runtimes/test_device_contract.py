@@ -248,6 +248,9 @@ def test_detached_processes_live_on_and_tell_their_end(device: Device, remote: P
     assert wait_for(remote / "log") == "a $b\n"
     (remote / "go").touch()
     assert wait_for(remote / "rc") == "5\n"
+    deadline_s = time.monotonic() + 10
+    while device.is_alive(handle) and time.monotonic() < deadline_s:  # it ends right after it has told its code
+        time.sleep(0.02)
     assert not device.is_alive(handle)
     assert device.kill(handle) is False
 
