@@ -12,7 +12,8 @@ export: $(VENV)/.export
 	$(BIN)/edgevit-export --variant s --format ptl,onnx,tflite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -213,6 +213,7 @@ def test_threads_and_shares_are_parsed() -> None:
             parse_share(wrong)
 
 
+@pytest.mark.alone
 def test_energy_is_measured_behind_the_latencies(
     artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
 from validation.energy_report import EnergyReport
 
+pytestmark = pytest.mark.alone  # real time: bursts must not be torn by other tests
+
 SETTINGS = EnergySettings(runs=6, warmup=2, gap_ms=40.0, burst=200, idle_s=2.2, timeout_s=60.0)
 
 

@@ -27,6 +27,8 @@ from runtimes.power.energy_plan import EnergyPlan, EnergySettings
 from runtimes.power.energy_runner import EnergyRunner, stamps_of
 from validation.energy import analyze_energy
 
+pytestmark = pytest.mark.alone  # real time: bursts must not be torn by other tests
+
 SETTINGS = EnergySettings(runs=12, warmup=3, gap_ms=60.0, idle_s=2.6, timeout_s=60.0)
 
 

@@ -27,6 +27,8 @@ from runtimes.power.energy_runner import EnergyRunner
 from runtimes.power.trace import PowerTrace
 from validation.energy import analyze_energy
 
+pytestmark = pytest.mark.alone  # real time: bursts must not be torn by other tests
+
 SETTINGS = EnergySettings(runs=5, warmup=2, gap_ms=40.0, burst=300, idle_s=2.2, timeout_s=60.0)
 
 
