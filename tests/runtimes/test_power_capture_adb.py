@@ -71,8 +71,7 @@ def test_the_run_outlives_the_cable_and_its_stamps_come_back(
     assert capture.stamps is not None and len(capture.stamps.bursts) == 5
     report = analyze_energy(capture.trace, stamps=capture.stamps)
     durations_s = [(window.end_ns - window.start_ns) / 1e9 for window in capture.stamps.bursts]
-    calm = max(durations_s) < 1.5 * min(durations_s)  # a machine that stalls in a burst blurs what five of them say
-    assert report.energy_mj == pytest.approx(BUSY_MW * sum(durations_s) / 5 / 300, rel=0.05 if calm else 0.5)
+    assert report.energy_mj == pytest.approx(BUSY_MW * sum(durations_s) / 5 / 300, rel=0.05)
     assert capture.device_to_trace_s is not None and report.alignment is not None
     assert capture.device_to_trace_s == pytest.approx(report.alignment.offset_s, abs=0.1)
     assert adb_device.run(["echo", "here"]).out.strip() == "here"
