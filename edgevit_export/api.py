@@ -25,7 +25,14 @@ from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
 from export.artifact import Delegation, Manifest, ParityResult
-from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, stage_golden
+from export.build import (
+    StagedArtifact,
+    StagedGolden,
+    export_artifact,
+    make_manifest,
+    room_needed_bytes,
+    stage_golden,
+)
 from export.formats import FORMATS, Format, check_recipe, parse_format, require_export, require_runtime
 from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
@@ -152,6 +159,7 @@ def export(
     limits = Limits(atol=atol, strict=strict)
     _refuse_idle_limits(limits, images, verify=verify)
     check_request(recipes, output, verify=verify)
+    check_output(output, room_needed_bytes(model, len(recipes)))
     with staging(output) as stage, ExitStack() as sides:
         reference = _start_reference(model, spec, images, stage, progress, verbose, side_by_side and can_fork())
         sides.callback(reference.stop)

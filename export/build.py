@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.errors import EdgevitExportError, ExportError
 from edgevit.records import sha256_file
@@ -32,6 +33,9 @@ from export.program import Program, with_input_layout
 from export.quiet import quiet
 from export.recipe import Recipe
 from export.staging import golden_name, translate
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Progress = Callable[[str], None]
 
@@ -149,10 +153,10 @@ def make_manifest(
     )
 
 
-def room_needed_bytes(golden: GoldenSet, weights_bytes: int, artifacts: int) -> int:
-    """Rough room for a whole command: each artifact and the golden set twice, staged and in place."""
-    arrays = (*golden.inputs.values(), *golden.outputs.values())
-    return 2 * (artifacts * weights_bytes + sum(array.nbytes for array in arrays))
+def room_needed_bytes(model: nn.Module, artifacts: int) -> int:
+    """Rough room for a whole command: each artifact holds the weights once, staged beside an earlier one in place."""
+    weights_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    return 2 * artifacts * weights_bytes
 
 
 @contextmanager

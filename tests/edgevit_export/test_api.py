@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import jsonschema
@@ -238,3 +239,11 @@ def test_nothing_to_verify_is_an_error_not_a_pass(tmp_path: Path) -> None:
     assert [report.passed for report in verify(tmp_path)] == [False]
     with pytest.raises((ArtifactError, UsageError)):
         verify(tmp_path / "missing.onnx")
+
+
+def test_too_little_room_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = namedtuple("usage", "total used free")(100, 99, 1)
+    monkeypatch.setattr("export.staging.shutil.disk_usage", lambda _: full)
+    with pytest.raises(UsageError, match="not enough room"):
+        export(small_net(), small_spec(), ["ptl"], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
