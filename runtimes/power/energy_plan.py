@@ -68,7 +68,7 @@ def plan_energy(meter: PowerMeter, settings: EnergySettings, *, latency_s: float
         return _whole_run(meter, settings, latency_s)
     burst = settings.burst or max(1, math.ceil(1.25 * meter.resolution.shortest_window_s / latency_s))
     window_s = burst * latency_s
-    require_resolution(meter, window_s=window_s)
+    require_resolution(meter, window_s=window_s, inferences=burst)
     gap_ms = settings.gap_ms if settings.gap_ms is not None else max(SHORTEST_GAP_MS, 2e3 * window_s)
     busy_s = settings.runs * (window_s + gap_ms / 1e3) + settings.warmup * latency_s
     return EnergyPlan(

@@ -105,16 +105,18 @@ class PowerMeter(ABC):
         self.close()
 
 
-def require_resolution(meter: PowerMeter, *, window_s: float) -> None:
-    """Refuse to measure single bursts of ``window_s`` with a meter that cannot resolve them.
+def require_resolution(meter: PowerMeter, *, window_s: float, inferences: int = 1) -> None:
+    """Refuse to measure single bursts of ``inferences`` that take ``window_s`` with a meter that cannot resolve them.
 
     Raises:
         MeterError: Says why, and which run the meter could resolve.
     """
     shortest_s = meter.resolution.shortest_window_s
     if window_s < shortest_s:
+        took = _seconds(window_s)
+        what = f"one {took} inference" if inferences == 1 else f"a burst of {inferences} inferences that takes {took}"
         raise MeterError(
-            f"{meter.name} cannot tell the energy of one {window_s * 1e3:.0f} ms inference: a reading every "
+            f"{meter.name} cannot tell the energy of {what}: a reading every "
             f"{_seconds(meter.resolution.period_s)}, in steps of {meter.resolution.step_mj:g} mJ, resolves bursts from "
             f"{_seconds(shortest_s)} on",
             hint=f"run inferences back to back for {_seconds(shortest_s)} or more in one burst, or use a finer meter",

@@ -301,6 +301,8 @@ def test_plans_fit_the_meter() -> None:
     assert plan_energy(RaplMeter(), EnergySettings(runs=10), latency_s=0.06).burst == 5
     with pytest.raises(MeterError, match="cannot tell the energy of one 1 ms inference"):
         plan_energy(MonsoonMeter(), EnergySettings(burst=1), latency_s=0.001)
+    with pytest.raises(MeterError, match=r"burst of 3 inferences that takes 3\.9 ms: .* bursts from 4 ms on"):
+        plan_energy(MonsoonMeter(), EnergySettings(burst=3), latency_s=0.0013)
 
 
 def test_coarse_meters_take_whole_runs_and_never_alter_the_request(tmp_path: Path) -> None:
