@@ -20,17 +20,22 @@ from export.passes import (
     fold_residual_depthwise,
     fold_scale,
     functional_form,
+    hidden_in_tiles,
+    join_projections,
     layer_norm_as_products,
     linear_as_pointwise,
     lone_pointwise_as_linear,
     matmul_as_batch,
     mean_as_pooling,
+    mean_before_product,
     merge_duplicates,
+    patches_as_linear,
     pointwise_as_linear,
     sample_before_norm,
     sampling_as_depthwise,
     sink_views,
     split_projection,
+    tokens_as_rows,
 )
 from export.program import Program
 from export.recipe import Optimize, Recipe
@@ -47,6 +52,7 @@ BASIC: tuple[ModuleType, ...] = (
     sample_before_norm,
     fold_norm_affine,
     sink_views,
+    mean_before_product,
     merge_duplicates,
 )
 """Folds that are the same for every format: fewer calls on the same layout."""
@@ -54,16 +60,21 @@ BASIC: tuple[ModuleType, ...] = (
 FULL: dict[Format, tuple[ModuleType, ...]] = {
     Format.PTL: (
         *BASIC,
+        join_projections,
+        patches_as_linear,
         broadcast_transposed_conv,
-        lone_pointwise_as_linear,
+        pointwise_as_linear,
         channels_last,
+        hidden_in_tiles,
         merge_duplicates,
     ),
     Format.ONNX: (
         *BASIC,
+        join_projections,
         broadcast_transposed_conv,
         lone_pointwise_as_linear,
         channels_last,
+        tokens_as_rows,
         merge_duplicates,
     ),
     Format.TFLITE: (

@@ -1,0 +1,50 @@
+"""Convolutions over patches as linear layers."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.passes import patches_as_linear
+
+aten = torch.ops.aten
+
+
+@few
+@given(
+    batch=st.integers(1, 2), rows=st.integers(1, 3), columns=st.integers(2, 3), h=st.integers(1, 3),
+    w=st.integers(1, 3), c=st.integers(16, 18), out=st.integers(1, 5), bias=st.booleans(),
+)  # fmt: skip
+def test_every_patch_is_one_row(
+    batch: int, rows: int, columns: int, h: int, w: int, c: int, out: int, bias: bool
+) -> None:
+    net = nn.Conv2d(c, out, (rows, columns), (rows, columns), bias=bias)
+    module, log = apply(net, (batch, c, h * rows, w * columns), patches_as_linear)
+    assert log.rewrites == 1
+    assert calls(module, aten.conv2d.default) == 0
+    assert calls(module, aten.linear.default) == 1
+
+
+def test_leaves_other_convolutions_alone() -> None:
+    others = [
+        nn.Conv2d(16, 4, 1),
+        nn.Conv2d(16, 4, 2, 1),
+        nn.Conv2d(16, 4, 2, 2, padding=1),
+        nn.Conv2d(16, 4, 2, 2, dilation=2),
+        nn.Conv2d(16, 4, 2, 2, groups=2),
+        nn.Conv2d(16, 4, 3, 3),
+        nn.Conv2d(16, 4, 2, (2, 1)),
+        nn.Conv2d(3, 4, 2, 2),
+    ]
+    for net in others:
+        assert apply(net, (2, net.in_channels, 8, 8), patches_as_linear)[1].rewrites == 0, net
+
+
+def test_computed_weights_are_left_alone() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(x, m["c"].weight * x.mean(), stride=2)
+
+    assert apply(Lambda(forward, c=nn.Conv2d(16, 2, 2)), (1, 16, 4, 4), patches_as_linear)[1].rewrites == 0
