@@ -92,21 +92,6 @@ def verify_artifact(
     )
 
 
-def verify_all(
-    manifest_paths: Sequence[Path],
-    *,
-    opener: SessionOpener,
-    limits: Limits | None = None,
-    threads: int = 1,
-    progress: Progress = lambda _: None,
-) -> list[VerifyReport]:
-    """Verify several artifacts, one after the other; one that fails does not stop the rest."""
-    return [
-        verify_artifact(path, opener=opener, limits=limits, threads=threads, progress=progress)
-        for path in manifest_paths
-    ]
-
-
 @dataclass
 class _Run:
     """One verification under way, filled step by step; a step reads only what the steps that it needs have filled."""

@@ -86,10 +86,11 @@ def _fold_into(editor: GraphEditor, linear: Node, scale: Tensor | None, shift: T
     if shift is not None:
         moved = as_double(weight) @ as_double(shift)
         new_bias = moved if new_bias is None else new_bias + moved
-    new_weight = as_double(weight) if scale is None else as_double(weight) * as_double(scale)
+    # a single product is rounded once, in whichever precision it is taken
+    new_weight = weight if scale is None else (weight * scale).to(weight.dtype)
     args = (
         linear.args[0],
-        editor.add_constant(new_weight.to(weight.dtype), linear, "weight"),
+        editor.add_constant(new_weight, linear, "weight"),
         None if new_bias is None else editor.add_constant(new_bias.to(weight.dtype), linear, "bias"),
     )
     editor.replace(linear, editor.call(linear.target, args, before=linear, like=linear))  # type: ignore[arg-type]
