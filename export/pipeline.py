@@ -25,6 +25,7 @@ from export.passes import (
     layer_norm_as_products,
     linear_as_pointwise,
     lone_pointwise_as_linear,
+    long_sums_in_parts,
     matmul_as_batch,
     mean_as_pooling,
     mean_before_product,
@@ -79,6 +80,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     ),
     Format.TFLITE: (
         *BASIC,
+        long_sums_in_parts,
         broadcast_transposed_conv,
         pointwise_as_linear,
         sampling_as_depthwise,
@@ -89,6 +91,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     ),
     Format.PTE: (
         *BASIC,
+        long_sums_in_parts,
         broadcast_transposed_conv,
         sampling_as_depthwise,
         channels_last,
