@@ -1,9 +1,10 @@
 """Latency of optimised against plain artifacts of the same weights, interleaved on one thread.
 
 For each format, the network is exported twice: ``--optimize none`` (the network's own formulation through the stock
-converter) and ``--optimize full``. Both files run in turns (A B A B) in their own runtime; medians are compared, and
-set against the arithmetic floor: the time that the network's multiply-adds would take at the rate of a large matrix
-product, measured in the same process.
+converter) and ``--optimize full``. Both files run in turns (A B A B), each in a fresh process that holds nothing but
+this artifact and its runtime, as in an app: in the process of a converter, a runtime finds memory that is already warm.
+Medians are compared, and set against the arithmetic floor: the time that the network's multiply-adds would take at the
+rate of a large matrix product, measured between the formats.
 
     python benchmarks/latency.py --variant xxs --format onnx --format tflite --runs 100 --output table.md
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
+import multiprocessing
 import os
 import platform
 import statistics
@@ -20,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 # read once, when numpy is loaded: the matrix product must stay on one thread like everything else
@@ -30,13 +34,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgevit.build import build_model
-from edgevit.spec import ModelSpec
 from export.artifact import Delegation
 from export.build import StagedArtifact, export_artifact
 from export.formats import Format, parse_format
 from export.program import Program, capture
 from export.recipe import Optimize, Recipe
-from runtimes.session import Session, open_session
+from runtimes.session import open_session
 
 MULTIPLY_ADDS = {"xxs": 0.551e9, "xs": 1.127e9, "s": 1.905e9}
 SIDE = 1024
@@ -82,14 +85,12 @@ def main() -> None:
 def measure(program: Program, format: Format, folder: Path, runs: int) -> Row:
     """Export both artifacts of ``format`` and run them in turns."""
     staged = [_export(program, format, level, folder / f"{format}-{level}") for level in (Optimize.NONE, Optimize.FULL)]
-    sessions = [open_session(one.path, format, threads=1) for one in staged]
-    feeds = [_feed(session, program.spec) for session in sessions]
-    plain, optimised = interleaved([lambda s=s, f=f: s.run(f) for s, f in zip(sessions, feeds, strict=True)], runs)
+    workers = [_Worker(format, one.path) for one in staged]
+    plain, optimised = interleaved([worker.run_ms for worker in workers], runs)
     # each round is one pair, so that what else the machine does falls on both
     ratio = statistics.median(b / a for a, b in zip(plain, optimised, strict=True))
-    delegations = [session.delegation() if hasattr(session, "delegation") else None for session in sessions]
-    for session in sessions:
-        session.close()
+    for worker in workers:
+        worker.close()
     return Row(
         format=format,
         median_ms=(statistics.median(plain), statistics.median(optimised)),
@@ -98,22 +99,56 @@ def measure(program: Program, format: Format, folder: Path, runs: int) -> Row:
         operators=(staged[0].facts.operator_count, staged[1].facts.operator_count),
         file_bytes=(staged[0].path.stat().st_size, staged[1].path.stat().st_size),
         export_s=(sum(staged[0].timings_s.values()), sum(staged[1].timings_s.values())),
-        delegation=(delegations[0], delegations[1]),
+        delegation=(workers[0].delegation, workers[1].delegation),
     )
 
 
-def interleaved(calls: list[Callable[[], object]], runs: int) -> list[list[float]]:
+def interleaved(calls: list[Callable[[], float]], runs: int) -> list[list[float]]:
     """Milliseconds of every run, taken in turns after a warm-up."""
-    for call in calls:
-        for _ in range(5):
+    for _ in range(5):
+        for call in calls:
             call()
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(runs):
-        for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter_ns()
-            call()
-            times.append((time.perf_counter_ns() - start) / 1e6)
-    return taken
+    rounds = [[call() for call in calls] for _ in range(runs)]
+    return [list(times) for times in zip(*rounds, strict=True)]
+
+
+class _Worker:
+    """One artifact in a process of its own."""
+
+    def __init__(self, format: Format, path: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, format, path), daemon=True)
+        self._process.start()
+        other.close()
+        self.delegation: Delegation | None = self._connection.recv()
+
+    def run_ms(self) -> float:
+        """Milliseconds of one run."""
+        self._connection.send(True)
+        taken: float = self._connection.recv()
+        return taken
+
+    def close(self) -> None:
+        self._connection.send(False)
+        self._process.join()
+
+
+def _serve(connection: Connection, format: Format, path: Path) -> None:
+    """Run the artifact once for every ``True`` that comes, and send the milliseconds; all workers on one processor."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    session = open_session(path, format, threads=1)
+    generator = np.random.default_rng(0)
+    feed = {tensor.name: generator.standard_normal(tensor.shape).astype(tensor.dtype) for tensor in session.inputs}
+    connection.send(session.delegation() if hasattr(session, "delegation") else None)
+    gc.collect()
+    gc.disable()
+    while connection.recv():
+        start = time.perf_counter_ns()
+        session.run(feed)
+        connection.send((time.perf_counter_ns() - start) / 1e6)
+    session.close()
 
 
 def matrix_rate_flops() -> float:
@@ -167,11 +202,6 @@ def _export(program: Program, format: Format, level: Optimize, stage: Path) -> S
     stage.mkdir()
     with contextlib.redirect_stdout(sys.stderr):
         return export_artifact(program, Recipe(format=format, optimize=level), stage)
-
-
-def _feed(session: Session, spec: ModelSpec) -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(0)
-    return {tensor.name: generator.standard_normal(tensor.shape).astype(tensor.dtype) for tensor in session.inputs}
 
 
 def _spread(times: list[float]) -> float:

@@ -21,6 +21,7 @@ from export.passes import (
     fold_scale,
     functional_form,
     hidden_in_tiles,
+    in_place,
     join_projections,
     layer_norm_as_products,
     linear_as_pointwise,
@@ -68,6 +69,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         channels_last,
         hidden_in_tiles,
         merge_duplicates,
+        in_place,
     ),
     Format.ONNX: (
         *BASIC,
@@ -112,7 +114,10 @@ def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
     """The passes that ``recipe`` asks for, in order."""
     if recipe.optimize is Optimize.NONE:
         return ()
-    return BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format]
+    if recipe.optimize is Optimize.BASIC:
+        return BASIC
+    # gelu_ came with the runtimes of bytecode 8
+    return tuple(step for step in FULL[recipe.format] if step is not in_place or recipe.ptl_bytecode is None)
 
 
 def optimize(program: Program, recipe: Recipe) -> Program:

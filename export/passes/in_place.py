@@ -1,0 +1,73 @@
+"""Let elementwise calls write into an operand that nobody else reads.
+
+Needs: ``gelu``, or ``add`` or ``mul`` of two tensors, one of them of the result's shape and dtype and just computed (by
+a product, a normalisation or another such call, also seen through views) for this call alone.
+Guarantees: the same function with ``gelu_``, ``add_``, ``mul_``. For a runtime that allocates every result anew: fewer
+tensors live at once, and no fresh memory is touched. The last pass of a list: no other one may run on calls that write.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from export.artifact import PassLog
+from export.graph_editor import GraphEditor, has_tensor, is_call, only_user, value_of
+
+if TYPE_CHECKING:
+    from torch.fx import Node
+
+NAME = "in_place"
+
+
+def run(editor: GraphEditor) -> PassLog:
+    """Rewrite every call that has such an operand."""
+    import torch
+
+    aten = torch.ops.aten
+    writing = {
+        aten.gelu.default: aten.gelu_.default,
+        aten.add.Tensor: aten.add_.Tensor,
+        aten.mul.Tensor: aten.mul_.Tensor,
+    }
+    found = 0
+    for node in editor.nodes(*writing):
+        operands = [arg for arg in node.args if has_tensor(arg)]
+        if len(operands) != len(node.args) or len(set(operands)) != len(operands):
+            continue
+        choice = operands[:1] if node.kwargs else operands  # alpha belongs to the second operand
+        target = next((arg for arg in choice if _is_free(cast("Node", arg), node)), None)
+        if target is not None:
+            others = [arg for arg in operands if arg is not target]
+            args = (target, *others)
+            new = editor.call(writing[node.target], args, dict(node.kwargs), before=node, like=node)  # type: ignore[index]
+            editor.replace(node, new)
+            found += 1
+    return PassLog(name=NAME, rewrites=found, detail=f"{found} calls write into an operand")
+
+
+def _is_free(operand: Node, node: Node) -> bool:
+    """Whether ``operand`` is memory of its own that ends with ``node``."""
+    import torch
+
+    aten = torch.ops.aten
+    result, value = value_of(node), value_of(operand)
+    if value.shape != result.shape or value.dtype != result.dtype or only_user(operand) is not node:
+        return False
+    source = operand
+    while is_call(source, aten.reshape.default, aten.permute.default):
+        inner = cast("Node", source.args[0])
+        if only_user(inner) is not source:
+            return False
+        source = inner
+    return is_call(source, *_fresh())
+
+
+def _fresh() -> tuple[object, ...]:
+    """Calls whose result is never a view of what they take."""
+    import torch
+
+    aten = torch.ops.aten
+    return (
+        aten.linear.default, aten.conv2d.default, aten.matmul.default, aten.bmm.default, aten.layer_norm.default,
+        aten.gelu.default, aten.gelu_.default, aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor,
+    )  # fmt: skip

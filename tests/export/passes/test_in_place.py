@@ -1,0 +1,81 @@
+"""Elementwise calls that write into an operand."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pass_rig import Lambda, apply, calls, few
+from torch import nn
+
+from export.formats import Format
+from export.passes import in_place
+from export.pipeline import passes_for
+from export.recipe import Optimize, Recipe
+
+aten = torch.ops.aten
+gelu = torch.nn.functional.gelu
+
+
+@few
+@given(batch=st.integers(1, 2), tokens=st.integers(1, 5), c=st.integers(1, 4), turned=st.booleans())
+def test_a_branch_writes_into_its_own_results(batch: int, tokens: int, c: int, turned: bool) -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["b"](gelu(m["a"](x), approximate="tanh"))
+        return (x + y if turned else y + x) * m["a"].weight[:1, :1].reshape(1)
+
+    net = Lambda(forward, a=nn.Linear(c, 6), b=nn.Linear(6, c))
+    module, log = apply(net, (batch, tokens, c), in_place)
+    assert calls(module, aten.gelu_.default) == 1
+    assert calls(module, aten.add_.Tensor) == 1
+    assert log.rewrites >= 2
+
+
+def test_through_views_and_with_alpha() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        image = m["conv"](x).permute(0, 2, 3, 1).reshape(-1, 3)
+        return torch.add(image, x.permute(0, 2, 3, 1).reshape(-1, 3), alpha=2)
+
+    module, log = apply(Lambda(forward, conv=nn.Conv2d(3, 3, 1)), (2, 3, 2, 2), in_place)
+    assert (log.rewrites, calls(module, aten.add_.Tensor)) == (1, 1)
+
+
+def test_leaves_alone_what_others_read() -> None:
+    def inputs(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return gelu(x) + x
+
+    def twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["a"](x)
+        return gelu(y).sum() + y.sum()
+
+    def viewed_twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["a"](x)
+        return gelu(y.permute(1, 0, 2)).sum() + y.reshape(-1).sum()
+
+    def spread(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](x[:1]) + x
+
+    def weights(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return x + m["a"].weight
+
+    def second_with_alpha(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return torch.add(x, m["a"](x), alpha=2)
+
+    def doubled(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["a"](x)
+        return y + y
+
+    net = nn.Linear(4, 4)
+    for forward in (twice, viewed_twice, spread, weights, second_with_alpha, doubled):
+        log = apply(Lambda(forward, a=net), (2, 4, 4), in_place)[1]
+        assert log.rewrites == 0, forward.__name__
+    module, log = apply(Lambda(inputs), (2, 4, 4), in_place)
+    assert (log.rewrites, calls(module, aten.gelu_.default)) == (1, 0)
+
+
+def test_old_bytecode_keeps_the_calls_of_its_runtimes() -> None:
+    plain = Recipe(format=Format.PTL, optimize=Optimize.FULL)
+    old = Recipe(format=Format.PTL, optimize=Optimize.FULL, ptl_bytecode=7)
+    assert in_place in passes_for(plain)
+    assert in_place not in passes_for(old)
+    assert set(passes_for(old)) == set(passes_for(plain)) - {in_place}
