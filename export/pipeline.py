@@ -82,6 +82,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     ),
     Format.TFLITE: (
         *BASIC,
+        join_projections,
         long_sums_in_parts,
         broadcast_transposed_conv,
         pointwise_as_linear,
@@ -93,6 +94,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
     ),
     Format.PTE: (
         *BASIC,
+        join_projections,
         long_sums_in_parts,
         broadcast_transposed_conv,
         sampling_as_depthwise,
