@@ -220,13 +220,13 @@ def test_energy_is_measured_behind_the_latencies(
     """One command gives both records and one JSON object; the meter draws what really ran."""
     meter = StampMeter(tmp_path, cuts_usb=False)
     monkeypatch.setattr(meters, "open_meter", lambda *_, **__: meter)
-    words = ("--energy", "monsoon", "--burst", "50", "--idle", "2.2", "--gap", "40", "--top1", "77.5")
+    words = ("--energy", "monsoon", "--burst", "1000", "--idle", "2.2", "--gap", "40", "--top1", "77.5")
     result = invoke("bench", artifacts, "-d", "host", *QUICK, *words, "--json", "-o", "results")
     found = json.loads(result.stdout)
     assert [len(found[kind]) for kind in ("latency", "energy")] == [1, 1]
     (energy,) = found["energy"]
     assert energy["top1_percent"] == 77.5
-    assert energy["inferences"] == 4 * 50
+    assert energy["inferences"] == 4 * 1000
     assert energy["energy_mj"] > 0
     assert result.exit_code == int(energy["verdict"] != "verified")
     names = {path.name.partition(".")[2] for path in (tmp_path / "results" / "host").iterdir()}
