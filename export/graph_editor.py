@@ -154,6 +154,13 @@ def argument(node: Node, index: int, name: str, default: object = None) -> objec
     return node.kwargs.get(name, default)
 
 
+def pair(node: Node, index: int, name: str, default: int) -> tuple[int, ...]:
+    """As ``argument``, for one that is given per axis of the image or once for both."""
+    value = argument(node, index, name, default)
+    values = [value] if isinstance(value, int) else list(cast("list[int]", value))
+    return tuple(values * 2 if len(values) == 1 else values)
+
+
 def only_user(node: Node) -> Node | None:
     """The one node that uses ``node``, or None if there are several or none, or it uses it twice."""
     from torch.fx import map_arg

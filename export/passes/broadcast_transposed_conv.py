@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, shape_of
+from export.graph_editor import GraphEditor, argument, pair, shape_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,17 +57,11 @@ def _fits(node: Node, weight: Tensor) -> bool:
     shape = shape_of(cast("Node", node.args[0]))
     if len(shape) != 4 or any(not isinstance(size, int) for size in shape[1:]) or node.kwargs:
         return False
-
-    def pair(index: int, name: str, default: int) -> list[int]:
-        value = argument(node, index, name, default)
-        values = [value] if isinstance(value, int) else list(cast("list[int]", value))
-        return values * 2 if len(values) == 1 else values
-
     return (
         argument(node, 6, "groups", 1) == weight.shape[0] == shape[1]
         and weight.shape[1] == 1
-        and pair(3, "stride", 1) == list(weight.shape[2:])
-        and pair(4, "padding", 0) == [0, 0]
-        and pair(5, "output_padding", 0) == [0, 0]
-        and pair(7, "dilation", 1) == [1, 1]
+        and pair(node, 3, "stride", 1) == tuple(weight.shape[2:])
+        and pair(node, 4, "padding", 0) == (0, 0)
+        and pair(node, 5, "output_padding", 0) == (0, 0)
+        and pair(node, 7, "dilation", 1) == (1, 1)
     )

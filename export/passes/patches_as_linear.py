@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, shape_of
+from export.graph_editor import GraphEditor, argument, pair, shape_of
 
 if TYPE_CHECKING:
     from torch.fx import Node
@@ -59,17 +59,12 @@ def _takes_patches(node: Node, weight: tuple[int, ...]) -> bool:
     if len(shape) != 4 or node.kwargs or any(not isinstance(size, int) for size in shape[1:]):
         return False
 
-    def pair(index: int, name: str, default: int) -> tuple[int, ...]:
-        value = argument(node, index, name, default)
-        values = [value] if isinstance(value, int) else list(cast("list[int]", value))
-        return tuple(values * 2 if len(values) == 1 else values)
-
     kernel = weight[2:]
     return (
-        pair(3, "stride", 1) == kernel
+        pair(node, 3, "stride", 1) == kernel
         and kernel != (1, 1)
-        and pair(4, "padding", 0) == (0, 0)
-        and pair(5, "dilation", 1) == (1, 1)
+        and pair(node, 4, "padding", 0) == (0, 0)
+        and pair(node, 5, "dilation", 1) == (1, 1)
         and argument(node, 6, "groups", 1) == 1
         and shape[2] % kernel[0] == 0
         and shape[3] % kernel[1] == 0
