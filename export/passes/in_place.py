@@ -1,7 +1,7 @@
 """Let elementwise calls write into an operand that nobody else reads.
 
 Needs: ``gelu``, or ``add`` or ``mul`` of two tensors, one of them of the result's shape and dtype and just computed (by
-a product, a normalisation or another such call, also seen through views) for this call alone.
+a product, a normalisation or another such call, also seen through views) from an input, for this call alone.
 Guarantees: the same function with ``gelu_``, ``add_``, ``mul_``. For a runtime that allocates every result anew: fewer
 tensors live at once, and no fresh memory is touched. The last pass of a list: no other one may run on calls that write.
 """
@@ -30,19 +30,30 @@ def run(editor: GraphEditor) -> PassLog:
         aten.mul.Tensor: aten.mul_.Tensor,
     }
     found = 0
+    computed = _computed(editor)
     for node in editor.nodes(*writing):
         operands = [arg for arg in node.args if has_tensor(arg)]
         if len(operands) != len(node.args) or len(set(operands)) != len(operands):
             continue
         choice = operands[:1] if node.kwargs else operands  # alpha belongs to the second operand
-        target = next((arg for arg in choice if _is_free(cast("Node", arg), node)), None)
+        target = next((arg for arg in choice if arg in computed and _is_free(cast("Node", arg), node)), None)
         if target is not None:
             others = [arg for arg in operands if arg is not target]
             args = (target, *others)
             new = editor.call(writing[node.target], args, dict(node.kwargs), before=node, like=node)  # type: ignore[index]
             editor.replace(node, new)
+            computed.add(new)
             found += 1
     return PassLog(name=NAME, rewrites=found, detail=f"{found} calls write into an operand")
+
+
+def _computed(editor: GraphEditor) -> set[object]:
+    """Nodes that depend on an input; what depends on constants only may be folded, and must not be written into."""
+    computed: set[object] = set()
+    for node in editor.graph.nodes:
+        if node.op == "placeholder" or any(source in computed for source in node.all_input_nodes):
+            computed.add(node)
+    return computed
 
 
 def _is_free(operand: Node, node: Node) -> bool:

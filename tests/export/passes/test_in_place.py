@@ -65,8 +65,11 @@ def test_leaves_alone_what_others_read() -> None:
         y = m["a"](x)
         return y + y
 
+    def of_constants(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return x - gelu(m["a"](m["a"].weight))
+
     net = nn.Linear(4, 4)
-    for forward in (twice, viewed_twice, spread, weights, second_with_alpha, doubled):
+    for forward in (of_constants, twice, viewed_twice, spread, weights, second_with_alpha, doubled):
         log = apply(Lambda(forward, a=net), (2, 4, 4), in_place)[1]
         assert log.rewrites == 0, forward.__name__
     module, log = apply(Lambda(inputs), (2, 4, 4), in_place)
