@@ -121,7 +121,16 @@ class _Worker:
         self._process = context.Process(target=_serve, args=(other, format, path), daemon=True)
         self._process.start()
         other.close()
-        self.delegation: Delegation | None = self._connection.recv()
+        self.delegation: Delegation | None = self._received(path)
+
+    def _received(self, path: Path) -> Delegation | None:
+        try:
+            first: Delegation | None = self._connection.recv()
+        except EOFError:
+            raise SystemExit(
+                f"error: {path} could not be opened in a process of its own; its error stands above"
+            ) from None
+        return first
 
     def run_ms(self) -> float:
         """Milliseconds of one run."""

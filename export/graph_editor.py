@@ -154,11 +154,10 @@ def argument(node: Node, index: int, name: str, default: object = None) -> objec
     return node.kwargs.get(name, default)
 
 
-def pair(node: Node, index: int, name: str, default: int) -> tuple[int, ...]:
-    """As ``argument``, for one that is given per axis of the image or once for both."""
-    value = argument(node, index, name, default)
+def pair(value: object) -> tuple[int, int]:
+    """An argument for both axes of the image, given once or for each."""
     values = [value] if isinstance(value, int) else list(cast("list[int]", value))
-    return tuple(values * 2 if len(values) == 1 else values)
+    return values[0], values[-1]
 
 
 def only_user(node: Node) -> Node | None:

@@ -60,8 +60,8 @@ def _fits(node: Node, weight: Tensor) -> bool:
     return (
         argument(node, 6, "groups", 1) == weight.shape[0] == shape[1]
         and weight.shape[1] == 1
-        and pair(node, 3, "stride", 1) == tuple(weight.shape[2:])
-        and pair(node, 4, "padding", 0) == (0, 0)
-        and pair(node, 5, "output_padding", 0) == (0, 0)
-        and pair(node, 7, "dilation", 1) == (1, 1)
+        and pair(argument(node, 3, "stride", 1)) == tuple(weight.shape[2:])
+        and pair(argument(node, 4, "padding", 0)) == (0, 0)
+        and pair(argument(node, 5, "output_padding", 0)) == (0, 0)
+        and pair(argument(node, 7, "dilation", 1)) == (1, 1)
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, has_tensor, shape_of, sizes_of
+from export.graph_editor import GraphEditor, argument, has_tensor, pair, shape_of, sizes_of
 
 if TYPE_CHECKING:
     from torch.fx import Node
@@ -106,11 +106,11 @@ def _sampling(editor: GraphEditor, node: Node) -> bool:
     if node.target not in (aten.avg_pool2d.default, aten.max_pool2d.default):
         return False
     average = node.target is aten.avg_pool2d.default
-    kernel = _pair(argument(node, 1, "kernel_size"))
-    stride = _pair(argument(node, 2, "stride", None) or kernel)
+    kernel = pair(argument(node, 1, "kernel_size"))
+    stride = pair(argument(node, 2, "stride", None) or kernel)
     ceil = argument(node, 4 if average else 5, "ceil_mode", False)
     divisor = argument(node, 6, "divisor_override", None) if average else None
-    if kernel != (1, 1) or _pair(argument(node, 3, "padding", 0)) != (0, 0) or ceil or divisor not in (None, 1):
+    if kernel != (1, 1) or pair(argument(node, 3, "padding", 0)) != (0, 0) or ceil or divisor not in (None, 1):
         return False
     source = cast("Node", node.args[0])
     if not all(isinstance(size, int) for size in shape_of(source)[1:]):
@@ -122,10 +122,3 @@ def _sampling(editor: GraphEditor, node: Node) -> bool:
             source = editor.call(aten.slice.Tensor, args, before=node, like=node)
     editor.replace(node, source)
     return True
-
-
-def _pair(value: object) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    values = cast("list[int]", value)
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])

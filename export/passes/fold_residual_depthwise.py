@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, as_double, is_call, only_user
+from export.graph_editor import GraphEditor, argument, as_double, is_call, only_user, pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,22 +51,15 @@ def _fold(editor: GraphEditor, node: Node, conv: Node, source: object) -> bool:
 def _same_shape(conv: Node, weight: Tensor) -> bool:
     groups = argument(conv, 6, "groups", 1)
     height, width = weight.shape[2:]
-    dilation = _pair(argument(conv, 5, "dilation", 1))
-    same = [dilation[0] * (height // 2), dilation[1] * (width // 2)]
+    dilation = pair(argument(conv, 5, "dilation", 1))
+    same = (dilation[0] * (height // 2), dilation[1] * (width // 2))
     return (
         not conv.kwargs
         and groups == weight.shape[0]
         and weight.shape[1] == 1
         and height % 2 == 1
         and width % 2 == 1
-        and _pair(argument(conv, 3, "stride", 1)) == [1, 1]
-        and _pair(argument(conv, 4, "padding", 0)) == same
+        and pair(argument(conv, 3, "stride", 1)) == (1, 1)
+        and pair(argument(conv, 4, "padding", 0)) == same
         and conv.meta["val"].shape == cast("Node", conv.args[0]).meta["val"].shape
     )
-
-
-def _pair(value: object) -> list[int]:
-    if isinstance(value, int):
-        return [value, value]
-    values = list(cast("list[int]", value))
-    return values * 2 if len(values) == 1 else values

@@ -61,10 +61,10 @@ def _takes_patches(node: Node, weight: tuple[int, ...]) -> bool:
 
     kernel = weight[2:]
     return (
-        pair(node, 3, "stride", 1) == kernel
+        pair(argument(node, 3, "stride", 1)) == kernel
         and kernel != (1, 1)
-        and pair(node, 4, "padding", 0) == (0, 0)
-        and pair(node, 5, "dilation", 1) == (1, 1)
+        and pair(argument(node, 4, "padding", 0)) == (0, 0)
+        and pair(argument(node, 5, "dilation", 1)) == (1, 1)
         and argument(node, 6, "groups", 1) == 1
         and shape[2] % kernel[0] == 0
         and shape[3] % kernel[1] == 0
