@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
-from export.formats import FORMATS, Format, load
+from export.formats import Format, read_artifact
 from export.manifest import find_manifests, load_manifest, manifest_path
+from export.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgevit.spec import Layout, TensorSpec
-    from export.artifact import Manifest
+    from export.artifact import FileFacts, Manifest
     from export.golden import GoldenSet
     from runtimes.device.bench import Judge
     from runtimes.device.device_run import Verification
@@ -55,7 +56,8 @@ def find_subjects(paths: Sequence[Path]) -> Subjects:
 
     Raises:
         UsageError: Nothing there, or a file of no known format.
-        ArtifactError: An artifact is not what its manifest says, or its golden set cannot be read.
+        ArtifactError: An artifact is not what its manifest says or has other than standard operators, or its golden
+            set cannot be read.
     """
     subjects: dict[str, Subject] = {}
     references: dict[str, Reference] = {}
@@ -85,6 +87,7 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
 
     manifest = load_manifest(manifest_file)
     digest = _checked(file, manifest)
+    _audited(file, manifest.recipe)
     golden = load_golden(manifest_file.parent / manifest.golden.file, manifest.golden)
     layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
     subject = Subject(
@@ -112,6 +115,20 @@ def _checked(file: Path, manifest: Manifest) -> str:
     return digest
 
 
+def _audited(file: Path, recipe: Recipe) -> FileFacts:
+    """What stands in the file; one whose operators are not all standard is never run, here or on a device."""
+    from validation.audit import audit
+
+    facts = read_artifact(file, recipe.format)
+    found = audit(facts, recipe)
+    if not found.passed:
+        raise ArtifactError(
+            f"{file} is not run, because its audit fails: {'; '.join(found.violations)}",
+            hint=f"edgevit-export inspect {file}",
+        )
+    return facts
+
+
 def _without_golden(file: Path) -> tuple[Subject, None]:
     """An artifact from elsewhere (a baseline to compare with): random inputs, outputs cannot be judged."""
     import numpy as np
@@ -122,7 +139,7 @@ def _without_golden(file: Path) -> tuple[Subject, None]:
     suffix = file.suffix.removeprefix(".").lower()
     if suffix not in list(Format):
         raise UsageError(f"{file}: '{file.suffix}' is no artifact suffix: expected one of .{', .'.join(Format)}")
-    facts = load(FORMATS[Format(suffix)].reader)(file)
+    facts = _audited(file, Recipe(format=Format(suffix)))
     generator = np.random.default_rng(RANDOM_SEED)
     inputs = fixed_batch(facts.inputs)
     feed: Feed = {

@@ -8,7 +8,7 @@ from edgevit.errors import ArtifactError, UsageError
 from edgevit.spec import TensorSpec
 from edgevit_export.console import format_bytes, print_line, print_table
 from export.artifact import FileFacts, Operator
-from export.formats import FORMATS, Format, load
+from export.formats import FORMATS, Format, read_artifact
 
 _METADATA_CHARS = 300
 
@@ -30,8 +30,7 @@ def read_facts(path: Path) -> FileFacts:
         raise UsageError(f"{path}: no such file", hint="edgevit-export --variant s writes artifacts/")
     if path.stat().st_size == 0:
         raise ArtifactError(f"{path} is empty: expected a {FORMATS[Format(suffix)].title} file")
-    facts: FileFacts = load(FORMATS[Format(suffix)].reader)(path)
-    return facts
+    return read_artifact(path, Format(suffix))
 
 
 def run(path: Path, *, as_json: bool) -> None:

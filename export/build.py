@@ -26,7 +26,7 @@ from export.artifact import (
     ParityResult,
     PassLog,
 )
-from export.formats import FORMATS, load, require_export
+from export.formats import FORMATS, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout
@@ -103,7 +103,7 @@ def export_artifact(
         if not path.is_file() or path.stat().st_size == 0:
             raise ExportError(f"the {row.title} converter wrote no file for {program.spec.name}")
         with _timed("read", timings_s, tell):
-            facts: FileFacts = load(row.reader)(path)
+            facts = read_artifact(path, recipe.format)
     _check_tensors(facts.inputs, program.inputs, "inputs", path.name)
     _check_tensors(facts.outputs, program.outputs, "outputs", path.name)
     return StagedArtifact(path, program.spec, recipe, facts, program.passes, timings_s)

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 from edgevit.errors import MissingDependencyError, unknown_choice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from export.artifact import FileFacts
     from export.recipe import Recipe
 
 
@@ -132,6 +135,17 @@ def load(import_string: str) -> Callable[..., Any]:
     module, _, function = import_string.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return found
+
+
+def read_artifact(path: Path, format: Format) -> FileFacts:
+    """What stands in an artifact, read from the file alone; nothing of it is run.
+
+    Raises:
+        ArtifactError: The file is not of that format.
+        MissingDependencyError: The reader needs a package that is not installed.
+    """
+    facts: FileFacts = load(FORMATS[format].reader)(path)
+    return facts
 
 
 def missing_for_export(format: Format) -> tuple[str, ...]:

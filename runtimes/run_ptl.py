@@ -81,11 +81,17 @@ def open_session(path: Path, threads: int = 1) -> PtlSession:
 
 
 def _tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs; reading the archive first keeps damaged files away from the interpreter, which may crash."""
+    """Inputs and outputs; reading the archive first keeps damaged and hostile files away from the interpreter.
+
+    It may crash on the former, and runs whatever the latter ask for, files on this machine included.
+    """
     try:
         facts = read(path)
     except ArtifactError as error:
         raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
+    if refused := [operator for operator in facts.operators if not operator.standard]:
+        reasons = "; ".join(f"{operator.name}: {operator.why_not}" for operator in refused)
+        raise SessionError(f"{path.name} is not run, because of what it would call: {reasons}")
     if not facts.inputs or not facts.outputs:
         raise SessionError(
             f"{path.name} does not say what its inputs and outputs are called: its extra files lack them",

@@ -6,7 +6,8 @@ what a reader finds in the file is what the manifest says · ``audit`` only stan
 opens it, with the manifest's inputs and outputs · ``parity`` it computes the reference's function ·
 ``parity-extra`` the same on the user's own inputs.
 
-A file whose bytes are not the manifest's is never opened: runtimes may crash on damaged files.
+A file is opened by its runtime only after all of this passed: runtimes may crash on damaged files, and some run what
+a hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that format.
 
 What this cannot see: somebody who edits the artifact, the golden set and the manifest so that they agree again. The
 chain ends at the manifest. Only the reference closes the gap: with torch and the checkpoint at hand, give a golden set
@@ -26,7 +27,7 @@ from edgevit.errors import EdgevitExportError, MissingDependencyError
 from edgevit.records import sha256_file
 from edgevit.spec import Layout
 from export.artifact import AuditResult, FileFacts, Manifest
-from export.formats import FORMATS, Format, load
+from export.formats import Format, read_artifact
 from export.golden import GoldenSet, load_golden
 from export.manifest import load_manifest
 from runtimes.session import Session
@@ -142,7 +143,7 @@ class _Failed(Exception):
 
 
 class _Skipped(Exception):
-    """A check cannot be made here, and nothing depends on it. Never leaves this module."""
+    """A check cannot be made. Never leaves this module."""
 
 
 def _perform(step: _Step, run: _Run, before: dict[str, Check], progress: Progress) -> Check:
@@ -199,37 +200,19 @@ def _golden(run: _Run) -> Sequence[str]:
 
 
 def _contents(run: _Run) -> Sequence[str]:
-    row = FORMATS[run.known.recipe.format]
-    try:
-        facts: FileFacts = load(row.reader)(run.artifact)
-    except MissingDependencyError as error:
-        raise _Skipped(f"the file's own contents were not read: {error.message}") from error
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in row.export_modules:
-            raise
-        raise _Skipped(f"the file's own contents were not read: {error.name} is not installed") from error
-    if problems := content_problems(facts, run.known):
+    run.facts = read_artifact(run.artifact, run.known.recipe.format)
+    if problems := content_problems(run.facts, run.known):
         raise _Failed(*problems)
-    run.facts = facts
     return ()
 
 
 def _audit(run: _Run) -> Sequence[str]:
-    known, remarks = run.known, []
-    facts = run.facts
-    if facts is None:
-        remarks.append("judged by the manifest's list of operators, since the file's own could not be read")
-        facts = FileFacts(
-            format=known.recipe.format,
-            inputs=known.inputs,
-            outputs=known.outputs,
-            operators=known.operators,
-            requires=known.requires,
-        )
-    run.audit = audit(facts, known.recipe)
+    if run.facts is None:
+        raise _Skipped("not run, because the file's own contents could not be read")
+    run.audit = audit(run.facts, run.known.recipe)
     if not run.audit.passed:
         raise _Failed(*run.audit.violations)
-    return remarks
+    return ()
 
 
 def _load(run: _Run) -> Sequence[str]:
@@ -278,7 +261,7 @@ STEPS = (
     _Step("golden", ("manifest",), _golden),
     _Step("contents", ("checksum",), _contents),
     _Step("audit", ("checksum",), _audit),
-    _Step("load", ("checksum",), _load),
+    _Step("load", ("audit",), _load),
     _Step("parity", ("load", "golden"), _parity),
     _Step("parity-extra", ("load", "golden"), _parity_extra),
 )

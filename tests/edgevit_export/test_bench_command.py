@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from adbd_rig import AdbRig, why_not
 from latency_records import device_run, normal_rounds
-from small_artifacts import write_artifact
+from small_artifacts import write_artifact, write_hostile
 from stamp_meter import StampMeter
 from typer.testing import CliRunner, Result
 
@@ -22,6 +22,7 @@ from edgevit.records import sha256_file
 from edgevit_export import bench_command
 from edgevit_export.app import app
 from edgevit_export.bench_command import parse_threads
+from edgevit_export.bench_subjects import find_subjects
 from edgevit_export.compare_command import parse_share
 from export.artifact import Manifest
 from export.formats import Format
@@ -232,3 +233,16 @@ def test_energy_is_measured_behind_the_latencies(
     names = {path.name.partition(".")[2] for path in (tmp_path / "results" / "host").iterdir()}
     assert any(name.endswith("energy.json") for name in names)
     assert meter.calls[0] == "prepare" and meter.calls[-1] == "close"
+
+
+def test_a_file_whose_audit_fails_is_run_nowhere(tmp_path: Path) -> None:
+    manifest = write_artifact(tmp_path / "built", Format.PTL)
+    write_hostile(manifest, tmp_path / "victim")
+    artifact = manifest.with_suffix("")
+    for path in (manifest, artifact):
+        with pytest.raises(ArtifactError, match=r"is not run, because its audit fails: aten::from_file.*opens files"):
+            find_subjects([path])
+    manifest.unlink()
+    with pytest.raises(ArtifactError, match="is not run"):
+        find_subjects([artifact])
+    assert not (tmp_path / "victim").exists()

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from fake_sessions import golden_set
@@ -14,10 +15,11 @@ from torch import nn
 
 from edgevit.records import sha256_file
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
-from export.artifact import FileFacts, GoldenReference, Manifest
+from export.artifact import GoldenReference, Manifest
 from export.fingerprint import fingerprint
-from export.formats import FORMATS, Format, load
+from export.formats import FORMATS, Format, load, read_artifact
 from export.golden import GoldenSet, load_golden
+from export.lite_archive import read_archive
 from export.program import Program, capture, with_input_layout
 from export.recipe import Recipe
 from validation.audit import audit
@@ -110,7 +112,7 @@ def write_artifact(
 
 
 def describe(artifact: Path, golden_path: Path, program: Program, recipe: Recipe) -> Manifest:
-    facts: FileFacts = load(FORMATS[recipe.format].reader)(artifact)
+    facts = read_artifact(artifact, recipe.format)
     golden = load_golden(golden_path)
     return Manifest(
         file=artifact.name,
@@ -167,3 +169,29 @@ def corrupt_weight(path: Path, weight: np.ndarray, position: int, change: float)
     changed[position] += np.float32(change)
     data[start : start + len(stored)] = changed.tobytes()
     path.write_bytes(bytes(data))
+
+
+class Hostile(nn.Module):
+    """The right answer, and a file written on the way."""
+
+    def __init__(self, network: torch.jit.ScriptModule, target: str) -> None:
+        super().__init__()
+        self.network = network
+        self.target = target
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        written = torch.from_file(self.target, True, 4).copy_(torch.ones(4))
+        answer: torch.Tensor = self.network(image + 0 * written.sum())  # or torch would leave the writing out
+        return answer
+
+
+def write_hostile(manifest_path: Path, target: Path) -> None:
+    """Put a .ptl that overwrites ``target`` when run in the place of a sound one; the manifest agrees with it."""
+    manifest = Manifest.load(manifest_path)
+    artifact = manifest_path.with_name(manifest.file)
+    extra = read_archive(artifact).extra_files
+    network = torch.jit.trace(small_net(), torch.zeros(manifest.spec.inputs[0].shape))
+    torch.jit.script(Hostile(network, str(target)))._save_for_lite_interpreter(str(artifact), _extra_files=extra)
+    operators = json.loads(msgspec.json.encode(read_artifact(artifact, Format.PTL).operators))
+    edit_manifest(manifest_path, operators=operators)
+    reseal(manifest_path)

@@ -19,6 +19,7 @@ from small_artifacts import (
     small_golden,
     small_net,
     write_artifact,
+    write_hostile,
 )
 
 from edgevit.errors import MissingDependencyError, SessionError
@@ -271,19 +272,44 @@ def test_one_that_fails_does_not_stop_the_others(copy: Path) -> None:
     assert exit_code([]) == 1
 
 
-@pytest.mark.parametrize("name", ["onnx", "tflite"])
-def test_it_works_without_torch_and_converters(built: Path, name: str) -> None:
+def verified_without(modules: tuple[str, ...], manifest: Path) -> VerifyReport:
     code = (
         "import sys\n"
-        "for name in ('torch', 'onnx', 'onnxsim', 'litert_torch'): sys.modules[name] = None\n"
+        f"for name in {modules!r}: sys.modules[name] = None\n"
         "from pathlib import Path\n"
         "from runtimes.session import open_session\n"
         "from validation.verify import verify_artifact\n"
-        f"report = verify_artifact(Path({str(manifest_in(built / name))!r}), opener=open_session)\n"
+        f"report = verify_artifact(Path({str(manifest)!r}), opener=open_session)\n"
         "print(report.to_json())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    report = VerifyReport.from_json(done.stdout)
+    return VerifyReport.from_json(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_it_works_without_torch_and_converters(built: Path, name: str) -> None:
+    report = verified_without(("torch", "onnxsim", "onnxscript", "litert_torch"), manifest_in(built / name))
     assert report.passed
-    skipped = [check.name for check in report.checks if check.status is CheckStatus.SKIPPED]
-    assert skipped == (["contents"] if name == "onnx" else [])
+    assert all(check.status is CheckStatus.PASSED for check in report.checks)
+
+
+def test_what_cannot_be_audited_is_not_run(built: Path) -> None:
+    report = verified_without(("onnx",), manifest_in(built / "onnx"))
+    assert (report.passed, report.exit_code) == (False, 3)
+    statuses = {check.name: check.status for check in report.checks}
+    assert statuses["contents"] is CheckStatus.MISSING
+    assert {statuses[name] for name in ("audit", "load", "parity")} == {CheckStatus.SKIPPED}
+
+
+def test_a_hostile_file_is_never_run(copy: Path, tmp_path: Path) -> None:
+    target = tmp_path / "victim"
+    target.write_bytes(bytes(16))
+    path = manifest_in(copy / "ptl")
+    write_hostile(path, target)
+    report = verify_artifact(path, opener=open_session)
+    assert failed_at(report) == ["audit"]
+    assert "aten::from_file" in report.failed_checks[0].details[0]
+    assert [check.status for check in report.checks[-2:]] == [CheckStatus.SKIPPED] * 2
+    with pytest.raises(SessionError, match="aten::from_file.*opens files"):
+        open_session(path.parent / Manifest.load(path).file, Format.PTL)
+    assert target.read_bytes() == bytes(16)
