@@ -34,9 +34,9 @@ SINCE = {
 # The last stock build, pytorch_android_lite 2.1.0, cannot have what torch gained later.
 TOO_YOUNG = frozenset({"aten::rms_norm", "aten::_safe_softmax", "aten::_fused_rms_norm"})
 
-# What reaches beyond the tensors of one call, by the reason for refusing it. From the schemas of torch 2.13: operators that
-# take a file name, a storage or a generator, those that print, and those that call other machines. Names without their
-# trailing underscore.
+# What reaches beyond the tensors of one call, by the reason for refusing it. From the schemas of torch 2.13: operators
+# that take a file name, a storage or a generator, those that print, and those that call other machines. Names without
+# their trailing underscore.
 BEYOND_TENSORS = {
     "it opens files": ("aten::from_file", "aten::save"),
     "it replaces a tensor's memory": ("aten::set", "aten::set_data", "inductor::resize_storage_bytes"),
@@ -45,8 +45,9 @@ BEYOND_TENSORS = {
     "it reads or sets the process's random state": tuple(
         f"aten::{name}"
         for name in (
-            "_fused_dropout", "_no_grad_normal", "_no_grad_uniform", "_sample_dirichlet", "_standard_gamma", "bernoulli",
-            "binomial", "cauchy", "exponential", "geometric", "initial_seed", "log_normal", "manual_seed", "multinomial",
+            "_fused_dropout", "_no_grad_normal", "_no_grad_uniform", "_sample_dirichlet", "_standard_gamma",
+            "bernoulli", "binomial", "cauchy", "exponential", "geometric", "initial_seed", "log_normal", "manual_seed",
+            "multinomial",
             "normal", "normal_functional", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
             "randn_like", "random", "randperm", "rrelu", "rrelu_with_noise", "rrelu_with_noise_functional", "seed",
             "uniform",

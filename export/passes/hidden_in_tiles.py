@@ -1,7 +1,7 @@
 """Compute a wide hidden layer in tiles of its rows, so that it never takes more than ``TILE_BYTES``.
 
-Needs: ``linear`` -> ``gelu``, ``relu`` or ``silu`` -> ``linear`` with no other reader in between, whose hidden tensor is
-larger than ``TILE_BYTES``; all sizes fixed.
+Needs: ``linear`` -> ``gelu``, ``relu`` or ``silu`` -> ``linear`` with no other reader in between, whose hidden tensor
+is larger than ``TILE_BYTES``; all sizes fixed.
 Guarantees: the same function and the same arithmetic, row by row: equal slices of the tokens go through the three calls
 one after another and are concatenated; where equal slices would be less than half as large as they may be, nothing is
 done. For a runtime that allocates every result anew: a tile stays in the second-level cache, and no allocation is so

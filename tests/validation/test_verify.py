@@ -310,6 +310,6 @@ def test_a_hostile_file_is_never_run(copy: Path, tmp_path: Path) -> None:
     assert failed_at(report) == ["audit"]
     assert "aten::from_file" in report.failed_checks[0].details[0]
     assert [check.status for check in report.checks[-2:]] == [CheckStatus.SKIPPED] * 2
-    with pytest.raises(SessionError, match="aten::from_file.*opens files"):
+    with pytest.raises(SessionError, match=r"aten::from_file.*opens files"):
         open_session(path.parent / Manifest.load(path).file, Format.PTL)
     assert target.read_bytes() == bytes(16)
