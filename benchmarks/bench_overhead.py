@@ -25,22 +25,22 @@ from pathlib import Path
 import numpy as np
 from adbd_rig import AdbRig, why_not
 
-from edgevit_export.bench_subjects import Subjects, find_subjects
-from runtimes.device.adb import AdbDevice
-from runtimes.device.device import Progress, Transfer
-from runtimes.device.measure import BenchRequest, Measurement
-from runtimes.device.packets import Channel, Packet, Packets
-from validation.latency import samples_ms
-from validation.statistics import bootstrap_interval, median
+from edgevit_export.workflows.subjects import Subjects, find_subjects
+from runtimes.bench.measure import BenchRequest, Measurement
+from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.device import Progress, Transfer
+from runtimes.devices.packets import Channel, Packet, Packets
+from validation.latency.analysis import samples_ms
+from validation.latency.statistics import bootstrap_interval, median
 
 RUNS, WARMUP, DEFAULT_PAIRS = 50, 10, 12
 
 DIRECT = """
 import sys, time
 from pathlib import Path
-from export.formats import Format
-from runtimes.session import open_session
-from runtimes.device.python_runner import read_arrays
+from export.formats.table import Format
+from runtimes.sessions.session import open_session
+from runtimes.runners.python.on_device import read_arrays
 session = open_session(Path(sys.argv[1]), Format(sys.argv[2]), threads=1)
 feed = read_arrays(Path(sys.argv[3]))[0]
 for _ in range(int(sys.argv[4])):
@@ -127,7 +127,7 @@ def direct_median_ms(artifact: Path, format: str, inputs: Path) -> float:
 
 def fidelity(device: AdbDevice, subjects: Subjects, directory: Path, pairs: int) -> None:
     """Print the ratio of what ``bench`` reports to what direct timing gives."""
-    from runtimes.device.python_runner import write_arrays
+    from runtimes.runners.python.on_device import write_arrays
 
     (subject,) = subjects.subjects
     inputs = directory / "inputs.npz"

@@ -15,7 +15,7 @@ import numpy as np
 
 from runtimes.power.scenarios import HARD, TABLE, Scenario
 from runtimes.power.simulate import simulate
-from validation.energy import analyze_energy
+from validation.energy.analysis import analyze_energy
 
 HEADING = (
     "scenario", "regions: exactly 50", "regions: error %", "aligned: error %", "with tails: error %",

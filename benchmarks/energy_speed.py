@@ -21,7 +21,7 @@ from runtimes.power.monsoon import MonsoonMeter
 from runtimes.power.monsoon_packets import Scales, decode
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
-from validation.energy import analyze_energy
+from validation.energy.analysis import analyze_energy
 
 SAMPLES = 3_000_000
 READER_S = 30.0

@@ -36,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgevit.build import build_model
 from export.artifact import Delegation
 from export.build import StagedArtifact, export_artifact
-from export.formats import Format, parse_format
+from export.formats.table import Format, parse_format
 from export.program import Program, capture
 from export.recipe import Optimize, Recipe
-from runtimes.session import open_session
+from runtimes.sessions.session import open_session
 
 MULTIPLY_ADDS = {"xxs": 0.551e9, "xs": 1.127e9, "s": 1.905e9}
 SIDE = 1024

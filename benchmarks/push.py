@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 
 from adbd_rig import Adbd, AdbRig, why_not
 
-from runtimes.device.adb import AdbDevice
+from runtimes.devices.adb.adb_device import AdbDevice
 
 
 def timed(act: Callable[[], None]) -> float:

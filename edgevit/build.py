@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.choices import parse_choice
-from edgevit.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
+from edgevit.network.variants import Delegate, Propagation, VariantConfig, find_variant
 from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
-from edgevit.variants import Delegate, Propagation, VariantConfig, find_variant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from edgevit.checkpoint import Checkpoint
-    from edgevit.network import EdgeViT
+    from edgevit.checkpoint.load import Checkpoint
+    from edgevit.network.model import EdgeViT
 
 
 def build_model(
@@ -40,7 +40,7 @@ def build_model(
     """Build an EdgeViT in eval mode, float32, without gradients.
 
     Args:
-        variant: Name of a built-in variant, or a configuration (``edgevit.config_file.read_config``).
+        variant: Name of a built-in variant, or a configuration (``edgevit.network.config_file.read_config``).
         task: ``classify`` or ``features``.
         num_classes: Length of the logits; None takes it from the checkpoint's head, or 1000 without a checkpoint.
         in_channels: Channels of the image; None takes them from the checkpoint, or 3 without a checkpoint.
@@ -126,7 +126,7 @@ def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
         raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
     if checkpoint is None:
         return None
-    from edgevit.checkpoint import read_checkpoint
+    from edgevit.checkpoint.load import read_checkpoint
 
     return read_checkpoint(checkpoint, entry=entry)
 
@@ -147,8 +147,8 @@ def _channels(asked: int | None, loaded: Checkpoint | None) -> int:
 
 def _with_weights(request: ModelRequest, loaded: Checkpoint | None, seed: int) -> EdgeViT:
     """The requested model with its weights in place."""
-    from edgevit.initialise import random_state
-    from edgevit.network import empty_model
+    from edgevit.network.initialise import random_state
+    from edgevit.network.model import empty_model
 
     model = empty_model(request)
     state: dict[str, Tensor] = random_state(model, seed) if loaded is None else loaded.state_for(request, model)

@@ -9,12 +9,12 @@ import msgspec
 
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError, UsageError
+from edgevit.network.variants import Delegate, Propagation, VariantConfig, variants
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec
-from edgevit.variants import Delegate, Propagation, VariantConfig, variants
 
 if TYPE_CHECKING:
-    from edgevit.network import EdgeViT
+    from edgevit.network.model import EdgeViT
 
 
 def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:

@@ -33,19 +33,19 @@ from export.build import (
     room_needed_bytes,
     stage_golden,
 )
-from export.formats import FORMATS, Format, check_recipe, parse_format, require_export, require_runtime
+from export.formats.table import FORMATS, Format, check_recipe, parse_format, require_export, require_runtime
 from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
 from export.quiet import notes_of, quiet
 from export.recipe import Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import check_output, commit, staging
-from runtimes.session import Session, open_session
-from validation.audit import audit
-from validation.parity import Limits
-from validation.report import VerifyReport
-from validation.tables import reason_lines
-from validation.verify import verify_artifact
+from runtimes.sessions.session import Session, open_session
+from validation.artifact.audit import audit
+from validation.artifact.parity import Limits
+from validation.artifact.verify import verify_artifact
+from validation.artifact.verify_report import VerifyReport
+from validation.artifact.verify_tables import reason_lines
 
 if TYPE_CHECKING:
     from torch import nn
@@ -143,7 +143,7 @@ def export(
         verify: Prove each artifact in its own runtime before it is committed.
         images: A directory of photos to compare on as well; they do not go into the golden set.
         atol: Allowed absolute error instead of 8 float32 yardsticks.
-        strict: Tighter limits (``validation.parity.Limits``).
+        strict: Tighter limits (``validation.artifact.parity.Limits``).
         command: What the manifest names as the command; this process's own by default.
         progress: Where steps are shown; nowhere by default.
         verbose: Let the converters' output through to stderr.
@@ -239,7 +239,7 @@ def verify(
         UsageError: No such path, nothing to verify there, or photos that cannot be used.
         CheckpointError: ``checkpoint`` is not the file that the artifacts were exported from.
     """
-    from edgevit_export.reference import PhotoReferences
+    from edgevit_export.workflows.photo_references import PhotoReferences
 
     if checkpoint is not None and images is None:
         raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")

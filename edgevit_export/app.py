@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from edgevit.errors import UsageError
-from edgevit_export.bench_command import bench
-from edgevit_export.compare_command import compare
-from edgevit_export.devices_command import devices
-from edgevit_export.energy_command import app as energy
-from edgevit_export.options import DEFAULT_OUTPUT, AsJson, Verbose
-from edgevit_export.report_command import report
+from edgevit_export.commands.bench import bench
+from edgevit_export.commands.compare import compare
+from edgevit_export.commands.devices import devices
+from edgevit_export.commands.energy import app as energy
+from edgevit_export.commands.options import DEFAULT_OUTPUT, AsJson, Verbose
+from edgevit_export.commands.report import report
 
 _HELP = """
 Compile EdgeViT into TorchScript-lite, ONNX, TFLite and ExecuTorch artifacts, and prove each one.
@@ -106,7 +106,7 @@ def export(
             raise UsageError("nothing to export: --variant or --config is missing", hint="edgevit-export --variant s")
         typer.echo(context.get_help())
         return
-    from edgevit_export.export_command import ExportOptions, run
+    from edgevit_export.commands.export import ExportOptions, run
 
     run(
         ExportOptions(
@@ -145,7 +145,7 @@ def verify(
       edgevit-export verify artifacts/edgevit-s-224x224.onnx --strict
       edgevit-export verify --junit verify.xml
     """
-    from edgevit_export.verify_command import VerifyOptions, run
+    from edgevit_export.commands.verify import VerifyOptions, run
 
     run(
         VerifyOptions(
@@ -161,7 +161,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the variants and their cost."""
-    from edgevit_export.models_command import run
+    from edgevit_export.commands.models import run
 
     run(input_size=input_size, as_json=as_json)
 
@@ -171,7 +171,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A .ptl, .onnx, .tflite or .pte file.")], as_json: AsJson = False
 ) -> None:
     """Show what an artifact holds."""
-    from edgevit_export.inspect_command import run
+    from edgevit_export.commands.inspect import run
 
     run(file, as_json=as_json)
 
@@ -182,7 +182,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     Versions, which formats can be exported and run, and what to install for the rest.
     """
-    from edgevit_export.doctor_command import run
+    from edgevit_export.commands.doctor import run
 
     run(as_json=as_json)
 

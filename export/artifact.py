@@ -8,7 +8,7 @@ import msgspec
 
 from edgevit.records import Record
 from edgevit.spec import ModelSpec, TensorSpec
-from export.formats import Format
+from export.formats.table import Format
 from export.recipe import Recipe
 
 

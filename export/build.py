@@ -26,7 +26,7 @@ from export.artifact import (
     ParityResult,
     PassLog,
 )
-from export.formats import FORMATS, load, read_artifact, require_export
+from export.formats.table import FORMATS, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout

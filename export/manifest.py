@@ -14,7 +14,7 @@ import msgspec
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
 from export.artifact import Manifest
-from export.formats import FORMATS
+from export.formats.table import FORMATS
 
 SUFFIX = ".json"
 TOOLS = (

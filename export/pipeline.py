@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from types import ModuleType
 
-from export.formats import Format
+from export.formats.table import Format
 from export.graph_editor import GraphEditor
 from export.passes import (
     affine_as_depthwise,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from edgevit.records import Record
 from edgevit.spec import Layout
-from export.formats import Format
+from export.formats.table import Format
 
 
 class Precision(StrEnum):

@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from edgevit.errors import MeterError
-from runtimes.device.device import Device
+from runtimes.devices.device import Device
 from runtimes.power.meter import Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import DeviceSysfs, number

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit.records import Record
-from runtimes.device.device import Device
-from runtimes.device.host import HostDevice
+from runtimes.devices.device import Device
+from runtimes.devices.host import HostDevice
 from runtimes.power.battery import BatteryMeter
 from runtimes.power.hwmon import HwmonMeter
 from runtimes.power.meter import PowerMeter

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgevit.errors import MeterError
-from runtimes.device.device import Device
+from runtimes.devices.device import Device
 
 # $@ files; each is printed on one line, an empty one when it cannot be read.
 _READ_ALL = 'for f in "$@"; do v=""; read -r v <"$f" 2>/dev/null; echo "$v"; done 2>/dev/null'

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevit.build import build_model
-from edgevit.describe import nearest_sizes, standard_preprocessing
 from edgevit.errors import UsageError
+from edgevit.network.describe import nearest_sizes, standard_preprocessing
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
 
 SIZE = (64, 64)

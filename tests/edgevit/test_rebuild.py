@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from edgevit.build import build_model
-from edgevit.config_file import read_config
 from edgevit.errors import CheckpointError
+from edgevit.network.config_file import read_config
 from edgevit.rebuild import rebuild_model
 
 

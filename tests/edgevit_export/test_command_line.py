@@ -86,7 +86,7 @@ def test_ctrl_c_says_that_nothing_unfinished_was_left(
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edgevit_export.doctor_command.run", interrupted)
+    monkeypatch.setattr("edgevit_export.commands.doctor.run", interrupted)
     assert run(["doctor"]) == 130
     assert "interrupted: nothing unfinished" in capfd.readouterr().err
 
@@ -135,7 +135,7 @@ def test_doctor_tells_what_can_be_done(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from edgevit_export import doctor_command
+    from edgevit_export.commands import doctor as doctor_command
 
     real = doctor_command.find_spec
     monkeypatch.setattr(doctor_command, "find_spec", lambda name: None if name == "onnxruntime" else real(name))

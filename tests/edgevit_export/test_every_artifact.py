@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from edgevit.network.variants import VariantConfig
 from edgevit.spec import Layout, Task
-from edgevit.variants import VariantConfig
 from edgevit_export import build_model, export
-from export.formats import Format
+from export.formats.table import Format
 from export.manifest import load_manifest
 from export.recipe import Recipe
 

@@ -75,7 +75,7 @@ def test_the_wheel_holds_exactly_the_five_packages(tmp_path: Path) -> None:
     assert top == set(ROOMS)
     packaged = {name for name in names if name.endswith(".py")}
     assert packaged == {str(path.relative_to(ROOT)) for path in sources()}
-    assert "edgevit/variants.toml" in names
+    assert "edgevit/network/variants.toml" in names
     assert "edgevit/paper_tables.json" in names
 
 

@@ -18,10 +18,10 @@ from small_models import conv_net, edgevit_xxs, two_inputs
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.spec import Layout, Task
-from export import to_ptl
 from export.artifact import AuditResult, Manifest
 from export.build import StagedGolden, export_artifact, make_manifest, stage_golden
-from export.formats import Format
+from export.formats.ptl_file import write as to_ptl
+from export.formats.table import Format
 from export.golden import load_golden, make_golden
 from export.manifest import (
     check_integrity,

@@ -11,7 +11,7 @@ from torch import nn
 
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, TensorSpec
-from export.formats import Format
+from export.formats.table import Format
 from export.pipeline import optimize
 from export.program import Program, capture, module_of, with_input_layout
 from export.recipe import Optimize, Recipe

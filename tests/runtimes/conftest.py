@@ -10,7 +10,7 @@ import pytest
 from adbd_rig import Adbd, AdbRig, why_not
 from fault_daemon import FaultDaemon, Faults
 
-from runtimes.device.adb import AdbDevice
+from runtimes.devices.adb.adb_device import AdbDevice
 
 
 @pytest.fixture(scope="session")

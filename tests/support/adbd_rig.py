@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from runtimes.device.adb_server import ServerAddress
+from runtimes.devices.adb.server import ServerAddress
 
 ROOT = Path(__file__).resolve().parents[2]
 

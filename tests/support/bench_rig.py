@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
-from export.formats import Format
-from runtimes.device.device_run import Round, RunFailure, Verification
-from runtimes.device.plan import PlannedPush, PlannedRun
-from runtimes.device.runner import Feed, Subject
+from export.formats.table import Format
+from runtimes.bench.plan import PlannedPush, PlannedRun
+from runtimes.bench.record import Round, RunFailure, Verification
+from runtimes.runners.runner import Feed, Subject
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 INPUT, OUTPUT = TensorSpec(name="x", shape=(1, 4)), TensorSpec(name="y", shape=(1, 3))

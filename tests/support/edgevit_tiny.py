@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgevit.variants import VariantConfig
+from edgevit.network.variants import VariantConfig
 
 
 def tiny() -> VariantConfig:

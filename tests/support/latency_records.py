@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.formats import Format
-from runtimes.device.device_run import ArtifactFacts, DeviceRun, Round, Verification
-from runtimes.device.runner import Measured, RunSample, RunSettings
-from runtimes.device.state import CpuState, DeviceState, ThermalState
-from runtimes.device.tools.adapter import Summary
+from export.formats.table import Format
+from runtimes.bench.record import ArtifactFacts, DeviceRun, Round, Verification
+from runtimes.conditions.state import CpuState, DeviceState, ThermalState
+from runtimes.runners.runner import Measured, RunSample, RunSettings
+from runtimes.runners.tools.adapter import Summary
 
 SECOND_NS = 1_000_000_000
 PASSED = Verification(status="passed")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
-from export.formats import FORMATS, Format, load
+from export.formats.table import FORMATS, Format, load
 from export.pipeline import optimize
 from export.program import Program, capture, with_input_layout
 from export.quiet import quiet

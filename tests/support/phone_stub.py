@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runtimes.device.device import CommandResult
-from runtimes.device.host import HostDevice
+from runtimes.devices.device import CommandResult
+from runtimes.devices.host import HostDevice
 
 Answer = str | Callable[[], str]
 

@@ -9,8 +9,8 @@ import msgspec
 from latency_records import device_run, normal_rounds, record
 
 from edgevit.spec import Layout, TensorSpec
-from runtimes.device.device_run import DeviceRun, RunFailure, Verification
-from validation.energy_report import EnergyReport, EnergySubject, TraceFacts
+from runtimes.bench.record import DeviceRun, RunFailure, Verification
+from validation.energy.report import EnergyReport, EnergySubject, TraceFacts
 
 IMAGE = TensorSpec(name="image", shape=(1, 3, 224, 224), layout=Layout.NCHW)
 WRONG = Verification(status="failed", reason="logits: largest error 3.1, allowed 1e-4")

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from runtimes.device.device import Device
-from runtimes.device.host import HostDevice
-from runtimes.device.journal import Change, as_change
-from runtimes.device.lease import DeviceSession, ending_sessions_on_signals
+from runtimes.conditions.journal import Change, as_change
+from runtimes.conditions.lease import DeviceSession, ending_sessions_on_signals
+from runtimes.devices.device import Device
+from runtimes.devices.host import HostDevice
 
 WRITE = 'printf %s "$2" >"$1"'
 

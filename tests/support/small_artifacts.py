@@ -17,12 +17,12 @@ from edgevit.records import sha256_file
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.artifact import GoldenReference, Manifest
 from export.fingerprint import fingerprint
-from export.formats import FORMATS, Format, load, read_artifact
+from export.formats.ptl_file.archive import read_archive
+from export.formats.table import FORMATS, Format, load, read_artifact
 from export.golden import GoldenSet, load_golden
-from export.lite_archive import read_archive
 from export.program import Program, capture, with_input_layout
 from export.recipe import Recipe
-from validation.audit import audit
+from validation.artifact.audit import audit
 
 
 class Block(nn.Module):

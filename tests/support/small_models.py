@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevit.network import EdgeViT
+from edgevit.network.model import EdgeViT
+from edgevit.network.variants import find_variant
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
-from edgevit.variants import find_variant
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), resize_px=36, crop_px=(32, 32))
 

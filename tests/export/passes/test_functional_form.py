@@ -6,7 +6,7 @@ import torch
 from pass_rig import Lambda, apply, captured, randomised
 from torch import nn
 
-from export.formats import Format
+from export.formats.table import Format
 from export.passes import functional_form
 from export.pipeline import optimize
 from export.recipe import Recipe

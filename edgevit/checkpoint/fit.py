@@ -1,0 +1,109 @@
+"""Does a state dict fit a model? The differences in words, and the variant that it would have fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import msgspec
+
+from edgevit.network.describe import ModelRequest
+from edgevit.network.variants import Propagation, VariantConfig, variants
+from edgevit.records import Record
+from edgevit.spec import Task
+
+Shapes = Mapping[str, tuple[int, ...]]
+_LISTED = 5
+
+
+class Mismatch(Record):
+    """How a checkpoint's tensors differ from a model's; empty tuples all round mean that it fits."""
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshaped: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.missing or self.unexpected or self.misshaped)
+
+    def describe(self) -> str:
+        """Counts and the first names of each kind."""
+        kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", self.misshaped))
+        return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds if names)
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def without_head(shapes: Shapes, task: Task) -> list[str]:
+    """Names in ``shapes`` that matter for ``task``: a features model leaves a classifier's head unused."""
+    if task is Task.CLASSIFY:
+        return list(shapes)
+    return [name for name in shapes if not name.startswith(("norm.", "head."))]
+
+
+def compare(expected: Shapes, seen: Shapes) -> Mismatch:
+    """Compare names and shapes. A missing ``num_batches_tracked`` is no difference: inference never reads it."""
+    return Mismatch(
+        missing=tuple(name for name in expected if name not in seen and not name.endswith("num_batches_tracked")),
+        unexpected=tuple(name for name in seen if name not in expected),
+        misshaped=tuple(
+            f"{name} is {seen[name]}, expected {shape}"
+            for name, shape in expected.items()
+            if name in seen and seen[name] != shape
+        ),
+    )
+
+
+def model_shapes(request: ModelRequest) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the requested model's state dict; costs no memory for the numbers."""
+    from edgevit.network.model import empty_model
+
+    return {name: tuple(tensor.shape) for name, tensor in empty_model(request).state_dict().items()}
+
+
+def fitting_request(request: ModelRequest, seen: Shapes) -> ModelRequest | None:
+    """The nearest request that the tensors fit: this variant with other options first, then the built-in ones."""
+    for candidate in _candidates(request):
+        kept = {name: seen[name] for name in without_head(seen, candidate.task)}
+        if compare(model_shapes(candidate), kept).fits:
+            return candidate
+    return None
+
+
+def _candidates(request: ModelRequest) -> Iterator[ModelRequest]:
+    """What else may have been meant, most likely first."""
+    configs = [request.config, *variants().values()]
+    tasks = [request.task] if request.task is Task.FEATURES else [Task.CLASSIFY, Task.FEATURES]
+    for task, propagation, aggregation in product(tasks, Propagation, (True, False)):
+        for config in configs:
+            changed = config.with_options(
+                delegate=request.config.delegate, propagation=propagation, aggregation=aggregation
+            )
+            classes = request.num_classes if task is Task.CLASSIFY else None
+            yield msgspec.structs.replace(request, config=changed, task=task, num_classes=classes)
+
+
+def flags(request: ModelRequest, asked: ModelRequest) -> str:
+    """The command-line flags that turn ``asked`` into ``request``."""
+    found: list[str] = []
+    if request.config.name != asked.config.name:
+        found.append(f"--variant {request.config.name}")
+    if request.config.propagation is not asked.config.propagation:
+        found.append(f"--propagation {request.config.propagation}")
+    if request.config.aggregation is not asked.config.aggregation:
+        found.append("--aggregation" if request.config.aggregation else "--no-aggregation")
+    if request.task is not asked.task:
+        found.append(f"--task {request.task}")
+    return " ".join(found)
+
+
+def in_words(config: VariantConfig) -> str:
+    """A configuration as an error message names it."""
+    options = ", ".join(f"{name} {value}" for name, value in config.options().items())
+    return f"variant {config.name}" + (f" with {options}" if options else "")

@@ -1,0 +1,146 @@
+"""Weights from a file, checked against the model that was asked for.
+
+Weights are float32 in the model. A checkpoint in half precision is widened, which changes no value; one in double
+precision is rounded. Either is said in ``Weights.stored_dtype``, and so on console, manifest and report. Integer,
+complex, quantised and sparse weights are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.checkpoint.file import read_tensors
+from edgevit.checkpoint.fit import compare, fitting_request, flags, in_words, without_head
+from edgevit.errors import CheckpointError
+from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest
+from edgevit.records import sha256_file
+from edgevit.spec import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from edgevit.network.model import EdgeViT
+
+FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A weights file that was read: its tensors by name (without ``module.``) and where they came from."""
+
+    path: Path
+    weights: Weights
+    tensors: dict[str, Tensor]
+
+    def classes(self, asked: int | None) -> int:
+        """Number of classes: the rows of the head.
+
+        Raises:
+            CheckpointError: ``asked`` is another number.
+        """
+        return self._agreed("number of classes", "head.weight", 0, asked) or IMAGENET_CLASSES
+
+    def input_channels(self, asked: int | None) -> int:
+        """Number of input channels: those of the first convolution.
+
+        Raises:
+            CheckpointError: ``asked`` is another number.
+        """
+        return self._agreed("number of input channels", "patch_embed1.proj.weight", 1, asked) or 3
+
+    def _agreed(self, what: str, name: str, axis: int, asked: int | None) -> int | None:
+        """The length of one axis of one tensor; ``asked`` where the file has no such tensor."""
+        tensor = self.tensors.get(name)
+        if tensor is None or tensor.dim() <= axis or tensor.shape[axis] == 0:
+            return asked
+        found = int(tensor.shape[axis])
+        if asked is not None and asked != found:
+            raise CheckpointError(
+                f"checkpoint {self.path} has {name} of shape {tuple(tensor.shape)}: the {what} is {found}, "
+                f"but {asked} was asked for",
+                hint=f"leave the {what} out to take it from the checkpoint",
+            )
+        return found
+
+    def state_for(self, request: ModelRequest, model: EdgeViT) -> dict[str, Tensor]:
+        """The state dict for ``model``, float32, every value finite.
+
+        Raises:
+            CheckpointError: Tensors are missing, unexpected, of another shape or type, or hold NaN or Inf.
+        """
+        import torch
+
+        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        kept = {name: self.tensors[name] for name in without_head(self._shapes(), request.task)}
+        mismatch = compare(expected, {name: tuple(tensor.shape) for name, tensor in kept.items()})
+        if not mismatch.fits:
+            raise self._misfit(request, mismatch.describe())
+        counters = {
+            name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith("num_batches_tracked")
+        }
+        return counters | {name: self._float32(name, kept[name]) for name in expected if name not in counters}
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor in the file, by name."""
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+    def _misfit(self, request: ModelRequest, differences: str) -> CheckpointError:
+        """The error for tensors of another model, with the model that they fit."""
+        message = f"checkpoint {self.path} does not fit {in_words(request.config)} ({request.task}): {differences}"
+        other = fitting_request(request, self._shapes())
+        if other is None:
+            return CheckpointError(f"{message}. It fits no known variant either", hint="edgevit-export models")
+        task = "" if other.task is request.task else f", task {other.task}"
+        return CheckpointError(f"{message}. It fits {in_words(other.config)}{task}", hint=flags(other, request))
+
+    def _float32(self, name: str, tensor: Tensor) -> Tensor:
+        """One tensor as dense, contiguous, finite float32."""
+        import torch
+
+        if tensor.layout is not torch.strided or _dtype(tensor) not in FLOAT_TYPES:
+            raise CheckpointError(
+                f"checkpoint {self.path}: {name} is {_kind(tensor)}, expected dense {' or '.join(FLOAT_TYPES)}"
+            )
+        converted = tensor.detach().to(torch.float32).contiguous()
+        bad = int((~torch.isfinite(converted)).sum())
+        if bad:
+            raise CheckpointError(
+                f"checkpoint {self.path}: {name} holds NaN or Inf in {bad} of {converted.numel()} values",
+                hint="take an earlier checkpoint: this training has diverged or the file is damaged",
+            )
+        return converted
+
+
+def _kind(tensor: Tensor) -> str:
+    """Type and layout of a tensor in words."""
+    return f"{str(tensor.layout).removeprefix('torch.')} {_dtype(tensor)}"
+
+
+def _dtype(tensor: Tensor) -> str:
+    """The element type without ``torch.``, e.g. ``float16``."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _stored_dtype(tensors: dict[str, Tensor]) -> str | None:
+    """The floating types other than float32 in which the file keeps weights, or None."""
+    found = {_dtype(tensor) for tensor in tensors.values() if tensor.is_floating_point()} - {"float32"}
+    return ", ".join(sorted(found)) or None
+
+
+def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
+    """Read a weights file; see ``edgevit.checkpoint.file.read_tensors`` for what it may be.
+
+    Raises:
+        CheckpointError: The file cannot be used.
+    """
+    tensors, taken = read_tensors(path, entry)
+    weights = Weights(
+        source="checkpoint",
+        file=path.name,
+        sha256=sha256_file(path),
+        entry=taken,
+        stored_dtype=_stored_dtype(tensors),
+    )
+    return Checkpoint(path=path, weights=weights, tensors=tensors)

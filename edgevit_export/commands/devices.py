@@ -1,0 +1,158 @@
+"""``devices``: what is attached, what it is, whether it is fit to measure; what can run there; bring it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevit.errors import EdgevitExportError
+from edgevit.records import Record
+from edgevit_export.commands.options import AsJson, split_list
+from edgevit_export.console import print_line, print_note, print_table
+
+if TYPE_CHECKING:
+    from runtimes.conditions.state import DeviceState
+    from runtimes.devices.select import AttachedDevice
+    from runtimes.runners.choose import DeviceSetup
+    from validation.latency.fitness import Fitness
+
+
+def devices(
+    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None,
+    setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False,
+    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None,
+    python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None,
+    max_temp: Annotated[float | None, typer.Option(help="Highest temperature that counts as fit, in °C.")] = None,
+    adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List the devices that can be measured on, this machine included."""
+    wanted = tuple(split_list(device))
+    if restore:
+        _restore(wanted, adb_server, as_json=as_json)
+    elif setup:
+        _setup(_selected(wanted, adb_server), adb_server, python, tools_dir, as_json=as_json)
+    else:
+        _list(_selected(wanted, adb_server), adb_server, max_temp, as_json=as_json)
+
+
+def _selected(wanted: Sequence[str], adb_server: str | None) -> list[AttachedDevice]:
+    from edgevit.errors import DeviceError
+    from runtimes.devices.select import list_devices
+
+    listing = list_devices(adb_server)
+    if listing.note:
+        print_note(listing.note)
+    found = [each for each in listing.devices if not wanted or each.serial in wanted]
+    if absent := sorted(set(wanted) - {each.serial for each in found}):
+        known = ", ".join(each.serial for each in listing.devices)
+        raise DeviceError(f"not attached: {', '.join(absent)}; there are: {known}", hint="edgevit-export devices")
+    return found
+
+
+def _list(found: Sequence[AttachedDevice], adb_server: str | None, max_temp: float | None, *, as_json: bool) -> None:
+    from runtimes.conditions.state import read_state
+    from runtimes.devices.select import select_device
+    from validation.latency.fitness import fitness
+
+    rows: list[tuple[str, ...]] = []
+    records: list[dict[str, object]] = []
+    notes: list[str] = []
+    for each in found:
+        try:
+            if not each.is_usable:
+                raise EdgevitExportError(f"it is {each.state}", hint=each.hint)
+            with select_device(each.serial, adb_server=adb_server) as device:
+                state = read_state(device)
+        except EdgevitExportError as error:
+            rows.append((each.serial, each.model or "", "", "", "", "", f"no: {error.message}"))
+            records.append({"serial": each.serial, "error": error.message, "hint": error.hint})
+            notes += [f"{each.serial}: {error.hint}"] if error.hint else []
+            continue
+        verdict = fitness(state, max_temp_c=max_temp)
+        rows.append(_row(state, verdict))
+        records.append({"serial": each.serial, "state": _plain(state), "fitness": _plain(verdict)})
+        notes += [f"{each.serial}: {reason}" for reason in verdict.reasons]
+        notes += [f"{each.serial}: caution: {caution}" for caution in verdict.cautions]
+    if as_json:
+        print_line(json.dumps(records, indent=2))
+        return
+    print_table(("device", "model", "SoC", "system", "ABI", "temperature", "fit to measure"), rows)
+    for note in notes:
+        print_note(note)
+
+
+def _row(state: DeviceState, verdict: Fitness) -> tuple[str, ...]:
+    sensor = state.thermal.start_temperature()
+    return (
+        state.serial,
+        state.title,
+        state.soc or "-",
+        f"Android {state.android_version}" if state.android_version else state.system or "-",
+        state.abi or "-",
+        f"{sensor.value_c:.1f} °C ({sensor.name})" if sensor else "-",
+        "yes" if verdict.fit else f"no: {verdict.reasons[0]}",
+    )
+
+
+def _plain(record: Record) -> object:
+    return json.loads(record.to_json())
+
+
+def _setup(
+    found: Sequence[AttachedDevice],
+    adb_server: str | None,
+    python: str | None,
+    tools_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from runtimes.conditions.state import read_state
+    from runtimes.devices.select import select_device
+    from runtimes.runners.choose import survey
+
+    setups: list[DeviceSetup] = []
+    for each in found:
+        if not each.is_usable:
+            print_note(f"{each.serial}: it is {each.state}: {each.hint}")
+            continue
+        try:
+            with select_device(each.serial, adb_server=adb_server) as device:
+                setups.append(survey(device, read_state(device), python=python, tools_dir=tools_dir))
+        except EdgevitExportError as error:
+            print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
+    if as_json:
+        print_line(json.dumps([_plain(setup) for setup in setups], indent=2))
+        return
+    rows = [
+        (setup.serial, setup.abi, option.format.value, option.runner, "yes" if option.usable else "no",
+         "yes" if option.verifies else "no", option.why_not or "")
+        for setup in setups for option in setup.options
+    ]  # fmt: skip
+    print_table(("device", "ABI", "format", "runner", "usable", "verifies", "why not"), rows)
+    options = [option for setup in setups for option in setup.options if not option.usable]
+    missing = {f"{option.runner} for {option.format}: {option.how}" for option in options}
+    for line in sorted(missing):
+        print_note(line)
+
+
+def _restore(wanted: tuple[str, ...], adb_server: str | None, *, as_json: bool) -> None:
+    from edgevit.errors import RestoreError
+    from runtimes.conditions.restore import restore_devices
+
+    restored = restore_devices(wanted, adb_server=adb_server, report=None if as_json else print_note)
+    if as_json:
+        print_line(json.dumps([_plain(each) for each in restored], indent=2))
+    else:
+        for each in restored:
+            undone = ", ".join(each.undone) if each.undone else "nothing to undo"
+            print_line(f"{each.serial}: {f'failed: {each.problem}' if each.problem else undone}")
+            if each.hint:
+                print_note(f"{each.serial}: {each.hint}")
+    if any(each.problem for each in restored):
+        raise typer.Exit(RestoreError.exit_code)

@@ -1,0 +1,120 @@
+"""``doctor``: versions, which formats can be exported and run here, and what to install for the rest."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from edgevit_export.console import Progress, print_line, print_note, print_table
+from export.formats.table import FORMATS, FormatRow
+
+_PACKAGES = (
+    "edgevit-export", "torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime", "litert-torch",
+    "ai-edge-litert", "tflite-runtime", "executorch", "adbutils", "monsoon", "pyusb", "numpy", "pillow", "matplotlib",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ability:
+    """Whether one thing can be done here. ``reason`` and ``install`` are empty when it can."""
+
+    what: str
+    able: bool
+    reason: str = ""
+    install: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that ``doctor`` found; ``packages`` maps distribution name to version, installed ones only."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+    abilities: tuple[Ability, ...]
+
+
+def diagnose(progress: Progress) -> Diagnosis:
+    """Import what each format needs, since an installed package may still be broken, and collect versions."""
+    abilities: list[Ability] = []
+    for row in FORMATS.values():
+        with progress.step(f"checking {row.title}"):
+            abilities += [_can_export(row), _can_run(row)]
+    abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
+    abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return Diagnosis(platform.python_version(), system, _versions(), tuple(abilities))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _import_problem(module: str) -> str:
+    """Why ``module`` cannot be used, or an empty string."""
+    from export.quiet import quiet
+
+    if find_spec(module) is None:
+        return f"{module} not installed"
+    try:
+        with quiet():
+            importlib.import_module(module)
+    except Exception as error:  # a broken native library raises anything; doctor must report it and go on
+        return f"{module} is broken: {type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
+    problems = [problem for module in modules if (problem := _import_problem(module))]
+    install = f"pip install 'edgevit-export[{extra}]'" if problems else ""
+    return Ability(what, not problems, "; ".join(problems), install)
+
+
+def _can_export(row: FormatRow) -> Ability:
+    return _can_use(f"export {row.format}", row.export_modules, row.extra)
+
+
+def _can_run(row: FormatRow) -> Ability:
+    what = f"run and verify {row.format}"
+    problems = []
+    for module in row.runtime_modules:
+        problem = _import_problem(module)
+        if not problem:
+            return Ability(what, True)
+        problems.append(problem)
+    return Ability(what, False, "; ".join(problems), f"pip install 'edgevit-export[{row.runtime_extra}]'")
+
+
+def _can_reach_devices() -> Ability:
+    what = "devices over ADB"
+    if problem := _import_problem("adbutils"):
+        return Ability(what, False, problem, "pip install 'edgevit-export[adb]'")
+    import adbutils
+
+    if shutil.which("adb") is None and not adbutils.adb_path():
+        return Ability(what, False, "no adb program", "install Android's platform-tools, e.g. apt-get install adb")
+    return Ability(what, True)
+
+
+def run(*, as_json: bool) -> None:
+    """Print the diagnosis as tables, or as JSON."""
+    diagnosis = diagnose(Progress(quiet=as_json))
+    if as_json:
+        print_line(json.dumps(asdict(diagnosis), indent=2))
+        return
+    print_note(f"Python {diagnosis.python} on {diagnosis.platform}")
+    print_table(("package", "version"), list(diagnosis.packages.items()))
+    print_line()
+    rows = [(a.what, "yes" if a.able else "no", a.reason, a.install) for a in diagnosis.abilities]
+    print_table(("this machine can", "", "why not", "to install"), rows)

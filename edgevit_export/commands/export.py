@@ -1,0 +1,207 @@
+"""The export command: parse the options into requests, call the API, print the closing table."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgevit.choices import parse_choice
+from edgevit.errors import UsageError
+from edgevit.labels import read_labels
+from edgevit.spec import Layout, Preprocessing, Task
+from edgevit_export.commands.options import parse_floats, parse_size, split_list, wait_passively
+from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_table
+from export.formats.table import Format, parse_format
+from export.recipe import Optimize, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgevit.spec import ModelSpec
+    from edgevit_export.api import ExportReport, Outcome
+
+DEFAULT_FORMATS = (Format.PTL, Format.ONNX, Format.TFLITE)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What stands on the command line, as typed there."""
+
+    variant: str | None
+    config: Path | None
+    formats: list[str] | None
+    output: Path
+    checkpoint: Path | None
+    checkpoint_entry: str | None
+    num_classes: int | None
+    in_channels: int | None
+    task: str
+    input_size: str
+    batch: int
+    seed: int
+    labels: Path | None
+    mean: str | None
+    std: str | None
+    delegate: str | None
+    propagation: str | None
+    aggregation: bool | None
+    input_layout: str
+    optimize: str
+    opset: int | None
+    dynamic_batch: bool
+    ptl_bytecode: int | None
+    verify: bool
+    images: Path | None
+    atol: float | None
+    strict: bool
+    as_json: bool
+    verbose: bool
+
+
+def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
+    """One recipe per format that was asked for.
+
+    Raises:
+        UsageError: Unknown names, or an option of one format when that format is not exported.
+    """
+    names = split_list(options.formats)
+    if options.formats and not names:
+        raise UsageError(f"--format names no format: choose from {', '.join(Format)}", hint="--format ptl,onnx,tflite")
+    formats = tuple(dict.fromkeys(parse_format(name) for name in names)) if names else DEFAULT_FORMATS
+    owners = (
+        ("--opset", options.opset is not None, Format.ONNX),
+        ("--dynamic-batch", options.dynamic_batch, Format.ONNX),
+        ("--ptl-bytecode", options.ptl_bytecode is not None, Format.PTL),
+    )
+    for option, given, owner in owners:
+        if given and owner not in formats:
+            raise UsageError(f"{option} belongs to {owner}, which is not among {', '.join(formats)}",
+                             hint=f"add --format {owner}, or leave {option} out")  # fmt: skip
+    layout = parse_choice("input layout", Layout, options.input_layout)
+    level = parse_choice("optimisation level", Optimize, options.optimize)
+    return tuple(
+        Recipe(
+            format=format,
+            optimize=level,
+            input_layout=layout,
+            opset=options.opset if format is Format.ONNX else None,
+            dynamic_batch=options.dynamic_batch and format is Format.ONNX,
+            ptl_bytecode=options.ptl_bytecode if format is Format.PTL else None,
+        )
+        for format in formats
+    )
+
+
+def build(options: ExportOptions) -> tuple[nn.Module, ModelSpec]:
+    """The model and its specification as the options ask for them.
+
+    Raises:
+        UsageError: Options that contradict each other or name something unknown.
+        CheckpointError: The weights file cannot be used.
+    """
+    from edgevit.build import build_model
+    from edgevit.network.config_file import read_config
+
+    if options.variant is not None and options.config is not None:
+        raise UsageError("--variant and --config both name a model", hint="leave one of them out")
+    if options.checkpoint_entry is not None and options.checkpoint is None:
+        raise UsageError("--checkpoint-entry without --checkpoint", hint="--checkpoint my.pth")
+    model = options.variant if options.config is None else read_config(options.config)
+    size_px = parse_size(options.input_size)
+    assert model is not None  # the front door has refused the case of neither
+    return build_model(
+        model,
+        task=parse_choice("task", Task, options.task),
+        num_classes=options.num_classes,
+        in_channels=options.in_channels,
+        input_size=size_px,
+        batch=options.batch,
+        checkpoint=options.checkpoint,
+        entry=options.checkpoint_entry,
+        seed=options.seed,
+        labels=() if options.labels is None else read_labels(options.labels),
+        preprocessing=_preprocessing(options, size_px),
+        delegate=options.delegate,
+        propagation=options.propagation,
+        aggregation=options.aggregation,
+    )
+
+
+def _preprocessing(options: ExportOptions, size_px: tuple[int, int]) -> Preprocessing | None:
+    from edgevit.network.describe import standard_preprocessing
+
+    mean, std = parse_floats("--mean", options.mean), parse_floats("--std", options.std)
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise UsageError("--mean and --std belong together: one of them is missing",
+                         hint="--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5")  # fmt: skip
+    return standard_preprocessing(size_px, mean, std)
+
+
+def run(options: ExportOptions) -> None:
+    """Export, prove and report; exits with the code that the outcome stands for."""
+    wait_passively()
+    from edgevit_export import api
+
+    asked = recipes(options)
+    api.check_request(asked, options.output, verify=options.verify)
+    progress = Progress(quiet=options.as_json)
+    with progress.step("building the model"):
+        model, spec = build(options)
+    if spec.weights.source == "random":
+        progress.note(f"weights are random (seed {spec.weights.seed}): good for latency and parity, not for accuracy")
+    report = api.export(
+        model,
+        spec,
+        asked,
+        output=options.output,
+        verify=options.verify,
+        images=options.images,
+        atol=options.atol,
+        strict=options.strict,
+        command=("edgevit-export", *sys.argv[1:]),
+        progress=progress,
+        verbose=options.verbose,
+        side_by_side=True,
+    )
+    _print(report, options)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _print(report: ExportReport, options: ExportOptions) -> None:
+    if options.as_json:
+        print_line(report.to_json().rstrip())
+        return
+    print_line(f"{report.spec.name}: weights {report.spec.weights.describe()}")
+    print_table(
+        ("format", "file", "size", "operators", "delegated", "parity", "time"),
+        [_row(outcome) for outcome in report.outcomes],
+        right=("size", "operators", "time"),
+    )
+    for outcome in report.outcomes:
+        for reason in outcome.reasons:
+            print_note(f"{outcome.recipe.format}: {reason}")
+    if report.exit_code == 0:
+        print_note(f"\n{'' if options.verify else 'not verified yet; '}"
+                   f"next: edgevit-export verify {shlex.quote(str(options.output))}")  # fmt: skip
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    parity, taken = outcome.parity, outcome.delegation
+    judged = outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f} x yardstick"
+    return (
+        outcome.recipe.format,
+        outcome.file or "-",
+        "-" if outcome.bytes is None else format_bytes(outcome.bytes),
+        "-" if outcome.operators is None else str(outcome.operators),
+        "-" if taken is None else f"{taken.delegated}/{taken.total} by {taken.delegate} in {taken.partitions}",
+        judged,
+        f"{outcome.seconds:.1f} s",
+    )

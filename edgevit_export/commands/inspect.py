@@ -1,0 +1,78 @@
+"""``inspect FILE``: what an artifact holds, read from the file alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.spec import TensorSpec
+from edgevit_export.console import format_bytes, print_line, print_table
+from export.artifact import FileFacts, Operator
+from export.formats.table import FORMATS, Format, read_artifact
+
+_METADATA_CHARS = 300
+
+
+def read_facts(path: Path) -> FileFacts:
+    """The facts in the artifact at ``path``; its suffix says the format.
+
+    Raises:
+        UsageError: No such file, or a suffix that no format has.
+        ArtifactError: The file is not what its suffix says.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory, expected one artifact", hint=f"edgevit-export verify {path}")
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in list(Format):
+        known = ", ".join(f".{format}" for format in Format)
+        raise UsageError(f"{path}: '{path.suffix}' is no artifact suffix: expected one of {known}")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", hint="edgevit-export --variant s writes artifacts/")
+    if path.stat().st_size == 0:
+        raise ArtifactError(f"{path} is empty: expected a {FORMATS[Format(suffix)].title} file")
+    return read_artifact(path, Format(suffix))
+
+
+def run(path: Path, *, as_json: bool) -> None:
+    """Print inputs, outputs, size, operators and metadata of one artifact."""
+    facts = read_facts(path)
+    if as_json:
+        print_line(facts.to_json().rstrip())
+        return
+    print_line(f"{path}: {FORMATS[facts.format].title}, {format_bytes(path.stat().st_size)}")
+    print_line(f"needs {facts.requires}")
+    print_line()
+    rows = [_tensor_row("input", tensor) for tensor in facts.inputs]
+    rows += [_tensor_row("output", tensor) for tensor in facts.outputs]
+    print_table(("", "name", "shape", "type", "layout"), rows)
+    print_line()
+    print_table(
+        ("operator", "count", "version", "since", "standard"),
+        [_operator_row(operator) for operator in sorted(facts.operators, key=lambda row: (-row.count, row.name))],
+        title=f"{facts.operator_count} operators of {len(facts.operators)} kinds",
+        right=("count", "version"),
+    )
+    if facts.metadata:
+        print_line()
+        rows = [(key, _shorten(value)) for key, value in sorted(facts.metadata.items())]
+        print_table(("metadata", "value"), rows)
+
+
+def _tensor_row(kind: str, tensor: TensorSpec) -> tuple[str, ...]:
+    shape = "x".join("N" if size < 0 else str(size) for size in tensor.shape)
+    return (kind, tensor.name, shape, tensor.dtype, tensor.layout or "")
+
+
+def _operator_row(operator: Operator) -> tuple[str, ...]:
+    standard = "yes" if operator.standard else f"no: {operator.why_not}"
+    version = "" if operator.version is None else str(operator.version)
+    return (operator.name, str(operator.count), version, operator.since or "", standard)
+
+
+def _shorten(value: str) -> str:
+    flat = " ".join(value.split())
+    return (
+        flat
+        if len(flat) <= _METADATA_CHARS
+        else f"{flat[:_METADATA_CHARS]}… ({len(value)} characters, all with --json)"
+    )

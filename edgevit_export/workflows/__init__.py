@@ -1,0 +1,1 @@
+"""The workflows that wire the rooms together."""

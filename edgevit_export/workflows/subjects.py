@@ -1,0 +1,174 @@
+"""From paths on the command line to what is measured, and to who judges the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import sha256_file
+from export.formats.table import Format, read_artifact
+from export.manifest import find_manifests, load_manifest, manifest_path
+from export.recipe import Recipe
+
+if TYPE_CHECKING:
+    from edgevit.spec import Layout, TensorSpec
+    from export.artifact import FileFacts, Manifest
+    from export.golden import GoldenSet
+    from runtimes.bench.execute import Judge
+    from runtimes.bench.record import Verification
+    from runtimes.runners.runner import Feed, Subject
+
+RANDOM_SEED = 2205
+EXPORT_HINT = "edgevit-export --variant s writes artifacts/"
+NO_GOLDEN = "no manifest and so no golden set beside the file"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an artifact's answers are judged by."""
+
+    golden: GoldenSet
+    inputs: tuple[TensorSpec, ...]
+    layouts: dict[str, Layout]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The subjects, and the references of those that have one, by SHA-256."""
+
+    subjects: tuple[Subject, ...]
+    references: dict[str, Reference]
+
+    def judge(self) -> Judge:
+        """The judge of their answers: as in ``verify``; "not verified" for a file without a golden set."""
+
+        def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+            return _judge(self.references.get(subject.sha256), answers, runtime)
+
+        return judge
+
+
+def find_subjects(paths: Sequence[Path]) -> Subjects:
+    """The artifacts at ``paths``: files, manifests, or directories of artifacts with manifests.
+
+    Raises:
+        UsageError: Nothing there, or a file of no known format.
+        ArtifactError: An artifact is not what its manifest says or has other than standard operators, or its golden
+            set cannot be read.
+    """
+    subjects: dict[str, Subject] = {}
+    references: dict[str, Reference] = {}
+    for path in paths:
+        for file, manifest in _files(path):
+            subject, reference = _with_golden(file, manifest) if manifest else _without_golden(file)
+            subjects.setdefault(f"{subject.name} {subject.sha256}", subject)
+            if reference is not None:
+                references[subject.sha256] = reference
+    return Subjects(subjects=tuple(subjects.values()), references=references)
+
+
+def _files(path: Path) -> list[tuple[Path, Path | None]]:
+    """(artifact, its manifest) at ``path``."""
+    if not path.is_dir() and path.suffix != ".json":
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file or directory", hint=EXPORT_HINT)
+        manifest = manifest_path(path)
+        return [(path, manifest if manifest.is_file() else None)]
+    return [(manifest.parent / load_manifest(manifest).file, manifest) for manifest in find_manifests([path])]
+
+
+def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
+    from export.golden import load_golden
+    from runtimes.runners.runner import Subject
+    from validation.artifact.device_parity import feeds_for, fixed_batch
+
+    manifest = load_manifest(manifest_file)
+    digest = _checked(file, manifest)
+    _audited(file, manifest.recipe)
+    golden = load_golden(manifest_file.parent / manifest.golden.file, manifest.golden)
+    layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
+    subject = Subject(
+        name=file.name,
+        path=file,
+        format=manifest.recipe.format,
+        sha256=digest,
+        size_bytes=manifest.bytes,
+        inputs=fixed_batch(manifest.inputs),
+        outputs=fixed_batch(manifest.outputs),
+        feeds=tuple(feeds_for(golden, manifest.inputs, manifest.outputs, layouts)),
+    )
+    return subject, Reference(golden=golden, inputs=manifest.inputs, layouts=layouts)
+
+
+def _checked(file: Path, manifest: Manifest) -> str:
+    if not file.is_file():
+        raise ArtifactError(f"{file}: the manifest is there, but the artifact is not")
+    digest = sha256_file(file)
+    if digest != manifest.sha256:
+        raise ArtifactError(
+            f"{file} is not the file of its manifest: expected SHA-256 {manifest.sha256[:12]}, got {digest[:12]}",
+            hint="export it again",
+        )
+    return digest
+
+
+def _audited(file: Path, recipe: Recipe) -> FileFacts:
+    """What stands in the file; one whose operators are not all standard is never run, here or on a device."""
+    from validation.artifact.audit import audit
+
+    facts = read_artifact(file, recipe.format)
+    found = audit(facts, recipe)
+    if not found.passed:
+        raise ArtifactError(
+            f"{file} is not run, because its audit fails: {'; '.join(found.violations)}",
+            hint=f"edgevit-export inspect {file}",
+        )
+    return facts
+
+
+def _without_golden(file: Path) -> tuple[Subject, None]:
+    """An artifact from elsewhere (a baseline to compare with): random inputs, outputs cannot be judged."""
+    import numpy as np
+
+    from runtimes.runners.runner import Subject
+    from validation.artifact.device_parity import fixed_batch
+
+    suffix = file.suffix.removeprefix(".").lower()
+    if suffix not in list(Format):
+        raise UsageError(f"{file}: '{file.suffix}' is no artifact suffix: expected one of .{', .'.join(Format)}")
+    facts = _audited(file, Recipe(format=Format(suffix)))
+    generator = np.random.default_rng(RANDOM_SEED)
+    inputs = fixed_batch(facts.inputs)
+    feed: Feed = {
+        spec.name: np.asarray(generator.random(spec.shape) if spec.dtype.startswith("float") else np.ones(spec.shape))
+        .astype(spec.dtype)
+        for spec in inputs
+    }  # fmt: skip
+    subject = Subject(
+        name=file.name,
+        path=file,
+        format=Format(suffix),
+        sha256=sha256_file(file),
+        size_bytes=file.stat().st_size,
+        inputs=inputs,
+        outputs=fixed_batch(facts.outputs),
+        feeds=(feed,),
+    )
+    return subject, None
+
+
+def _judge(reference: Reference | None, answers: list[Feed], runtime: str) -> Verification:
+    from runtimes.bench.record import Verification
+    from validation.artifact.device_parity import judge_answers
+
+    if reference is None:
+        return Verification(status="not verified", reason=NO_GOLDEN)
+    report = judge_answers(reference.golden, reference.inputs, reference.layouts, answers, runtime=runtime)
+    return Verification(
+        status="passed" if report.passed else "failed",
+        reason="; ".join(report.reasons),
+        parity=report.summary(),
+    )

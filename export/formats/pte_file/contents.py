@@ -1,0 +1,210 @@
+"""What stands in a ``.pte`` file: tensors, kernel calls, delegates and what they hold, parsed from its bytes alone.
+
+Slot numbers are those of ExecuTorch's ``program.fbs`` and of the XNNPACK backend's ``schema.fbs``. Segments (delegate
+payloads, weights) follow the FlatBuffer; the extended header behind the file identifier says where.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from edgevit.errors import ArtifactError
+from edgevit.records import Record
+from edgevit.spec import TensorSpec
+from export.formats.flatbuffer import FlatbufferError, Table, root
+
+IDENTIFIER = b"ET12"
+XNNPACK = "XnnpackBackend"
+FORWARD = "forward"
+_DTYPES = {0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 7: "float64"}
+_DTYPES |= {11: "bool"}
+_TENSOR, _STRING = 5, 6
+_KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_INLINE = 0
+
+# Members of XNNPACK's XNodeUnion, in the order of schema.fbs; the union's tag counts from 1.
+XNODES = tuple(
+    """
+    Add FullyConnected Softmax Sigmoid StaticTranspose Clamp Conv2d Div StaticResizeBilinear2D StaticConstantPad
+    AvgPooling2d Minimum DepthwiseConv2d MaxPooling2d Multiply Subtract Floor Convert GlobalAvgPooling2d
+    StaticReshape ArgMaxPooling2d SquareRoot Ceiling Hardswish LeakyReLU Maximum Negate Square ELU Abs PReLU
+    Concatenate2 Concatenate3 Concatenate4 StaticSlice ScaledDotProductAttention BatchMatrixMultiply Concatenate5
+    ConvTranspose2d ReciprocalSquareRoot Log Gelu Tanh Exp Sin Copy Cos
+    """.split()  # noqa: SIM905
+)
+
+
+class KernelTable(Record):
+    """The operators of the stock kernel libraries, with the source of the list."""
+
+    source: str
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PteFile:
+    """The method ``forward`` and the texts that constant methods return.
+
+    ``kernels`` counts the calls outside delegates, by operator as in ``aten::mean.out``. ``partitions`` has one entry
+    per delegate: its backend, and the operators inside, counted by name (empty for backends other than XNNPACK).
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    kernels: Counter[str]
+    partitions: tuple[tuple[str, Counter[str]], ...]
+    texts: dict[str, str]
+
+
+@cache
+def stock_kernels() -> frozenset[str]:
+    """Names of all operators that the stock runtime has kernels for, as in ``aten::mean.out``."""
+    text = files("export.formats.pte_file").joinpath("pte_operators.json").read_bytes()
+    return frozenset(KernelTable.from_json(text, origin="pte_operators.json").operators)
+
+
+def parse(path: Path) -> PteFile:
+    """Parse the file at ``path``.
+
+    Raises:
+        ArtifactError: It cannot be read, or is not a well-formed ExecuTorch program with a method ``forward``.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return parse_bytes(data)
+    except FlatbufferError as error:
+        raise ArtifactError(f"{path} is not a valid ExecuTorch program ({len(data)} bytes): {error}") from error
+
+
+def parse_bytes(data: bytes) -> PteFile:
+    """Parse the bytes of a file.
+
+    Raises:
+        FlatbufferError: They are not a well-formed ExecuTorch program with a method ``forward``.
+    """
+    program, base = _program(data)
+    plans = {plan.text(0): plan for plan in program.tables(1)}
+    if FORWARD not in plans:
+        raise FlatbufferError(f"no method '{FORWARD}'; it has {', '.join(plans) or 'none'}")
+    plan = plans[FORWARD]
+    values = plan.tables(2)
+    segments = [_segment(segment, data, base) for segment in program.tables(4)]
+    inline = [entry.blob(0) for entry in program.tables(3)]
+    payloads = [_payload(delegate, inline, segments) for delegate in plan.tables(7)]
+    partitions = tuple(
+        (delegate.text(0), _xnodes(payload) if delegate.text(0) == XNNPACK else Counter())
+        for delegate, payload in zip(plan.tables(7), payloads, strict=True)
+    )
+    return PteFile(
+        inputs=_tensors(plan, 3, values, "input"),
+        outputs=_tensors(plan, 4, values, "output"),
+        kernels=_kernel_calls(plan, len(partitions)),
+        partitions=partitions,
+        texts={name: text for name, other in plans.items() if (text := _constant_text(other)) is not None},
+    )
+
+
+def _program(data: bytes) -> tuple[Table, int]:
+    """The root table and the start of the segments; the whole of what the header promises must be there."""
+    program = root(data, IDENTIFIER)
+    if data[8:12] != b"eh00":
+        return program, 0
+    length, program_bytes, base = struct.unpack_from("<IQQ", data, 12)
+    segment_bytes = struct.unpack_from("<Q", data, 32)[0] if length >= 32 else 0
+    if program_bytes > len(data) or base + segment_bytes > len(data):
+        raise FlatbufferError(f"the header promises {max(program_bytes, base + segment_bytes)} bytes")
+    return program, base
+
+
+def _segment(segment: Table, data: bytes, base: int) -> memoryview:
+    start, length = base + segment.scalar(0, "Q"), segment.scalar(1, "Q")
+    if start + length > len(data):
+        raise FlatbufferError(f"segment at byte {start} with {length} bytes ends outside the file")
+    return memoryview(data)[start : start + length]
+
+
+def _payload(delegate: Table, inline: list[memoryview], segments: list[memoryview]) -> memoryview:
+    reference = delegate.table(1)
+    if reference is None:
+        raise FlatbufferError(f"delegate {delegate.text(0)} has no payload")
+    pool = inline if reference.scalar(0, "b") == _INLINE else segments
+    index = reference.scalar(1, "I")
+    if index >= len(pool):
+        raise FlatbufferError(f"payload {index} of delegate {delegate.text(0)} does not exist")
+    return pool[index]
+
+
+def _xnodes(payload: memoryview) -> Counter[str]:
+    """Operators in an XNNPACK payload: a header (offset and size of the graph), the graph, then constants."""
+    if len(payload) < 30 or bytes(payload[4:8]) != b"XH00":
+        raise FlatbufferError("an XNNPACK payload has no XH00 header")
+    start, length = struct.unpack_from("<II", payload, 10)
+    if start + length > len(payload):
+        raise FlatbufferError("the graph of an XNNPACK payload ends outside it")
+    graph = payload[start : start + length]
+    tags = [node.scalar(0, "B") for node in root(graph, bytes(graph[4:8])).tables(1)]
+    return Counter(XNODES[tag - 1] if 1 <= tag <= len(XNODES) else f"XNode {tag}" for tag in tags)
+
+
+def _kernel_calls(plan: Table, delegates: int) -> Counter[str]:
+    names = [_operator_name(operator) for operator in plan.tables(6)]
+    found: Counter[str] = Counter()
+    for chain in plan.tables(5):
+        for instruction in chain.tables(2):
+            kind, call = instruction.scalar(0, "B"), instruction.table(1)
+            index = call.scalar(0, "i") if call is not None else -1
+            limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: delegates}.get(kind)
+            if limit is not None and not 0 <= index < limit:
+                raise FlatbufferError(f"an instruction calls number {index} of {limit}")
+            if kind == _KERNEL_CALL:
+                found[names[index]] += 1
+    return found
+
+
+def _operator_name(operator: Table) -> str:
+    overload = operator.text(1)
+    return f"{operator.text(0)}.{overload}" if overload else operator.text(0)
+
+
+def _tensors(plan: Table, slot: int, values: tuple[Table, ...], kind: str) -> tuple[TensorSpec, ...]:
+    """The inputs or outputs that are tensors; the file has no names for them, so they are numbered."""
+    return tuple(
+        _tensor(values, int(index), f"{kind}_{place}") for place, index in enumerate(plan.numbers(slot, "int32"))
+    )
+
+
+def _tensor(values: tuple[Table, ...], index: int, name: str) -> TensorSpec:
+    value = _value(values, index)
+    tensor = value.table(1)
+    if value.scalar(0, "B") != _TENSOR or tensor is None:
+        raise FlatbufferError(f"{name} is no tensor")
+    kind = tensor.scalar(0, "b")
+    return TensorSpec(
+        name=name,
+        shape=tuple(int(size) for size in tensor.numbers(2, "int32")),
+        dtype=_DTYPES.get(kind, f"type {kind}"),
+    )
+
+
+def _constant_text(plan: Table) -> str | None:
+    """The text that a method without instructions returns; None if it is no such method."""
+    outputs = plan.numbers(4, "int32")
+    if len(outputs) != 1 or len(plan.numbers(3, "int32")):
+        return None
+    value = _value(plan.tables(2), int(outputs[0]))
+    text = value.table(1)
+    return text.text(0) if value.scalar(0, "B") == _STRING and text is not None else None
+
+
+def _value(values: tuple[Table, ...], index: int) -> Table:
+    if not 0 <= index < len(values):
+        raise FlatbufferError(f"value {index} does not exist: there are {len(values)}")
+    return values[index]

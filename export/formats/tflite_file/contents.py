@@ -1,0 +1,206 @@
+"""What stands in a ``.tflite`` file: tensors, operators, signatures and metadata, parsed from its bytes alone.
+
+Slot numbers are those of ``tflite/converter/schema/schema.fbs`` (LiteRT). Everything is checked against everything:
+buffer lengths against tensor shapes, tensor indices against the tensor list, so that a file that parses here does not
+take the runtime down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.errors import ArtifactError
+from export.formats.flatbuffer import FlatbufferError, Table, root
+from export.formats.tflite_file.versions import CUSTOM, builtin_name
+
+IDENTIFIER = b"TFL3"
+DTYPES = {
+    0: ("float32", 4),
+    1: ("float16", 2),
+    2: ("int32", 4),
+    3: ("uint8", 1),
+    4: ("int64", 8),
+    6: ("bool", 1),
+    7: ("int16", 2),
+    8: ("complex64", 8),
+    9: ("int8", 1),
+    10: ("float64", 8),
+    12: ("uint64", 8),
+    15: ("uint32", 4),
+    16: ("uint16", 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteTensor:
+    """``shape`` holds -1 where the shape signature leaves an axis free. ``constant``: its data is in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    constant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteOperator:
+    """``name`` is the builtin's, or the custom code of a custom operator. Index -1 marks an absent optional input."""
+
+    name: str
+    version: int
+    custom: bool
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteGraph:
+    """One subgraph; operators stand in execution order."""
+
+    name: str
+    tensors: tuple[TfliteTensor, ...]
+    operators: tuple[TfliteOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteSignature:
+    """A named entry: ``inputs`` and ``outputs`` are tensor indices of ``subgraph`` by name."""
+
+    key: str
+    subgraph: int
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteFile:
+    """A parsed file; ``metadata`` holds the raw bytes of every metadata entry."""
+
+    graphs: tuple[TfliteGraph, ...]
+    signatures: tuple[TfliteSignature, ...]
+    metadata: dict[str, bytes]
+    description: str
+
+
+def parse(path: Path) -> TfliteFile:
+    """Parse the file at ``path``.
+
+    Raises:
+        ArtifactError: It cannot be read, or is not a well-formed TFLite file; the message says where it breaks.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return parse_bytes(data)
+    except FlatbufferError as error:
+        raise ArtifactError(f"{path} is not a valid TFLite file ({len(data)} bytes): {error}") from error
+
+
+def parse_bytes(data: bytes) -> TfliteFile:
+    """Parse the bytes of a file.
+
+    Raises:
+        FlatbufferError: They are not a well-formed TFLite file.
+    """
+    model = root(data, IDENTIFIER)
+    if (version := model.scalar(0, "I")) != 3:
+        raise FlatbufferError(f"schema version {version}, expected 3")
+    codes = [_operator_code(code) for code in model.tables(1)]
+    buffers = [_buffer(buffer, len(data)) for buffer in model.tables(4)]
+    graphs = tuple(_graph(graph, codes, buffers) for graph in model.tables(2))
+    if not graphs:
+        raise FlatbufferError("no subgraph")
+    signatures = tuple(_signature(signature, graphs) for signature in model.tables(7))
+    metadata = {entry.text(0): _metadata(entry, data, buffers) for entry in model.tables(6)}
+    return TfliteFile(graphs=graphs, signatures=signatures, metadata=metadata, description=model.text(3))
+
+
+def _operator_code(code: Table) -> tuple[str, int, bool]:
+    builtin = max(code.scalar(0, "b"), code.scalar(3, "i"))
+    version = code.scalar(2, "i", 1)
+    name = builtin_name(builtin)
+    if name is None:
+        raise FlatbufferError(f"builtin operator {builtin} is not in the schema")
+    return (code.text(1) or CUSTOM, version, True) if name == CUSTOM else (name, version, False)
+
+
+def _buffer(buffer: Table, file_bytes: int) -> tuple[int, int]:
+    """(start, length) of a buffer's bytes in the file; length 0 for a tensor without data."""
+    outside, length = buffer.scalar(1, "Q"), buffer.scalar(2, "Q")
+    if outside > 1:
+        if outside + length > file_bytes:
+            raise FlatbufferError(f"buffer at byte {outside} with {length} bytes ends outside the file")
+        return outside, length
+    blob_place = buffer.place(0)
+    if blob_place is None:
+        return 0, 0
+    length = len(buffer.blob(0))
+    start = blob_place + int.from_bytes(buffer.data[blob_place : blob_place + 4], "little") + 4
+    return start, length
+
+
+def _metadata(entry: Table, data: bytes, buffers: list[tuple[int, int]]) -> bytes:
+    start, length = buffers[_index(entry.scalar(1, "I"), len(buffers), "buffer")]
+    return data[start : start + length]
+
+
+def _graph(graph: Table, codes: list[tuple[str, int, bool]], buffers: list[tuple[int, int]]) -> TfliteGraph:
+    tensors = tuple(_tensor(tensor, buffers) for tensor in graph.tables(0))
+    return TfliteGraph(
+        name=graph.text(4),
+        tensors=tensors,
+        operators=tuple(_operator(operator, codes, len(tensors)) for operator in graph.tables(3)),
+        inputs=_indices(graph, 1, len(tensors), lowest=0),
+        outputs=_indices(graph, 2, len(tensors), lowest=0),
+    )
+
+
+def _tensor(tensor: Table, buffers: list[tuple[int, int]]) -> TfliteTensor:
+    shape = tuple(int(size) for size in tensor.numbers(0, "int32"))
+    free = tuple(int(size) for size in tensor.numbers(7, "int32"))
+    kind = tensor.scalar(1, "b")
+    if not 0 <= kind <= 20 or any(size < 0 for size in shape):
+        raise FlatbufferError(f"tensor {tensor.text(3)!r} has the type {kind} and the shape {shape}")
+    dtype, width = DTYPES.get(kind, (f"type {kind}", 0))
+    _, length = buffers[_index(tensor.scalar(2, "I"), len(buffers), "buffer")]
+    expected = math.prod(shape) * width
+    sparse, packed = tensor.table(6) is not None, width == 0
+    if length and not sparse and not packed and length != expected:
+        raise FlatbufferError(f"tensor {tensor.text(3)!r} holds {length} bytes, its shape {shape} needs {expected}")
+    return TfliteTensor(tensor.text(3), free if len(free) == len(shape) else shape, dtype, length > 0)
+
+
+def _operator(operator: Table, codes: list[tuple[str, int, bool]], tensors: int) -> TfliteOperator:
+    name, version, custom = codes[_index(operator.scalar(0, "I"), len(codes), "operator code")]
+    operator.table(4)
+    return TfliteOperator(
+        name, version, custom, _indices(operator, 1, tensors, lowest=-1), _indices(operator, 2, tensors, lowest=-1)
+    )
+
+
+def _signature(signature: Table, graphs: tuple[TfliteGraph, ...]) -> TfliteSignature:
+    subgraph = _index(signature.scalar(4, "I"), len(graphs), "subgraph")
+    tensors = len(graphs[subgraph].tensors)
+    inputs, outputs = (
+        {entry.text(0): _index(entry.scalar(1, "I"), tensors, "tensor") for entry in signature.tables(slot)}
+        for slot in (0, 1)
+    )
+    return TfliteSignature(signature.text(2), subgraph, inputs, outputs)
+
+
+def _indices(table: Table, slot: int, count: int, *, lowest: int) -> tuple[int, ...]:
+    found = tuple(int(index) for index in table.numbers(slot, "int32"))
+    if any(not lowest <= index < count for index in found):
+        raise FlatbufferError(f"tensor indices {found} do not fit {count} tensors")
+    return found
+
+
+def _index(value: int, count: int, kind: str) -> int:
+    if value >= count:
+        raise FlatbufferError(f"{kind} {value} does not exist: there are {count}")
+    return value

@@ -1,0 +1,297 @@
+"""Changes to a device: written down before they are made, undone in reverse, each undo read back.
+
+The journal is a file of this host, fsynced line by line, so that it outlives a crash of this program; the same undo
+commands stand in ``restore.sh`` on the device, for the case that this host never comes back.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTimeoutError, RestoreError
+from edgevit.records import Record
+from runtimes.devices.device import Device, quote
+
+Report = Callable[[str], None]
+SETTLE_TRIES, SETTLE_S = 10, 0.2
+UNDO_TIMEOUT_S = 10.0
+RESTORE_HINT = "edgevit-export devices --restore"
+
+
+class Change(Record):
+    """One thing to change, and all that is needed to undo it without this program.
+
+    Attributes:
+        key: What it is, for people: ``governor of policy0``.
+        apply: Command that makes the change.
+        undo: Command that brings the old value back.
+        check: Command that prints the value; empty when the device has none, and exit codes must do.
+        old: What ``check`` printed before.
+        new: What ``check`` must print afterwards; None when any other value will do.
+    """
+
+    key: str
+    apply: tuple[str, ...]
+    undo: tuple[str, ...]
+    check: tuple[str, ...] = ()
+    old: str = ""
+    new: str | None = None
+
+
+class JournalHead(Record):
+    """Whose changes these are, and how to get there again.
+
+    Attributes:
+        serial: The device, as ``--device`` takes it.
+        identity: What tells it from another one with this serial.
+        adb_server: The server behind which it was.
+        scratch_dir: This program's directory on it.
+    """
+
+    serial: str
+    identity: str
+    adb_server: str | None
+    scratch_dir: str
+    schema_version: int = 1
+
+
+class _Line(Record):
+    """A line of the file: exactly one of the fields is set."""
+
+    head: JournalHead | None = None
+    change: Change | None = None
+    undone: str | None = None
+
+
+def state_home(environ: os._Environ[str] = os.environ) -> Path:
+    """The user's directory for this program's state: below ``$XDG_STATE_HOME``, or ``~/.local/state``."""
+    base = environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
+
+
+def file_name(serial: str) -> str:
+    """A serial as a file name."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", serial)
+
+
+def identity_of(device: Device) -> str:
+    """What tells this device from another one at the same address: its serial number, else the machine's id."""
+    text = 's=$(getprop ro.serialno 2>/dev/null); echo "${s:-$(cat /etc/machine-id 2>/dev/null)}"'
+    return device.script(text).out.strip()
+
+
+class Journal:
+    """The changes of one session on one device.
+
+    Args:
+        device: The device.
+        restore_script: Path on the device of the copy; None to keep none there.
+        path: The journal's file; None for the usual place.
+    """
+
+    def __init__(self, device: Device, *, restore_script: str | None, path: Path | None = None) -> None:
+        self.path = path or journal_path(device.serial)
+        self._device = device
+        self._restore_script = restore_script
+        self._open: list[Change] = []
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What is changed now, oldest first."""
+        return tuple(self._open)
+
+    def open(self) -> None:
+        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change."""
+        head = JournalHead(
+            serial=self._device.serial,
+            identity=identity_of(self._device),
+            adb_server=self._device.adb_server,
+            scratch_dir=self._device.scratch_dir(),
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._append(_Line(head=head))
+
+    def make(self, change: Change) -> None:
+        """Write a change down, make it, and read it back.
+
+        Raises:
+            DeviceError: The device did not take it; what it was is brought back at the end all the same.
+        """
+        self._append(_Line(change=change))
+        self._open.append(change)
+        self._write_restore_script()
+        problem = _apply(self._device, change)
+        if problem is not None:
+            if not change.check or undo(self._device, change) is None:
+                self._mark_undone(change)
+            raise DeviceError(f"{self._device.serial} did not take the change of {change.key}: {problem}")
+
+    def _mark_undone(self, change: Change) -> None:
+        self._append(_Line(undone=change.key))
+        self._open.remove(change)
+
+    def undo_all(self, report: Report | None = None) -> None:
+        """Undo everything, newest first; the file stays until ``close``.
+
+        Raises:
+            RestoreError: Something does not read as before; it stays in the journal.
+            DeviceLostError, DeviceTimeoutError: The device is gone; all that is left stays in the journal.
+        """
+        failed: list[str] = []
+        for change in reversed(self._open.copy()):
+            problem = undo(self._device, change)
+            if problem is None:
+                self._mark_undone(change)
+                if report is not None:
+                    report(f"{change.key} is '{change.old}' again" if change.old else f"{change.key} is undone")
+            else:
+                failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
+        if failed:
+            raise RestoreError(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
+
+    def close(self) -> None:
+        """Remove the file: nothing is left to be done on the device."""
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, line: _Line) -> None:
+        with self.path.open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write_restore_script(self) -> None:
+        if self._restore_script is None:
+            return
+        lines = "".join(f"{quote(change.undo)}\n" for change in reversed(self._open))
+        text = f'#!/system/bin/sh\n# Brings back what was changed on this device for a measurement: sh "$0"\n{lines}'
+        result = self._device.script('printf %s "$2" >"$1.new" && mv -f "$1.new" "$1"', self._restore_script, text)
+        if not result.ok:
+            raise DeviceError(f"cannot write {self._restore_script} on {self._device.serial}: {result.complaint}")
+
+
+def _apply(device: Device, change: Change) -> str | None:
+    result = device.run(change.apply)
+    if not result.ok or (not change.check and "failed" in (result.out + result.err).lower()):
+        return result.complaint
+    if not change.check or change.new is None:
+        return None
+    seen = _settled(device, change, change.new)
+    return None if seen == change.new else f"it still reads '{seen}'"
+
+
+def undo(device: Device, change: Change) -> str | None:
+    """Undo one change; None when it reads as before, else what is wrong."""
+    result = device.run(change.undo, UNDO_TIMEOUT_S)
+    if not change.check:
+        return None if result.ok else result.complaint
+    seen = _settled(device, change, change.old)
+    return None if seen == change.old else f"it reads '{seen}', and was '{change.old}'"
+
+
+def _settled(device: Device, change: Change, wanted: str) -> str:
+    """The value once it is as ``wanted``, or the last one read: a screen, for one, takes a moment."""
+    for _ in range(SETTLE_TRIES):
+        seen = device.run(change.check, UNDO_TIMEOUT_S).out.strip()
+        if seen == wanted:
+            break
+        time.sleep(SETTLE_S)
+    return seen
+
+
+def journal_path(serial: str) -> Path:
+    """Where the journal of a device is kept."""
+    return state_home() / "journal" / f"{file_name(serial)}.jsonl"
+
+
+def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
+    """What a journal says is still changed, oldest first. A last line that a crash cut short counts for nothing.
+
+    Raises:
+        ArtifactError: The file is no journal.
+    """
+    head: JournalHead | None = None
+    changes: list[Change] = []
+    lines = path.read_bytes().split(b"\n")
+    for number, raw in enumerate(lines, 1):
+        if not raw or number == len(lines):
+            continue  # the piece behind the last line end: a change is only made when its whole line is on the disk
+        line = _Line.from_json(raw, origin=f"{path}, line {number}")
+        head = line.head or head
+        if line.change is not None:
+            changes.append(line.change)
+        changes = [change for change in changes if change.key != line.undone]
+    if head is None:
+        raise ArtifactError(f"{path} is not a journal of changes: it has no head")
+    return head, tuple(changes)
+
+
+def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
+    """Journals that earlier runs left because they crashed or lost the device."""
+    return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
+
+
+def restore(device: Device, report: Report | None = None, *, path: Path | None = None) -> tuple[str, ...]:
+    """Undo what an earlier run left changed on a device; for ``devices --restore`` and before each new session.
+
+    Args:
+        device: The device.
+        report: Told of each value that is back.
+        path: The journal; None for the usual place.
+
+    Returns:
+        The keys that were undone; empty when nothing was left.
+
+    Raises:
+        RestoreError: Something does not read as before, or the journal belongs to another device.
+        DeviceLostError, DeviceTimeoutError: The device is gone (again).
+    """
+    path = path or journal_path(device.serial)
+    if not path.exists():
+        return ()
+    whole, end, _ = path.read_bytes().rpartition(b"\n")
+    if not end:
+        path.unlink()  # a crash before the first line was whole: nothing had been changed
+        return ()
+    os.truncate(path, len(whole) + 1)  # what is appended below must not join a line that a crash cut short
+    head, changes = read_journal(path)
+    if head.identity != (now := identity_of(device)):
+        raise RestoreError(
+            f"the journal of {device.serial} was written on another device ('{head.identity}', not '{now}')",
+            hint=f"attach that device, or delete {path} if it is gone for good",
+        )
+    journal = Journal(device, restore_script=None, path=path)
+    journal._open = list(changes)
+    try:
+        journal.undo_all(report)
+        journal.close()
+    except (DeviceLostError, DeviceTimeoutError) as error:
+        raise type(error)(f"{error.message}; its journal is kept", hint=RESTORE_HINT) from error
+    return tuple(change.key for change in reversed(changes))
+
+
+def as_change(
+    device: Device,
+    key: str,
+    *,
+    apply: Sequence[str],
+    undo: Callable[[str], Sequence[str]],
+    check: Sequence[str],
+    new: str | None = None,
+) -> Change:
+    """Read the present value and build the change whose undo brings it back.
+
+    Raises:
+        DeviceError: The value cannot be read; what cannot be restored is not changed.
+    """
+    result = device.run(check)
+    if not result.ok:
+        raise DeviceError(f"{key} of {device.serial} cannot be read, so it is not changed: {result.complaint}")
+    old = result.out.strip()
+    return Change(key=key, apply=tuple(apply), undo=tuple(undo(old)), check=tuple(check), old=old, new=new)

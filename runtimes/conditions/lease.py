@@ -1,0 +1,342 @@
+"""One run per device at a time: a lock on this host, a lock on the device, and a dead man's switch there.
+
+The device's lock is a directory. It holds the owner, a deadline in seconds since boot, the processes that were
+started, and ``restore.sh``. When the deadline passes (this host crashed, or its cable never came back), a small
+process on the device ends what still runs, undoes what was changed and removes the directory; whoever comes next does
+the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import IO, Self
+
+from edgevit.errors import DeviceError, RestoreError
+from runtimes.conditions.journal import RESTORE_HINT, Change, Journal, Report, file_name, restore, state_home
+from runtimes.devices.device import Device, ProcessHandle
+from runtimes.devices.processes import START_OF
+
+LEASE_S = 1800.0
+WATCH_PERIOD_S = 15
+
+# $1 lock directory. What its processes file names and still runs is ended, then what was changed is undone.
+_SWEEP = (
+    START_OF
+    + """
+sweep() {
+  while read -r pid start; do
+    [ -n "$start" ] && [ "$(start_of "$pid")" = "$start" ] && { kill -9 "-$pid" 2>/dev/null || kill -9 "$pid"; }
+  done 2>/dev/null <"$1/processes"
+  [ -f "$1/restore.sh" ] && sh "$1/restore.sh" >/dev/null 2>&1
+  rm -rf "$1"
+}
+up() { if [ -r /proc/uptime ]; then read -r u _ </proc/uptime; echo "${u%.*}"; else date +%s; fi; }
+boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo -; }
+"""
+)
+
+# $1 directory, $2 owner, $3 lease in s, $4 owner that may be evicted. Exit 4: held; the owner is printed.
+_ACQUIRE = (
+    _SWEEP
+    + """
+if ! mkdir "$1" 2>/dev/null; then
+  [ -d "$1" ] || { mkdir "$1"; exit 1; }
+  owner=$(cat "$1/owner" 2>/dev/null); until=$(cat "$1/until" 2>/dev/null); on=$(cat "$1/boot" 2>/dev/null)
+  if [ "${owner:--}" != "$4" ] && [ "$on" = "$(boot)" ] && [ "$(up)" -lt "${until:-0}" ]; then
+    echo "$owner"; exit 4
+  fi
+  if [ -z "$owner" ] && [ "$4" != - ]; then echo; exit 4; fi
+  mv "$1" "$1.old.$$" 2>/dev/null && sweep "$1.old.$$"
+  mkdir "$1" 2>/dev/null || { cat "$1/owner" 2>/dev/null; exit 4; }
+  echo evicted
+fi
+boot >"$1/boot"; echo $(($(up) + $3)) >"$1/until"; : >"$1/processes"; echo "$2" >"$1/owner"
+"""
+)
+
+_RENEW = _SWEEP + '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && boot >"$1/boot" && echo $(($(up) + $3)) >"$1/until"'
+_RELEASE = _SWEEP + '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && sweep "$1"; true'
+_WATCH = (
+    _SWEEP
+    + """
+while sleep "$3"; do
+  [ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] || exit 0
+  [ "$(up)" -lt "$(cat "$1/until")" ] && continue
+  mv "$1" "$1.dead.$$" && sweep "$1.dead.$$"
+  exit 0
+done
+"""
+)
+
+
+class DeviceSession:
+    """The sole right to a device, and what is changed on it; a context manager.
+
+    Entering takes both locks and first undoes what an earlier run left behind. Leaving (also by Ctrl-C, or through
+    ``end_all_sessions``) undoes all changes, ends what was started, and gives the locks back.
+
+    Args:
+        device: The device.
+        lease_s: How long the device keeps the changes without hearing from this host; see ``extend``.
+        wait_s: How long to wait for another run to end.
+        report: Told of each thing that is brought back.
+        watch_period_s: How often the device looks at the deadline.
+
+    Attributes:
+        owner: What the lock on the device says about us.
+
+    Raises (on entering):
+        DeviceError: Another run has the device; the message says whose.
+        RestoreError: What an earlier run left cannot be brought back.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        lease_s: float = LEASE_S,
+        wait_s: float = 0.0,
+        report: Report | None = None,
+        watch_period_s: int = WATCH_PERIOD_S,
+    ) -> None:
+        self.device = device
+        self._lease_s = lease_s
+        self._wait_s = wait_s
+        self._report = report
+        self._watch_period_s = watch_period_s
+        self._directory = ""
+        self.owner = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(6)}"
+        self._file: IO[str] | None = None
+        self._watcher: ProcessHandle | None = None
+        self._journal: Journal | None = None
+        self._ending = threading.RLock()
+        self._ended = False
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What is changed on the device now, oldest first."""
+        return self._journal.changes if self._journal is not None else ()
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + self._wait_s
+        self._file = _lock_host(self.device.serial, deadline)
+        try:
+            restore(self.device, self._report)
+            self._directory = f"{self.device.scratch_dir()}/session"
+            self._acquire(deadline)
+        except BaseException:
+            self._file.close()
+            raise
+        _OPEN.append(self)
+        try:
+            self._journal = Journal(self.device, restore_script=f"{self._directory}/restore.sh")
+            self._journal.open()
+            self._start_watcher()
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def _acquire(self, deadline: float) -> None:
+        evictable = "none"
+        empty_since: float | None = None
+        while True:
+            lease = str(int(self._lease_s))
+            result = self.device.script(_ACQUIRE, self._directory, self.owner, lease, evictable)
+            if result.ok:
+                self.device.process_log = f"{self._directory}/processes"
+                return
+            if result.rc != 4:
+                raise DeviceError(f"{self.device.serial} cannot be locked: {result.complaint}")
+            owner = result.out.strip()
+            if owner and _is_dead(owner):
+                evictable = owner
+                continue
+            if not owner:  # another run between two of its steps, or one that crashed there
+                empty_since = empty_since or time.monotonic()
+                evictable = "-" if time.monotonic() > empty_since + 2.0 else evictable
+            elif time.monotonic() > deadline:
+                raise DeviceError(
+                    f"{self.device.serial} is in use by {owner.rpartition(' ')[0]}",
+                    hint=f"wait for it to end; after a crash there: {RESTORE_HINT}",
+                )
+            time.sleep(0.2)
+
+    def _start_watcher(self) -> None:
+        log_file, self.device.process_log = self.device.process_log, None
+        period = str(self._watch_period_s)
+        command = ["sh", "-c", _WATCH, "sh", self._directory, self.owner, period]
+        self._watcher = self.device.spawn_detached(command, log=f"{self._directory}.watch")
+        self.device.process_log = log_file
+
+    def make(self, change: Change) -> None:
+        """Change something until the end of the session; see ``Journal.make``."""
+        if self._journal is None or self._ended:
+            raise DeviceError(f"the session on {self.device.serial} is not open")
+        self._journal.make(change)
+
+    def extend(self, lease_s: float | None = None) -> None:
+        """Give the device a new deadline, counted from now; call it before whatever takes long.
+
+        Raises:
+            DeviceError: The lock is not ours any more: the deadline had passed.
+        """
+        lease = str(int(lease_s if lease_s is not None else self._lease_s))
+        if not self.device.script(_RENEW, self._directory, self.owner, lease).ok:
+            raise DeviceError(
+                f"the lock on {self.device.serial} is gone: its deadline passed, and the device undid all changes",
+                hint="run again with a longer timeout",
+            )
+
+    def end(self) -> None:
+        """Undo, clean up and unlock; the second call does nothing.
+
+        Raises:
+            RestoreError: Something is not as it was found.
+            DeviceLostError, DeviceTimeoutError: The device is gone; journal and dead man's switch remain.
+        """
+        with self._ending, _shielded():
+            if self._ended:
+                return
+            self._ended = True
+            try:
+                self._undo_and_release()
+            finally:
+                self.device.process_log = None
+                if self in _OPEN:
+                    _OPEN.remove(self)
+                if self._file is not None:
+                    self._file.close()
+
+    def _undo_and_release(self) -> None:
+        try:
+            if self._journal is not None:
+                self._journal.undo_all(self._report)
+        except RestoreError:
+            self._release()  # the next run may well do better, and must not be locked out
+            raise
+        self._release()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _release(self) -> None:
+        self.device.script(_RELEASE, self._directory, self.owner)
+        if self._watcher is not None:
+            self.device.kill(self._watcher, timeout_s=2.0)
+        self.device.run(["rm", "-f", f"{self._directory}.watch"])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.end()
+            return
+        try:
+            self.end()
+        except DeviceError as second:
+            error.add_note(f"{second.message} (hint: {second.hint})")
+
+
+_OPEN: list[DeviceSession] = []
+
+
+def end_all_sessions() -> tuple[DeviceError, ...]:
+    """End every open session, for the front door's last act after a signal: worker threads get none.
+
+    Returns:
+        What could not be brought back.
+    """
+    problems = []
+    for session in _OPEN.copy():
+        try:
+            session.end()
+        except DeviceError as error:
+            problems.append(error)
+    return tuple(problems)
+
+
+@contextmanager
+def ending_sessions_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP unwind the stack like Ctrl-C does, and end all sessions when the block is left.
+
+    To be used once, in the main thread, around everything that opens sessions.
+    """
+    import signal
+
+    def unwind(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        end_all_sessions()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shielded() -> Iterator[None]:
+    """Keep an impatient second Ctrl-C from cutting the clean-up short; all of its steps have deadlines."""
+    import signal
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lock_host(serial: str, deadline: float) -> IO[str]:
+    path = state_home() / "locks" / f"{file_name(serial)}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                file.close()
+                raise DeviceError(
+                    f"{serial} is in use by {holder} on this host", hint="wait for it to end, or end it"
+                ) from error
+            time.sleep(0.2)
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}\n")
+        file.flush()
+    return file
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether an owner was a process of this host that is no more, or a session of this one that has ended."""
+    who, _, rest = owner.partition(" pid ")
+    if who != f"{getpass.getuser()}@{socket.gethostname()}" or not rest.split()[0].isdigit():
+        return False
+    pid = int(rest.split()[0])
+    if pid == os.getpid():
+        return all(owner != session.owner for session in _OPEN)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,305 @@
+"""Pure parsers from a device's words to the records of ``state``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from runtimes.conditions.state import BatteryState, CoreCluster, CpuState, DeviceState, Temperature, ThermalState
+from runtimes.devices.adb.adb_device import parse_getprop
+from runtimes.devices.device import Kind
+
+# android.hardware.thermal: TemperatureType
+THERMAL_TYPES = {0: "cpu", 1: "gpu", 2: "battery", 3: "skin", 9: "npu"}
+NOT_TEMPERATURES = frozenset({-1, 6, 7, 8})  # unknown, and the battery current limiter's volts, amperes and percent
+CHARGING, FULL = 2, 5  # android.os.BatteryManager: BATTERY_STATUS_*
+SPEED_TOLERANCE = 0.9  # cores within 10 % of each other are one cluster: favoured cores of desktops differ by less
+
+_ZONE_KINDS = (
+    ("battery", r"batt|^bms"),
+    ("gpu", r"gpu|mali"),
+    ("npu", r"npu|tpu|apu|cdsp|hvx"),
+    ("skin", r"skin|quiet|shell|case"),
+    ("cpu", r"cpu|x86_pkg|k10temp|coretemp|soc[-_ ]?thermal|^soc|big|little|acpitz|cluster"),
+)
+
+
+def split_sections(text: str) -> dict[str, str]:
+    """Split the script's output at its ``@@ name`` lines."""
+    sections: dict[str, str] = {}
+    for block in re.split(r"^@@ ", text.replace("\r", ""), flags=re.MULTILINE)[1:]:
+        name, _, body = block.partition("\n")
+        sections[name.strip()] = body
+    return sections
+
+
+def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> DeviceState:
+    """Build the record from the output of ``STATE_SCRIPT``."""
+    part = split_sections(text)
+    props = parse_getprop(part.get("getprop", ""))
+    cpus = parse_cpus(part.get("cpus", ""))
+    thermal = parse_thermal(part.get("thermalservice", ""), part.get("zones", ""))
+    battery = parse_battery(part["battery"]) if "battery" in part else None
+    return DeviceState(
+        serial=serial,
+        kind=kind,
+        unix_time_s=unix_time_s,
+        uptime_s=_number(part.get("uptime", "")),
+        manufacturer=props.get("ro.product.manufacturer"),
+        model=props.get("ro.product.model") or _board(part),
+        soc=_soc(props, part),
+        system=_os_name(part.get("os", "")),
+        android_version=props.get("ro.build.version.release"),
+        sdk=_integer(props.get("ro.build.version.sdk")),
+        fingerprint=props.get("ro.build.fingerprint"),
+        kernel=_kernel(part.get("uname", "")),
+        abi=props.get("ro.product.cpu.abi") or _machine(part.get("uname", "")),
+        cpus=cpus,
+        clusters=core_clusters(cpus),
+        thermal=thermal,
+        battery=battery or parse_supplies(part.get("supply", "")),
+        screen=_wakefulness(part.get("power", "")),
+        load_1min=_number(part.get("loadavg", "")),
+        cpus_allowed=_allowed(part.get("allowed", "")),
+        cpu_quota=parse_quota(part.get("quota", "")),
+        memory_total_bytes=_meminfo(part.get("meminfo", ""), "MemTotal"),
+        memory_available_bytes=_meminfo(part.get("meminfo", ""), "MemAvailable"),
+        airplane_mode=_flag(part.get("airplane_mode_on", "")),
+        low_power_mode=_flag(part.get("low_power", "")),
+        is_root=_integer(part.get("root")) == 0 if part.get("root", "").strip() else None,
+        missing=_why_missing(part, cpus, thermal),
+    )
+
+
+def parse_cpus(text: str) -> tuple[CpuState, ...]:
+    """Lines ``index online governor cur min max hw_max capacity``; ``-`` is unreadable; frequencies in kHz."""
+    cpus = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 8 and words[0].isdigit():
+            hertz = [value * 1000 if (value := _integer(word)) is not None else None for word in words[3:7]]
+            cpus.append(
+                CpuState(
+                    index=int(words[0]),
+                    online=words[1] != "0",  # core 0 often has no such file: it cannot be switched off
+                    governor=None if words[2] == "-" else words[2],
+                    cur_hz=hertz[0],
+                    min_hz=hertz[1],
+                    max_hz=hertz[2],
+                    hw_max_hz=hertz[3],
+                    capacity=_integer(words[7]),
+                )
+            )
+    return tuple(sorted(cpus, key=lambda cpu: cpu.index))
+
+
+def core_clusters(cpus: Sequence[CpuState]) -> tuple[CoreCluster, ...]:
+    """Group cores by ``cpu_capacity``, else by the hardware's top frequency; empty when neither is known."""
+    online = [cpu for cpu in cpus if cpu.online]  # the kernel tells nothing of the others' speed
+    for speeds in ([cpu.capacity for cpu in online], [cpu.hw_max_hz for cpu in online]):
+        known = [speed for speed in speeds if speed]
+        if online and len(known) == len(online):
+            return _grouped(online, known)
+    return ()
+
+
+def _grouped(cpus: Sequence[CpuState], speeds: Sequence[int]) -> tuple[CoreCluster, ...]:
+    groups: list[list[CpuState]] = []
+    top = 0.0
+    for speed, cpu in sorted(zip(speeds, cpus, strict=True), key=lambda pair: (-pair[0], pair[1].index)):
+        if not groups or speed < top * SPEED_TOLERANCE:
+            groups.append([])
+            top = speed
+        groups[-1].append(cpu)
+    return tuple(
+        CoreCluster(
+            cpus=tuple(sorted(cpu.index for cpu in group)),
+            hw_max_hz=max((cpu.hw_max_hz for cpu in group if cpu.hw_max_hz), default=None),
+            capacity=max((cpu.capacity for cpu in group if cpu.capacity), default=None),
+        )
+        for group in reversed(groups)
+    )
+
+
+def parse_thermal(service: str, zones: str) -> ThermalState:
+    """Android's thermal service, else the kernel's zones.
+
+    Only the block "Current temperatures from HAL" counts: the cached one above it may be hours old.
+    """
+    status = re.search(r"Thermal Status: (\d+)", service)
+    _, found, block = service.partition("Current temperatures from HAL:")
+    hal = _hal_temperatures(block) if found else ()
+    temperatures = hal or _zone_temperatures(zones)
+    return ThermalState(
+        status=int(status[1]) if status else None,
+        source="hal" if hal else "zones" if temperatures else None,
+        temperatures=temperatures,
+    )
+
+
+def _hal_temperatures(block: str) -> tuple[Temperature, ...]:
+    found = []
+    for line in block.splitlines()[1:]:
+        if not line.startswith((" ", "\t")):
+            break  # the next block: cooling devices, thresholds
+        fields = dict(re.findall(r"m(Value|Type|Name)=([^,}]*)", line))
+        value, number = _number(fields.get("Value", "")), _integer(fields.get("Type"))
+        if value is not None and number is not None and number not in NOT_TEMPERATURES and _plausible(value):
+            kind = THERMAL_TYPES.get(number, "other")
+            found.append(Temperature(name=fields.get("Name", "?").strip(), kind=kind, value_c=value))
+    return tuple(found)
+
+
+def _zone_temperatures(text: str) -> tuple[Temperature, ...]:
+    found = []
+    for line in text.splitlines():
+        raw, _, name = line.strip().partition(" ")
+        value = _number(raw)
+        if value is None:
+            continue
+        value = value / 1000 if abs(value) >= 1000 else value
+        if _plausible(value):
+            kind = next((kind for kind, pattern in _ZONE_KINDS if re.search(pattern, name.lower())), "other")
+            found.append(Temperature(name=name, kind=kind, value_c=value))
+    return tuple(found)
+
+
+def _plausible(celsius: float) -> bool:
+    return -40 < celsius < 150 and celsius != 0
+
+
+def parse_battery(text: str) -> BatteryState | None:
+    """``dumpsys battery``; None when there is none, or no such service."""
+    body = text.partition("\n[")[0]  # some vendors append an event log with older values
+    pairs = [line.partition(":") for line in body.splitlines()]
+    fields = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    if "level" not in fields or fields.get("present") == "false":
+        return None
+    level, scale = _number(fields["level"]), _number(fields.get("scale", "")) or 100.0
+    deci_c, milli_v = _number(fields.get("temperature", "")), _number(fields.get("voltage", ""))
+    status = _integer(fields.get("status"))
+    return BatteryState(
+        level_percent=None if level is None else 100 * level / scale,
+        temperature_c=None if deci_c is None else deci_c / 10,
+        voltage_v=None if milli_v is None else milli_v / 1000,
+        charging=None if status is None else status == CHARGING,
+        powered_by=tuple(
+            key.removesuffix(" powered") for key in fields if key.endswith(" powered") and fields[key] == "true"
+        ),
+        frozen="updates stopped" in text.lower(),
+    )
+
+
+def parse_supplies(text: str) -> BatteryState | None:
+    """Lines ``name|type|online|status|capacity|temp|voltage_now`` of ``/sys/class/power_supply``."""
+    rows = [row for row in (line.split("|") for line in text.splitlines()) if len(row) == 7]
+    batteries = [row for row in rows if row[1] == "Battery"]
+    if not batteries:
+        return None
+    _, _, _, status, capacity, deci_c, micro_v = batteries[0]
+    temperature, voltage = _number(deci_c), _number(micro_v)
+    return BatteryState(
+        level_percent=_number(capacity),
+        temperature_c=None if temperature is None else temperature / 10,
+        voltage_v=None if voltage is None else voltage / 1e6,
+        charging=None if status == "-" else status == "Charging",
+        powered_by=tuple(row[1].lower() for row in rows if row[1] != "Battery" and row[2] == "1"),
+    )
+
+
+def parse_quota(text: str) -> float | None:
+    """cgroup v2 ``cpu.max``: ``QUOTA PERIOD`` in microseconds, or ``max PERIOD``."""
+    words = text.split()
+    quota, period = (_number(words[0]), _number(words[1])) if len(words) >= 2 else (None, None)
+    return quota / period if quota and period else None
+
+
+def parse_cpu_list(text: str) -> tuple[int, ...]:
+    """The kernel's list format: ``0-3,6``."""
+    cpus: list[int] = []
+    for piece in text.strip().split(","):
+        if match := re.fullmatch(r"(\d+)(?:-(\d+))?", piece.strip()):
+            cpus.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(cpus)
+
+
+def _allowed(text: str) -> tuple[int, ...] | None:
+    return parse_cpu_list(text.partition(":")[2]) or None
+
+
+def _soc(props: dict[str, str], part: dict[str, str]) -> str | None:
+    named = [props.get("ro.soc.manufacturer"), props.get("ro.soc.model")]
+    words = [word for word in named if word and word.lower() != "unknown"]
+    if words:
+        return " ".join(words)
+    for key in ("ro.board.platform", "ro.hardware"):
+        if props.get(key):
+            return props[key]
+    for field in ("Hardware", "model name", "Model"):
+        if match := re.search(rf"^{field}\s*:\s*(.+)$", part.get("cpuinfo", ""), re.MULTILINE):
+            return match[1].strip()
+    return None
+
+
+def _board(part: dict[str, str]) -> str | None:
+    return part.get("board", "").strip("\0 \n") or None
+
+
+def _os_name(text: str) -> str | None:
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _kernel(uname: str) -> str | None:
+    words = uname.split()
+    return " ".join(words[:2]) if len(words) >= 2 else None
+
+
+def _machine(uname: str) -> str | None:
+    words = uname.split()
+    return words[-1] if len(words) >= 3 else None
+
+
+def _wakefulness(text: str) -> str | None:
+    match = re.search(r"mWakefulness=(\w+)", text)
+    return match[1].lower() if match else None
+
+
+def _meminfo(text: str, field: str) -> int | None:
+    match = re.search(rf"^{field}:\s*(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _flag(text: str) -> bool | None:
+    return {"1": True, "0": False}.get(text.strip())
+
+
+def _number(text: str | None) -> float | None:
+    match = re.match(r"\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\b", text or "")
+    return float(match[1]) if match else None
+
+
+def _integer(text: str | None) -> int | None:
+    match = re.fullmatch(r"\s*(-?\d+)\s*", text or "")
+    return int(match[1]) if match else None
+
+
+def _why_missing(part: dict[str, str], cpus: Sequence[CpuState], thermal: ThermalState) -> dict[str, str]:
+    missing: dict[str, str] = {}
+    android = "getprop" in part
+    if not cpus or all(cpu.governor is None for cpu in cpus):
+        missing["governor"] = "no readable /sys/devices/system/cpu/cpu*/cpufreq"
+    if thermal.source is None:
+        service = "the thermal service's HAL block is empty or absent, and " if "thermalservice" in part else ""
+        missing["temperature"] = f"{service}/sys/class/thermal has no readable zone"
+    if thermal.status is None:
+        missing["thermal_status"] = "dumpsys thermalservice has no 'Thermal Status'" if android else "not Android"
+    if "battery" in part and parse_battery(part["battery"]) is None:
+        missing["battery"] = "dumpsys battery tells of none"
+    elif "battery" not in part and parse_supplies(part.get("supply", "")) is None:
+        missing["battery"] = "no battery in /sys/class/power_supply"
+    if not _wakefulness(part.get("power", "")):
+        missing["screen"] = "dumpsys power has no mWakefulness" if android else "not Android"
+    if not _allowed(part.get("allowed", "")):
+        missing["cpus_allowed"] = "no Cpus_allowed_list in /proc/self/status"
+    return missing

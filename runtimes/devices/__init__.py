@@ -1,0 +1,1 @@
+"""Devices: where artifacts are measured, over ADB or on this machine."""

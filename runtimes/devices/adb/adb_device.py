@@ -1,0 +1,300 @@
+"""A device behind an adb server, through adbutils."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
+from edgevit.records import atomic_path, sha256_file
+from runtimes.devices.adb import push as adb_push
+from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
+from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
+from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
+from runtimes.devices.device import Device, Kind, Progress, Transfer, quote
+from runtimes.devices.packets import Packets
+
+if TYPE_CHECKING:
+    from adbutils import AdbDevice as Transport
+
+HASH_BYTES_PER_S = 20e6
+ROUND_TRIP_S = 10.0
+
+SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", "/var/tmp/edgevit-export-UID")
+
+# $1... candidates. A directory counts when a program in it can be started: /sdcard and many /tmp cannot do that.
+_FIND_SCRATCH = """
+sh=/bin/sh; [ -x /system/bin/sh ] && sh=/system/bin/sh
+for dir in "$@"; do
+  case $dir in *-UID) dir=${dir%UID}$(id -u) ;; esac
+  mkdir -p "$dir" || continue
+  try=$dir/.try.$$
+  { echo "#!$sh"; echo 'echo runs'; } >"$try" || continue
+  chmod 755 "$try"; said=$("$try"); rm -f "$try"
+  [ "$said" = runs ] && { echo "$dir"; exit 0; }
+  echo "programs in $dir cannot be run" >&2
+done
+exit 1
+"""
+
+_KILL_GROUP = (
+    '[ -r "/proc/$1/stat" ] || exit 0; read -r l <"/proc/$1/stat"; set -- "$1" "$2" ${l##*) }; '
+    'eval "s=\\${22}"; [ "$s" = "$2" ] || exit 0; if [ "$5" = "$1" ]; then kill -9 "-$1"; else kill -9 "$1"; fi'
+)
+
+
+class AdbDevice(Device):
+    """A device that an adb server knows.
+
+    Args:
+        serial: Its serial, or ``HOST:PORT`` for one that was connected over the network.
+        server: The adb server.
+        scratch: This program's directory on the device; None to look for one.
+
+    Raises:
+        DeviceError: It is unauthorised, or refuses.
+        DeviceLostError: It is offline or not attached.
+    """
+
+    kind: Kind = "adb"
+
+    def __init__(self, serial: str, server: ServerAddress, *, scratch: str | None = None) -> None:
+        if scratch is not None and not scratch.startswith("/"):
+            raise UsageError(f"the directory on the device must be an absolute path, not '{scratch}'")
+        self.serial = serial
+        self.is_network = is_network_serial(serial)
+        self.adb_server = str(server)
+        self._server = server
+        self._requested_scratch = scratch
+        self._scratch: str | None = None
+        self._ending = False
+        self._open()
+
+    def _open(self) -> None:
+        self._client = connect_client(self._server)
+        with translated(self.serial, "connecting"):
+            self._transport: Transport = self._client.device(serial=self.serial)
+            words = self._transport.get_features().split(",")
+        self._features = frozenset(word for word in words if word)
+
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start ``argv`` through the daemon's shell."""
+        merged = "shell_v2" not in self._features
+        nonce = new_nonce()
+        log = quote([self.process_log]) if tracked and self.process_log else None
+        line = wrap_command(quote(argv), nonce, log=log, exit_marker=merged)
+        require_server(self._server)
+        with translated(self.serial, f"starting '{argv[0]}'"):
+            connection = self._transport.open_transport(timeout=start_timeout_s)
+            try:
+                connection.send_command(("shell:" if merged else "shell,v2,raw:") + line)
+                connection.check_okay()
+            except BaseException:
+                connection.close()
+                raise
+        return AdbPackets(connection, nonce, merged=merged, serial=self.serial, end=self._end_group)
+
+    def _end_group(self, pid: int, start: str) -> None:
+        if start and not self._ending:
+            self._ending = True  # the killer itself may fail to end; it must not call for a killer
+            try:
+                with suppress(DeviceError):
+                    self.script(_KILL_GROUP, str(pid), start, timeout_s=3.0)
+            finally:
+                self._ending = False
+
+    def _sync(self, timeout_s: float) -> AbstractContextManager[SyncChannel]:
+        require_server(self._server)
+        return open_sync(self._transport, self.serial, timeout_s)
+
+    def push(
+        self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
+    ) -> Transfer:
+        _require_absolute(remote)
+        digest, size = _local_facts(local)
+        hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
+        there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
+        if there is not None and there.value is None:
+            there = adb_push.Digest(tool="readback", value=self._read_back(remote, timeout_s))
+        if there is not None and there.value == digest:
+            return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by=there.tool)
+        with self._dropping_part(remote):
+            self._send(local, remote, mode, progress, timeout_s)
+            seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
+            by_device = seen.value is not None
+            if not by_device:
+                seen = adb_push.Digest(tool="readback", value=self._read_back(f"{remote}.part", timeout_s))
+            if seen.value != digest:
+                raise DeviceError(
+                    f"{local.name} arrived on {self.serial} with SHA-256 {seen.value}, expected {digest}",
+                    hint="try again; if it happens twice, try another cable or port",
+                )
+            if not by_device:
+                adb_push.move_into_place(self, remote, mode)
+        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by=seen.tool)
+
+    @contextmanager
+    def _dropping_part(self, remote: str) -> Iterator[None]:
+        try:
+            yield
+        except (DeviceLostError, DeviceTimeoutError):
+            raise  # nobody there to ask; the next push removes the leftover
+        except BaseException:
+            adb_push.drop_part(self, remote)
+            raise
+
+    def _send(self, local: Path, remote: str, mode: int, progress: Progress | None, timeout_s: float) -> None:
+        size = local.stat().st_size
+
+        def report(done: int) -> None:
+            if progress is not None:
+                progress(local.name, done, size)
+
+        report(0)
+        try:
+            with (
+                translated(self.serial, f"{local.name} was pushed"),
+                self._sync(timeout_s) as channel,
+                local.open("rb") as source,
+            ):
+                channel.send(source, f"{remote}.part", mode, report)
+        except SyncRefusal as error:
+            raise adb_push.refusal(self, remote, str(error)) from error
+
+    def _read_back(self, remote: str, timeout_s: float) -> str:
+        digest = hashlib.sha256()
+        try:
+            with (
+                translated(self.serial, f"{remote} was read back"),
+                self._sync(timeout_s) as channel,
+            ):
+                for chunk in channel.receive(remote):
+                    digest.update(chunk)
+        except SyncRefusal as error:
+            raise DeviceError(f"{remote} cannot be read back from {self.serial}: {error}") from error
+        return digest.hexdigest()
+
+    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+        _require_absolute(remote)
+        digest, done = hashlib.sha256(), 0
+        try:
+            with (
+                translated(self.serial, f"{remote} was pulled"),
+                self._sync(timeout_s) as channel,
+            ):
+                expected = channel.stat(remote)
+                if not expected.is_file:
+                    kind = "is a directory" if expected.is_directory else "is not a file there, or may not be read"
+                    raise DeviceError(f"cannot fetch {remote} from {self.serial}: it {kind}")
+                with _local_target(local) as part, part.open("wb") as writer:
+                    for chunk in channel.receive(remote):
+                        writer.write(chunk)
+                        digest.update(chunk)
+                        done += len(chunk)
+                        if progress is not None:
+                            progress(local.name, done, max(done, expected.size_bytes))
+                    if done % (1 << 32) != expected.size_bytes:
+                        raise DeviceError(
+                            f"{remote} came from {self.serial} with {done} bytes, expected {expected.size_bytes}",
+                            hint="is something still writing it?",
+                        )
+        except SyncRefusal as error:
+            raise DeviceError(f"cannot fetch {remote} from {self.serial}: {error}") from error
+        return Transfer(sha256=digest.hexdigest(), size_bytes=done, skipped=False, verified_by="size")
+
+    def properties(self) -> dict[str, str]:
+        return parse_getprop(self.run(["getprop"], timeout_s=ROUND_TRIP_S).out)
+
+    def features(self) -> frozenset[str]:
+        return self._features
+
+    def state(self) -> str:
+        from adbutils import AdbError
+
+        if not is_listening(self._server):
+            return "absent"
+        try:
+            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
+        except (AdbError, OSError, EOFError):
+            return "absent"
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._try_again()
+                return
+            except DeviceError as error:
+                if time.monotonic() > deadline:
+                    raise DeviceLostError(
+                        f"{self.serial} did not come back within {timeout_s:g} s: {error.message}",
+                        hint=error.hint or "check the cable or network, then: edgevit-export devices",
+                    ) from error
+            time.sleep(0.25)
+
+    def _try_again(self) -> None:
+        client = connect_client(self._server)
+        if self.is_network and ":" in self.serial and self.state() != "device":
+            # A lost network device stays "offline", and "connect" alone then says that it is connected already.
+            with translated(self.serial, "reconnecting"):
+                client.disconnect(self.serial)
+                client.connect(self.serial, timeout=ROUND_TRIP_S)
+        self._open()
+        if not self.run(["true"], timeout_s=5.0).ok:
+            raise DeviceLostError(f"{self.serial} runs no commands")
+
+    def scratch_dir(self) -> str:
+        if self._scratch is None:
+            choices = (self._requested_scratch,) if self._requested_scratch is not None else SCRATCH_CHOICES
+            result = self.script(_FIND_SCRATCH, *choices, timeout_s=ROUND_TRIP_S)
+            if not result.ok:
+                raise DeviceError(
+                    f"no directory of {self.serial} takes files and runs programs, tried {', '.join(choices)}: "
+                    f"{result.complaint}",
+                    hint="name another one with --remote-dir",
+                )
+            self._scratch = result.out.strip()
+        return self._scratch
+
+
+def is_network_serial(serial: str) -> bool:
+    """Whether a serial names a device on the network: ``HOST:PORT``, or one found by mDNS."""
+    return ":" in serial or "._adb" in serial
+
+
+def parse_getprop(text: str) -> dict[str, str]:
+    """Parse ``getprop``: lines ``[key]: [value]``; a value may go over several lines."""
+    found: dict[str, str] = {}
+    for block in text.replace("\r", "").split("\n["):
+        key, separator, value = block.lstrip("[").partition("]: [")
+        if separator:
+            found[key] = value.rstrip().removesuffix("]")
+    return found
+
+
+def _require_absolute(remote: str) -> None:
+    if not remote.startswith("/") or "\0" in remote:
+        raise UsageError(f"a path on the device must be absolute, not '{remote}'")
+
+
+def _local_facts(local: Path) -> tuple[str, int]:
+    try:
+        return sha256_file(local), local.stat().st_size
+    except OSError as error:
+        raise UsageError(f"cannot read {local}: {error.strerror}") from error
+
+
+@contextmanager
+def _local_target(local: Path) -> Iterator[Path]:
+    """``atomic_path`` whose own errors are not mistaken for the device's."""
+    try:
+        with atomic_path(local) as part:
+            yield part
+    except OSError as error:
+        if isinstance(error, (ConnectionError, TimeoutError)):
+            raise
+        raise DeviceError(f"cannot write {local}: {error.strerror}") from error

@@ -1,0 +1,137 @@
+"""ADB's file service with deadlines and with the device's own words: adbutils has neither.
+
+Protocol: AOSP, ``system/core/adb/SYNC.TXT`` (STAT, RECV and SEND of version 1, which every daemon has).
+"""
+
+from __future__ import annotations
+
+import select
+import stat
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from edgevit.errors import DeviceError
+from runtimes.devices.adb.server import lost
+
+if TYPE_CHECKING:
+    from adbutils import AdbConnection
+    from adbutils import AdbDevice as Transport
+
+CHUNK_BYTES = 1 << 16
+PATH_BYTES = 1024
+
+
+class SyncRefusal(Exception):
+    """The device said FAIL; the message is its own (often a C library's error text)."""
+
+
+class RemoteStat(NamedTuple):
+    """What STAT tells; ``mode`` 0 means that there is nothing (or that it may not be seen)."""
+
+    mode: int
+    size_bytes: int
+
+    @property
+    def is_file(self) -> bool:
+        """A regular file."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_directory(self) -> bool:
+        """A directory."""
+        return stat.S_ISDIR(self.mode)
+
+
+class SyncChannel:
+    """An open ``sync:`` service. Sockets raise ``TimeoutError`` after ``timeout_s`` without any progress."""
+
+    def __init__(self, connection: AdbConnection, serial: str) -> None:
+        self._connection = connection
+        self._serial = serial
+
+    def stat(self, path: str) -> RemoteStat:
+        """Mode and size (modulo 2**32) of ``path``."""
+        self._request(b"STAT", path)
+        if (word := self._exactly(4)) != b"STAT":
+            raise self._nonsense(word)
+        mode, size, _ = struct.unpack("<III", self._exactly(12))
+        return RemoteStat(mode, size)
+
+    def send(self, source: BinaryIO, path: str, mode: int, progress: Callable[[int], None]) -> None:
+        """Write ``source`` to ``path``.
+
+        Raises:
+            SyncRefusal: The device could not.
+        """
+        self._request(b"SEND", f"{path},{stat.S_IFREG | mode}")
+        done = 0
+        try:
+            while chunk := source.read(CHUNK_BYTES):
+                self._connection.conn.sendall(b"DATA" + struct.pack("<I", len(chunk)) + chunk)
+                done += len(chunk)
+                progress(done)
+                if select.select([self._connection.conn], [], [], 0)[0]:
+                    break  # an answer before the end can only be a refusal
+            else:
+                self._connection.conn.sendall(b"DONE" + struct.pack("<I", int(time.time())))
+        except ConnectionError:
+            self._answer()
+            raise
+        self._answer()
+
+    def _answer(self) -> None:
+        word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
+        if word == b"FAIL":
+            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+        if word != b"OKAY":
+            raise self._nonsense(word)
+
+    def receive(self, path: str) -> Iterator[bytes]:
+        """The bytes of ``path``, ended by the device's own DONE.
+
+        Raises:
+            SyncRefusal: The device could not.
+        """
+        self._request(b"RECV", path)
+        while True:
+            word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
+            if word == b"DONE":
+                return
+            if word == b"FAIL":
+                raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+            if word != b"DATA" or size > CHUNK_BYTES:
+                raise self._nonsense(word)
+            yield self._exactly(size)
+
+    def _request(self, word: bytes, path: str) -> None:
+        encoded = path.encode()
+        if len(encoded) > PATH_BYTES:
+            raise DeviceError(f"a path of {len(encoded)} bytes is too long for {self._serial} (at most {PATH_BYTES})")
+        self._connection.conn.sendall(word + struct.pack("<I", len(encoded)) + encoded)
+
+    def _exactly(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            piece = self._connection.conn.recv(size - len(data))
+            if not piece:
+                raise lost(self._serial, "a file was transferred")
+            data += piece
+        return bytes(data)
+
+    def _nonsense(self, word: bytes) -> DeviceError:
+        return DeviceError(f"{self._serial} answered nonsense while a file was transferred: {word!r}")
+
+
+@contextmanager
+def open_sync(transport: Transport, serial: str, timeout_s: float) -> Iterator[SyncChannel]:
+    """Open the file service of a device."""
+    connection = transport.open_transport(timeout=timeout_s)
+    try:
+        connection.send_command("sync:")
+        connection.check_okay()
+        yield SyncChannel(connection, serial)
+    finally:
+        connection.close()

@@ -1,0 +1,271 @@
+"""``Device``: where an artifact is measured, and all that may be done there.
+
+Commands are argument lists: no caller quotes anything. ``run`` waits for a command, ``stream`` reads its lines while
+it runs, ``spawn_detached`` lets it outlive the connection. A command that ends by itself is a ``CommandResult``,
+whatever its exit code; a lost connection or a passed deadline is an error, and by then nothing of the command is
+left running as far as the device can still be reached.
+
+Exit codes follow the shell: 126 found but not executable (a wrong ABI among others), 127 not found, 128 + N ended by
+signal N.
+"""
+
+from __future__ import annotations
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from edgevit.errors import DeviceError
+from edgevit.records import Record
+from runtimes.devices.packets import CommandStream, Packets, collect
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(name, done_bytes, total_bytes)`` while a file is transferred."""
+
+Kind = Literal["adb", "host"]
+
+
+class CommandResult(Record):
+    """How a command ended.
+
+    Attributes:
+        rc: Exit code; 128 + N after signal N.
+        out: Standard output, decoded as UTF-8 with replacement characters.
+        err: Standard error; empty when ``merged``.
+        merged: The device cannot keep the two apart (no ``shell_v2``): ``out`` holds both.
+    """
+
+    rc: int
+    out: str
+    err: str
+    merged: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit code is 0."""
+        return self.rc == 0
+
+    @property
+    def complaint(self) -> str:
+        """What the command had to say for itself, on one line, for error messages."""
+        text = (self.err if self.err.strip() else self.out).strip()
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " | ".join(lines[-3:]) if lines else f"exit code {self.rc}"
+
+
+class ProcessHandle(Record):
+    """A process that outlives the connection, named so that a reused pid is never mistaken for it.
+
+    Attributes:
+        pid: Process id, also the id of its process group.
+        start: Start time as the device tells it (field 22 of ``/proc/PID/stat``, or ``ps -o lstart``).
+    """
+
+    pid: int
+    start: str
+
+
+class Transfer(Record):
+    """How a file came over.
+
+    Attributes:
+        sha256: Hex digest of the bytes that are now at the destination.
+        size_bytes: Size of the file.
+        skipped: The destination already held these bytes.
+        verified_by: The device-side check: ``sha256sum`` and the like, ``readback`` or ``copy``.
+    """
+
+    sha256: str
+    size_bytes: int
+    skipped: bool
+    verified_by: str
+
+
+def quote(argv: Sequence[str]) -> str:
+    """The one shell line that runs ``argv`` with every argument as it is."""
+    if not argv:
+        raise ValueError("a command needs at least one word")
+    return " ".join(shlex.quote(word) for word in argv)
+
+
+def in_context(argv: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str] | None = None) -> list[str]:
+    """``argv``, to be run in the directory ``cwd`` of the device and with ``env`` added to its environment."""
+    words = list(argv)
+    if env:
+        words = ["env", *(f"{name}={value}" for name, value in env.items()), *words]
+    if cwd is not None:
+        words = ["sh", "-c", 'cd "$1" || exit 125; shift; exec "$@"', "sh", cwd, *words]
+    return words
+
+
+class Device(ABC):
+    """A place where commands run and files are kept.
+
+    Attributes:
+        serial: Its name for ``--device``; ``"host"`` for this machine.
+        kind: The transport.
+        is_network: Whether the transport is the network, so that switching the radio off would cut it.
+        adb_server: Address of the server behind which it is; None without one.
+        process_log: A file on the device to which streamed and detached processes write "pid start", so that
+            they can be found after a crash of this program; set by the device lock.
+    """
+
+    serial: str
+    kind: Kind
+    is_network: bool
+    adb_server: str | None = None
+    process_log: str | None = None
+
+    @abstractmethod
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start ``argv`` and give its raw output; ``run`` and ``stream`` are what callers want.
+
+        ``tracked`` processes are written to ``process_log``.
+        """
+
+    def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
+        """Run a command to its end.
+
+        Raises:
+            DeviceTimeoutError: It did not end in ``timeout_s``; it was killed.
+            DeviceLostError: The connection ended before the command.
+        """
+        packets = self.open_packets(argv, start_timeout_s=timeout_s)
+        rc, out, err, merged = collect(packets, self._label(argv), timeout_s)
+        return CommandResult(rc=rc, out=out, err=err, merged=merged)
+
+    def script(self, text: str, *arguments: str, timeout_s: float = 30.0) -> CommandResult:
+        """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip."""
+        return self.run(["sh", "-c", text, "sh", *arguments], timeout_s)
+
+    def check(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
+        """``run``, with an exit code other than 0 as an error.
+
+        Raises:
+            DeviceError: The command failed; the message holds what it said.
+        """
+        result = self.run(argv, timeout_s)
+        if not result.ok:
+            raise DeviceError(f"'{argv[0]}' failed on {self.serial} (exit code {result.rc}): {result.complaint}")
+        return result
+
+    def stream(self, argv: Sequence[str], *, heartbeat_s: float, timeout_s: float) -> CommandStream:
+        """Start a command and read its standard output line by line while it runs.
+
+        Args:
+            argv: The command.
+            heartbeat_s: The longest silence (neither output nor errors) that still counts as alive.
+            timeout_s: The longest run.
+
+        Returns:
+            An iterator of lines and a context manager; leaving it early kills the command. When the lines have ended,
+            ``rc`` is the exit code and ``err`` the standard error. The iteration raises ``DeviceTimeoutError`` after
+            either deadline (the command is killed) and ``DeviceLostError`` when the connection ends.
+        """
+        packets = self.open_packets(argv, start_timeout_s=heartbeat_s, tracked=True)
+        return CommandStream(packets, self._label(argv), heartbeat_s=heartbeat_s, timeout_s=timeout_s)
+
+    @abstractmethod
+    def push(
+        self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
+    ) -> Transfer:
+        """Bring a file to the device, verified there by SHA-256.
+
+        Skipped when ``remote`` already holds these bytes. Otherwise the bytes go to ``remote + ".part"``, are hashed
+        on the device and only then moved to ``remote``; what an interrupted push left in ``.part`` is never trusted.
+        Missing parent directories are made.
+
+        Args:
+            local: File on this machine.
+            remote: Absolute path on the device.
+            progress: Called with the file's name, bytes done and bytes in all.
+            mode: Permission bits of the file (0o755 for programs).
+            timeout_s: The longest time without any progress.
+
+        Raises:
+            DeviceError: Disk full, path not writable, hash wrong: the message says which, and what to do.
+            DeviceLostError: The connection ended.
+            DeviceTimeoutError: Nothing moved for ``timeout_s``.
+        """
+
+    @abstractmethod
+    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+        """Fetch a file; ``local`` is replaced only when every byte has come and the size is right.
+
+        Raises:
+            DeviceError: No such file, or a directory; ``local`` is as it was.
+            DeviceLostError: The connection ended.
+            DeviceTimeoutError: Nothing moved for ``timeout_s``.
+        """
+
+    @abstractmethod
+    def properties(self) -> dict[str, str]:
+        """Android's system properties (``getprop``); empty where there are none."""
+
+    @abstractmethod
+    def features(self) -> frozenset[str]:
+        """What the device's daemon can do: ``shell_v2``, ``cmd`` and the like; empty for the oldest and the host."""
+
+    @abstractmethod
+    def state(self) -> str:
+        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
+
+    @abstractmethod
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        """Get back a device that was lost.
+
+        Raises:
+            DeviceLostError: It did not come back in ``timeout_s``.
+        """
+
+    @abstractmethod
+    def scratch_dir(self) -> str:
+        """This program's own directory on the device, where files can be written and programs can be run."""
+
+    def close(self) -> None:  # noqa: B027 (only some transports have something to let go of)
+        """Let go of the device; it is not an error to do so twice."""
+
+    def spawn_detached(self, argv: Sequence[str], *, log: str, rc_file: str | None = None) -> ProcessHandle:
+        """Start a command that goes on when the connection ends (a cut USB line, for one).
+
+        Args:
+            argv: The command.
+            log: File on the device that gets its standard output and error.
+            rc_file: File on the device that gets the exit code when it has ended.
+        """
+        from runtimes.devices.processes import spawn
+
+        return spawn(self, argv, log=log, rc_file=rc_file)
+
+    def is_alive(self, handle: ProcessHandle) -> bool:
+        """Whether that very process still runs."""
+        from runtimes.devices.processes import is_alive
+
+        return is_alive(self, handle)
+
+    def kill(self, handle: ProcessHandle, *, timeout_s: float = 5.0) -> bool:
+        """End a process and its group: TERM, then KILL. False when it was gone already."""
+        from runtimes.devices.processes import kill
+
+        return kill(self, handle, timeout_s=timeout_s)
+
+    def _label(self, argv: Sequence[str]) -> str:
+        return f"'{argv[0]}' on {self.serial}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """The lines of a command's output without blank ones and without the carriage returns of old ptys."""
+    for line in text.splitlines():
+        if line.strip():
+            yield line.rstrip()

@@ -1,0 +1,196 @@
+"""This machine as a device: the same contract, on ``subprocess`` and process groups."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from edgevit.errors import DeviceError
+from edgevit.records import atomic_path, sha256_file
+from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.packets import Channel, Packet, Packets
+
+CHUNK_BYTES = 1 << 20
+
+
+class HostDevice(Device):
+    """This machine.
+
+    Args:
+        scratch: Directory for this program's files; None for ``edgevit-export-UID`` in the temporary directory.
+    """
+
+    serial = "host"
+    kind: Kind = "host"
+    is_network = False
+
+    def __init__(self, scratch: Path | None = None) -> None:
+        self._scratch = scratch
+
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start ``argv`` in a process group of its own; what cannot be started is an exit code, as in a shell."""
+        logged = self._logged(argv) if tracked else list(argv)
+        try:
+            process = subprocess.Popen(
+                logged,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            return _Refused(argv[0], error)
+        return _ProcessPackets(process)
+
+    def _logged(self, argv: Sequence[str]) -> list[str]:
+        if self.process_log is None or shutil.which(argv[0]) is None:
+            return list(argv)
+        from runtimes.devices.processes import LOG_SELF
+
+        return ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
+
+    def push(
+        self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
+    ) -> Transfer:
+        target = Path(remote)
+        digest, size = sha256_file(local), local.stat().st_size
+        try:
+            if target.is_file() and target.stat().st_size == size and sha256_file(target) == digest:
+                target.chmod(mode)
+                return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by="sha256")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(target) as part:
+                _copy(local, part, progress)
+                part.chmod(mode)
+                if sha256_file(part) != digest:
+                    raise DeviceError(f"the copy of {local} at {target} differs from the original: is the disk sound?")
+        except OSError as error:
+            raise _refused(f"cannot copy {local} to {target}", error) from error
+        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="sha256")
+
+    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+        source = Path(remote)
+        if not source.is_file():
+            kind = "is a directory" if source.is_dir() else "does not exist"
+            raise DeviceError(f"cannot fetch {remote} from host: it {kind}")
+        try:
+            with atomic_path(local) as part:
+                _copy(source, part, progress)
+                digest, size = sha256_file(part), part.stat().st_size
+        except OSError as error:
+            raise _refused(f"cannot copy {source} to {local}", error) from error
+        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="copy")
+
+    def properties(self) -> dict[str, str]:
+        return {}
+
+    def features(self) -> frozenset[str]:
+        return frozenset()
+
+    def state(self) -> str:
+        return "device"
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        """Nothing to do: this machine cannot be lost."""
+
+    def scratch_dir(self) -> str:
+        if self._scratch is None:
+            self._scratch = Path(tempfile.gettempdir()) / f"edgevit-export-{os.getuid()}"
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._scratch.stat().st_uid != os.getuid():
+            raise DeviceError(f"{self._scratch} belongs to someone else", hint="set TMPDIR to a directory of your own")
+        return str(self._scratch.resolve())
+
+
+class _Refused:
+    """A command that could not be started, told the way a shell tells it."""
+
+    merged = False
+
+    def __init__(self, program: str, error: Exception) -> None:
+        missing = isinstance(error, FileNotFoundError)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        self._packets = [
+            Packet(Channel.EXIT, rc=127 if missing else 126),
+            Packet(Channel.ERR, f"{program}: {'not found' if missing else reason}\n".encode()),
+        ]
+
+    def read(self, timeout_s: float) -> Packet:
+        return self._packets.pop()
+
+    def kill(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _ProcessPackets:
+    """A child in its own process group; both pipes are read through one selector."""
+
+    merged = False
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._selector = selectors.DefaultSelector()
+        for pipe, channel in ((process.stdout, Channel.OUT), (process.stderr, Channel.ERR)):
+            assert pipe is not None
+            self._selector.register(pipe, selectors.EVENT_READ, channel)
+
+    def read(self, timeout_s: float) -> Packet:
+        deadline = time.monotonic() + timeout_s
+        while self._selector.get_map():
+            events = self._selector.select(max(0.0, deadline - time.monotonic()))
+            if not events:
+                raise TimeoutError
+            key = events[0][0]
+            data = os.read(key.fd, 1 << 16)
+            if data:
+                return Packet(key.data, data)
+            self._selector.unregister(key.fileobj)
+        try:
+            code = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        return Packet(Channel.EXIT, rc=code if code >= 0 else 128 - code)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+
+    def close(self) -> None:
+        self._selector.close()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _copy(source: Path, target: Path, progress: Progress | None) -> None:
+    total = source.stat().st_size
+    done = 0
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(CHUNK_BYTES):
+            writer.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(source.name, done, total)
+
+
+def _refused(what: str, error: OSError) -> DeviceError:
+    hints = {
+        errno.ENOSPC: "free some space, or choose another directory with --remote-dir",
+        errno.EACCES: "choose a directory that you may write to with --remote-dir",
+        errno.EROFS: "choose a directory on a writable file system with --remote-dir",
+    }
+    return DeviceError(f"{what}: {error.strerror}", hint=hints.get(error.errno or 0))

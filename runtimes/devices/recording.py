@@ -1,0 +1,274 @@
+"""Record a session with a device, and play it back without one.
+
+A recording holds every command with its answer, every file that came back, and what the device said about itself.
+Played back, a command gets the recorded answers of that very command, in their order, and the last one again when
+they are used up: how often a state is read depends on the time that passes, and none passes in a replay. A command
+that was never recorded is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Literal, TypeVar
+
+from edgevit.errors import DeviceError, DeviceLostError
+from edgevit.records import Record, atomic_path
+from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.packets import Channel, Packet, Packets
+
+_T = TypeVar("_T")
+
+# Lock owners and lock deadlines differ from run to run.
+_VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
+
+
+class Answer(Record):
+    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed."""
+
+    words: tuple[str, ...]
+    rc: int | None
+    out_base64: str
+    err_base64: str
+    merged: bool
+    lost: str | None = None
+
+
+class Pulled(Record):
+    """A file that came back; ``error`` when it did not."""
+
+    remote: str
+    data_base64: str
+    transfer: Transfer | None
+    error: str | None = None
+
+
+class Pushed(Record):
+    """A file that was sent; ``error`` when it was refused."""
+
+    remote: str
+    transfer: Transfer | None
+    error: str | None = None
+
+
+class Recording(Record):
+    """One session with one device. ``note`` is free for whoever records (the request, for instance)."""
+
+    schema_version: Literal[1] = 1
+    serial: str
+    kind: Kind
+    is_network: bool
+    scratch: str
+    properties: dict[str, str]
+    features: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    pulled: tuple[Pulled, ...]
+    pushed: tuple[Pushed, ...]
+    note: str = ""
+
+
+class RecordingDevice(Device):
+    """Passes everything on to ``inner`` and keeps what came back."""
+
+    def __init__(self, inner: Device) -> None:
+        self._inner = inner
+        self.serial, self.kind, self.is_network = inner.serial, inner.kind, inner.is_network
+        self.adb_server = inner.adb_server
+        self._answers: list[Answer] = []
+        self._pulled: list[Pulled] = []
+        self._pushed: list[Pushed] = []
+        self._lock = Lock()
+
+    def recording(self, note: str = "") -> Recording:
+        """What was recorded so far."""
+        return Recording(
+            serial=self.serial,
+            kind=self.kind,
+            is_network=self.is_network,
+            scratch=self._inner.scratch_dir(),
+            properties=self._inner.properties(),
+            features=tuple(sorted(self._inner.features())),
+            answers=tuple(self._answers),
+            pulled=tuple(self._pulled),
+            pushed=tuple(self._pushed),
+            note=note,
+        )
+
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        self._inner.process_log = self.process_log
+        packets = self._inner.open_packets(argv, start_timeout_s=start_timeout_s, tracked=tracked)
+        return _Tee(packets, stable(argv), self._keep)
+
+    def _keep(self, answer: Answer) -> None:
+        with self._lock:
+            self._answers.append(answer)
+
+    def push(
+        self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
+    ) -> Transfer:
+        try:
+            done = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
+        except DeviceError as error:
+            self._pushed.append(Pushed(remote=remote, transfer=None, error=error.message))
+            raise
+        self._pushed.append(Pushed(remote=remote, transfer=done))
+        return done
+
+    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+        try:
+            done = self._inner.pull(remote, local, progress=progress, timeout_s=timeout_s)
+        except DeviceError as error:
+            self._pulled.append(Pulled(remote=remote, data_base64="", transfer=None, error=error.message))
+            raise
+        data = b64encode(local.read_bytes()).decode()
+        self._pulled.append(Pulled(remote=remote, data_base64=data, transfer=done))
+        return done
+
+    def properties(self) -> dict[str, str]:
+        return self._inner.properties()
+
+    def features(self) -> frozenset[str]:
+        return self._inner.features()
+
+    def state(self) -> str:
+        return self._inner.state()
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        self._inner.reconnect(timeout_s)
+
+    def scratch_dir(self) -> str:
+        return self._inner.scratch_dir()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class ReplayDevice(Device):
+    """Answers from a recording; see the module."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.serial, self.kind, self.is_network = recording.serial, recording.kind, recording.is_network
+        self._recording = recording
+        self._answers = _queues([(answer.words, answer) for answer in recording.answers])
+        self._pulled = _queues([((each.remote,), each) for each in recording.pulled])
+        self._pushed = _queues([((each.remote,), each) for each in recording.pushed])
+
+    def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        return _Played(self._next(self._answers, stable(argv), "command"))
+
+    def push(
+        self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
+    ) -> Transfer:
+        pushed = self._next(self._pushed, (remote,), "push")
+        if pushed.transfer is None:
+            raise DeviceError(pushed.error or f"{remote} was refused")
+        return pushed.transfer
+
+    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+        pulled = self._next(self._pulled, (remote,), "pull")
+        if pulled.transfer is None:
+            raise DeviceError(pulled.error or f"{remote} did not come back")
+        with atomic_path(local) as part:
+            part.write_bytes(b64decode(pulled.data_base64))
+        return pulled.transfer
+
+    def properties(self) -> dict[str, str]:
+        return self._recording.properties
+
+    def features(self) -> frozenset[str]:
+        return frozenset(self._recording.features)
+
+    def state(self) -> str:
+        return "device"
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        """A recording does not come back by itself."""
+        raise DeviceLostError(f"the recording of {self.serial} ends here")
+
+    def scratch_dir(self) -> str:
+        return self._recording.scratch
+
+    def _next(self, queues: dict[tuple[str, ...], list[_T]], words: tuple[str, ...], what: str) -> _T:
+        queue = queues.get(words)
+        if not queue:
+            raise DeviceError(
+                f"the recording of {self.serial} has no {what} '{' '.join(words)[:200]}': it is of another run",
+                hint="record again: edgevit-export bench --record FILE",
+            )
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+
+def stable(argv: Sequence[str]) -> tuple[str, ...]:
+    """A command without what differs from run to run."""
+    return tuple(_VOLATILE.sub("OWNER", word) for word in argv)
+
+
+class _Tee:
+    """Hands packets on and keeps them until the command has ended."""
+
+    def __init__(self, inner: Packets, words: tuple[str, ...], keep: Callable[[Answer], None]) -> None:
+        self._inner, self._words, self._keep = inner, words, keep
+        self.merged = inner.merged
+        self._out, self._err = bytearray(), bytearray()
+        self._ended = False
+
+    def read(self, timeout_s: float) -> Packet:
+        try:
+            packet = self._inner.read(timeout_s)
+        except DeviceLostError as error:
+            self._end(None, error.message)
+            raise
+        if packet.channel is Channel.EXIT:
+            self._end(packet.rc, None)
+        else:
+            (self._out if packet.channel is Channel.OUT else self._err).extend(packet.data)
+        return packet
+
+    def kill(self) -> None:
+        self._end(None, None)
+        self._inner.kill()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _end(self, rc: int | None, lost: str | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        out, err = b64encode(self._out).decode(), b64encode(self._err).decode()
+        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, merged=self.merged, lost=lost))
+
+
+class _Played:
+    """A recorded answer as packets; one that never ended passes every deadline at once."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.merged = answer.merged
+        self._answer = answer
+        streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
+        self._left = [Packet(channel, b64decode(text)) for channel, text in streams if text]
+
+    def read(self, timeout_s: float) -> Packet:
+        if self._left:
+            return self._left.pop(0)
+        if self._answer.rc is not None:
+            return Packet(Channel.EXIT, rc=self._answer.rc)
+        if self._answer.lost is not None:
+            raise DeviceLostError(self._answer.lost)
+        raise TimeoutError
+
+    def kill(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _queues(items: Sequence[tuple[tuple[str, ...], _T]]) -> dict[tuple[str, ...], list[_T]]:
+    queues: dict[tuple[str, ...], list[_T]] = {}
+    for words, item in items:
+        queues.setdefault(words, []).append(item)
+    return queues

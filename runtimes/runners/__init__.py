@@ -1,0 +1,1 @@
+"""Runners: the programs that run an artifact on a device, and what goes in and comes out."""

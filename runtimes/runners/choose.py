@@ -1,0 +1,216 @@
+"""Which runner can measure which format on a device, and how to get the missing ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from edgevit.errors import DeviceError, MissingDependencyError, UsageError
+from edgevit.records import Record
+from export.formats.table import FORMATS, Format
+from runtimes.conditions.state import DeviceState
+from runtimes.devices.device import Device
+from runtimes.runners.exits import program_abi, standard_abi
+from runtimes.runners.python.bundle import PYTHON_REQUIRED
+from runtimes.runners.python.launch import PythonRunner
+from runtimes.runners.runner import Runner, RunSettings
+from runtimes.runners.tools import TOOLS
+from runtimes.runners.tools.adapter import ToolAdapter
+from runtimes.runners.tools.launch import ToolRunner
+
+_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
+_LOG_TAGS = {Format.PTE: "ExecuTorch"}
+
+# Finds modules without importing them: torch alone would take seconds.
+_PROBE = (
+    "import sys, json; from importlib.util import find_spec; "
+    "print(json.dumps({'version': list(sys.version_info[:3]), "
+    "'modules': [name for name in sys.argv[1:] if find_spec(name)]}))"
+)
+
+
+class PythonFacts(Record):
+    """The device's python3: version None when there is none, ``complaint`` why."""
+
+    command: str
+    version: tuple[int, int, int] | None
+    modules: tuple[str, ...]
+    complaint: str = ""
+
+    def why_not(self, format: Format) -> str | None:
+        """Why it cannot run ``format``; None when it can."""
+        if self.version is None:
+            return f"no '{self.command}' on the device ({self.complaint})"
+        if self.version[:2] < PYTHON_REQUIRED:
+            seen, needed = ".".join(map(str, self.version)), ".".join(map(str, PYTHON_REQUIRED))
+            return f"its python is {seen}, {needed} or newer is needed"
+        runtimes = FORMATS[format].runtime_modules
+        missing = [] if "numpy" in self.modules else ["numpy"]
+        if not any(name in self.modules for name in runtimes):
+            missing.append(" or ".join(runtimes))
+        return f"its python lacks {', '.join(missing)}" if missing else None
+
+
+class RunnerOption(Record):
+    """One runner for one format on one device. ``how`` says how to get it when it cannot be used."""
+
+    format: Format
+    runner: str
+    usable: bool
+    why_not: str | None
+    how: str
+    verifies: bool
+
+
+class DeviceSetup(Record):
+    """All runners of a device."""
+
+    serial: str
+    abi: str
+    python: PythonFacts
+    options: tuple[RunnerOption, ...]
+
+
+def probe_python(device: Device, command: str) -> PythonFacts:
+    """Ask the device's python for its version and for the modules that the formats need."""
+    names = {"numpy", *(name for row in FORMATS.values() for name in row.runtime_modules)}
+    result = device.run([command, "-c", _PROBE, *sorted(names)], 60.0)
+    if not result.ok:
+        return PythonFacts(command=command, version=None, modules=(), complaint=result.complaint[:200])
+    try:
+        seen = json.loads(result.out.strip().splitlines()[-1])
+        major, minor, micro = seen["version"]
+        return PythonFacts(command=command, version=(major, minor, micro), modules=tuple(seen["modules"]))
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise DeviceError(f"'{command}' on {device.serial} answered nonsense: {result.out[:200]!r}") from error
+
+
+def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | None:
+    """The tool's binary for ``abi``: ``DIR/<abi>/<binary>``, or the one file there whose name contains it."""
+    if tools_dir is None:
+        return None
+    home = tools_dir / abi
+    exact = home / adapter.binary
+    if exact.is_file():
+        return exact
+    similar = sorted(path for path in home.glob(f"*{adapter.binary}*") if path.is_file())
+    return similar[0] if len(similar) == 1 else None
+
+
+def survey(device: Device, state: DeviceState, *, python: str | None, tools_dir: Path | None) -> DeviceSetup:
+    """Which runner can be used for which format; ``python`` None means ``python3``, here the one that runs this.
+
+    Raises:
+        DeviceError: The device was lost or answered nonsense.
+    """
+    facts = probe_python(device, python or (sys.executable if device.kind == "host" else "python3"))
+    abi = standard_abi(state.abi or "unknown")
+    options: list[RunnerOption] = []
+    for format, row in FORMATS.items():
+        package = _PACKAGES.get(row.runtime_modules[0], row.runtime_modules[0])
+        why = facts.why_not(format)
+        how = f"python3 -m pip install numpy {package}   (on the device, with python 3.11 or newer)"
+        options.append(_option(format, "python", why, how, verifies=True))
+        adapter = TOOLS[format]
+        options.append(
+            _option(format, adapter.name, _tool_why_not(adapter, tools_dir, abi), _tool_how(adapter, abi),
+                    verifies=adapter.dumps_outputs)
+        )  # fmt: skip
+    return DeviceSetup(serial=device.serial, abi=abi, python=facts, options=tuple(options))
+
+
+def _option(format: Format, runner: str, why_not: str | None, how: str, *, verifies: bool) -> RunnerOption:
+    return RunnerOption(
+        format=format, runner=runner, usable=why_not is None, why_not=why_not, how=how, verifies=verifies
+    )
+
+
+def _tool_how(adapter: ToolAdapter, abi: str) -> str:
+    return f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.binary} and give --tools-dir TOOLS"
+
+
+def _tool_why_not(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> str | None:
+    if tools_dir is None:
+        return "no --tools-dir was given"
+    binary = find_tool(adapter, tools_dir, abi)
+    if binary is None:
+        return f"no {tools_dir / abi / adapter.binary}"
+    return abi_problem(binary, abi)
+
+
+def abi_problem(binary: Path, abi: str) -> str | None:
+    """Why ``binary`` cannot run on a device of ``abi``, by its ELF header; None when it can or is no ELF file."""
+    built_for = program_abi(binary)
+    if built_for is None or abi == "unknown" or built_for == standard_abi(abi):
+        return None
+    if (abi, built_for) in {("arm64-v8a", "armeabi-v7a"), ("x86_64", "x86")}:
+        return None  # 64-bit devices run 32-bit programs, as far as their vendor allows
+    return f"{binary} was built for {built_for}, the device is {abi}"
+
+
+class RunnerChooser:
+    """Chooses the runner for each format of a device, as ``--runner`` asks.
+
+    Args:
+        setup: What the device has.
+        settings: How runs are made.
+        wanted: ``auto`` (python, else the tool), ``python``, ``tool``, or the path of a tool's binary.
+        tools_dir: ``--tools-dir``.
+        android: Whether tools write to Android's log.
+    """
+
+    def __init__(
+        self, setup: DeviceSetup, settings: RunSettings, wanted: str, tools_dir: Path | None, *, android: bool
+    ) -> None:
+        self._setup = setup
+        self._settings = settings
+        self._wanted = wanted
+        self._tools_dir = tools_dir
+        self._android = android
+
+    def choose(self, format: Format) -> Runner:
+        """The runner for ``format``.
+
+        Raises:
+            UsageError: ``--runner`` is neither a choice nor a file.
+            MissingDependencyError: The runner is not there; the hint says how to get it.
+            DeviceError: The tool was built for another ABI.
+        """
+        adapter = TOOLS[format]
+        if self._wanted not in ("auto", "python", "tool", adapter.name):
+            return self._given(format, adapter)
+        options = {option.runner: option for option in self._setup.options if option.format is format}
+        wanted = ("python", adapter.name) if self._wanted == "auto" else (self._name(adapter),)
+        usable = next((options[name] for name in wanted if options[name].usable), None)
+        if usable is None:
+            raise self._nothing([options[name] for name in wanted], format)
+        if usable.runner == "python":
+            return PythonRunner(self._setup.python.command, self._settings)
+        binary = find_tool(adapter, self._tools_dir, self._setup.abi)
+        assert binary is not None
+        return self._tool(adapter, binary)
+
+    def _name(self, adapter: ToolAdapter) -> str:
+        return "python" if self._wanted == "python" else adapter.name
+
+    def _given(self, format: Format, adapter: ToolAdapter) -> Runner:
+        binary = Path(self._wanted)
+        if not binary.is_file():
+            raise UsageError(
+                f"--runner '{self._wanted}': choose auto, python, tool, {adapter.name} (for {format}), or a file",
+            )
+        if problem := abi_problem(binary, self._setup.abi):
+            raise DeviceError(problem, hint=f"get a build for {self._setup.abi}: {adapter.how_to_get}")
+        return self._tool(adapter, binary)
+
+    def _tool(self, adapter: ToolAdapter, binary: Path) -> ToolRunner:
+        log_tag = _LOG_TAGS.get(adapter.format) if self._android else None
+        return ToolRunner(adapter, binary, self._settings, log_tag)
+
+    def _nothing(self, options: list[RunnerOption], format: Format) -> MissingDependencyError:
+        reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in options)
+        return MissingDependencyError(
+            f"nothing on {self._setup.serial} ({self._setup.abi}) can run {format}: {reasons}",
+            hint="edgevit-export devices --setup says how to get each runner",
+        )

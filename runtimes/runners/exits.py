@@ -1,0 +1,84 @@
+"""From a program's exit code to an error that says what to do next."""
+
+from __future__ import annotations
+
+import re
+import signal
+import struct
+from pathlib import Path
+
+from edgevit.errors import DeviceError
+from runtimes.runners.contract import show_tail
+
+NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128
+
+# Shells take what the kernel refuses for a script, and stumble over its first bytes.
+_NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
+_MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
+_SAME_ABI = {
+    "aarch64": "arm64-v8a",
+    "arm64": "arm64-v8a",
+    "armv7l": "armeabi-v7a",
+    "armv8l": "armeabi-v7a",
+    "i686": "x86",
+    "i386": "x86",
+}
+
+
+def standard_abi(machine: str) -> str:
+    """Android's name for what ``uname -m`` or ``ro.product.cpu.abi`` says."""
+    return _SAME_ABI.get(machine, machine)
+
+
+def program_abi(path: Path) -> str | None:
+    """The ABI that an ELF program was built for; None for what is no ELF file (a script)."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
+    (machine,) = struct.unpack("<H" if head[5] == 1 else ">H", head[18:20])
+    return _MACHINES.get(machine, f"ELF machine {machine}")
+
+
+def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
+    """The error for a program that ended with ``rc``, which is not 0.
+
+    Args:
+        origin: E.g. ``"edgevit_xxs.onnx on 8BC1"``.
+        program: What was started.
+        rc: Exit code as shells give it.
+        printed: Its output, of which the end is shown.
+    """
+    tail = show_tail(printed.encode())
+    if rc == NOT_FOUND:
+        return DeviceError(
+            f"{origin}: '{program}' was not found on the device, or a library that it needs{tail}",
+            hint="edgevit-export devices --setup says which runners can be used and how to get them",
+        )
+    if rc == NOT_EXECUTABLE or _NO_PROGRAM.search(printed):
+        return DeviceError(
+            f"{origin}: '{program}' cannot be executed on the device: built for another ABI, or kept where programs "
+            f"may not run{tail}",
+            hint="edgevit-export devices --setup shows the device's ABI",
+        )
+    if rc > BY_SIGNAL and (name := _signal_name(rc - BY_SIGNAL)):
+        return DeviceError(f"{origin}: '{program}' was ended by {name}{tail}", hint=_signal_hint(rc - BY_SIGNAL))
+    return DeviceError(
+        f"{origin}: '{program}' failed with exit code {rc}{tail}",
+        hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+    )
+
+
+def _signal_name(number: int) -> str | None:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return None
+
+
+def _signal_hint(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "most often the device ran out of memory: close apps, or measure a smaller model or batch"
+    if number in (signal.SIGILL, signal.SIGBUS):
+        return "the program uses instructions that this CPU lacks: use a build for its ABI"
+    return "edgevit-export bench --dry-run prints the command, to be tried by hand"

@@ -1,0 +1,1 @@
+"""The runner for devices with python3, and how it travels there."""

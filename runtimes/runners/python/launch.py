@@ -1,0 +1,145 @@
+"""Measuring with the Python runner: what travels, how it is started, how its lines become measurements."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgevit.errors import DeviceError
+from runtimes.bench.plan import PlannedPush, PlannedRun, plan_push
+from runtimes.runners.contract import RunLines, RunRequest, Sample, parse_lines
+from runtimes.runners.exits import exit_error
+from runtimes.runners.python.bundle import build_runner
+from runtimes.runners.python.on_device import read_arrays, write_arrays
+from runtimes.runners.runner import Feed, Finished, Measured, RunSample, RunSettings, Subject
+
+
+class PythonRunner:
+    """Runs the sessions of ``runtimes/`` with the device's own python3; see ``Runner``.
+
+    Args:
+        python: The interpreter, as the device knows it.
+        settings: How to run.
+    """
+
+    name = "python"
+    unverified: str | None = None
+
+    def __init__(self, python: str, settings: RunSettings) -> None:
+        self._python = python
+        self._settings = settings
+
+    def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
+        """The artifact, its inputs, and the runner for its format."""
+        inputs = staging / f"{_short(subject)}.inputs.npz"
+        if not inputs.exists():
+            write_arrays(inputs, list(subject.feeds))
+        runner = staging / f"runner-{subject.format}.pyz"
+        if not runner.exists():
+            runner.write_bytes(build_runner(subject.format))
+        return [
+            plan_push(subject.path, posixpath.join(directory, _model(subject))),
+            plan_push(inputs, posixpath.join(directory, inputs.name)),
+            plan_push(runner, posixpath.join(directory, runner.name)),
+        ]
+
+    def plan_run(
+        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, runs: int, threads: int
+    ) -> tuple[list[PlannedPush], PlannedRun]:
+        """The request is a file of its own: nothing on the command line but two file names."""
+        request = self._request(subject, runs, threads)
+        text = request.to_json()
+        local = staging / f"request-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+        local.write_text(text, encoding="utf-8")
+        assert request.outputs is not None
+        planned = PlannedRun(
+            key=key,
+            round=round,
+            runs=runs,
+            threads=threads,
+            argv=(self._python, f"runner-{subject.format}.pyz", local.name),
+            cwd=directory,
+            environment={"PYTHONDONTWRITEBYTECODE": "1"},
+            clear=(request.lines, request.outputs),
+            fetch=(request.lines,),
+            outputs=(request.outputs,),
+            timeout_s=self._settings.timeout_s,
+        )
+        return [plan_push(local, posixpath.join(directory, local.name))], planned
+
+    def _request(self, subject: Subject, runs: int, threads: int) -> RunRequest:
+        settings, short = self._settings, _short(subject)
+        return RunRequest(
+            format=subject.format,
+            model=_model(subject),
+            inputs=f"{short}.inputs.npz",
+            lines=f"{short}.lines.jsonl",
+            outputs=f"{short}.outputs.npz",
+            warmup=settings.warmup,
+            runs=runs,
+            gap_ms=settings.gap_ms,
+            threads=threads,
+            affinity=settings.affinity,
+        )
+
+    def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
+        """The lines, checked to the end; the runner's own account of a failure before its exit code."""
+        data = finished.files.get(planned.fetch[0])
+        if data is not None:
+            lines = parse_lines(data, self._request(subject, planned.runs, planned.threads), origin=origin)
+        if finished.rc != 0:
+            raise exit_error(origin, self._python, finished.rc, finished.printed)
+        if data is None:
+            raise DeviceError(
+                f"{origin}: the runner exited with code 0 but left no results and so no end marker",
+                hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+            )
+        return measured(lines)
+
+    def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
+        """The arrays of the outputs file, one dict for each feed."""
+        try:
+            sets = read_arrays(io.BytesIO(files[planned.outputs[0]]))
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            raise DeviceError(f"the outputs of {subject.name} that came back cannot be read: {error}") from error
+        if len(sets) != len(subject.feeds):
+            raise DeviceError(f"{subject.name}: expected outputs for {len(subject.feeds)} inputs, got {len(sets)}")
+        return sets
+
+
+def measured(lines: RunLines) -> Measured:
+    """A complete run of the Python runner as measurements."""
+    load = next((phase for phase in lines.phases if phase.name == "load"), None)
+    first = (lines.warmup or lines.samples)[:1]
+    return Measured(
+        runner=lines.header.runner,
+        runtime=lines.header.runtime,
+        samples=tuple(map(_sample, lines.samples)),
+        warmup=tuple(map(_sample, lines.warmup)),
+        cpus=lines.header.cpus,
+        load_ns=load.end_monotonic_ns - load.start_monotonic_ns if load else None,
+        first_ns=first[0].latency_ns if first else None,
+        peak_memory_bytes=lines.peak_memory_bytes,
+        outputs_sha256=lines.output.sha256 if lines.output else None,
+    )
+
+
+def _sample(line: Sample) -> RunSample:
+    return RunSample(
+        latency_ns=line.latency_ns,
+        start_monotonic_ns=line.start_monotonic_ns,
+        end_monotonic_ns=line.end_monotonic_ns,
+        start_boottime_ns=line.start_boottime_ns,
+        end_boottime_ns=line.end_boottime_ns,
+    )
+
+
+def _short(subject: Subject) -> str:
+    return subject.sha256[:16]
+
+
+def _model(subject: Subject) -> str:
+    return f"{_short(subject)}.{subject.format}"

@@ -1,0 +1,252 @@
+"""The runner for devices with python3: executes one ``RunRequest`` with the sessions of ``runtimes/``.
+
+Runs on the device, inside a zip built by ``runtimes.runners.python.bundle``, with python3, numpy and the format's
+runtime and nothing else. It therefore reads and writes plain JSON; the records in ``runtimes.runners.contract`` are how
+the other side sees it.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtimes.sessions.session import Array, Session
+
+RUNNER = "python 1"
+CONTRACT_VERSION = 1
+LineDict = dict[str, object]
+Stamp = tuple[int, int, int, int]
+
+
+class LineWriter:
+    """Collects the lines and writes them to a file that appears only when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[str] = []
+        self.stage = "start"
+
+    def add(self, line: str, **fields: object) -> None:
+        """Append one line of kind ``line``."""
+        self._lines.append(json.dumps({"line": line, **fields}) + "\n")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Append a ``phase`` line around a block."""
+        self.stage = name
+        start = time.monotonic_ns()
+        yield
+        self.add("phase", name=name, start_monotonic_ns=start, end_monotonic_ns=time.monotonic_ns())
+
+    def end(self, samples: int) -> None:
+        """Append the end marker and write the file."""
+        text = "".join(self._lines)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.add("end", samples=samples, lines=len(self._lines), sha256=digest)
+        self.write()
+
+    def write(self) -> None:
+        """Write all lines, flush them to the disk, then move the file to its name."""
+        partial = self._path.with_name(self._path.name + ".part")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write("".join(self._lines))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._path)
+
+
+def main(arguments: list[str]) -> int:
+    """Execute the request stored at ``arguments[0]``; returns the process's exit code."""
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    lines = LineWriter(Path(request["lines"]))
+    try:
+        _execute(request, lines)
+    except Exception as error:
+        lines.add("error", stage=lines.stage, error=f"{type(error).__name__}: {error}", detail="")
+        lines.write()
+        print(f"runner failed at {lines.stage}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _execute(request: dict[str, object], lines: LineWriter) -> None:
+    lines.stage = "pin"
+    if request.get("affinity"):
+        os.sched_setaffinity(0, _cpus(str(request["affinity"])))
+    lines.stage = "open the model"
+    start = time.monotonic_ns()
+    session = _open(request)
+    loaded = time.monotonic_ns()
+    try:
+        lines.add("header", **_header(request, session.runtime))
+        lines.add("phase", name="load", start_monotonic_ns=start, end_monotonic_ns=loaded)
+        lines.stage = "read the inputs"
+        inputs = read_arrays(Path(str(request["inputs"])))
+        _measure(request, session, inputs[0], lines)
+        if request.get("outputs"):
+            with lines.phase("golden"):
+                outputs = [session.run(arrays) for arrays in inputs]
+            _save_outputs(str(request["outputs"]), outputs, lines)
+    finally:
+        session.close()
+    lines.add("memory", peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    lines.end(_integer(request, "runs"))
+
+
+def _open(request: dict[str, object]) -> Session:
+    from export.formats.table import Format
+    from runtimes.sessions.session import open_session
+
+    return open_session(
+        Path(str(request["model"])), Format(str(request["format"])), threads=_integer(request, "threads")
+    )
+
+
+def _header(request: dict[str, object], runtime: str) -> LineDict:
+    return {
+        "contract": CONTRACT_VERSION,
+        "runner": RUNNER,
+        "runtime": runtime,
+        "python": platform.python_version(),
+        "pid": os.getpid(),
+        "threads": request["threads"],
+        "cpus": sorted(os.sched_getaffinity(0)),
+        "clocks": {
+            "realtime_ns": time.time_ns(),
+            "monotonic_ns": time.monotonic_ns(),
+            "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        },
+    }
+
+
+def _measure(request: dict[str, object], session: Session, arrays: dict[str, Array], lines: LineWriter) -> None:
+    pulses = request.get("pulses")
+    with lines.phase("lead_in"):
+        time.sleep(_number(request, "lead_in_ms") / 1e3)
+        _pulses(pulses, "before", lines)
+    with lines.phase("warmup"):
+        warmup = time_runs(lambda: session.run(arrays), _integer(request, "warmup"), gap_ns=0, burst=1)
+    with lines.phase("runs"):
+        gap_ns = int(_number(request, "gap_ms") * 1e6)
+        samples = time_runs(
+            lambda: session.run(arrays), _integer(request, "runs"), gap_ns=gap_ns, burst=_integer(request, "burst")
+        )
+    with lines.phase("lead_out"):
+        _pulses(pulses, "after", lines)
+        time.sleep(_number(request, "lead_out_ms") / 1e3)
+    for kind, stamps in (("warmup", warmup), ("run", samples)):
+        for index, (start, end, boot_start, boot_end) in enumerate(stamps):
+            lines.add(
+                "sample",
+                kind=kind,
+                index=index,
+                latency_ns=end - start,
+                start_monotonic_ns=start,
+                end_monotonic_ns=end,
+                start_boottime_ns=boot_start,
+                end_boottime_ns=boot_end,
+            )
+
+
+def time_runs(run: Callable[[], object], count: int, *, gap_ns: int, burst: int) -> list[Stamp]:
+    """Time ``count`` calls; (start, end) monotonic and (start, end) boot time of each, in ns.
+
+    The boot clock is read outside the monotonic pair, so that it does not count. The garbage collector rests.
+    """
+    stamps: list[Stamp] = []
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for index in range(count):
+            if gap_ns and index % burst == 0:
+                time.sleep(gap_ns / 1e9)
+            boot_start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            start = time.monotonic_ns()
+            run()
+            end = time.monotonic_ns()
+            stamps.append((start, end, boot_start, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+    finally:
+        if collecting:
+            gc.enable()
+    return stamps
+
+
+def _pulses(pulses: object, place: str, lines: LineWriter) -> None:
+    if not isinstance(pulses, dict):
+        return
+    for index, busy_ms in enumerate(pulses["busy_ms"]):
+        time.sleep(pulses["idle_ms"] / 1e3)
+        start = time.monotonic_ns()
+        _keep_busy(start + int(busy_ms * 1e6))
+        lines.add("pulse", place=place, index=index, start_monotonic_ns=start, end_monotonic_ns=time.monotonic_ns())
+    time.sleep(pulses["idle_ms"] / 1e3)
+
+
+def _keep_busy(until_ns: int) -> None:
+    block = bytes(1 << 18)  # hashing a large block leaves the interpreter lock, so threads load all cores
+
+    def burn() -> None:
+        while time.monotonic_ns() < until_ns:
+            hashlib.sha256(block).digest()
+
+    threads = [threading.Thread(target=burn) for _ in range(os.cpu_count() or 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def read_arrays(path: Path | IO[bytes]) -> list[dict[str, Array]]:
+    """The arrays of an ``.npz`` with keys ``<index>/<name>``, one dict per index, in order."""
+    import numpy as np
+
+    sets: dict[int, dict[str, Array]] = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for key in stored.files:
+            index, _, name = key.partition("/")
+            sets.setdefault(int(index), {})[name] = stored[key]
+    return [sets[index] for index in range(len(sets))]
+
+
+def write_arrays(path: Path, sets: list[dict[str, Array]]) -> None:
+    """The reverse of ``read_arrays``; the same arrays give the same bytes."""
+    import numpy as np
+
+    flat = {f"{index}/{name}": array for index, arrays in enumerate(sets) for name, array in arrays.items()}
+    with path.open("wb") as file:
+        np.savez(file, **flat)  # type: ignore[arg-type]  # keys are never "allow_pickle": they start with a digit
+
+
+def _save_outputs(name: str, outputs: list[dict[str, Array]], lines: LineWriter) -> None:
+    lines.stage = "write the outputs"
+    path = Path(name)
+    partial = path.with_name(path.name + ".part")
+    write_arrays(partial, outputs)
+    partial.replace(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    lines.add("output", file=name, sha256=digest, count=len(outputs))
+
+
+def _cpus(mask: str) -> set[int]:
+    value = int(mask, 16)
+    return {index for index in range(value.bit_length()) if value >> index & 1}
+
+
+def _integer(request: dict[str, object], key: str) -> int:
+    return int(str(request[key]))
+
+
+def _number(request: dict[str, object], key: str) -> float:
+    return float(str(request[key]))

@@ -1,0 +1,80 @@
+"""ExecuTorch's ``executor_runner``: every iteration's latency, the golden input in, the outputs out.
+
+On Android it writes to the system log instead of its standard output; the flow hands that over as ``log``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from export.formats.table import Format
+from runtimes.runners.tools.adapter import (
+    NUMBER,
+    Feed,
+    ToolCommand,
+    ToolOutput,
+    ToolRequest,
+    ToolResult,
+    check_count,
+    find_number,
+    unreadable,
+)
+
+ITERATION = re.compile(rf"Iteration (\d+) of (\d+): ({NUMBER}) ms")
+
+
+class ExecutorRunner:
+    """Adapter; see ``ToolAdapter``. It does not warm up; the first runs are dropped instead."""
+
+    name = "executor_runner"
+    binary = "executor_runner"
+    format: Format = Format.PTE
+    inputs: Feed = "golden"
+    dumps_outputs = True
+    how_to_get = (
+        "build it from an executorch 1.4 or newer source tree with the Android NDK: cmake --preset "
+        "android-arm64-v8a -DEXECUTORCH_BUILD_XNNPACK=ON -DEXECUTORCH_BUILD_EXECUTOR_RUNNER=ON -B cmake-out . && "
+        "cmake --build cmake-out --target executor_runner"
+    )
+
+    def refusal(self, request: ToolRequest) -> str | None:
+        """It cannot pause between runs."""
+        return "it cannot pause between runs" if request.gap_ms else None
+
+    def command(self, request: ToolRequest) -> ToolCommand:
+        """Outputs are written to ``<base>-<index>.bin``."""
+        arguments = [
+            f"--model_path={request.model}",
+            f"--num_executions={request.runs + request.warmup}",
+            f"--cpu_threads={request.threads}",
+            f"--output_file={request.output}",
+            "--print_output=none",
+        ]
+        if request.inputs:
+            arguments.append("--inputs=" + ",".join(tensor.file for tensor in request.inputs))
+        return ToolCommand(
+            arguments=tuple(arguments),
+            outputs=tuple(f"{request.output}-{index}.bin" for index in range(request.output_count)),
+        )
+
+    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+        """Read the ``Iteration`` lines; see ``ToolAdapter.parse``."""
+        text = output.text
+        if "Model executed successfully" not in text:
+            raise unreadable(self.name, "no 'Model executed successfully'", output)
+        found = [(int(index), int(total), float(value)) for index, total, value in ITERATION.findall(text)]
+        if not found:
+            raise unreadable(self.name, "this release does not print single iterations; use 1.4 or newer", output)
+        total = request.runs + request.warmup
+        if [index for index, _, _ in found] != list(range(1, total + 1)):
+            why = f"expected iterations 1 to {total}, got {len(found)} (the system log may have dropped lines)"
+            raise unreadable(self.name, why, output)
+        latencies = tuple(round(value * 1e6) for _, _, value in found[request.warmup :])
+        check_count(self.name, len(latencies), request, output)
+        load_ms = find_number("Model loaded in", text)
+        return ToolResult(
+            tool=self.name,
+            latencies_ns=latencies,
+            load_ns=None if load_ms is None else round(load_ms * 1e6),
+            first_ns=round(found[0][2] * 1e6),
+        )

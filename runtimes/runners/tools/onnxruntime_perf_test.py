@@ -1,0 +1,78 @@
+"""ONNX Runtime's ``onnxruntime_perf_test``: every run's latency from its result file, on random input."""
+
+from __future__ import annotations
+
+from export.formats.table import Format
+from runtimes.runners.tools.adapter import (
+    Feed,
+    ToolCommand,
+    ToolOutput,
+    ToolRequest,
+    ToolResult,
+    check_count,
+    find_number,
+    unreadable,
+)
+
+RESULT_FILE = "perf_test.csv"
+
+
+class OnnxruntimePerfTest:
+    """Adapter; see ``ToolAdapter``. The tool warms up once; more warm-up runs are timed runs that are dropped."""
+
+    name = "onnxruntime_perf_test"
+    binary = "onnxruntime_perf_test"
+    format: Format = Format.ONNX
+    inputs: Feed = "random"
+    dumps_outputs = False
+    how_to_get = (
+        "build it from an onnxruntime source tree (not 1.22: its Android build ignores every option): "
+        "./build.sh --android --android_abi arm64-v8a --android_api 27 --config Release; "
+        "put libonnxruntime.so beside it if that is shared"
+    )
+
+    def refusal(self, request: ToolRequest) -> str | None:
+        """It warms up exactly once before all else and cannot pause."""
+        if request.gap_ms:
+            return "it cannot pause between runs"
+        return "it always warms up once: give --warmup 1 or more" if request.warmup < 1 else None
+
+    def command(self, request: ToolRequest) -> ToolCommand:
+        """``-m times`` with a result file, which the tool appends to and which must therefore not exist."""
+        return ToolCommand(
+            arguments=(
+                *("-e", "cpu", "-m", "times", "-r", str(request.runs + request.warmup - 1)),
+                *("-I", "-S", "1", "-x", str(request.threads), "-y", "1", "-o", "99"),
+                *(request.model, RESULT_FILE),
+            ),
+            environment={"LD_LIBRARY_PATH": "{directory}"},
+            files=(RESULT_FILE,),
+        )
+
+    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+        """The result file has ``model,seconds,peak bytes,cpu %,run`` per run; see ``ToolAdapter.parse``."""
+        text = output.text
+        if find_number(r"Average inference time cost(?: total)?:", text) is None:
+            raise unreadable(self.name, "no 'Average inference time cost'", output)
+        rows = output.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
+        timed = [self._row(row, output) for row in rows][request.warmup - 1 :]
+        check_count(self.name, len(timed), request, output)
+        load_s = find_number("Session creation time cost:", text)
+        first_ms = find_number("First inference time cost:", text)
+        return ToolResult(
+            tool=self.name,
+            latencies_ns=tuple(latency for latency, _ in timed),
+            load_ns=None if load_s is None else round(load_s * 1e9),
+            first_ns=None if first_ms is None else round(first_ms * 1e6),
+            peak_memory_bytes=max(peak for _, peak in timed),
+        )
+
+    def _row(self, row: str, output: ToolOutput) -> tuple[int, int]:
+        try:
+            _, seconds, peak, _, _ = row.rsplit(",", 4)
+            latency_ns = round(float(seconds) * 1e9)
+            if latency_ns <= 0:
+                raise ValueError("the latency is not positive")
+            return latency_ns, int(float(peak))
+        except (ValueError, OverflowError) as error:
+            raise unreadable(self.name, f"row '{row}' of the result file: {error}", output) from error

@@ -1,0 +1,79 @@
+"""PyTorch's ``speed_benchmark_torch``: every run's latency, on an input of ones, without a thread option."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from export.formats.table import Format
+from runtimes.runners.tools.adapter import (
+    Feed,
+    ToolCommand,
+    ToolOutput,
+    ToolRequest,
+    ToolResult,
+    check_count,
+    find_number,
+    unreadable,
+)
+
+OBSERVER = re.compile(r"PyTorchObserver (\{.*?\})")
+INPUT_TYPES = {"float32": "float", "uint8": "uint8_t", "int64": "int64"}
+
+
+class SpeedBenchmarkTorch:
+    """Adapter; see ``ToolAdapter``."""
+
+    name = "speed_benchmark_torch"
+    binary = "speed_benchmark_torch"
+    format: Format = Format.PTL
+    inputs: Feed = "ones"
+    dumps_outputs = False
+    how_to_get = (
+        "build it from a pytorch 1.9 to 2.x source tree: "
+        "BUILD_LITE_INTERPRETER=1 ./scripts/build_android.sh -DBUILD_BINARY=ON -DANDROID_ABI=arm64-v8a"
+    )
+
+    def refusal(self, request: ToolRequest) -> str | None:
+        """Threads follow the cores that it may use, so they must be given as a CPU mask; there are no gaps."""
+        if request.gap_ms:
+            return "it cannot pause between runs"
+        if request.affinity is None or int(request.affinity, 16).bit_count() != request.threads:
+            return (
+                f"it has no option for threads; give --affinity a mask with exactly {request.threads} "
+                f"core{'s' if request.threads > 1 else ''}, e.g. --affinity {(1 << request.threads) - 1:x}"
+            )
+        unknown = [tensor.dtype for tensor in request.inputs if tensor.dtype not in INPUT_TYPES]
+        return f"it cannot make inputs of type {', '.join(unknown)}" if unknown else None
+
+    def command(self, request: ToolRequest) -> ToolCommand:
+        """Dimensions and types of several inputs are separated by semicolons."""
+        dims = ";".join(",".join(str(size) for size in tensor.shape) for tensor in request.inputs)
+        types = ";".join(INPUT_TYPES[tensor.dtype] for tensor in request.inputs)
+        return ToolCommand(
+            arguments=(
+                f"--model={request.model}",
+                f"--input_dims={dims}",
+                f"--input_type={types}",
+                f"--warmup={request.warmup}",
+                f"--iter={request.runs}",
+                "--report_pep=true",
+            )
+        )
+
+    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+        """One ``PyTorchObserver`` line per run, in microseconds; see ``ToolAdapter.parse``."""
+        if find_number("Main run finished. Microseconds per iter:", output.text) is None:
+            raise unreadable(self.name, "no 'Main run finished. Microseconds per iter: ...'", output)
+        latencies = tuple(self._latency_ns(line, output) for line in OBSERVER.findall(output.text))
+        check_count(self.name, len(latencies), request, output)
+        return ToolResult(tool=self.name, latencies_ns=latencies)
+
+    def _latency_ns(self, text: str, output: ToolOutput) -> int:
+        try:
+            line = json.loads(text)
+            if (line["type"], line["unit"], line["metric"]) != ("NET", "us", "latency"):
+                raise ValueError("not a latency in microseconds")
+            return round(float(line["value"]) * 1e3)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise unreadable(self.name, f"line '{text}': {error}", output) from error

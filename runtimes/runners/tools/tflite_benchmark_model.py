@@ -1,0 +1,116 @@
+"""TFLite's ``benchmark_model`` (the Interpreter one). It tells a summary, never single runs.
+
+LiteRT's CompiledModel tool has the same file name and the same flags; which one answered is seen from its output.
+"""
+
+from __future__ import annotations
+
+import re
+
+from export.formats.table import Format
+from runtimes.runners.tools import litert_benchmark_model
+from runtimes.runners.tools.adapter import (
+    NUMBER,
+    Feed,
+    Summary,
+    ToolCommand,
+    ToolOutput,
+    ToolRequest,
+    ToolResult,
+    check_count,
+    find_number,
+    unreadable,
+)
+
+US = 1e3
+COUNT_LINE = re.compile(r"\bcount=(\d+)\b(.*)$", re.MULTILINE)
+
+
+class TfliteBenchmarkModel:
+    """Adapter; see ``ToolAdapter``."""
+
+    name = "benchmark_model"
+    binary = "benchmark_model"
+    format: Format = Format.TFLITE
+    inputs: Feed = "golden"
+    dumps_outputs = True
+    how_to_get = (
+        "download android_aarch64_benchmark_model (or linux_x86-64, linux_aarch64) from the nightly prebuilt tools at "
+        "https://ai.google.dev/edge/litert/models/measurement, or build //tflite/tools/benchmark:benchmark_model "
+        "with bazel from google-ai-edge/LiteRT"
+    )
+
+    def refusal(self, request: ToolRequest) -> str | None:
+        """It can do all that a request may ask for."""
+        return None
+
+    def command(self, request: ToolRequest) -> ToolCommand:
+        """Exactly ``request.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
+        arguments = [
+            f"--graph={request.model}",
+            f"--num_runs={request.runs}",
+            "--min_secs=0",
+            "--max_secs=86400",
+            f"--warmup_runs={request.warmup}",
+            "--warmup_min_secs=0",
+            f"--num_threads={request.threads}",
+            f"--run_delay={request.gap_ms / 1e3:g}" if request.gap_ms else "--run_delay=-1",
+            "--report_peak_memory_footprint=true",
+            f"--output_filepath={request.output}",
+        ]
+        if request.inputs:
+            names = ",".join(tensor.name for tensor in request.inputs)
+            shapes = ":".join(",".join(str(size) for size in tensor.shape) for tensor in request.inputs)
+            files = ",".join(f"{tensor.name}:{tensor.file}" for tensor in request.inputs)
+            arguments += [f"--input_layer={names}", f"--input_layer_shape={shapes}"]
+            arguments += [f"--input_layer_value_files={files}"]
+        return ToolCommand(arguments=tuple(arguments), outputs=(request.output,))
+
+    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+        """Read either tool's output; see ``ToolAdapter.parse``."""
+        if litert_benchmark_model.recognises(output.text):
+            return litert_benchmark_model.parse(output, request)
+        return parse(output, request)
+
+
+def parse(output: ToolOutput, request: ToolRequest) -> ToolResult:
+    """Read the Interpreter tool's output: the second ``count=`` line is the timed part, the first the warm-up."""
+    tool, text = "TFLite benchmark_model", output.text
+    counts = COUNT_LINE.findall(text)
+    expected = 2 if request.warmup else 1
+    if "Benchmarking failed" in text or not counts:
+        raise unreadable(tool, "it printed no 'count=' line", output)
+    if len(counts) < expected:
+        raise unreadable(tool, f"expected {expected} 'count=' lines (warm-up and timed), got {len(counts)}", output)
+    summary = _summary(int(counts[-1][0]), counts[-1][1])
+    if summary is None:
+        raise unreadable(tool, f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", output)
+    check_count(tool, summary.count, request, output)
+    init_us = find_number(r"Init:", text)
+    first_us = find_number(r"First inference:", text)
+    peak_mb = find_number(r"Overall peak memory footprint \(MB\) via periodic monitoring:", text)
+    return ToolResult(
+        tool=tool,
+        summary=summary,
+        load_ns=None if init_us is None else round(init_us * US),
+        first_ns=None if first_us is None else round(first_us * US),
+        peak_memory_bytes=None if peak_mb is None else round(peak_mb * 1024 * 1024),
+    )
+
+
+def _summary(count: int, rest: str) -> Summary | None:
+    fields = {key: float(value) * US for key, value in re.findall(rf"(\w+)=({NUMBER})", rest)}
+    if "avg" in fields:
+        return Summary(
+            count=count,
+            mean_ns=fields["avg"],
+            sd_ns=fields.get("std"),
+            min_ns=fields.get("min"),
+            max_ns=fields.get("max"),
+            median_ns=fields.get("median"),
+            p95_ns=fields.get("p95"),
+        )
+    if "curr" in fields and (count == 1 or "all same" in rest):
+        same = fields["curr"]
+        return Summary(count=count, mean_ns=same, sd_ns=0.0, min_ns=same, max_ns=same, median_ns=same, p95_ns=same)
+    return None

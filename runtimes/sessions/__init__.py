@@ -1,0 +1,1 @@
+"""Sessions: an artifact opened in its own runtime on this machine."""

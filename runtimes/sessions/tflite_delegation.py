@@ -1,0 +1,92 @@
+"""Which operators of a TFLite graph the XNNPACK delegate took, and why it left the others.
+
+The runtime says which tensors each delegate partition reads and writes. A partition lists every tensor that it does
+not make itself among its inputs, so the operators between the two are exactly its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from export.artifact import Delegation
+from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator
+from export.formats.tflite_file.write import operator_modules
+
+Partition = tuple[Sequence[int], Sequence[int]]
+_FLOATS = {"float32", "float16"}
+_POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
+_MAX_JOINED = 5
+_MAX_NAMED = 3
+
+
+def delegate_name(runtime: str) -> str:
+    """The delegate as it stands in records: the runtime brings it, so its version is the runtime's."""
+    return f"XNNPACK of {runtime}"
+
+
+def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delegate: str = "XNNPACK") -> Delegation:
+    """Count the operators inside ``partitions``, each given as (input tensors, output tensors)."""
+    makers = {index: place for place, operator in enumerate(graph.operators) for index in operator.outputs}
+    pieces = [_between(graph, makers, *partition) for partition in partitions]
+    taken: set[int] = set().union(*pieces)
+    outside = [operator for place, operator in enumerate(graph.operators) if place not in taken]
+    return Delegation(
+        delegate=delegate,
+        delegated=len(taken),
+        total=len(graph.operators),
+        partitions=len(pieces),
+        left=tuple(_reasons(graph, outside)),
+    )
+
+
+def _between(graph: TfliteGraph, makers: dict[int, int], inputs: Sequence[int], outputs: Sequence[int]) -> set[int]:
+    known, wanted = set(inputs), list(outputs)
+    found: set[int] = set()
+    while wanted:
+        tensor = wanted.pop()
+        maker = makers.get(tensor)
+        if tensor in known or maker is None or maker in found:
+            continue
+        found.add(maker)
+        wanted.extend(graph.operators[maker].inputs)
+    return found
+
+
+def _reasons(graph: TfliteGraph, operators: Iterable[TfliteOperator]) -> list[str]:
+    """One line per operator and reason, with the modules that it came from."""
+    counts: Counter[tuple[str, str]] = Counter()
+    modules: dict[tuple[str, str], dict[str, None]] = {}
+    for operator in operators:
+        key = (operator.name, why_left(graph, operator))
+        counts[key] += 1
+        modules.setdefault(key, {}).update(dict.fromkeys(operator_modules(graph, operator)))
+    return [f"{name} x {count}: {why}{_at(tuple(modules[name, why]))}" for (name, why), count in counts.items()]
+
+
+def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
+    """Why XNNPACK leaves an operator, by the conditions of its TFLite delegate (``xnnpack_delegate.cc``)."""
+    tensors = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
+    if operator.custom:
+        return "a custom operator"
+    if odd := {tensor.dtype for tensor in tensors if not tensor.constant} - _FLOATS:
+        return f"works on {', '.join(sorted(odd))}"
+    if operator.name == "CONCATENATION" and len(operator.inputs) > _MAX_JOINED:
+        return f"joins {len(operator.inputs)} tensors, the delegate at most {_MAX_JOINED}"
+    if operator.name == "FULLY_CONNECTED" and not graph.tensors[operator.inputs[1]].constant:
+        return "its weights are computed at run time"
+    if operator.name in _POOLS:
+        return "pooling with a 1x1 window or a form that the delegate does not have"
+    return "the delegate does not have it in this form " + _shapes(graph, operator)
+
+
+def _shapes(graph: TfliteGraph, operator: TfliteOperator) -> str:
+    shapes = [str(list(graph.tensors[index].shape)) for index in operator.inputs if index >= 0]
+    return f"(inputs {', '.join(shapes)})"
+
+
+def _at(modules: tuple[str, ...]) -> str:
+    if not modules:
+        return ""
+    more = f" and {len(modules) - _MAX_NAMED} more" if len(modules) > _MAX_NAMED else ""
+    return f" (in {', '.join(modules[:_MAX_NAMED])}{more})"

@@ -1,0 +1,95 @@
+"""The energy commands: simulate, analyze, meters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgevit.errors import MeterError, UsageError
+from edgevit_export.commands.energy import app, parse_top1
+from edgevit_export.workflows.energy import EnergyOutcome, energy_row, exit_code, print_outcomes
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import SimulationTruth, simulate
+from validation.energy.analysis import analyze_energy
+from validation.energy.report import EnergyReport
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("energy")
+    result = RUNNER.invoke(app, ["simulate", "--scenario", "short", "--seed", "3", "-o", str(output)])
+    assert result.exit_code == 0
+    return output
+
+
+def test_simulate_prints_paths_and_writes_trace_stamps_and_truth(written: Path) -> None:
+    truth = SimulationTruth.load(written / "short-3.truth.json")
+    assert truth.active_mj == simulate(scenario_named("short"), 3).truth.active_mj
+    names = {path.name for path in written.iterdir()}
+    assert names == {"short-3.csv", "short-3.stamps.json", "short-3.truth.json"}
+
+
+def test_analyze_with_stamps_is_verified_and_right(written: Path, tmp_path: Path) -> None:
+    arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
+    result = RUNNER.invoke(app, [*arguments, "--runs", "50", "--top1", "80", "--save", str(tmp_path / "r.json")])
+    assert result.exit_code == 0, result.output
+    assert "verdict: verified" in result.output and "50 of 50" in result.output
+    report = EnergyReport.load(tmp_path / "r.json")
+    truth = SimulationTruth.load(written / "short-3.truth.json")
+    assert report.energy_mj == pytest.approx(truth.active_mj, rel=0.01)
+    assert report.trace.source.endswith("short-3.csv")
+
+
+def test_analyze_json_is_the_record_alone(written: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "50", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["verdict"] == "unverified"
+
+
+def test_analyze_without_a_figure_still_prints(written: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "23"])
+    assert result.exit_code == 1
+    assert "energy per inference: unknown" in result.output
+    assert "regions, not 23" in result.output
+
+
+def test_errors_are_passed_to_the_front_door(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(tmp_path / "none.csv"), "--runs", "50"])
+    assert isinstance(result.exception, MeterError)
+    result = RUNNER.invoke(app, ["simulate", "--scenario", "x", "-o", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scenarios_and_meters_are_listed() -> None:
+    assert "ramp-tail" in RUNNER.invoke(app, ["simulate", "--list"]).output
+    result = RUNNER.invoke(app, ["meters", "--json"])
+    assert [row["name"] for row in json.loads(result.stdout)] == ["monsoon", "battery", "rails", "hwmon", "rapl"]
+    assert "usable here" in RUNNER.invoke(app, ["meters"]).output
+
+
+def test_accuracy_as_stated() -> None:
+    assert parse_top1(None) is None
+    assert parse_top1(["81.0", "xs.onnx=77.5"]) == {"": 81.0, "xs.onnx": 77.5}
+    with pytest.raises(UsageError, match="expected PERCENT"):
+        parse_top1(["good"])
+
+
+def test_outcomes_add_up_to_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    made = simulate(scenario_named("short"), 4)
+    good = EnergyOutcome("a.onnx", analyze_energy(made.trace, stamps=made.stamps))
+    alone = EnergyOutcome("b.onnx", analyze_energy(made.trace, runs=50))
+    lost = EnergyOutcome("c.onnx", error=MeterError("the Monsoon was unplugged"))
+    assert exit_code([good]) == 0
+    assert exit_code([good, alone]) == 1
+    assert exit_code([good, alone, lost]) == 4
+    print_outcomes([good, alone, lost])
+    assert good.report is not None and energy_row("a.onnx", good.report)[-1] == "verified"
+    seen = capsys.readouterr()
+    assert "a.onnx" in seen.out
+    assert "the Monsoon was unplugged" in seen.err

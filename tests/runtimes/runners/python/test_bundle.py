@@ -1,0 +1,140 @@
+"""The Python runner as it travels: one zip that needs python3, numpy and the runtime, and no msgspec."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from bench_rig import WEIGHT, onnx_subject
+
+from edgevit.errors import DeviceError
+from edgevit.records import Record
+from edgevit.spec import Layout, TensorSpec
+from export.formats.table import Format
+from runtimes.runners.contract import RunRequest, SyncPulses, parse_lines
+from runtimes.runners.python import msgspec_stand_in
+from runtimes.runners.python.bundle import build_runner
+from runtimes.runners.python.on_device import read_arrays, time_runs, write_arrays
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """The environment of a python that has numpy and onnxruntime, and nothing else of ours."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for module in (np, onnxruntime):
+        package = Path(module.__file__ or "").parent
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                (site / folder.name).symlink_to(folder)
+    return {**{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}, "PYTHONPATH": str(site)}
+
+
+def run(directory: Path, request: RunRequest, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    (directory / "runner.pyz").write_bytes(build_runner(request.format))
+    request.save(directory / "request.json")
+    command = [sys.executable, "-S", "runner.pyz", "request.json"]
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def request(**changes: object) -> RunRequest:
+    fields: dict[str, object] = {
+        "format": Format.ONNX, "model": "tiny.onnx", "inputs": "in.npz", "lines": "lines", "outputs": "out.npz",
+        "warmup": 2, "runs": 3,
+    }  # fmt: skip
+    return RunRequest(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
+    subject = onnx_subject(tmp_path / "tiny.onnx")
+    write_arrays(tmp_path / "in.npz", list(subject.feeds))
+    wanted = request(pulses=SyncPulses(busy_ms=(20, 10), idle_ms=5), gap_ms=1.0, lead_in_ms=5.0, lead_out_ms=5.0)
+    done = run(tmp_path, wanted, bare)
+    assert done.returncode == 0, done.stderr
+    lines = parse_lines((tmp_path / "lines").read_bytes(), wanted, origin="here")
+    assert lines.header.runtime == f"onnxruntime {onnxruntime.__version__}"
+    assert [(pulse.place, pulse.index) for pulse in lines.pulses] == [
+        ("before", 0), ("before", 1), ("after", 0), ("after", 1)
+    ]  # fmt: skip
+    assert lines.pulses[0].end_monotonic_ns - lines.pulses[0].start_monotonic_ns >= 20_000_000
+    assert lines.pulses[1].end_monotonic_ns < lines.samples[0].start_monotonic_ns
+    assert lines.samples[2].end_monotonic_ns < lines.pulses[2].start_monotonic_ns
+    outputs = read_arrays(tmp_path / "out.npz")
+    for feed, answer in zip(subject.feeds, outputs, strict=True):
+        np.testing.assert_allclose(answer["y"], feed["x"] @ WEIGHT, atol=1e-5)
+
+
+def test_a_model_that_cannot_be_opened_is_told(tmp_path: Path, bare: dict[str, str]) -> None:
+    (tmp_path / "tiny.onnx").write_bytes(b"rubbish")
+    done = run(tmp_path, request(), bare)
+    assert done.returncode == 1
+    with pytest.raises(DeviceError, match="tried to open the model: SessionError: onnxruntime cannot load"):
+        parse_lines((tmp_path / "lines").read_bytes(), request(), origin="here")
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_every_formats_session_loads_from_the_zip_alone(tmp_path: Path, format: Format) -> None:
+    """With msgspec barred, whatever a session's modules need of it must be in the stand-in."""
+    (tmp_path / "runner.pyz").write_bytes(build_runner(format))
+    zipfile.ZipFile(tmp_path / "runner.pyz").extractall(tmp_path / "runner.pyz.files")
+    code = (
+        "import sys; sys.path.insert(0, 'runner.pyz.files'); import msgspec; assert 'runner' in msgspec.__file__; "
+        f"import runtimes.sessions.run_{format}, runtimes.sessions.session, runtimes.runners.python.on_device"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
+    inside = zipfile.ZipFile(io.BytesIO(build_runner(Format.TFLITE))).namelist()
+    assert "export/formats/tflite_file/tflite_operators.json" in inside
+    data = build_runner(Format.ONNX)
+    assert data == build_runner(Format.ONNX)
+    (tmp_path / "runner.pyz").write_bytes(data)
+    names = zipfile.ZipFile(tmp_path / "runner.pyz").namelist()
+    assert {"__main__.py", "msgspec.py", "runtimes/sessions/run_onnx.py", "edgevit/records.py"} <= set(names)
+    assert not [name for name in names if name.startswith(("validation", "edgevit_export"))]
+
+
+def test_stand_in_builds_and_reads_what_the_real_package_does() -> None:
+    class Spec(msgspec_stand_in.Struct):
+        name: str
+        shape: tuple[int, ...]
+        dtype: str = "float32"
+        layout: Layout | None = None
+        extra: dict[str, str] = msgspec_stand_in.field(default_factory=dict)  # type: ignore[assignment]
+
+    made = Spec(name="x", shape=(1, 2))
+    assert (made.name, made.dtype, made.extra) == ("x", "float32", {})
+    assert made.extra is not Spec(name="x", shape=(1, 2)).extra
+    assert made == Spec(name="x", shape=(1, 2))
+    with pytest.raises(TypeError, match="missing field shape"):
+        Spec(name="x")
+    with pytest.raises(TypeError, match="no field shap"):
+        Spec(name="x", shape=(), shap=3)
+    with pytest.raises(AttributeError):
+        made.name = "y"
+    Spec.__annotations__.update(shape=tuple[int, ...], name=str, dtype=str, layout=Layout | None, extra=dict)
+    text = '[{"name": "x", "shape": [1, 2], "layout": "nhwc"}]'
+    (read,) = msgspec_stand_in.json.decode(text, type=tuple[Spec, ...])  # type: ignore[misc]
+    assert (read.shape, read.layout) == ((1, 2), Layout.NHWC)
+    for wrong in ("{", '[{"name": 3, "shape": []}]', '[{"shape": []}]', '[{"name": "x", "shape": [], "layout": "q"}]'):
+        with pytest.raises(msgspec_stand_in.MsgspecError):
+            msgspec_stand_in.json.decode(wrong, type=tuple[Spec, ...])
+    assert issubclass(TensorSpec, Record)
+
+
+def test_time_runs_keeps_the_gap_before_each_burst() -> None:
+    stamps = time_runs(lambda: None, 6, gap_ns=5_000_000, burst=3)
+    starts = np.array([start for start, *_ in stamps])
+    gaps = np.diff(starts)
+    assert gaps[2] >= 5_000_000
+    assert len(stamps) == 6

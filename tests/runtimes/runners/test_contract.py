@@ -1,0 +1,108 @@
+"""The runner's lines: whole ones are read, everything else is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgevit.errors import DeviceError
+from export.formats.table import Format
+from runtimes.runners.contract import RunRequest, parse_lines
+
+REQUEST = RunRequest(format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o", runs=3, warmup=1)
+
+
+def line(tag: str, /, **fields: object) -> dict[str, object]:
+    return {"line": tag, **fields}
+
+
+def sample(kind: str, index: int, start: int = 1000, latency: int = 500) -> dict[str, object]:
+    return line(
+        "sample", kind=kind, index=index, latency_ns=latency, start_monotonic_ns=start,
+        end_monotonic_ns=start + latency, start_boottime_ns=start, end_boottime_ns=start + latency,
+    )  # fmt: skip
+
+
+def body() -> list[dict[str, object]]:
+    clocks = {"realtime_ns": 1, "monotonic_ns": 2, "boottime_ns": 3}
+    return [
+        line("header", contract=1, runner="python 1", runtime="r 1", python="3.11", pid=1, threads=1, cpus=[0],
+             clocks=clocks),
+        sample("warmup", 0),
+        *(sample("run", index) for index in range(3)),
+        line("output", file="o", sha256="x", count=2),
+        line("memory", peak_bytes=7),
+    ]  # fmt: skip
+
+
+def encode(lines: list[dict[str, object]], samples: int = 3) -> bytes:
+    data = "".join(json.dumps(each) + "\n" for each in lines).encode()
+    end = line("end", samples=samples, lines=len(lines), sha256=hashlib.sha256(data).hexdigest())
+    return data + (json.dumps(end) + "\n").encode()
+
+
+def test_whole_lines_are_read() -> None:
+    run = parse_lines(encode(body()), REQUEST, origin="m on d")
+    assert [each.latency_ns for each in run.samples] == [500, 500, 500]
+    assert (len(run.warmup), run.peak_memory_bytes, run.header.runtime) == (1, 7, "r 1")
+
+
+@given(cut=st.integers(0, len(encode(body())) - 1))
+def test_every_truncation_is_refused(cut: int) -> None:
+    with pytest.raises(DeviceError, match="m on d"):
+        parse_lines(encode(body())[:cut], REQUEST, origin="m on d")
+
+
+@given(position=st.integers(0, len(encode(body())) - 1), value=st.integers(0, 255))
+def test_every_changed_byte_is_refused(position: int, value: int) -> None:
+    data = bytearray(encode(body()))
+    if data[position] == value:
+        return
+    data[position] = value
+    try:
+        run = parse_lines(bytes(data), REQUEST, origin="m on d")
+    except DeviceError:
+        return
+    assert position > len(data) - 120  # white space or the like inside the end marker itself
+    assert [each.latency_ns for each in run.samples] == [500, 500, 500]
+
+
+def test_missing_end_marker_shows_what_was_printed() -> None:
+    data = "".join(json.dumps(each) + "\n" for each in body()).encode()
+    with pytest.raises(DeviceError, match=r"no end marker[\s\S]*peak_bytes"):
+        parse_lines(data, REQUEST, origin="m on d")
+
+
+def test_rubbish_between_the_lines_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"line 1 .* is not readable"):
+        parse_lines(b"Segmentation fault\n" + encode(body()), REQUEST, origin="m on d")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines.pop(2), "timed samples: expected 3, got 2"),
+        (lambda lines: lines.pop(0), "header lines: expected 1, got 0"),
+        (lambda lines: lines.pop(5), "output lines: expected 1, got 0"),
+        (lambda lines: lines.append(lines[0]), "header lines: expected 1, got 2"),
+        (lambda lines: lines[2].update(index=7), "indices"),
+        (lambda lines: lines[2].update(latency_ns=9), "does not fit its stamps"),
+        (lambda lines: lines[2].update(latency_ns=0, end_monotonic_ns=1000), "does not fit its stamps"),
+        (lambda lines: lines[0].update(contract=2), "contract version: expected 1, got 2"),
+    ],
+)
+def test_lines_that_do_not_answer_the_request_are_refused(change: object, message: str) -> None:
+    lines = body()
+    change(lines)  # type: ignore[operator]
+    with pytest.raises(DeviceError, match=message):
+        parse_lines(encode(lines), REQUEST, origin="m on d")
+
+
+def test_the_runners_own_failure_is_told() -> None:
+    failed = json.dumps(line("error", stage="open the model", error="SessionError: no", detail="")).encode() + b"\n"
+    with pytest.raises(DeviceError, match="failed while it tried to open the model: SessionError: no"):
+        parse_lines(failed, REQUEST, origin="m on d")

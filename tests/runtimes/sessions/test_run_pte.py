@@ -1,0 +1,107 @@
+"""ExecuTorch sessions on files exported here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mobile_artifacts import edgevit, small
+
+from edgevit.errors import SessionError
+from edgevit.spec import Layout, Task
+from export.formats.table import Format
+from runtimes.sessions.run_pte import open_session
+
+CASES = [
+    (small, (Format.PTE, Layout.NCHW)),
+    (small, (Format.PTE, Layout.NHWC)),
+    (edgevit, (Format.PTE, Task.CLASSIFY)),
+]
+
+
+@pytest.mark.parametrize(("build", "arguments"), CASES, ids=["small", "small-nhwc", "classify"])
+def test_run_answers_as_the_program(build, arguments) -> None:
+    built = build(*arguments)
+    session = open_session(built.path)
+    answer = session.run({"image": built.program.example[0].numpy()})
+    expected = built.answers()
+    assert list(answer) == list(expected)
+    for name, tensor in expected.items():
+        scale = float(tensor.abs().max())
+        np.testing.assert_allclose(answer[name], tensor.numpy(), rtol=0, atol=2e-5 * max(scale, 1))
+    session.close()
+    with pytest.raises(SessionError, match="closed"):
+        session.run({"image": built.program.example[0].numpy()})
+
+
+def test_a_result_does_not_change_with_the_next_run() -> None:
+    built = small(Format.PTE)
+    session = open_session(built.path)
+    image = built.program.example[0].numpy()
+    first = session.run({"image": image})["logits"]
+    kept = first.copy()
+    assert not np.array_equal(session.run({"image": image * -2})["logits"], kept)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_array_that_is_not_contiguous_is_read_by_its_axes() -> None:
+    built = small(Format.PTE)
+    image = built.program.example[0].numpy()
+    turned = np.ascontiguousarray(image.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not turned.flags.c_contiguous
+    session = open_session(built.path)
+    np.testing.assert_array_equal(session.run({"image": turned})["logits"], session.run({"image": image})["logits"])
+
+
+def test_sessions_with_other_thread_counts_do_not_disturb_each_other() -> None:
+    """In a process of its own: before sessions loaded again after a change of the pool, this crashed."""
+    script = """
+import sys; from pathlib import Path; import numpy as np
+from executorch.extension.pybindings import portable_lib
+from runtimes.sessions.run_pte import open_session
+path = Path(sys.argv[1]); image = {"image": np.ones((1, 3, 32, 24), np.float32)}
+one, two = open_session(path, threads=1), open_session(path, threads=2)
+answers = []
+for session, threads in ((one, 1), (two, 2), (one, 1), (one, 1), (two, 2)):
+    answers.append(session.run(image)["logits"])
+    assert portable_lib._threadpool_get_thread_count() == threads
+assert all(np.array_equal(answers[0], answer) for answer in answers)
+"""
+    command = [sys.executable, "-c", script, str(small(Format.PTE).path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_delegation_is_that_of_the_file() -> None:
+    share = open_session(small(Format.PTE).path).delegation()
+    assert share is not None
+    assert (share.partitions, share.total - share.delegated) == (2, 1)
+
+
+def test_wrong_arrays_are_refused() -> None:
+    session = open_session(small(Format.PTE).path)
+    image = small(Format.PTE).program.example[0].numpy()
+    with pytest.raises(SessionError, match="'image'"):
+        session.run({"photo": image})
+    with pytest.raises(SessionError, match="float32"):
+        session.run({"image": image.astype(np.float64)})
+    with pytest.raises(SessionError, match=r"\(1, 3, 32, 24\)"):
+        session.run({"image": image[:, :, :16]})
+
+
+@pytest.mark.parametrize("keep", [0, 30, 3000])
+def test_a_truncated_file_is_an_error(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "cut.pte"
+    path.write_bytes(small(Format.PTE).path.read_bytes()[:keep])
+    with pytest.raises(SessionError, match=r"cut\.pte"):
+        open_session(path)
+    with pytest.raises(SessionError, match="no such file"):
+        open_session(tmp_path / "none.pte")
+
+
+def test_opening_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    open_session(small(Format.PTE).path)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,149 @@
+"""Lite-interpreter sessions on a small network written through the real exporter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgevit.errors import SessionError
+from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
+from export.formats.ptl_file.write import write
+from export.formats.table import Format
+from export.program import capture, with_input_layout
+from export.recipe import Recipe
+from runtimes.sessions.run_ptl import open_session
+
+
+class Two(nn.Module):
+    """Two inputs, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, image: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(image).relu()
+        return self.head(x.mean((2, 3))) + bias, x
+
+
+def spec() -> ModelSpec:
+    inputs = (
+        TensorSpec(name="image", shape=(2, 3, 6, 8), layout=Layout.NCHW),
+        TensorSpec(name="bias", shape=(2, 5)),
+    )
+    outputs = (TensorSpec(name="logits", shape=(2, 5)), TensorSpec(name="map", shape=(2, 4, 6, 8), layout=Layout.NCHW))
+    weights = Weights(source="random", seed=0)
+    return ModelSpec(name="two", variant="two", task=Task.CLASSIFY, inputs=inputs, outputs=outputs, weights=weights)
+
+
+@pytest.fixture(scope="module")
+def model() -> Two:
+    torch.manual_seed(0)
+    return Two().eval()
+
+
+@pytest.fixture(scope="module")
+def path(model: Two, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ptl") / "two.ptl"
+    write(capture(model, spec()), Recipe(format=Format.PTL), path)
+    return path
+
+
+def feed() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.normal(size=(2, 3, 6, 8)).astype(np.float32),
+        "bias": rng.normal(size=(2, 5)).astype(np.float32),
+    }
+
+
+def expected(model: Two) -> list[np.ndarray]:
+    with torch.no_grad():
+        return [tensor.numpy() for tensor in model(*(torch.from_numpy(array) for array in feed().values()))]
+
+
+def test_run_answers_as_the_model_by_name(model: Two, path: Path) -> None:
+    session = open_session(path)
+    reordered = dict(reversed(feed().items()))
+    answer = session.run(reordered)
+    assert list(answer) == ["logits", "map"]
+    for seen, wanted in zip(answer.values(), expected(model), strict=True):
+        np.testing.assert_allclose(seen, wanted, atol=1e-5)
+    assert "lite interpreter" in session.runtime
+
+
+def test_specs_come_from_the_file(path: Path) -> None:
+    session = open_session(path)
+    assert session.inputs == spec().inputs
+    assert session.outputs == spec().outputs
+
+
+def test_nhwc_and_read_only_arrays(model: Two, tmp_path: Path) -> None:
+    path = tmp_path / "nhwc.ptl"
+    write(with_input_layout(capture(model, spec()), Layout.NHWC), Recipe(format=Format.PTL), path)
+    session = open_session(path)
+    assert session.inputs[0].shape == (2, 6, 8, 3)
+    arrays = feed()
+    arrays["image"] = np.ascontiguousarray(arrays["image"].transpose(0, 2, 3, 1))
+    arrays["image"].flags.writeable = False
+    np.testing.assert_allclose(session.run(arrays)["map"], expected(model)[1], atol=1e-5)
+
+
+def test_results_are_fresh(path: Path) -> None:
+    session = open_session(path)
+    first = session.run(feed())["logits"]
+    kept = first.copy()
+    session.run({name: array * 2 for name, array in feed().items()})
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_thread_setting_is_restored(path: Path) -> None:
+    before = torch.get_num_threads()
+    open_session(path, threads=before + 1).run(feed())
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": np.zeros((1, 3, 6, 8), np.float32)}, r"must have shape \(2, 3, 6, 8\), but has \(1, 3, 6, 8\)"),
+        ({"image": np.zeros((2, 3, 6, 8))}, "must be float32, but is float64"),
+        ({"surplus": np.zeros(1, np.float32)}, "'surplus'"),
+    ],
+)
+def test_a_feed_that_does_not_fit_is_refused(path: Path, change: dict[str, np.ndarray], words: str) -> None:
+    with pytest.raises(SessionError, match=words):
+        open_session(path).run({**feed(), **change})
+
+
+def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for number, data in enumerate([b"", whole[:100], whole[: len(whole) // 2], whole[:-10], bytes(flipped), b"x" * 99]):
+        broken = tmp_path / f"broken{number}.ptl"
+        broken.write_bytes(data)
+        with pytest.raises(SessionError, match=broken.name):
+            open_session(broken)
+
+
+def test_a_foreign_file_without_names_is_refused(model: Two, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.ptl"
+    traced = torch.jit.trace(model, tuple(torch.from_numpy(array) for array in feed().values()))
+    traced._save_for_lite_interpreter(str(path))
+    with pytest.raises(SessionError, match="does not say what its inputs"):
+        open_session(path)
+
+
+def test_a_missing_file_and_a_closed_session_are_refused(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match="no such file"):
+        open_session(tmp_path / "none.ptl")
+    session = open_session(path)
+    session.close()
+    with pytest.raises(SessionError, match="closed"):
+        session.run(feed())

@@ -1,0 +1,102 @@
+"""Properties that the statistics must have, and agreement with scipy where it has the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from validation.latency.statistics import bootstrap_interval, median, outliers, pooled, rank_test, trend
+
+values = arrays(np.float64, st.integers(3, 60), elements=st.floats(0.1, 1e4))
+
+
+@given(first=values, second=values)
+def test_rank_test_is_scipys(first: np.ndarray, second: np.ndarray) -> None:
+    if len(np.unique(np.concatenate([first, second]))) == 1:
+        assert rank_test(first, second) == 1.0
+        return
+    expected = stats.mannwhitneyu(first, second, method="asymptotic").pvalue
+    assert rank_test(first, second) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@given(samples=values)
+def test_trend_is_scipys_slope(samples: np.ndarray) -> None:
+    slope = stats.theilslopes(samples).slope
+    assert trend(samples).growth == pytest.approx(slope * (len(samples) - 1) / np.median(samples), rel=1e-9, abs=1e-9)
+
+
+@given(samples=values, factor=st.floats(0.01, 100))
+def test_trend_does_not_depend_on_the_unit(samples: np.ndarray, factor: float) -> None:
+    assert trend(samples * factor).growth == pytest.approx(trend(samples).growth, rel=1e-6, abs=1e-9)
+
+
+@given(samples=values)
+def test_trend_turns_round_with_time(samples: np.ndarray) -> None:
+    forward, backward = trend(samples), trend(samples[::-1])
+    assert forward.growth == pytest.approx(-backward.growth, rel=1e-9, abs=1e-9)
+    assert forward.p_value == pytest.approx(backward.p_value)
+
+
+def test_trend_is_seen_and_noise_is_not() -> None:
+    generator = np.random.default_rng(1)
+    noise = generator.normal(10, 0.2, 50)
+    assert trend(noise).p_value > 0.01
+    rising = noise + np.linspace(0, 2, 50)
+    assert trend(rising).p_value < 1e-6
+    assert trend(rising).growth == pytest.approx(2 / 11, rel=0.2)
+
+
+def test_trend_of_many_samples_is_that_of_few() -> None:
+    rising = np.linspace(10, 12, 20_000) + np.random.default_rng(2).normal(0, 0.1, 20_000)
+    assert trend(rising).growth == pytest.approx(2 / 11, rel=0.02)
+
+
+@given(samples=values, seed=st.integers(0, 100))
+def test_interval_holds_the_median_and_lies_within_the_samples(samples: np.ndarray, seed: int) -> None:
+    low, high = bootstrap_interval([samples], median, seed=seed, resamples=200)
+    assert samples.min() <= low <= high <= samples.max()
+    assert (low, high) == bootstrap_interval([samples], median, seed=seed, resamples=200)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(3)
+    covered = 0
+    for seed in range(200):
+        low, high = bootstrap_interval([generator.exponential(1.0, 50)], median, seed=seed, resamples=400)
+        covered += low <= np.log(2) <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_interval_is_wider_when_rounds_differ() -> None:
+    generator = np.random.default_rng(4)
+    offsets = [-0.5, -0.2, 0.0, 0.3, 0.6]
+    rounds = [generator.normal(10 + offset, 0.05, 10) for offset in offsets]
+    shuffled = generator.permutation(np.concatenate(rounds)).reshape(5, 10)
+    low, high = bootstrap_interval(rounds, median, seed=0)
+    other_low, other_high = bootstrap_interval(list(shuffled), median, seed=0)
+    assert high - low > 1.3 * (other_high - other_low)
+
+
+def test_rounds_of_unequal_size_and_empty_rounds() -> None:
+    low, high = bootstrap_interval([np.ones(5), np.ones(3)], median, seed=0)
+    assert (low, high) == (1.0, 1.0)
+    with pytest.raises(ValueError, match="without samples"):
+        bootstrap_interval([np.ones(5), np.ones(0)], median, seed=0)
+
+
+@given(samples=arrays(np.float64, st.integers(10, 40), elements=st.floats(9.9, 10.1)))
+def test_outliers_are_what_lies_far_away(samples: np.ndarray) -> None:
+    assert outliers(samples) == 0
+    assert outliers(np.append(samples, 30.0)) == 1
+
+
+@given(groups=st.lists(arrays(np.float64, st.integers(1, 20), elements=st.floats(1, 100)), min_size=1, max_size=5))
+def test_pooled_is_what_all_samples_together_give(groups: list[np.ndarray]) -> None:
+    mean, deviation = pooled([len(g) for g in groups], [g.mean() for g in groups], [g.std() for g in groups])
+    joined = np.concatenate(groups)
+    assert mean == pytest.approx(joined.mean())
+    assert deviation == pytest.approx(joined.std(), abs=1e-6)

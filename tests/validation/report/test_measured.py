@@ -1,0 +1,199 @@
+"""Joining, judging and grouping: what may stand in one table, and what is said about it."""
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from report_records import WRONG, energy_of, failed_run, run_of, sha_of, with_artifact
+
+from edgevit.spec import Layout, TensorSpec
+from runtimes.bench.record import DeviceRun
+from validation.energy.report import EnergyReport
+from validation.report.accuracy import AccuracyBook, stated_on_command_line
+from validation.report.entries import UNKNOWN_INPUT, ModelFacts, input_words
+from validation.report.measured import MeasuredReport, measured_report
+from validation.report.results import Results
+from validation.report.rows import Cost, Metric, ReportRow, ReportTable, front_models
+
+
+def report_of(
+    runs: Iterable[DeviceRun] = (),
+    energies: Iterable[EnergyReport] = (),
+    accuracy: Iterable[str] = (),
+    facts: dict[str, ModelFacts] | None = None,
+) -> MeasuredReport:
+    from pathlib import Path
+
+    book = AccuracyBook()
+    book.add(stated_on_command_line(text) for text in accuracy)
+    results = Results(runs=list(runs), energies=[(Path("some.energy.json"), energy) for energy in energies])
+    return measured_report(results, book, facts or {})
+
+
+def rows_of(table: ReportTable) -> dict[str, ReportRow]:
+    return {row.artifact: row for row in table.rows}
+
+
+def test_latency_and_energy_of_one_artifact_make_one_row_with_efficiency() -> None:
+    report = report_of([run_of("a.onnx", 30.0)], [energy_of("a.onnx", 120.0)], ["a=75.0"])
+    (table,) = report.tables
+    (row,) = table.rows
+    assert row.latency_ms is not None and row.latency_ms.mean == pytest.approx(30.0, rel=0.01)
+    assert row.median_low_ms is not None and row.median_low_ms < 30.3
+    assert row.energy_mj is not None and (row.energy_mj.mean, row.energy_mj.sd) == (120.0, pytest.approx(9.6))
+    assert row.power_w is not None and row.power_w.mean == pytest.approx(4.1)
+    assert row.efficiency == pytest.approx(75.0 / 120.0)
+    assert (row.latency_status, row.energy_status) == ("valid", "verified")
+    assert table.plots == (Cost.LATENCY, Cost.ENERGY)
+
+
+OTHERS = {
+    "device": {"device": "R5CR"},
+    "threads": {"threads": 4},
+    "input size": {"side": 256},
+    "runtime": {"runtime": "onnxruntime 1.18.0"},
+}
+
+
+@pytest.mark.parametrize("difference", OTHERS)
+def test_what_differs_in_one_condition_never_shares_a_table(difference: str) -> None:
+    other = run_of("b.onnx", 10.0, **OTHERS[difference])  # type: ignore[arg-type]
+    report = report_of([run_of("a.onnx", 30.0), other], accuracy=["a=75", "b=80"])
+    assert [len(table.rows) for table in report.tables] == [1, 1]
+    assert all(front_models(table, Cost.LATENCY) == [table.rows[0].model] for table in report.tables)
+    titles = {table.title for table in report.tables}
+    assert len(titles) == 2
+    assert len({table.slug for table in report.tables}) == 2
+
+
+@pytest.mark.parametrize("settings", [{"affinity": "f0"}, {"gap_ms": 20.0}])
+def test_other_cores_or_gaps_are_other_conditions_too(settings: dict[str, object]) -> None:
+    run = run_of("b.onnx", 10.0)
+    other = msgspec.structs.replace(run, settings=msgspec.structs.replace(run.settings, **settings))
+    assert len(report_of([run_of("a.onnx", 30.0), other]).tables) == 2
+
+
+def test_wrong_outputs_keep_latency_and_energy_off_every_front() -> None:
+    runs = [run_of("a.onnx", 30.0), run_of("wrong.onnx", 1.0, verification=WRONG)]
+    report = report_of(runs, [energy_of("a.onnx", 100.0), energy_of("wrong.onnx", 1.0)], ["a=75", "wrong=99"])
+    (table,) = report.tables
+    row = rows_of(table)["wrong.onnx"]
+    assert (row.latency_status, row.energy_status, row.efficiency) == ("failed", "failed", None)
+    assert row.latency_standing is None and row.energy_standing is None
+    assert any("outputs on the device are wrong" in reason for reason in row.reasons)
+    assert front_models(table, Cost.ENERGY) == ["a"]
+    assert table.rows[-1].artifact == "wrong.onnx"
+
+
+def test_what_is_noisy_or_unverified_is_marked_and_may_stand_on_a_front() -> None:
+    report = report_of(
+        [run_of("a.onnx", 30.0, sd=0.4)], [energy_of("a.onnx", 100.0, verified=False)], ["a=75"]
+    )  # fmt: skip
+    (row,) = report.tables[0].rows
+    assert (row.latency_status, row.energy_status) == ("noisy", "unverified")
+    assert row.latency_standing is not None and row.latency_standing.on_front
+    assert any(reason.startswith("latency noisy") for reason in row.reasons)
+    assert any(reason.startswith("energy unverified") for reason in row.reasons)
+
+
+def test_a_run_that_never_started_stands_with_the_others_of_its_format() -> None:
+    report = report_of([run_of("a.onnx", 30.0), failed_run("broken.onnx")], accuracy=["a=75", "broken=80"])
+    (table,) = report.tables
+    row = rows_of(table)["broken.onnx"]
+    assert (row.latency_status, row.latency_ms, row.latency_standing) == ("failed", None, None)
+    assert "the runner was killed" in row.reasons[0]
+
+
+def test_energy_of_another_device_or_runtime_is_not_joined() -> None:
+    energies = [energy_of("a.onnx", 100.0, device="R5CR")]
+    report = report_of([run_of("a.onnx", 30.0)], energies, ["a=75"])
+    assert [(row.latency_ms is not None, row.energy_mj is not None) for t in report.tables for row in t.rows] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_energy_of_another_file_under_the_same_conditions_is_not_joined() -> None:
+    report = report_of([run_of("a.onnx", 30.0)], [energy_of("b.onnx", 100.0)], ["a=75", "b=75"])
+    energies = [row.energy_mj for table in report.tables for row in table.rows if row.artifact == "a.onnx"]
+    assert energies == [None]
+
+
+def test_energy_without_a_subject_is_named_after_its_file() -> None:
+    energy = msgspec.structs.replace(energy_of("a.onnx", 100.0, top1=70.0), subject=None)
+    (table,) = report_of(energies=[energy]).tables
+    assert table.rows[0].artifact == "some"
+    assert table.conditions.device == "device not recorded"
+    assert table.rows[0].efficiency == pytest.approx(0.7)
+
+
+def test_an_energy_that_could_not_be_told_gives_no_number() -> None:
+    report = report_of([run_of("a.onnx", 30.0)], [energy_of("a.onnx", None, verified=False)], ["a=75"])
+    (row,) = report.tables[0].rows
+    assert (row.energy_mj, row.efficiency, row.energy_standing, row.energy_status) == (None, None, None, "unverified")
+
+
+def test_each_metric_has_its_own_table_and_rows_without_accuracy_stand_in_all() -> None:
+    runs = [run_of("a.onnx", 30.0), run_of("b.onnx", 40.0), run_of("c.onnx", 50.0)]
+    report = report_of(runs, accuracy=["a=ap:38.7", "b=miou:39.7"])
+    assert {table.metric: sorted(rows_of(table)) for table in report.tables} == {
+        Metric.AP: ["a.onnx", "c.onnx"],
+        Metric.MIOU: ["b.onnx", "c.onnx"],
+    }
+
+
+def test_namesakes_are_told_apart_by_hash() -> None:
+    first, second = run_of("a.onnx", 30.0), run_of("a.onnx", 10.0)
+    second = msgspec.structs.replace(second, artifact=msgspec.structs.replace(second.artifact, sha256="f" * 64))
+    (table,) = report_of([first, second], accuracy=["a=75"]).tables
+    assert sorted(row.model for row in table.rows) == [f"a [{sha_of('a.onnx')[:8]}]", "a [ffffffff]"]
+    dominated = [row.latency_standing.dominated_by for row in table.rows if row.latency_standing]
+    assert dominated == [None, "a [ffffffff]"]
+
+
+def test_names_lose_suffix_and_size_only_where_they_stay_apart() -> None:
+    (table,) = report_of([run_of("m-224x224.onnx", 30.0), run_of("n-224x224.onnx", 30.0)]).tables
+    assert sorted(row.model for row in table.rows) == ["m", "n"]
+    (table,) = report_of([run_of("m-224x224.onnx", 30.0), run_of("m.onnx", 30.0)]).tables
+    assert sorted(row.model for row in table.rows) == ["m-224x224.onnx", "m.onnx"]
+
+
+def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
+    facts = {sha_of("a.onnx"): ModelFacts(parameters=4_070_000, multiply_adds=550_000_000, weights="random, seed 0")}
+    report = report_of([run_of("a.onnx", 30.0)], accuracy=["a=75"], facts=facts)
+    (row,) = report.tables[0].rows
+    assert (row.parameters_m, row.multiply_adds_g) == (pytest.approx(4.07), pytest.approx(0.55))
+    assert report.notes == [
+        "a.onnx has random weights (random, seed 0): the accuracy is its architecture's, not this file's"
+    ]
+    assert report_of([run_of("a.onnx", 30.0)], facts=facts).notes == []
+
+
+def test_slow_models_are_shown_in_seconds() -> None:
+    (table,) = report_of([run_of("a.onnx", 1900.0)], [energy_of("a.onnx", 4400.0)]).tables
+    assert (table.latency_unit, table.energy_unit) == ("s", "J")
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "expected"),
+    [
+        ((1, 3, 224, 256), Layout.NCHW, "224x256"),
+        ((1, 224, 256, 3), Layout.NHWC, "224x256"),
+        ((1, 224, 256, 3), None, "224x256"),
+        ((8, 3, 224, 224), None, "224x224, batch 8"),
+        ((1, 7, 7, 768), None, "1x7x7x768"),
+        ((1, 128), None, "1x128"),
+    ],
+)
+def test_input_sizes_read_the_same_in_every_layout(
+    shape: tuple[int, ...], layout: Layout | None, expected: str
+) -> None:
+    assert input_words([TensorSpec(name="x", shape=shape, layout=layout)]) == expected
+
+
+def test_a_record_without_shapes_says_so_unless_the_manifest_knows() -> None:
+    run = with_artifact(run_of("a.onnx", 30.0), "a.onnx")
+    bare = msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, inputs=()))
+    assert report_of([bare]).tables[0].conditions.input == UNKNOWN_INPUT
+    facts = {sha_of("a.onnx"): ModelFacts(inputs=run.artifact.inputs)}
+    assert report_of([bare], facts=facts).tables[0].conditions.input == "224x224"

@@ -1,0 +1,67 @@
+"""Reading result directories: what counts, what is named as unreadable, what is left alone."""
+
+from pathlib import Path
+
+import pytest
+from report_records import energy_of, failed_run, run_of, save_energy, save_run, small_results
+
+from edgevit.errors import ArtifactError, UsageError
+from validation.report.results import read_results
+
+
+def test_runs_and_energies_are_found_and_everything_else_is_left_alone(tmp_path: Path) -> None:
+    small_results(tmp_path)
+    (tmp_path / "8BC1" / "run.energy.stamps.json").write_text('{"schema_version": 1, "runs": []}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    results = read_results([tmp_path])
+    assert (len(results.runs), len(results.energies), len(results.ignored), results.problems) == (8, 4, 2, [])
+
+
+def test_damaged_and_old_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    good = save_run(tmp_path, run_of("a.onnx", 10.0))
+    (tmp_path / "cut.json").write_bytes(good.read_bytes()[:-100])
+    (tmp_path / "old.json").write_text(good.read_text().replace('"schema_version": 1', '"schema_version": 0', 1))
+    (tmp_path / "odd.json").write_text(good.read_text().replace('"threads": 1', '"threads": "one"', 1))
+    results = read_results([tmp_path])
+    assert len(results.runs) == 1
+    cut, odd, old = sorted(results.problems)
+    assert "cut.json is not readable JSON" in cut
+    assert "odd.json" in odd and "threads" in odd
+    assert "old.json: schema version 0, written by edgevit-export 0.1.0; this version reads 1" in old
+
+
+def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"no readable results .*cut\.json"):
+        read_results([tmp_path])
+
+
+def test_a_file_named_by_the_user_must_be_a_readable_result(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text("{")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"cut\.json"):
+        read_results([tmp_path / "cut.json"])
+    with pytest.raises(UsageError, match="neither the record of a run"):
+        read_results([tmp_path / "other.json"])
+    assert len(read_results([save_run(tmp_path, run_of("a.onnx", 10.0))]).runs) == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_no_results_says_how_to_get_some(tmp_path: Path, there: bool) -> None:
+    with pytest.raises(UsageError, match=r"no such file|no results") as caught:
+        read_results([tmp_path if there else tmp_path / "results"])
+    assert "bench" in (caught.value.hint or "")
+
+
+def test_a_failed_repetition_does_not_stand_beside_the_complete_record(tmp_path: Path) -> None:
+    save_run(tmp_path, run_of("a.onnx", 10.0))
+    save_run(tmp_path, failed_run("a.onnx"), partial=True)
+    save_run(tmp_path, failed_run("b.onnx"), partial=True)
+    assert sorted(run.artifact.name for run in read_results([tmp_path]).runs) == ["a.onnx", "b.onnx"]
+
+
+def test_a_file_reached_twice_counts_once(tmp_path: Path) -> None:
+    path = save_run(tmp_path, run_of("a.onnx", 10.0))
+    save_energy(tmp_path, energy_of("a.onnx", 100.0))
+    results = read_results([tmp_path, path, tmp_path / "8BC1"])
+    assert (len(results.runs), len(results.energies)) == (1, 1)

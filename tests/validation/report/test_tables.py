@@ -1,0 +1,142 @@
+"""Tables as text: the paper's layout and digits, Markdown that holds together, CSV that reads back."""
+
+import csv
+import io
+import subprocess
+import sys
+
+import pytest
+
+from validation.report.paper import paper_report_tables
+from validation.report.rows import (
+    Accuracy,
+    Conditions,
+    Cost,
+    Metric,
+    Quantity,
+    ReportData,
+    ReportRow,
+    ReportTable,
+    with_standings,
+)
+from validation.report.tables import CSV_COLUMNS, columns_of, report_csv, report_markdown, verdict_words
+
+
+def paper_data() -> ReportData:
+    return ReportData(title="Paper", created_utc="2026-01-01", tool="test", tables=paper_report_tables())
+
+
+def cells(slug: str, model: str) -> dict[str, str]:
+    (table,) = (table for table in paper_report_tables() if table.slug == slug)
+    columns = columns_of(table)
+    index = columns[0].cells.index(model)
+    return {column.title: column.cells[index] for column in columns}
+
+
+def measured(rows: list[ReportRow]) -> ReportTable:
+    return ReportTable(
+        slug="t", title="Phone | 1", origin="measured", conditions=Conditions(device="d"), metric=Metric.TOP1,
+        plots=(Cost.LATENCY,), rows=with_standings(rows),
+    )  # fmt: skip
+
+
+def row(model: str, mean: float, sd: float | None, accuracy: float = 75.0) -> ReportRow:
+    return ReportRow(
+        model=model, latency_ms=Quantity(mean=mean, sd=sd), latency_status="valid",
+        accuracy=Accuracy(metric=Metric.TOP1, value=accuracy, kind="stated"),
+    )  # fmt: skip
+
+
+def test_reported_rows_read_as_in_the_paper() -> None:
+    assert cells("paper-table-2", "EdgeViT-S") == {
+        "model": "EdgeViT-S", "parameters M": "11.1", "multiply-adds G": "1.90", "latency ms": "85.3 ± 3.9",
+        "top-1 %": "81.0", "latency front": "on it",
+    }  # fmt: skip
+    assert cells("paper-table-3", "TNT-Tiny") == {
+        "model": "TNT-Tiny", "latency ms": "86.4", "energy mJ": "308.7 ± 70.5", "power W": "3.94 ± 0.63",
+        "top-1 %": "73.9", "top-1 % / mJ": "0.239", "energy front": "behind EdgeViT-XS",
+    }  # fmt: skip
+    assert cells("paper-table-7", "PVTv1-Tiny") == {
+        "model": "PVTv1-Tiny", "latency s": "1.91 ± 0.18", "energy J": "4.40 ± 0.94", "AP": "36.7", "AP / mJ": "0.008",
+        "latency front": "behind EdgeViT-S", "energy front": "behind EdgeViT-S",
+    }  # fmt: skip
+    assert cells("paper-table-4c", "none")["latency front"] == "on it"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(84.147, 1.003), (30.987, 0.335)], ["84.15 ± 1.00", "30.99 ± 0.34"]),
+        ([(84.147, 12.003), (30.987, 9.335)], ["84.1 ± 12.0", "31.0 ± 9.3"]),
+        ([(23.1, 7.64), (41.0, 15.1), (80.2, 25.3)], ["23.1 ± 7.6", "41.0 ± 15.1", "80.2 ± 25.3"]),
+        ([(230.4, 18.4), (380.6, 30.4)], ["230 ± 18", "381 ± 30"]),
+        ([(0.8147, 0.003)], ["0.8147 ± 0.0030"]),
+        ([(1234.5, None)], ["1234"]),
+        ([(5.0, 0.0)], ["5.000 ± 0.000"]),
+    ],
+)
+def test_digits_follow_from_the_deviations(pairs: list[tuple[float, float | None]], expected: list[str]) -> None:
+    table = measured([row(f"m{index}", mean, sd) for index, (mean, sd) in enumerate(pairs)])
+    (latency,) = (column for column in columns_of(table) if column.title == "latency ms")
+    assert list(latency.cells) == expected
+
+
+def test_accuracies_of_measured_rows_carry_their_kind() -> None:
+    (column,) = (column for column in columns_of(measured([row("a", 10, 1)])) if column.title == "top-1 %")
+    assert column.cells == ("75.0 stated",)
+
+
+@pytest.mark.parametrize(
+    ("latency", "energy", "expected"),
+    [
+        ("valid", None, "valid"),
+        ("noisy", "unverified", "noisy, energy unverified"),
+        (None, "verified", "energy verified"),
+        ("failed", "failed", "failed"),
+        ("unverified", "unverified", "unverified"),
+        (None, None, "-"),
+    ],
+)
+def test_verdicts_in_one_phrase(latency: str | None, energy: str | None, expected: str) -> None:
+    assert verdict_words(ReportRow(model="m", latency_status=latency, energy_status=energy)) == expected
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row() -> None:
+    data = ReportData(title="t", created_utc="", tool="", tables=(measured([row("a|b\nc", 10, 1)]),))
+    text = report_markdown(data, lambda table, cost: f"plots/{table.slug}-{cost}.png")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
+    assert "a\\|b c" in text
+    assert "](plots/t-latency.png)" in text
+
+
+def test_markdown_says_for_every_table_whether_it_is_reported() -> None:
+    assert report_markdown(paper_data()).count("(reported)") == len(paper_report_tables())
+
+
+def test_csv_reads_back_with_full_precision() -> None:
+    read = list(csv.DictReader(io.StringIO(report_csv(paper_data()))))
+    assert tuple(read[0]) == CSV_COLUMNS
+    assert len(read) == sum(len(table.rows) for table in paper_report_tables())
+    (levit,) = (line for line in read if line["table"] == "paper-table-3" and line["model"] == "LeViT-384†")
+    assert (float(levit["energy_mj"]), float(levit["energy_sd_mj"])) == (455.2, 125.8)
+    assert (levit["on_energy_front"], levit["energy_dominated_by"]) == ("no", "EdgeViT-S")
+    assert levit["origin"] == levit["accuracy_kind"] == "reported"
+
+
+def test_the_report_saves_and_reads_back() -> None:
+    assert ReportData.from_json(paper_data().to_json()) == paper_data()
+
+
+def test_tables_need_no_drawing_library() -> None:
+    program = (
+        "import sys\n"
+        "from validation.report.files import ReportFormat, render_report\n"
+        "from validation.report.paper import paper_report_tables\n"
+        "from validation.report.rows import ReportData\n"
+        "data = ReportData(title='t', created_utc='', tool='', tables=paper_report_tables())\n"
+        "done = render_report(data, (ReportFormat.MD, ReportFormat.CSV))\n"
+        "print(sorted(done), {'matplotlib', 'jinja2'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['report.csv', 'report.md'] set()"

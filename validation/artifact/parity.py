@@ -1,0 +1,251 @@
+"""Parity: does an artifact, in its own runtime, compute the reference's function? Numbers first, verdict second.
+
+Errors are absolute, against the float64 reference. The yardstick of an output is the largest error that float32 eager
+itself makes against float64 eager over the golden inputs; ``multiple`` is error over yardstick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevit.records import Record
+from edgevit.spec import Layout
+from export.artifact import ParityResult
+from export.golden import GoldenSet
+from runtimes.sessions.session import Array, Session
+from validation.artifact.agreement import InputParity, compare_arrays, cosine_of, sqnr_db_of, yardstick_floor
+from validation.artifact.feeding import run_batches
+
+DEFAULT_MULTIPLE = 8.0
+STRICT_MULTIPLE = 4.0
+
+
+class Limits(Record):
+    """What an artifact must keep to pass.
+
+    By default: error at most ``multiple`` (8) yardsticks, and the top class equal wherever the reference's margin
+    (largest minus second largest value) exceeds the error on that input. ``atol`` replaces the multiple by an absolute
+    error. ``strict``: at most 4 yardsticks unless ``multiple`` is given, the top class equal on every input and the
+    same set of five top classes (values that tie in the reference count as equal), and what would be a warning fails.
+    Whatever the limits: a missing output, another shape or a non-finite value fails.
+    """
+
+    multiple: float | None = None
+    atol: float | None = None
+    strict: bool = False
+
+    @property
+    def largest_multiple(self) -> float:
+        """The multiple of the yardstick that is allowed when ``atol`` is not given."""
+        if self.multiple is not None:
+            return self.multiple
+        return STRICT_MULTIPLE if self.strict else DEFAULT_MULTIPLE
+
+
+class OutputParity(Record):
+    """One output over all inputs. ``worst_input`` is the label of the input with the largest error.
+
+    Non-finite values and missing outputs count as zeros in the errors, so that every number stays finite; they fail
+    the verdict in any case. ``sqnr_db`` is capped at 300 (equal in every bit).
+    """
+
+    name: str
+    max_abs_error: float
+    mean_abs_error: float
+    yardstick: float
+    multiple: float
+    sqnr_db: float
+    cosine: float
+    top1_agreement: float | None
+    top5_agreement: float | None
+    non_finite: int
+    worst_input: str
+    problem: str | None = None
+
+
+class ParityReport(Record):
+    """Everything that one comparison found. ``warnings`` do not fail the verdict unless the limits are strict."""
+
+    schema_version: Literal[1] = 1
+    passed: bool
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    runtime: str
+    limits: Limits
+    inputs_compared: int
+    batches: tuple[int, ...]
+    outputs: tuple[OutputParity, ...]
+    rows: tuple[InputParity, ...]
+
+    @property
+    def worst_output(self) -> OutputParity:
+        """The output furthest from the reference, in multiples of its yardstick."""
+        return max(self.outputs, key=lambda output: (output.problem is not None, output.non_finite, output.multiple))
+
+    @property
+    def worst(self) -> InputParity:
+        """The row (one input, one output) furthest from the reference."""
+        return max(self.rows, key=lambda row: (row.non_finite, row.multiple))
+
+    def summary(self) -> ParityResult:
+        """The numbers that the manifest keeps: those of the worst output, agreements the lowest of all outputs."""
+        worst = self.worst_output
+        return ParityResult(
+            passed=self.passed,
+            reasons=self.reasons,
+            runtime=self.runtime,
+            inputs_compared=self.inputs_compared,
+            max_abs_error=worst.max_abs_error,
+            mean_abs_error=worst.mean_abs_error,
+            yardstick=worst.yardstick,
+            multiple=worst.multiple,
+            sqnr_db=min(output.sqnr_db for output in self.outputs),
+            cosine=min(output.cosine for output in self.outputs),
+            top1_agreement=_lowest([output.top1_agreement for output in self.outputs]),
+            top5_agreement=_lowest([output.top5_agreement for output in self.outputs]),
+        )
+
+
+def compare(
+    session: Session, golden: GoldenSet, limits: Limits | None = None, *, layouts: Mapping[str, Layout] | None = None
+) -> ParityReport:
+    """Run the golden inputs through an artifact and compare with the reference.
+
+    The artifact's batch decides how inputs are grouped; the last group is filled up by repetition, and what the filling
+    gives is thrown away. With a free batch axis everything runs at batch 1 and again at batch 3.
+
+    Args:
+        session: The opened artifact.
+        golden: Inputs and float64 reference outputs in the model's own layout.
+        limits: What it must keep; the defaults of ``Limits`` when None.
+        layouts: Layout of the artifact's inputs by name, as its manifest says; those not named have the model's own.
+
+    Raises:
+        SessionError: The runtime refused the inputs, or failed. Never swallowed: no numbers, no verdict.
+    """
+    limits = limits or Limits()
+    problems: dict[str, str] = {}
+    rows: list[InputParity] = []
+    errors: dict[str, list[_Pair]] = {name: [] for name in golden.outputs}
+    yardsticks = {name: max(golden.yardstick[name], yardstick_floor(golden.outputs[name])) for name in golden.outputs}
+    batches = run_batches(session, golden, layouts or {})
+    for batch, answers in batches.items():
+        for name, reference in golden.outputs.items():
+            answer, problem = _fit(answers.get(name), reference, name)
+            if problem:
+                problems.setdefault(name, f"{problem} (batch {batch})")
+            rows += compare_arrays(name, answer, reference, golden.labels, yardsticks[name], batch)
+            errors[name].append((answer, reference))
+    outputs = tuple(_output(name, pairs, rows, yardsticks[name], problems.get(name)) for name, pairs in errors.items())
+    reasons, warnings = _judge(outputs, rows, limits, sorted(_surplus(session, golden)))
+    return ParityReport(
+        passed=not reasons,
+        reasons=tuple(reasons),
+        warnings=tuple(warnings),
+        runtime=session.runtime,
+        limits=limits,
+        inputs_compared=len(golden.labels),
+        batches=tuple(batches),
+        outputs=outputs,
+        rows=tuple(rows),
+    )
+
+
+_Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _fit(answer: Array | None, reference: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], str | None]:
+    """The answer as float64 in the reference's shape, or zeros and what is wrong with it."""
+    if answer is None:
+        return np.zeros_like(reference), f"output '{name}' is missing"
+    if answer.shape != reference.shape:
+        seen = f"output '{name}' must have shape {reference.shape} over all inputs, but has {answer.shape}"
+        return np.zeros_like(reference), seen
+    return answer.astype(np.float64), None
+
+
+def _surplus(session: Session, golden: GoldenSet) -> set[str]:
+    return {spec.name for spec in session.outputs} - set(golden.outputs)
+
+
+def _output(
+    name: str, pairs: Sequence[_Pair], rows: Sequence[InputParity], yardstick: float, problem: str | None
+) -> OutputParity:
+    mine = [row for row in rows if row.output == name]
+    worst = max(mine, key=lambda row: (row.non_finite, row.max_abs_error))
+    finite = [(np.nan_to_num(a, posinf=0.0, neginf=0.0), np.nan_to_num(b, posinf=0.0, neginf=0.0)) for a, b in pairs]
+    return OutputParity(
+        name=name,
+        max_abs_error=max(row.max_abs_error for row in mine),
+        mean_abs_error=float(np.mean([row.mean_abs_error for row in mine])),
+        yardstick=yardstick,
+        multiple=max(row.multiple for row in mine),
+        sqnr_db=min(sqnr_db_of(answer, reference) for answer, reference in finite),
+        cosine=min(cosine_of(answer, reference) for answer, reference in finite),
+        top1_agreement=_mean([None if row.top1_equal is None else float(row.top1_equal) for row in mine]),
+        top5_agreement=_mean([row.top5_overlap for row in mine]),
+        non_finite=sum(row.non_finite for row in mine),
+        worst_input=worst.label,
+        problem=problem,
+    )
+
+
+def _judge(
+    outputs: Sequence[OutputParity], rows: Sequence[InputParity], limits: Limits, surplus: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Reasons to fail, and warnings."""
+    reasons = [reason for output in outputs for reason in _output_reasons(output, limits)]
+    reasons += [reason for row in rows if (reason := _class_reason(row, limits))]
+    warnings = [f"output '{name}' is in the artifact but not in the golden set" for name in surplus]
+    flipped = [row.label for row in rows if row.top1_equal is False and not _class_reason(row, limits)]
+    if flipped:
+        warnings.append(f"top class differs where the reference is undecided: {', '.join(dict.fromkeys(flipped))}")
+    if limits.strict:
+        return reasons + warnings, []
+    return reasons, warnings
+
+
+def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
+    if output.problem:
+        return [output.problem]
+    reasons = []
+    if output.non_finite:
+        reasons.append(
+            f"output '{output.name}' has {output.non_finite} non-finite values, first on {output.worst_input}"
+        )
+    allowed = limits.atol if limits.atol is not None else limits.largest_multiple
+    seen = output.max_abs_error if limits.atol is not None else output.multiple
+    if not seen <= allowed:
+        unit = "" if limits.atol is not None else " x the float32 yardstick"
+        reasons.append(
+            f"output '{output.name}': error {output.max_abs_error:.3g} on {output.worst_input} "
+            f"is {output.multiple:.3g} x the float32 yardstick; allowed {allowed:.3g}{unit}"
+        )
+    return reasons
+
+
+def _class_reason(row: InputParity, limits: Limits) -> str | None:
+    """Why this row's classes fail, if they do. The margin excuses a flip by default, nothing does when strict."""
+    if row.top1_equal is None or row.margin is None or row.non_finite:
+        return None
+    if not row.top1_equal and (limits.strict or row.margin > row.max_abs_error):
+        return (
+            f"output '{row.output}': top class differs on {row.label} "
+            f"(reference margin {row.margin:.3g}, error {row.max_abs_error:.3g})"
+        )
+    if limits.strict and row.top5_overlap is not None and row.top5_overlap < 1.0:
+        return f"output '{row.output}': top five classes differ on {row.label}"
+    return None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _lowest(values: Sequence[float | None]) -> float | None:
+    return min((value for value in values if value is not None), default=None)

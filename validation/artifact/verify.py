@@ -1,0 +1,267 @@
+"""Verification of one artifact from its manifest and golden set: named checks in order, each with what it saw.
+
+``manifest`` the record can be read · ``file`` the artifact is there, with the size that the manifest says ·
+``checksum`` its SHA-256 · ``golden`` the golden set is there, unchanged, plausible, and fits the model · ``contents``
+what a reader finds in the file is what the manifest says · ``audit`` only standard operators · ``load`` the runtime
+opens it, with the manifest's inputs and outputs · ``parity`` it computes the reference's function ·
+``parity-extra`` the same on the user's own inputs.
+
+A file is opened by its runtime only after all of this passed: runtimes may crash on damaged files, and some run what
+a hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that format.
+
+What this cannot see: somebody who edits the artifact, the golden set and the manifest so that they agree again. The
+chain ends at the manifest. Only the reference closes the gap: with torch and the checkpoint at hand, give a golden set
+computed afresh as ``extra``, and the artifact is compared with the network itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from edgevit.errors import EdgevitExportError, MissingDependencyError
+from edgevit.records import sha256_file
+from edgevit.spec import Layout
+from export.artifact import AuditResult, FileFacts, Manifest
+from export.formats.table import Format, read_artifact
+from export.golden import GoldenSet, load_golden
+from export.manifest import load_manifest
+from runtimes.sessions.session import Session
+from validation.artifact.audit import audit
+from validation.artifact.consistency import content_problems, golden_problems, tensor_problems
+from validation.artifact.divergence import Divergence, find_divergence
+from validation.artifact.feeding import widened
+from validation.artifact.parity import Limits, ParityReport, compare
+from validation.artifact.verify_report import Check, CheckStatus, VerifyReport
+
+Progress = Callable[[str], None]
+
+
+class SessionOpener(Protocol):
+    """Opens an artifact in its own runtime: ``runtimes.sessions.session.open_session``."""
+
+    def __call__(self, path: Path, format: Format, *, threads: int = 1) -> Session: ...
+
+
+def verify_artifact(
+    manifest_path: Path,
+    *,
+    opener: SessionOpener,
+    limits: Limits | None = None,
+    extra: GoldenSet | None = None,
+    threads: int = 1,
+    progress: Progress = lambda _: None,
+) -> VerifyReport:
+    """Verify one artifact.
+
+    Args:
+        manifest_path: The artifact's manifest.
+        opener: Opens the artifact in its runtime.
+        limits: What parity must keep; the defaults of ``Limits`` when None.
+        extra: Further inputs with reference outputs (the user's own images); their yardstick is widened to the golden
+            set's where that is larger, since few inputs give a small one by chance.
+        threads: Threads of the runtime.
+        progress: Told the name of each check when it starts.
+
+    Returns:
+        The report; nothing that is wrong with the artifact, its manifest or its golden set raises.
+    """
+    run = _Run(manifest_path, limits or Limits(), opener, threads, extra)
+    started = datetime.now(UTC)
+    checks: dict[str, Check] = {}
+    try:
+        for step in STEPS:
+            if step.name != "parity-extra" or extra is not None:
+                checks[step.name] = _perform(step, run, checks, progress)
+    finally:
+        if run.session is not None:
+            run.session.close()
+    return VerifyReport(
+        file=run.manifest.file if run.manifest else manifest_path.name,
+        manifest=str(manifest_path),
+        started_utc=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        format=run.manifest.recipe.format if run.manifest else None,
+        checks=tuple(checks.values()),
+        audit=run.audit,
+        parity=run.parity,
+        parity_extra=run.parity_extra,
+        divergence=run.divergence,
+    )
+
+
+@dataclass
+class _Run:
+    """One verification under way, filled step by step; a step reads only what the steps that it needs have filled."""
+
+    path: Path
+    limits: Limits
+    opener: SessionOpener
+    threads: int
+    extra: GoldenSet | None
+    manifest: Manifest | None = None
+    golden: GoldenSet | None = None
+    facts: FileFacts | None = None
+    session: Session | None = None
+    audit: AuditResult | None = None
+    parity: ParityReport | None = None
+    parity_extra: ParityReport | None = None
+    divergence: Divergence | None = None
+
+    @property
+    def known(self) -> Manifest:
+        assert self.manifest is not None
+        return self.manifest
+
+    @property
+    def artifact(self) -> Path:
+        return self.path.parent / self.known.file
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        return {tensor.name: tensor.layout for tensor in self.known.inputs if tensor.layout is not None}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One check: what must have passed before, and the work. The work returns remarks, or raises."""
+
+    name: str
+    needs: tuple[str, ...]
+    work: Callable[[_Run], Sequence[str]]
+
+
+class _Failed(Exception):
+    """A check failed, with these reasons. Never leaves this module."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = reasons
+
+
+class _Skipped(Exception):
+    """A check cannot be made. Never leaves this module."""
+
+
+def _perform(step: _Step, run: _Run, before: dict[str, Check], progress: Progress) -> Check:
+    """Do one step, and turn whatever ends it into a ``Check``."""
+    blocking = [name for name in step.needs if before[name].status is not CheckStatus.PASSED]
+    if blocking:
+        reason = f"not run, because '{blocking[0]}' did not pass"
+        return Check(name=step.name, status=CheckStatus.SKIPPED, details=(reason,))
+    progress(step.name)
+    status, start = CheckStatus.PASSED, time.perf_counter()
+    try:
+        details = tuple(step.work(run))
+    except _Skipped as skipped:
+        status, details = CheckStatus.SKIPPED, (str(skipped),)
+    except _Failed as failed:
+        status, details = CheckStatus.FAILED, failed.reasons
+    except MissingDependencyError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        status, details = CheckStatus.MISSING, (f"not verified: {error.message}{hint}",)
+    except EdgevitExportError as error:
+        status, details = CheckStatus.FAILED, (error.message,)
+    return Check(name=step.name, status=status, details=details, seconds=time.perf_counter() - start)
+
+
+def _manifest(run: _Run) -> Sequence[str]:
+    run.manifest = load_manifest(run.path)
+    return ()
+
+
+def _file(run: _Run) -> Sequence[str]:
+    if not run.artifact.is_file():
+        raise _Failed(f"{run.artifact} does not exist")
+    size = run.artifact.stat().st_size
+    if size != run.known.bytes:
+        raise _Failed(f"{run.known.file} must have {run.known.bytes} bytes, but has {size}")
+    return ()
+
+
+def _checksum(run: _Run) -> Sequence[str]:
+    expected, seen = run.known.sha256, sha256_file(run.artifact)
+    if seen != expected:
+        raise _Failed(
+            f"{run.known.file} must have SHA-256 {expected}, but has {seen}: it is not the file that was exported"
+        )
+    return ()
+
+
+def _golden(run: _Run) -> Sequence[str]:
+    golden = load_golden(run.path.parent / run.known.golden.file, run.known.golden)
+    if problems := golden_problems(golden, run.known):
+        raise _Failed(*problems)
+    run.golden = golden
+    return ()
+
+
+def _contents(run: _Run) -> Sequence[str]:
+    run.facts = read_artifact(run.artifact, run.known.recipe.format)
+    if problems := content_problems(run.facts, run.known):
+        raise _Failed(*problems)
+    return ()
+
+
+def _audit(run: _Run) -> Sequence[str]:
+    if run.facts is None:
+        raise _Skipped("not run, because the file's own contents could not be read")
+    run.audit = audit(run.facts, run.known.recipe)
+    if not run.audit.passed:
+        raise _Failed(*run.audit.violations)
+    return ()
+
+
+def _load(run: _Run) -> Sequence[str]:
+    run.session = run.opener(run.artifact, run.known.recipe.format, threads=run.threads)
+    problems = tensor_problems("input", run.known.inputs, run.session.inputs)
+    problems += tensor_problems("output", run.known.outputs, run.session.outputs)
+    if problems:
+        raise _Failed(*problems)
+    return ()
+
+
+def _parity(run: _Run) -> Sequence[str]:
+    assert run.session is not None and run.golden is not None
+    run.parity = compare(run.session, run.golden, run.limits, layouts=run.layouts)
+    return _judged(run, run.session, run.golden, run.parity)
+
+
+def _parity_extra(run: _Run) -> Sequence[str]:
+    assert run.session is not None and run.golden is not None and run.extra is not None
+    extra = widened(run.extra, run.golden)
+    run.parity_extra = compare(run.session, extra, run.limits, layouts=run.layouts)
+    return _judged(run, run.session, extra, run.parity_extra)
+
+
+def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport) -> Sequence[str]:
+    """The warnings of a comparison that passed; one that failed raises, with the place where the outputs part."""
+    if report.passed:
+        return report.warnings
+    worst = report.worst
+    seen = f"worst input: {worst.label}, error {worst.max_abs_error:.3g} in '{worst.output}' at batch {worst.batch}"
+    place: tuple[str, ...] = ()
+    try:
+        found = find_divergence(session, golden, report, layouts=run.layouts)
+        if found is not None:
+            run.divergence = run.divergence or found
+            place = (f"where they part: {found.describe()}",)
+    except EdgevitExportError as error:
+        place = (f"where they part could not be found: {error.message}",)
+    raise _Failed(*report.reasons, seen, *place)
+
+
+STEPS = (
+    _Step("manifest", (), _manifest),
+    _Step("file", ("manifest",), _file),
+    _Step("checksum", ("file",), _checksum),
+    _Step("golden", ("manifest",), _golden),
+    _Step("contents", ("checksum",), _contents),
+    _Step("audit", ("checksum",), _audit),
+    _Step("load", ("audit",), _load),
+    _Step("parity", ("load", "golden"), _parity),
+    _Step("parity-extra", ("load", "golden"), _parity_extra),
+)

@@ -1,0 +1,68 @@
+"""Verification as rows of text for a console table; colours and borders are the front door's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from validation.artifact.parity import ParityReport
+from validation.artifact.verify_report import CheckStatus, VerifyReport
+
+VERIFY_COLUMNS = (
+    "artifact", "verdict", "inputs", "max error", "mean error", "x yardstick", "SQNR dB", "cosine", "top-1", "top-5",
+    "non-finite", "runtime",
+)  # fmt: skip
+
+
+def verify_rows(reports: Sequence[VerifyReport]) -> list[tuple[str, ...]]:
+    """One row per artifact, in the order of ``VERIFY_COLUMNS``; what was not measured is ``-``."""
+    return [(report.file, verdict(report), *_numbers(report.parity)) for report in reports]
+
+
+def verdict(report: VerifyReport) -> str:
+    """``passed``, ``failed: checksum, parity`` or ``not verified: runtime``."""
+    if report.passed:
+        return "passed"
+    if report.failed_checks:
+        return "failed: " + ", ".join(check.name for check in report.failed_checks)
+    missing = [check.name for check in report.checks if check.status is CheckStatus.MISSING]
+    return "not verified: " + ", ".join(missing or ["no comparison"])
+
+
+def reason_lines(report: VerifyReport, *, limit: int = 5) -> list[str]:
+    """Why an artifact did not pass, and what to be warned of when it did, one line each; long lists are cut."""
+    lines: list[str] = []
+    for check in report.checks:
+        shown = check.details[:limit]
+        lines += [f"{check.name}: {detail}" for detail in shown if _worth_a_line(check.status, report)]
+        if len(check.details) > limit and _worth_a_line(check.status, report):
+            lines.append(f"{check.name}: and {len(check.details) - limit} more")
+    return lines
+
+
+def _worth_a_line(status: CheckStatus, report: VerifyReport) -> bool:
+    """Not those that were skipped: an earlier check's reason stands there already."""
+    if status is CheckStatus.SKIPPED:
+        return False
+    return status is not CheckStatus.PASSED or report.passed
+
+
+def _numbers(parity: ParityReport | None) -> tuple[str, ...]:
+    if parity is None:
+        return ("-",) * (len(VERIFY_COLUMNS) - 2)
+    result = parity.summary()
+    return (
+        str(result.inputs_compared),
+        f"{result.max_abs_error:.2e}",
+        f"{result.mean_abs_error:.2e}",
+        f"{result.multiple:.2f}",
+        f"{result.sqnr_db:.1f}",
+        f"{result.cosine:.7f}",
+        _percent(result.top1_agreement),
+        _percent(result.top5_agreement),
+        str(sum(output.non_finite for output in parity.outputs)),
+        result.runtime,
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,1 @@
+"""Energy per inference from power traces."""

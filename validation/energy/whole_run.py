@@ -1,0 +1,99 @@
+"""The mean energy of a run by a meter too coarse for single inferences: power while it ran, minus idle around it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgevit.errors import FailureError
+from runtimes.power.stamps import RunStamps, Window
+from runtimes.power.trace import PowerTrace
+from validation.energy.report import EnergyReport, WholeBurst
+from validation.energy.signal import Signal, robust_sd, signal_of
+from validation.energy.verdict import recording_reasons
+
+WHY = "one coarse meter and one method: the mean over the run, which nothing confirms"
+MIN_IDLE_S = 2.0
+
+
+def analyze_whole_run(
+    trace: PowerTrace,
+    stamps: RunStamps,
+    *,
+    device_to_trace_s: float,
+    period_s: float,
+    top1_percent: float | None = None,
+    source: str = "",
+) -> EnergyReport:
+    """Mean energy per inference of a run without gaps.
+
+    Args:
+        trace: The recording, with idle before and after the run.
+        stamps: When the runner was busy, on the device's clock.
+        device_to_trace_s: Added to device time gives trace time.
+        period_s: Time between independent readings of the meter; this much is left out at each change of power.
+        top1_percent: Top-1 accuracy in percent, for the energy-aware efficiency.
+        source: Where the trace comes from, for the record.
+
+    Raises:
+        FailureError: The run is not within the trace, or there is no idle around it.
+        UsageError: An impossible accuracy.
+    """
+    from validation.energy.analysis import check_top1, trace_facts
+
+    check_top1(top1_percent)
+    signal = signal_of(trace)
+    start, end = _moments(stamps.bursts, device_to_trace_s)
+    before_mw, after_mw = _idle(signal, stamps, device_to_trace_s, period_s)
+    running_mw = signal.mean_mw(start + period_s, end - period_s)
+    if not np.isfinite(running_mw) or start < 0 or end > signal.seconds:
+        raise FailureError(
+            f"the run from {start:.1f} to {end:.1f} s is not within the trace of {signal.seconds:.1f} s",
+            hint="record again; the meter has to run from before to after",
+        )
+    each_s = (end - start) / stamps.inferences
+    power_mw = running_mw - (before_mw + after_mw) / 2
+    scatter_mw = _scatter(signal, start + period_s, end - period_s, period_s)
+    half_mj = max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
+    energy_mj = power_mw * each_s
+    return EnergyReport(
+        verdict="unverified",
+        reasons=(WHY, *recording_reasons(trace)),
+        notes=(f"idle was {before_mw:.0f} mW before and {after_mw:.0f} mW after the run",),
+        method="whole run",
+        inferences=stamps.inferences,
+        energy_mj=energy_mj,
+        interval_mj=(energy_mj - half_mj, energy_mj + half_mj),
+        power_mw=power_mw,
+        duration_ms=each_s * 1e3,
+        noise_mw=signal.noise_mw,
+        top1_percent=top1_percent,
+        efficiency_percent_per_mj=top1_percent / energy_mj if top1_percent and energy_mj > 0 else None,
+        whole=WholeBurst(seconds=end - start, energy_mj=energy_mj, expected_mj=energy_mj, deviation=0.0),
+        trace=trace_facts(trace, source),
+    )
+
+
+def _moments(windows: tuple[Window, ...], device_to_trace_s: float) -> tuple[float, float]:
+    """Start of the first window and end of the last in trace time."""
+    return windows[0].start_ns / 1e9 + device_to_trace_s, windows[-1].end_ns / 1e9 + device_to_trace_s
+
+
+def _idle(signal: Signal, stamps: RunStamps, device_to_trace_s: float, period_s: float) -> tuple[float, float]:
+    """Mean power before and after all that the runner did around the run, a reading's time away from it."""
+    first, last = _moments((*stamps.warmup, *stamps.bursts), device_to_trace_s)
+    others = [_moments((window,), device_to_trace_s) for window in stamps.other]
+    start = max([0.0, *(end for _, end in others if end < first)]) + period_s
+    end = min([signal.seconds, *(begin - period_s for begin, _ in others if begin > last)])
+    before_s, after_s = first - period_s - start, end - (last + 2 * period_s)
+    if min(before_s, after_s) < MIN_IDLE_S:
+        raise FailureError(
+            f"{max(0.0, before_s):.1f} s of idle before and {max(0.0, after_s):.1f} s after the run: at least "
+            f"{MIN_IDLE_S:g} s are needed on both sides"
+        )
+    return signal.mean_mw(start, first - period_s), signal.mean_mw(last + 2 * period_s, end)
+
+
+def _scatter(signal: Signal, start_s: float, end_s: float, period_s: float) -> float:
+    """Two standard errors of the mean power from blocks of one period."""
+    blocks = signal.blocks_mw(start_s, end_s, period_s)
+    return 2 * robust_sd(blocks) / float(np.sqrt(len(blocks))) if len(blocks) > 3 else 0.0

@@ -1,0 +1,330 @@
+"""What the raw samples of a ``DeviceRun`` say: numbers first, verdict second, reasons in words.
+
+The mean and deviation are the paper's protocol; the median with its interval is what should be compared. The verdict
+is made from the record alone, so that old records can be judged again without the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from edgevit.records import Record
+from runtimes.bench.record import DeviceRun, Round
+from runtimes.runners.runner import RunSample
+from runtimes.runners.tools.adapter import Summary
+from validation.latency.fitness import fitness
+from validation.latency.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
+
+MS = 1e6
+
+
+class Verdict(StrEnum):
+    """How far a latency can be believed, best first."""
+
+    VALID = "valid"
+    UNVERIFIED = "unverified"
+    NOISY = "noisy"
+    THROTTLED = "throttled"
+    FAILED = "failed"
+
+
+_SEVERITY = list(Verdict)
+
+
+class LatencyLimits(Record):
+    """Where a verdict begins. Shares are of the median.
+
+    ``drift`` is the growth over the run (with p below ``drift_p``) from which it counts as throttled; a fall of the
+    same size means that the warm-up was too short. ``interval`` is half the width of the median's interval.
+    """
+
+    drift: float = 0.05
+    drift_p: float = 0.01
+    interval: float = 0.05
+    deviation: float = 0.20
+    outlier_share: float = 0.10
+    suspended_ms: float = 1.0
+    min_samples: int = 10
+
+
+class Finding(Record):
+    """One reason for a verdict."""
+
+    verdict: Verdict
+    reason: str
+
+
+class LatencyReport(Record):
+    """The latency of one artifact on one device with one thread count.
+
+    ``sd_ms`` is the sample deviation (n - 1). Fields that the runner's tool does not tell are None: a tool that gives
+    a summary only has no percentiles, no interval and no trend. ``notes`` do not decide.
+    """
+
+    schema_version: Literal[1] = 1
+    artifact: str
+    format: str
+    device: str
+    model: str
+    runner: str
+    runtime: str
+    threads: int
+    count: int
+    rounds: int
+    mean_ms: float | None = None
+    sd_ms: float | None = None
+    min_ms: float | None = None
+    median_ms: float | None = None
+    median_low_ms: float | None = None
+    median_high_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    trend: Trend | None = None
+    outliers: int = 0
+    suspended_ms: float | None = None
+    load_ms: float | None = None
+    first_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    verification: str
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the number may be used: everything but a failure; what is short of valid says so itself."""
+        return self.verdict is not Verdict.FAILED
+
+
+def judge_run(run: DeviceRun, limits: LatencyLimits | None = None, *, seed: int = 0) -> LatencyReport:
+    """Judge one record.
+
+    Args:
+        run: The record, complete or not.
+        limits: Where a verdict begins.
+        seed: Of the bootstrap; the same seed gives the same report.
+    """
+    limits = limits or LatencyLimits()
+    numbers = _numbers(run, seed)
+    findings = [
+        *_completeness(run),
+        *_verification(run),
+        *_suspension(numbers, limits),
+        *_throttling(run, numbers, limits),
+        *_noise(numbers, limits),
+    ]
+    findings.sort(key=lambda finding: -_SEVERITY.index(finding.verdict))
+    verdict = findings[0].verdict if findings else Verdict.VALID
+    return _with(numbers, verdict, tuple(finding.reason for finding in findings), tuple(_notes(run, numbers)))
+
+
+def samples_ms(run: DeviceRun) -> list[Floats]:
+    """The single latencies of each round in ms; empty when the runner told summaries only."""
+    rounds = [np.array([sample.latency_ns / MS for sample in each.measured.samples]) for each in run.rounds]
+    return [samples for samples in rounds if len(samples)]
+
+
+def _numbers(run: DeviceRun, seed: int) -> LatencyReport:
+    rounds = samples_ms(run)
+    base = _base(run)
+    if not rounds:
+        return _from_summaries(base, [each.measured.summary for each in run.rounds if each.measured.summary])
+    joined = np.concatenate(rounds)
+    low, high = bootstrap_interval(rounds, median, seed=seed)
+    percentiles = np.percentile(joined, [50, 90, 95, 99])
+    return _replace(
+        base,
+        count=len(joined),
+        mean_ms=float(joined.mean()),
+        sd_ms=float(joined.std(ddof=1)) if len(joined) > 1 else 0.0,
+        min_ms=float(joined.min()),
+        max_ms=float(joined.max()),
+        median_ms=float(percentiles[0]),
+        median_low_ms=low,
+        median_high_ms=high,
+        p90_ms=float(percentiles[1]),
+        p95_ms=float(percentiles[2]),
+        p99_ms=float(percentiles[3]),
+        trend=trend(joined),
+        outliers=outliers(joined),
+        suspended_ms=_suspended_ms(run),
+    )
+
+
+def _base(run: DeviceRun) -> LatencyReport:
+    measured = [each.measured for each in run.rounds]
+    loads = [each.load_ns for each in measured if each.load_ns is not None]
+    firsts = [each.first_ns for each in measured if each.first_ns is not None]
+    peaks = [each.peak_memory_bytes for each in measured if each.peak_memory_bytes is not None]
+    return LatencyReport(
+        artifact=run.artifact.name,
+        format=run.artifact.format,
+        device=run.device,
+        model=run.rounds[0].before.title if run.rounds else "",
+        runner=measured[0].runner if measured else run.runner,
+        runtime=measured[0].runtime if measured else "",
+        threads=run.threads,
+        count=0,
+        rounds=len(run.rounds),
+        load_ms=float(np.median(loads)) / MS if loads else None,
+        first_ms=float(np.median(firsts)) / MS if firsts else None,
+        peak_memory_bytes=max(peaks, default=None),
+        verification=_verification_word(run),
+        verdict=Verdict.VALID,
+    )
+
+
+def _from_summaries(base: LatencyReport, summaries: list[Summary]) -> LatencyReport:
+    """Pooled over rounds. Medians cannot be pooled: the median of the rounds' medians stands in."""
+    if not summaries:
+        return base
+    counts = [each.count for each in summaries]
+    spreads = [each.sd_ns for each in summaries if each.sd_ns is not None]
+    medians = [each.median_ns for each in summaries if each.median_ns is not None]
+    smallest = [each.min_ns for each in summaries if each.min_ns is not None]
+    largest = [each.max_ns for each in summaries if each.max_ns is not None]
+    whole = len(spreads) == len(summaries)
+    mean, deviation = pooled(counts, [each.mean_ns for each in summaries], spreads if whole else [0.0] * len(counts))
+    total = sum(counts)
+    return _replace(
+        base,
+        count=total,
+        mean_ms=mean / MS,
+        sd_ms=deviation / MS * (total / (total - 1)) ** 0.5 if whole and total > 1 else None,
+        min_ms=min(smallest) / MS if smallest else None,
+        max_ms=max(largest) / MS if largest else None,
+        median_ms=float(np.median(medians)) / MS if medians else None,
+    )
+
+
+def _suspended_ms(run: DeviceRun) -> float | None:
+    """Time that passed on the boot clock but not on the monotonic one, within rounds; None without stamps."""
+    gaps = [_round_suspended_ns(each.measured.samples) for each in run.rounds]
+    known = [gap for gap in gaps if gap is not None]
+    return sum(known) / MS if known else None
+
+
+def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
+    """The suspension between the first sample's end and the last one's start, at the least.
+
+    The boot clock is read before a sample's start and after its end, and the process may be interrupted between the
+    two reads: boot minus monotonic time is too small at starts and too large at ends. A later start minus an earlier
+    end therefore never shows a suspension that was none.
+    """
+    smallest_end: int | None = None
+    suspended = 0
+    for sample in samples:
+        stamps = (sample.start_monotonic_ns, sample.end_monotonic_ns, sample.start_boottime_ns, sample.end_boottime_ns)
+        start, end, boot_start, boot_end = stamps
+        if start is None or end is None or boot_start is None or boot_end is None:
+            return None
+        if smallest_end is not None:
+            suspended = max(suspended, boot_start - start - smallest_end)
+        smallest_end = min(boot_end - end, boot_end - end if smallest_end is None else smallest_end)
+    return suspended if samples else None
+
+
+def _completeness(run: DeviceRun) -> list[Finding]:
+    if run.failure is not None:
+        return [Finding(verdict=Verdict.FAILED, reason=run.failure.message)]
+    if not run.complete:
+        planned = min(run.settings.rounds, run.settings.runs)
+        reason = f"incomplete: {len(run.rounds)} of {planned} rounds were run; --resume continues"
+        return [Finding(verdict=Verdict.FAILED, reason=reason)]
+    return []
+
+
+def _verification_word(run: DeviceRun) -> str:
+    statuses = {each.verification.status for each in run.rounds}
+    if not statuses or "not verified" in statuses:
+        return "failed" if "failed" in statuses else "not verified"
+    return "failed" if "failed" in statuses else "passed"
+
+
+def _verification(run: DeviceRun) -> list[Finding]:
+    wrong = [each for each in run.rounds if each.verification.status == "failed"]
+    if wrong:
+        reason = f"the outputs on the device are wrong: {wrong[0].verification.reason}"
+        return [Finding(verdict=Verdict.FAILED, reason=reason)]
+    unknown = [each for each in run.rounds if each.verification.status == "not verified"]
+    if unknown:
+        reason = f"outputs not verified: {unknown[0].verification.reason}"
+        return [Finding(verdict=Verdict.UNVERIFIED, reason=reason)]
+    return []
+
+
+def _suspension(report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
+    if report.suspended_ms is None or report.suspended_ms <= limits.suspended_ms:
+        return []
+    reason = f"the device was suspended for {report.suspended_ms:.0f} ms in the middle of the run: keep it awake"
+    return [Finding(verdict=Verdict.FAILED, reason=reason)]
+
+
+def _throttling(run: DeviceRun, report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
+    reasons = [reason for each in run.rounds for reason in _round_throttling(each)]
+    drift = report.trend
+    if drift is not None and drift.p_value < limits.drift_p and drift.growth > limits.drift:
+        reasons.append(f"latency grew by {drift.growth:.1%} over the run (p = {drift.p_value:.2g})")
+    return [Finding(verdict=Verdict.THROTTLED, reason=reason) for reason in dict.fromkeys(reasons)]
+
+
+def _round_throttling(each: Round) -> list[str]:
+    reasons = []
+    status = max(each.before.thermal.status or 0, each.after.thermal.status or 0)
+    if status > 0:
+        reasons.append(f"the device reported thermal status {status}")
+    before = {cpu.index: cpu.max_hz for cpu in each.before.cpus}
+    lowered = [
+        cpu.index for cpu in each.after.cpus if (old := before.get(cpu.index)) and cpu.max_hz and cpu.max_hz < old
+    ]
+    if lowered:
+        reasons.append(f"the highest clock of cores {', '.join(map(str, lowered))} was lowered during the run")
+    return reasons
+
+
+def _noise(report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
+    return [Finding(verdict=Verdict.NOISY, reason=reason) for reason in _noise_reasons(report, limits)]
+
+
+def _noise_reasons(report: LatencyReport, limits: LatencyLimits) -> list[str]:
+    reasons = []
+    if 0 < report.count < limits.min_samples:
+        reasons.append(f"only {report.count} runs: use at least {limits.min_samples}")
+    if report.mean_ms and report.sd_ms is not None and report.sd_ms > limits.deviation * report.mean_ms:
+        reasons.append(f"the deviation is {report.sd_ms / report.mean_ms:.0%} of the mean")
+    low, middle, high = report.median_low_ms, report.median_ms, report.median_high_ms
+    if low is not None and middle and high is not None and (high - low) / 2 > limits.interval * middle:
+        reasons.append(f"the median is uncertain by {(high - low) / 2 / middle:.0%}: use more runs or a quieter device")
+    if report.outliers > limits.outlier_share * report.count:
+        reasons.append(f"{report.outliers} of {report.count} runs are outliers")
+    drift = report.trend
+    if drift is not None and drift.p_value < limits.drift_p and drift.growth < -limits.drift:
+        reasons.append(f"latency fell by {-drift.growth:.1%} over the run: warm up longer (--warmup)")
+    return reasons
+
+
+def _notes(run: DeviceRun, report: LatencyReport) -> list[str]:
+    notes = []
+    if report.count and report.median_low_ms is None:
+        notes.append("the tool gives a summary only: no percentiles, interval or trend")
+    if 0 < report.outliers <= report.count:
+        notes.append(f"{report.outliers} of {report.count} runs lie far from the median")
+    if run.rounds:
+        state = fitness(run.rounds[0].before)
+        notes += [f"at the start: {reason}" for reason in (*state.reasons, *state.cautions)]
+    return notes
+
+
+def _replace(report: LatencyReport, **numbers: float | int | Trend | None) -> LatencyReport:
+    return msgspec.structs.replace(report, **numbers)
+
+
+def _with(report: LatencyReport, verdict: Verdict, reasons: tuple[str, ...], notes: tuple[str, ...]) -> LatencyReport:
+    return msgspec.structs.replace(report, verdict=verdict, reasons=reasons, notes=notes)

@@ -1,0 +1,188 @@
+"""Two records: a real difference, or noise?
+
+A difference counts as real when the bootstrap interval of the ratio of medians excludes 1 and a rank test agrees.
+Either alone is fooled: the test by runs that are not independent, the interval by a few rounds. For tools that give
+summaries only, the medians (or means) of the rounds take the place of the runs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+
+from edgevit.records import Record
+from runtimes.bench.record import DeviceRun
+from validation.latency.analysis import MS, LatencyLimits, Verdict, judge_run, samples_ms
+from validation.latency.statistics import Floats, interval_of, median, rank_test, resample
+
+P_LIMIT = 0.01
+MIN_POINTS = 5
+
+
+class Outcome(StrEnum):
+    """What the second record is, compared with the first."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "no real difference"
+    UNDECIDED = "cannot tell"
+
+
+class ComparisonLimits(Record):
+    """``max_regression``: 0.05 fails what is really slower by more than 5 %; None never fails on speed.
+
+    ``min_effect`` is the smallest change of the median that is called a difference at all.
+    """
+
+    max_regression: float | None = None
+    min_effect: float = 0.01
+    p_value: float = P_LIMIT
+
+
+class Comparison(Record):
+    """The second record against the first. ``ratio`` is second over first: 1.05 is 5 % slower.
+
+    ``warnings`` name what differs between the two measurements besides the artifact.
+    """
+
+    schema_version: Literal[1] = 1
+    first: str
+    second: str
+    first_ms: float | None
+    second_ms: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    p_value: float | None
+    outcome: Outcome
+    passed: bool
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def compare_runs(
+    first: DeviceRun, second: DeviceRun, limits: ComparisonLimits | None = None, *, seed: int = 0
+) -> Comparison:
+    """Compare two records, made on one device in one way or on two.
+
+    Args:
+        first: The baseline.
+        second: What is compared with it.
+        limits: When a difference is real, and when it fails.
+        seed: Of the bootstrap; the same seed gives the same result.
+    """
+    limits = limits or ComparisonLimits()
+    unusable = [*_unusable(first, "first"), *_unusable(second, "second")]
+    rounds = _points(first), _points(second)
+    short = min(sum(map(len, each)) for each in rounds) < MIN_POINTS
+    if unusable or short:
+        few = [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
+        return _undecided(first, second, unusable or few, limits)
+    ratios = _ratio_draws(*rounds, seed)
+    low, high = interval_of(ratios)
+    centres = float(np.median(np.concatenate(rounds[0]))), float(np.median(np.concatenate(rounds[1])))
+    ratio = centres[1] / centres[0]
+    p_value = rank_test(np.concatenate(rounds[0]), np.concatenate(rounds[1]))
+    outcome = _outcome(ratio, low, high, p_value, limits)
+    reasons = _regression(outcome, ratio, (low, high), limits)
+    return Comparison(
+        first=_title(first),
+        second=_title(second),
+        first_ms=centres[0],
+        second_ms=centres[1],
+        ratio=ratio,
+        ratio_low=low,
+        ratio_high=high,
+        p_value=p_value,
+        outcome=outcome,
+        passed=not reasons,
+        reasons=tuple(reasons),
+        warnings=tuple(_warnings(first, second)),
+    )
+
+
+def _points(run: DeviceRun) -> list[Floats]:
+    """Runs by round; a single round of the rounds' medians (or means) where there are summaries only."""
+    if rounds := samples_ms(run):
+        return rounds
+    summaries = [each.measured.summary for each in run.rounds if each.measured.summary is not None]
+    centres = [each.mean_ns if each.median_ns is None else each.median_ns for each in summaries]
+    return [np.array(centres, np.float64) / MS] if centres else []
+
+
+def _ratio_draws(first: list[Floats], second: list[Floats], seed: int) -> Floats:
+    generator = np.random.default_rng(seed)
+    return median(resample(second, generator)) / median(resample(first, generator))
+
+
+def _outcome(ratio: float, low: float, high: float, p_value: float, limits: ComparisonLimits) -> Outcome:
+    if p_value >= limits.p_value or low <= 1 <= high or abs(ratio - 1) < limits.min_effect:
+        return Outcome.SAME
+    return Outcome.SLOWER if ratio > 1 else Outcome.FASTER
+
+
+def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], limits: ComparisonLimits) -> list[str]:
+    allowed = limits.max_regression
+    if allowed is None or outcome is not Outcome.SLOWER or ratio <= 1 + allowed:
+        return []
+    low, high = interval
+    return [
+        f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}",
+    ]
+
+
+def _unusable(run: DeviceRun, which: str) -> list[str]:
+    report = judge_run(run, LatencyLimits())
+    if report.verdict is Verdict.FAILED:
+        return [f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"]
+    return []
+
+
+def _undecided(first: DeviceRun, second: DeviceRun, reasons: list[str], limits: ComparisonLimits) -> Comparison:
+    return Comparison(
+        first=_title(first),
+        second=_title(second),
+        first_ms=None,
+        second_ms=None,
+        ratio=None,
+        ratio_low=None,
+        ratio_high=None,
+        p_value=None,
+        outcome=Outcome.UNDECIDED,
+        passed=False,
+        reasons=tuple(reasons),
+        warnings=tuple(_warnings(first, second)),
+    )
+
+
+def _title(run: DeviceRun) -> str:
+    return f"{run.artifact.name} on {run.device}, {run.threads} thread{'s' if run.threads != 1 else ''}"
+
+
+def _warnings(first: DeviceRun, second: DeviceRun) -> list[str]:
+    """What else differs, and what is wrong with either measurement."""
+    pairs = [
+        ("device", _device(first), _device(second)),
+        ("threads", str(first.threads), str(second.threads)),
+        ("runner", first.runner, second.runner),
+        ("gap", f"{first.settings.gap_ms:g} ms", f"{second.settings.gap_ms:g} ms"),
+        ("affinity", str(first.settings.affinity), str(second.settings.affinity)),
+        ("format", first.artifact.format, second.artifact.format),
+        ("runtime", _runtime(first), _runtime(second)),
+    ]
+    warnings = [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
+    for which, run in (("first", first), ("second", second)):
+        report = judge_run(run)
+        if report.verdict not in (Verdict.VALID, Verdict.FAILED):
+            warnings.append(f"the {which} record is {report.verdict}: {report.reasons[0]}")
+    return warnings
+
+
+def _device(run: DeviceRun) -> str:
+    return f"{run.device} ({run.rounds[0].before.title})" if run.rounds else run.device
+
+
+def _runtime(run: DeviceRun) -> str:
+    return run.rounds[0].measured.runtime if run.rounds else ""

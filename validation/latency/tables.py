@@ -1,0 +1,111 @@
+"""Latency reports as rows: for consoles, Markdown and CSV alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from edgevit.records import Record
+from validation.latency.analysis import LatencyReport
+from validation.latency.compare import Comparison
+
+LATENCY_COLUMNS = (
+    "artifact", "device", "runner", "threads", "runs", "mean ± sd ms", "median ms", "95 % interval", "p90", "p95",
+    "p99", "peak MB", "outputs", "verdict",
+)  # fmt: skip
+LATENCY_RIGHT = ("threads", "runs", "mean ± sd ms", "median ms", "95 % interval", "p90", "p95", "p99", "peak MB")
+ABSENT = "-"
+
+
+def latency_rows(reports: Sequence[LatencyReport]) -> list[tuple[str, ...]]:
+    """One row per report, in ``LATENCY_COLUMNS``."""
+    return [_row(report) for report in reports]
+
+
+def _row(report: LatencyReport) -> tuple[str, ...]:
+    spread = ABSENT if report.sd_ms is None else _ms(report.sd_ms)
+    low, high = report.median_low_ms, report.median_high_ms
+    return (
+        report.artifact,
+        report.device,
+        report.runner,
+        str(report.threads),
+        str(report.count),
+        f"{_ms(report.mean_ms)} ± {spread}" if report.mean_ms is not None else ABSENT,
+        _ms(report.median_ms),
+        f"{_ms(low)} to {_ms(high)}" if low is not None and high is not None else ABSENT,
+        _ms(report.p90_ms),
+        _ms(report.p95_ms),
+        _ms(report.p99_ms),
+        ABSENT if report.peak_memory_bytes is None else f"{report.peak_memory_bytes / 1e6:.0f}",
+        report.verification,
+        str(report.verdict),
+    )
+
+
+def _ms(value: float | None) -> str:
+    """Four significant digits, never an exponent."""
+    if value is None:
+        return ABSENT
+    digits = 4 if abs(value) < 1 else 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    return f"{value:.{digits}f}"
+
+
+def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
+    """Why a verdict is not valid, and what else should be known, one line each."""
+    lines = []
+    for report in reports:
+        name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
+        lines += [f"{name}: {reason}" for reason in report.reasons]
+        lines += [f"{name}: note: {note}" for note in report.notes]
+    return list(dict.fromkeys(lines))
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
+    """A Markdown table, with a final newline."""
+    rule = ["---:" if column in right else "---" for column in columns]
+    lines = [columns, rule, *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def latency_csv(reports: Sequence[LatencyReport]) -> str:
+    """All numbers of the reports in full precision, one line per report; empty where not known."""
+    return _csv(reports)
+
+
+def _csv(records: Sequence[Record]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if records:
+        writer.writerow([*_flat(records[0])])
+    for record in records:
+        writer.writerow(_flat(record).values())
+    return buffer.getvalue()
+
+
+def _flat(record: Record) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name == "trend":
+            cells["trend_growth"] = "" if value is None else repr(value.growth)
+            cells["trend_p_value"] = "" if value is None else repr(value.p_value)
+        elif isinstance(value, tuple):
+            cells[name] = "; ".join(str(item) for item in value)
+        else:
+            cells[name] = "" if value is None else str(value)
+    return cells
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """A comparison for a person: both medians, the ratio with its interval, and the verdict in words."""
+    lines = [f"first   {_ms(comparison.first_ms)} ms  {comparison.first}"]
+    lines.append(f"second  {_ms(comparison.second_ms)} ms  {comparison.second}")
+    if comparison.ratio is not None and comparison.ratio_low is not None and comparison.ratio_high is not None:
+        lines.append(
+            f"ratio   {comparison.ratio:.4f} (95 % between {comparison.ratio_low:.4f} and {comparison.ratio_high:.4f}, "
+            f"p = {comparison.p_value:.2g})"
+        )
+    lines.append(f"second is {comparison.outcome}" if comparison.ratio is not None else str(comparison.outcome))
+    return lines

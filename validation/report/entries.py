@@ -1,0 +1,180 @@
+"""Join what was measured: latency and energy of one artifact under one set of conditions make one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgevit.spec import Layout, TensorSpec
+from runtimes.bench.record import DeviceRun
+from validation.energy.report import EnergyReport, EnergySubject
+from validation.latency.analysis import LatencyReport, judge_run
+from validation.report.results import Results
+from validation.report.rows import Conditions
+
+UNKNOWN_INPUT = "input size not recorded"
+_IMAGE_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a manifest says about an artifact, beyond what its results say.
+
+    ``weights`` is set when they are random: an accuracy stated for such a file is not the file's own.
+    """
+
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    weights: str | None = None
+
+
+@dataclass
+class Entry:
+    """All results of one artifact under one set of conditions."""
+
+    conditions: Conditions
+    artifact: str
+    sha256: str
+    format: str
+    created_utc: str = ""
+    latency: LatencyReport | None = None
+    energy: EnergyReport | None = None
+    label: str = ""
+
+
+def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[Entry]:
+    """One entry for each record and each energy report that belongs to none, with names that tell them apart."""
+    inputs = {run.artifact.sha256: run.artifact.inputs for run in results.runs if run.artifact.inputs}
+    known = {sha256: fact.inputs for sha256, fact in facts.items() if fact.inputs} | inputs
+    entries = [_of_run(run, known) for run in results.runs]
+    titles = {run.device: _device(run) for run in results.runs if run.rounds}
+    for entry in entries:  # a run that failed at once tells no more of its device than the serial
+        serial = entry.conditions.device
+        entry.conditions = msgspec.structs.replace(entry.conditions, device=titles.get(serial, serial))
+    for file, energy in results.energies:
+        _join(entries, file, energy, known, titles)
+    _adopt_runtimes(entries)
+    _name_apart(entries)
+    return entries
+
+
+def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]]) -> Entry:
+    runtimes = dict.fromkeys(each.measured.runtime for each in run.rounds if each.measured.runtime)
+    conditions = Conditions(
+        device=_device(run),
+        runtime=" and ".join(runtimes),
+        runner=run.runner,
+        threads=run.threads,
+        input=input_words(inputs.get(run.artifact.sha256, ())),
+        affinity=run.settings.affinity,
+        gap_ms=run.settings.gap_ms,
+    )
+    return Entry(
+        conditions=conditions,
+        artifact=run.artifact.name,
+        sha256=run.artifact.sha256,
+        format=str(run.artifact.format),
+        created_utc=run.created_utc,
+        latency=judge_run(run),
+    )
+
+
+def _device(run: DeviceRun) -> str:
+    title = run.rounds[0].before.title if run.rounds else ""
+    return f"{title} ({run.device})" if title and title != run.device else run.device
+
+
+def input_words(inputs: Sequence[TensorSpec]) -> str:
+    """``224x224`` for an image input, with the batch where it is not 1; the plain shapes for anything else."""
+    if not inputs:
+        return UNKNOWN_INPUT
+    return ", ".join(_input_word(spec) for spec in inputs)
+
+
+def _input_word(spec: TensorSpec) -> str:
+    shape = spec.shape
+    if len(shape) == 4:
+        batch = f", batch {shape[0]}" if shape[0] > 1 else ""
+        if spec.layout is Layout.NHWC or (spec.layout is None and shape[3] in _IMAGE_CHANNELS):
+            return f"{shape[1]}x{shape[2]}{batch}"
+        if spec.layout is Layout.NCHW or shape[1] in _IMAGE_CHANNELS:
+            return f"{shape[2]}x{shape[3]}{batch}"
+    return "x".join(str(side) for side in shape)
+
+
+def _join(
+    entries: list[Entry],
+    file: Path,
+    energy: EnergyReport,
+    inputs: Mapping[str, tuple[TensorSpec, ...]],
+    titles: Mapping[str, str],
+) -> None:
+    """Put an energy report to the latency of the same file under the same conditions, or into an entry of its own."""
+    subject = energy.subject
+    if subject is None:
+        name = file.name.removesuffix(".json").removesuffix(".energy")
+        conditions = Conditions(device="device not recorded", input=UNKNOWN_INPUT)
+        entries.append(Entry(conditions, artifact=name, sha256="", format="", energy=energy))
+        return
+    for entry in entries:
+        if entry.energy is None and _same(entry, subject, titles):
+            entry.energy = energy
+            return
+    conditions = Conditions(
+        device=titles.get(subject.device, subject.device),
+        runtime=subject.runtime,
+        runner=subject.runner,
+        threads=subject.threads,
+        input=input_words(inputs.get(subject.sha256, ())),
+    )
+    entries.append(Entry(conditions, subject.artifact, subject.sha256, subject.format, energy=energy))
+
+
+def _same(entry: Entry, subject: EnergySubject, titles: Mapping[str, str]) -> bool:
+    where = entry.conditions
+    return (
+        entry.sha256 == subject.sha256
+        and where.device == titles.get(subject.device, subject.device)
+        and where.runtime in ("", subject.runtime)
+        and where.threads == subject.threads
+        and runner_name(where.runner) == runner_name(subject.runner)
+    )
+
+
+def runner_name(name: str) -> str:
+    """``python 1`` and ``python`` are one runner."""
+    return name.split(" ", maxsplit=1)[0]
+
+
+def _adopt_runtimes(entries: Sequence[Entry]) -> None:
+    """A run that failed before its runtime spoke stands with the others of its format."""
+    for entry in entries:
+        if entry.conditions.runtime or entry.latency is None or entry.latency.rounds:
+            continue
+        for other in entries:
+            same = msgspec.structs.replace(entry.conditions, runtime=other.conditions.runtime) == other.conditions
+            if same and other.conditions.runtime and other.format == entry.format:
+                entry.conditions = other.conditions
+                break
+
+
+def _name_apart(entries: Sequence[Entry]) -> None:
+    """Names under which the artifacts of one group can be told apart: by hash, or by date where the file is one."""
+    for entry in entries:
+        namesakes = [o for o in entries if o.artifact == entry.artifact and o.conditions == entry.conditions]
+        hashes = {other.sha256 for other in namesakes}
+        if len(namesakes) > 1:
+            apart = entry.sha256[:8] if len(hashes) == len(namesakes) else entry.created_utc or entry.sha256[:8]
+            entry.label = f" [{apart}]"
+
+
+def grouped(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """What may be compared, together."""
+    groups: dict[Conditions, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.conditions, []).append(entry)
+    return list(groups.values())

@@ -1,0 +1,116 @@
+"""A report as files: everything is rendered before the first file is written, and each is moved into place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from edgevit.errors import UsageError
+from edgevit.records import atomic_path
+from validation.report.rows import Cost, ReportData, ReportTable
+from validation.report.tables import report_csv, report_markdown
+
+PLOTS = "plots"
+
+
+class ReportFormat(StrEnum):
+    """What a report can be written as."""
+
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+    PNG = "png"
+    SVG = "svg"
+
+
+def require_formats(formats: Collection[ReportFormat]) -> None:
+    """Refuse early what cannot be rendered here.
+
+    Raises:
+        MissingDependencyError: matplotlib or jinja2 is not installed.
+    """
+    from validation.report.html import require_jinja2
+    from validation.report.plots import require_matplotlib
+
+    if not {ReportFormat.HTML, ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
+        require_matplotlib()
+    if ReportFormat.HTML in formats:
+        require_jinja2()
+
+
+def render_report(
+    data: ReportData, formats: Collection[ReportFormat], progress: Callable[[str], None] = lambda text: None
+) -> dict[str, bytes]:
+    """The files of a report by their path relative to its directory; the page comes last.
+
+    Args:
+        data: The report.
+        formats: What to render.
+        progress: Told what is drawn next.
+
+    Raises:
+        MissingDependencyError: matplotlib or jinja2 is not installed.
+    """
+    require_formats(formats)
+    rendered: dict[str, bytes] = {}
+    if ReportFormat.CSV in formats:
+        rendered["report.csv"] = report_csv(data).encode()
+    for table in data.tables:
+        for cost in table.plots:
+            rendered |= _plots(data, table, cost, formats, progress)
+    if ReportFormat.MD in formats:
+        rendered["report.md"] = report_markdown(data, lambda table, cost: _shown(table, cost, rendered)).encode()
+    if ReportFormat.HTML in formats:
+        from validation.report.html import report_html
+
+        progress("drawing report.html")
+        rendered["report.html"] = report_html(data).encode()
+    return rendered
+
+
+def _plots(
+    data: ReportData,
+    table: ReportTable,
+    cost: Cost,
+    formats: Collection[ReportFormat],
+    progress: Callable[[str], None],
+) -> dict[str, bytes]:
+    if {ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
+        return {}
+    from validation.report.plots import ALONE, plot_png, plot_svg
+
+    name, paper = f"{table.slug}-{cost}", data.paper_table(table)
+    progress(f"drawing {name}")
+    rendered = {}
+    if ReportFormat.PNG in formats:
+        rendered[f"{PLOTS}/{name}.png"] = plot_png(table, cost, paper)
+    if ReportFormat.SVG in formats:
+        drawing = plot_svg(table, cost, paper, ALONE, name=name, standalone=True)
+        rendered[f"{PLOTS}/{name}.svg"] = drawing.encode()
+    return rendered
+
+
+def _shown(table: ReportTable, cost: Cost, rendered: Mapping[str, bytes]) -> str | None:
+    """The plot that Markdown shows: PNG is what every viewer draws."""
+    names = (f"{PLOTS}/{table.slug}-{cost}.{suffix}" for suffix in ("png", "svg"))
+    return next((name for name in names if name in rendered), None)
+
+
+def write_report(rendered: Mapping[str, bytes], output: Path) -> list[Path]:
+    """Write rendered files below ``output``; files of an earlier report are replaced one by one.
+
+    Raises:
+        UsageError: The directory or a file cannot be written.
+    """
+    written = []
+    for name, content in rendered.items():
+        path = output / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}", hint="--output DIRECTORY") from error
+        written.append(path)
+    return written

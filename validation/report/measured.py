@@ -1,0 +1,217 @@
+"""From results to tables: every entry judged, with its accuracy, and only comparable ones in one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+import msgspec
+
+from validation.energy.report import EnergyReport
+from validation.latency.analysis import LatencyReport, Verdict
+from validation.report.accuracy import AccuracyBook, StatedModel
+from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
+from validation.report.results import Results
+from validation.report.rows import (
+    FAILED,
+    Accuracy,
+    Conditions,
+    Metric,
+    Quantity,
+    ReportRow,
+    ReportTable,
+    with_standings,
+    worth_plotting,
+)
+
+_IN_SECONDS_FROM = 1000.0
+
+
+@dataclass
+class MeasuredReport:
+    """The tables, and what the reader should know about all of them."""
+
+    tables: list[ReportTable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, ModelFacts]) -> MeasuredReport:
+    """Judge, join and group results.
+
+    Args:
+        results: What was read.
+        book: The accuracies; remembers which of its entries were used.
+        facts: What is known about artifacts, by SHA-256.
+
+    Raises:
+        UsageError: Two accuracies fit one artifact equally well.
+    """
+    entries = joined_entries(results, facts)
+    report = MeasuredReport()
+    for group in grouped(entries):
+        rows = [(entry, book.lookup(entry.artifact)) for entry in group]
+        report.tables += _tables(group[0].conditions, rows, facts)
+    _slugs_apart(report.tables)
+    report.notes += _weight_notes(report.tables, entries, facts)
+    return report
+
+
+def _accuracies(entry: Entry, stated: StatedModel | None) -> list[Accuracy]:
+    if stated is not None and stated.accuracies():
+        return stated.accuracies()
+    top1 = entry.energy.top1_percent if entry.energy is not None else None
+    return [] if top1 is None else [Accuracy(metric=Metric.TOP1, value=top1, kind="stated", source="energy record")]
+
+
+def _tables(
+    conditions: Conditions, entries: Sequence[tuple[Entry, StatedModel | None]], facts: Mapping[str, ModelFacts]
+) -> list[ReportTable]:
+    """One table for each metric; an artifact without any accuracy stands in all of them."""
+    accuracies = [_accuracies(entry, stated) for entry, stated in entries]
+    metrics = [metric for metric in Metric if any(a.metric is metric for each in accuracies for a in each)]
+    names = _names([entry for entry, _ in entries], [stated for _, stated in entries], conditions)
+    tables = []
+    shown: list[Metric | None] = [*metrics] or [None]
+    for metric in shown:
+        rows = []
+        for (entry, stated), given, name in zip(entries, accuracies, names, strict=True):
+            chosen = next((a for a in given if a.metric is metric), None)
+            if chosen is not None or not given:
+                rows.append(_row(entry, name, stated, chosen, facts.get(entry.sha256, ModelFacts())))
+        tables.append(_table(conditions, metric, rows, name_metric=len(metrics) > 1))
+    return tables
+
+
+def _names(entries: Sequence[Entry], stated: Sequence[StatedModel | None], conditions: Conditions) -> list[str]:
+    """Names for people: without the suffix and the input size, which the table's title tells, where all stay apart."""
+    size = f"-{conditions.input}"
+    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in entries]
+    for candidates in (short, [entry.artifact for entry in entries]):
+        labelled = [(given.label if given else None) or name for given, name in zip(stated, candidates, strict=True)]
+        names = [name + entry.label for name, entry in zip(labelled, entries, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+    return [entry.artifact + entry.label for entry in entries]
+
+
+def _row(
+    entry: Entry, name: str, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts
+) -> ReportRow:
+    latency, energy = entry.latency, entry.energy
+    energy_status: str | None = energy.verdict if energy is not None else None
+    if energy is not None and latency is not None and latency.verification == FAILED:
+        energy_status = FAILED  # the energy of wrong outputs
+    row = ReportRow(
+        model=name,
+        artifact=entry.artifact,
+        parameters_m=(stated.parameters_m if stated else None) or _share(facts.parameters, 1e6),
+        multiply_adds_g=(stated.multiply_adds_g if stated else None) or _share(facts.multiply_adds, 1e9),
+        accuracy=accuracy,
+        energy_status=energy_status,
+        reasons=(*_latency_reasons(latency), *_energy_reasons(energy)),
+    )
+    return _with_energy(_with_latency(row, latency), energy)
+
+
+def _share(number: int | None, unit: float) -> float | None:
+    return None if number is None else number / unit
+
+
+def _with_latency(row: ReportRow, report: LatencyReport | None) -> ReportRow:
+    if report is None:
+        return row
+    mean = None if report.mean_ms is None else Quantity(mean=report.mean_ms, sd=report.sd_ms)
+    return msgspec.structs.replace(
+        row,
+        latency_ms=mean,
+        median_ms=report.median_ms,
+        median_low_ms=report.median_low_ms,
+        median_high_ms=report.median_high_ms,
+        latency_status=str(report.verdict),
+    )
+
+
+def _with_energy(row: ReportRow, report: EnergyReport | None) -> ReportRow:
+    if report is None or report.energy_mj is None:
+        return row
+    power = report.power_mw
+    sd_w = None if report.power_sd_mw is None else report.power_sd_mw / 1e3
+    usable = report.energy_mj > 0 and row.energy_status != FAILED
+    return msgspec.structs.replace(
+        row,
+        energy_mj=Quantity(mean=report.energy_mj, sd=report.energy_sd_mj),
+        power_w=None if power is None else Quantity(mean=power / 1e3, sd=sd_w),
+        efficiency=row.accuracy.value / report.energy_mj if usable and row.accuracy is not None else None,
+    )
+
+
+def _latency_reasons(report: LatencyReport | None) -> list[str]:
+    if report is None or report.verdict is Verdict.VALID:
+        return []
+    return [f"latency {report.verdict}: {reason}" for reason in report.reasons]
+
+
+def _energy_reasons(report: EnergyReport | None) -> list[str]:
+    return [] if report is None else [f"energy {report.verdict}: {reason}" for reason in report.reasons]
+
+
+def _table(
+    conditions: Conditions, metric: Metric | None, rows: Sequence[ReportRow], *, name_metric: bool
+) -> ReportTable:
+    title = ", ".join(condition_words(conditions) + ([str(metric)] if name_metric and metric else []))
+    latencies = [row.latency_ms.mean for row in rows if row.latency_ms is not None]
+    energies = [row.energy_mj.mean for row in rows if row.energy_mj is not None]
+    return ReportTable(
+        slug=re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table",
+        title=title,
+        origin="measured",
+        conditions=conditions,
+        metric=metric,
+        latency_unit="s" if latencies and min(latencies) >= _IN_SECONDS_FROM else "ms",
+        energy_unit="J" if energies and min(energies) >= _IN_SECONDS_FROM else "mJ",
+        plots=worth_plotting(rows),
+        rows=with_standings(sorted(rows, key=_order)),
+    )
+
+
+def _order(row: ReportRow) -> tuple[bool, float, str]:
+    """By latency, else by energy; what has neither or failed comes last."""
+    quantity = row.latency_ms or row.energy_mj
+    return row.latency_status == FAILED, float("inf") if quantity is None else quantity.mean, row.model
+
+
+def condition_words(conditions: Conditions) -> list[str]:
+    """The conditions for a title, what is usual left out."""
+    threads = conditions.threads
+    words = [
+        conditions.device,
+        conditions.runtime,
+        f"runner {conditions.runner}" if runner_name(conditions.runner) not in ("", "python") else "",
+        "" if threads is None else f"{threads} thread{'s' if threads != 1 else ''}",
+        conditions.input,
+        f"core mask {conditions.affinity}" if conditions.affinity else "",
+        f"{conditions.gap_ms:g} ms between runs" if conditions.gap_ms else "",
+    ]
+    return [word for word in words if word]
+
+
+def _slugs_apart(tables: list[ReportTable]) -> None:
+    seen: dict[str, int] = {}
+    for index, table in enumerate(tables):
+        count = seen[table.slug] = seen.get(table.slug, 0) + 1
+        if count > 1:
+            tables[index] = msgspec.structs.replace(table, slug=f"{table.slug}-{count}")
+
+
+def _weight_notes(
+    tables: Sequence[ReportTable], entries: Sequence[Entry], facts: Mapping[str, ModelFacts]
+) -> list[str]:
+    """Accuracy stated for a file whose weights are random belongs to the architecture, not to the file."""
+    stated = {row.artifact for table in tables for row in table.rows if row.accuracy is not None}
+    random = {e.artifact: fact.weights for e in entries if (fact := facts.get(e.sha256)) and fact.weights}
+    return [
+        f"{artifact} has random weights ({random[artifact]}): the accuracy is its architecture's, not this file's"
+        for artifact in sorted(stated & random.keys())
+    ]

@@ -1,0 +1,137 @@
+"""Find and read what ``bench`` and ``energy`` left: records of runs and energy reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import Record
+from runtimes.bench.record import DeviceRun
+from validation.energy.report import EnergyReport
+
+_HINT = "edgevit-export bench artifacts/ writes results/; edgevit-export report --paper needs none"
+_PARTIAL = ".partial.json"
+SCHEMA_VERSION = 1
+_R = TypeVar("_R", bound=Record)
+
+
+class _Peek(msgspec.Struct, frozen=True):
+    """As much of any JSON file as tells what it is."""
+
+    schema_version: object = None
+    tool: object = None
+    artifact: object = None
+    rounds: object = None
+    settings: object = None
+    trace: object = None
+    method: object = None
+    noise_mw: object = None
+
+
+@dataclass
+class Results:
+    """What was found.
+
+    Attributes:
+        runs: Records of runs, failed and unfinished ones included.
+        energies: (file, report): reports without a subject are named after their file.
+        problems: Files that are results but cannot be read, in words.
+        ignored: JSON files that are no results.
+        sources: What was searched.
+    """
+
+    runs: list[DeviceRun] = field(default_factory=list)
+    energies: list[tuple[Path, EnergyReport]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    ignored: list[Path] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
+
+
+def read_results(paths: Sequence[Path]) -> Results:
+    """Read all results below directories, and single files.
+
+    A file in a directory that cannot be read becomes a problem; a file that was named itself is an error.
+
+    Raises:
+        UsageError: A path does not exist, or there are no results.
+        ArtifactError: A named file cannot be read, or not one of those found can.
+    """
+    results = Results(sources=list(paths))
+    seen: set[Path] = set()
+    for path in paths:
+        for file in _candidates(path):
+            if file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
+            try:
+                known = _read(file, results)
+            except ArtifactError as error:
+                if path.is_file():
+                    raise
+                results.problems.append(error.message)
+                continue
+            if not known and path.is_file():
+                raise UsageError(f"{file} is neither the record of a run nor an energy report", hint=_HINT)
+    if not results.runs and not results.energies:
+        raise _nothing(results)
+    return results
+
+
+def _candidates(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*.json") if not file.name.startswith("."))
+        return [file for file in found if not _superseded(file)]
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file or directory", hint=_HINT)
+    return [path]
+
+
+def _superseded(file: Path) -> bool:
+    """An unfinished record beside a complete one of the same run: a repetition that failed changes nothing."""
+    return file.name.endswith(_PARTIAL) and file.with_name(file.name.removesuffix(_PARTIAL) + ".json").is_file()
+
+
+def _read(file: Path, results: Results) -> bool:
+    """Add one file to the results; False when it is something else."""
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        peek = msgspec.json.decode(text, type=_Peek)
+    except msgspec.ValidationError:
+        results.ignored.append(file)  # JSON, but no object
+        return False
+    except msgspec.DecodeError as error:
+        raise ArtifactError(f"{file} is not readable JSON: {error}") from error
+    if peek.artifact is not None and peek.settings is not None:
+        results.runs.append(_load(DeviceRun, text, file, peek))
+    elif peek.trace is not None and peek.method is not None:
+        results.energies.append((file, _load(EnergyReport, text, file, peek)))
+    else:
+        results.ignored.append(file)
+        return False
+    return True
+
+
+def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:
+    if peek.schema_version != SCHEMA_VERSION:
+        made_by = f", written by {peek.tool}" if isinstance(peek.tool, str) else ""
+        raise ArtifactError(
+            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {SCHEMA_VERSION}",
+            hint="measure again, or read it with the version that wrote it",
+        )
+    return kind.from_json(text, origin=str(file))
+
+
+def _nothing(results: Results) -> UsageError | ArtifactError:
+    where = ", ".join(str(path) for path in results.sources)
+    if results.problems:
+        return ArtifactError(f"no readable results in {where}: {'; '.join(results.problems)}")
+    others = f" ({len(results.ignored)} JSON files there are something else)" if results.ignored else ""
+    return UsageError(f"no results in {where}{others}", hint=_HINT)

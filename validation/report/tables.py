@@ -1,0 +1,226 @@
+"""The tables of a report as text cells, as Markdown and as CSV. Needs neither matplotlib nor jinja2."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from validation.latency.tables import ABSENT, markdown
+from validation.report.rows import SOUND, Cost, Quantity, ReportData, ReportRow, ReportTable, Standing
+
+_MAX_DECIMALS = 4
+CSV_COLUMNS = (
+    "table", "origin", "device", "runtime", "runner", "threads", "core_mask", "gap_ms", "input", "model", "artifact",
+    "parameters_m", "multiply_adds_g", "latency_ms", "latency_sd_ms", "median_ms", "median_low_ms", "median_high_ms",
+    "energy_mj", "energy_sd_mj", "power_w", "power_sd_w", "metric", "accuracy_pct", "accuracy_kind",
+    "accuracy_source", "efficiency_pct_per_mj", "latency_verdict", "energy_verdict", "on_latency_front",
+    "latency_dominated_by", "on_energy_front", "energy_dominated_by", "reasons",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table as it is shown; ``number`` columns are aligned right."""
+
+    title: str
+    cells: tuple[str, ...]
+    number: bool = True
+
+
+def columns_of(table: ReportTable) -> list[Column]:
+    """The columns that have anything to say, in the order of the paper's tables."""
+    rows, exact = table.rows, table.origin == "reported"
+    latency_scale = 1e3 if table.latency_unit == "s" else 1.0
+    energy_scale = 1e3 if table.energy_unit == "J" else 1.0
+    accuracy = str(table.metric) if table.metric else "accuracy"
+    columns = [
+        Column("model", tuple(row.model for row in rows), number=False),
+        Column("parameters M", _numbers([row.parameters_m for row in rows], decimals=2, exact=exact)),
+        Column("multiply-adds G", _numbers([row.multiply_adds_g for row in rows], decimals=2, exact=exact)),
+        Column(f"latency {table.latency_unit}", _quantities([r.latency_ms for r in rows], latency_scale, exact)),
+        Column(f"energy {table.energy_unit}", _quantities([r.energy_mj for r in rows], energy_scale, exact)),
+        Column("power W", _quantities([row.power_w for row in rows], 1.0, exact)),
+        Column(accuracy, _accuracies(rows, exact=exact)),
+        Column(f"{accuracy} / mJ", _efficiencies(rows, exact=exact)),
+        Column("latency front", tuple(_standing(row.latency_standing) for row in rows), number=False),
+        Column("energy front", tuple(_standing(row.energy_standing) for row in rows), number=False),
+        Column("verdict", tuple(verdict_words(row) for row in rows), number=False),
+    ]
+    plotted = {f"{cost} front" for cost in table.plots or Cost}
+    return [c for c in columns if _worth_showing(c) and (c.title in plotted or not c.title.endswith(" front"))]
+
+
+def _worth_showing(column: Column) -> bool:
+    return any(cell not in (ABSENT, "reported") for cell in column.cells)
+
+
+def _numbers(values: Sequence[float | None], *, decimals: int, exact: bool) -> tuple[str, ...]:
+    known = [value for value in values if value is not None]
+    digits = max(map(_decimals, known), default=0) if exact else decimals
+    return tuple(ABSENT if value is None else f"{value:.{digits}f}" for value in values)
+
+
+def _decimals(value: float) -> int:
+    """Decimals of a number as it was printed: of 33.3 one."""
+    return len(f"{value:.6f}".rstrip("0").rpartition(".")[2])
+
+
+def _quantities(quantities: Sequence[Quantity | None], scale: float, exact: bool) -> tuple[str, ...]:
+    known = [(q.mean / scale, None if q.sd is None else q.sd / scale) for q in quantities if q is not None]
+    digits = _printed(known) if exact else _significant(known)
+
+    def cell(quantity: Quantity | None) -> str:
+        if quantity is None:
+            return ABSENT
+        mean = f"{quantity.mean / scale:.{digits}f}"
+        return mean if quantity.sd is None else f"{mean} ± {quantity.sd / scale:.{digits}f}"
+
+    return tuple(cell(quantity) for quantity in quantities)
+
+
+def _printed(known: Sequence[tuple[float, float | None]]) -> int:
+    return max((_decimals(number) for pair in known for number in pair if number is not None), default=0)
+
+
+def _significant(known: Sequence[tuple[float, float | None]]) -> int:
+    """Two digits of the median deviation and one of the smallest, but no more than four of the smallest mean.
+
+    Below 100 one decimal always stands, as in the paper.
+    """
+    deviations = [_magnitude(sd) for _, sd in known if sd]
+    means = [_magnitude(abs(mean)) for mean, _ in known if mean]
+    by_mean = 3 - min(means, default=3)
+    by_deviation = max(1 - median_low(deviations), -min(deviations), int(by_mean > 1)) if deviations else by_mean
+    return max(0, min(by_deviation, by_mean, _MAX_DECIMALS))
+
+
+def _magnitude(number: float) -> int:
+    return math.floor(math.log10(number))
+
+
+def _accuracies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
+    """The value with its kind behind it; the paper's own need no word at every number."""
+    known = [row.accuracy.value for row in rows if row.accuracy is not None]
+    digits = max(1, min(2, max(map(_decimals, known), default=1)))
+
+    def cell(row: ReportRow) -> str:
+        if row.accuracy is None:
+            return ABSENT
+        return f"{row.accuracy.value:.{digits}f}" + ("" if exact else f" {row.accuracy.kind}")
+
+    return tuple(cell(row) for row in rows)
+
+
+def _efficiencies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
+    known = [row.efficiency for row in rows if row.efficiency]
+    digits = 3 if exact or not known else max(0, min(6, 2 - _magnitude(min(known))))
+    return tuple(ABSENT if row.efficiency is None else f"{row.efficiency:.{digits}f}" for row in rows)
+
+
+def _standing(standing: Standing | None) -> str:
+    if standing is None:
+        return ABSENT
+    return "on it" if standing.on_front else f"behind {standing.dominated_by}"
+
+
+def verdict_words(row: ReportRow) -> str:
+    """One phrase: ``valid``, ``noisy``, ``valid, energy unverified``, ``reported``."""
+    words = [] if row.latency_status is None else [row.latency_status]
+    if row.energy_status is not None and row.energy_status != row.latency_status:
+        words.append(f"energy {row.energy_status}")
+    return ", ".join(words) or ABSENT
+
+
+def is_sound(row: ReportRow) -> bool:
+    """Whether nothing speaks against the row's numbers."""
+    return all(row.status(cost) is None or row.status(cost) in SOUND for cost in Cost)
+
+
+def table_reasons(table: ReportTable) -> list[str]:
+    """Why rows are not sound, one line each."""
+    return [f"{row.model}: {reason}" for row in table.rows for reason in row.reasons]
+
+
+def report_markdown(
+    data: ReportData, plots: Callable[[ReportTable, Cost], str | None] = lambda table, cost: None
+) -> str:
+    """The whole report as Markdown.
+
+    Args:
+        data: The report.
+        plots: The path of the plot of one comparison, relative to the Markdown file; None where there is none.
+    """
+    lines = [f"# {data.title}", "", f"{data.tool}, {data.created_utc}", ""]
+    for heading, texts in (("Not read", data.problems), ("Notes", data.notes)):
+        if texts:
+            lines += [f"**{heading}**", "", *(f"- {_one_line(text)}" for text in texts), ""]
+    for table in data.tables:
+        lines += _section(table, plots)
+    return "\n".join([*lines, *(f"- {text}" for text in LEGEND), ""])
+
+
+def _section(table: ReportTable, plots: Callable[[ReportTable, Cost], str | None]) -> list[str]:
+    lines = [f"## {_one_line(table.title)}", ""]
+    lines += [f"{table.caption} ({table.origin})" if table.caption else f"({table.origin})", ""]
+    for cost in table.plots:
+        if (path := plots(table, cost)) is not None:
+            lines += [f"![{plot_title(table, cost)}]({path})", ""]
+    columns = columns_of(table)
+    titles = [column.title for column in columns]
+    rows = [[_one_line(column.cells[index]) for column in columns] for index in range(len(table.rows))]
+    lines += [markdown(titles, rows, [column.title for column in columns if column.number])]
+    return [*lines, *(f"- {_one_line(reason)}" for reason in table_reasons(table)), ""]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def plot_title(table: ReportTable, cost: Cost) -> str:
+    """What a plot shows, for headings and for those who do not see it."""
+    return f"{table.metric or 'accuracy'} against {cost}: {_one_line(table.title)}"
+
+
+LEGEND = (
+    "Latency, energy and power are mean ± sample deviation of single forward passes; energy is above background.",
+    "A model is on a front when no other model of the same table is at least as accurate and costs no more; "
+    "fronts are never made across devices, runtimes, threads or input sizes.",
+    "Efficiency is accuracy in percent per mJ. Accuracy is labelled stated (by the user), measured, or reported (by "
+    "the paper).",
+    "What failed stands in no comparison; what is unverified, noisy or throttled is marked and explained.",
+)
+
+
+def report_csv(data: ReportData) -> str:
+    """All rows of all tables in full precision in ``CSV_COLUMNS``; empty where not known."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for table in data.tables:
+        for row in table.rows:
+            writer.writerow(["" if cell is None else cell for cell in _csv_cells(table, row)])
+    return buffer.getvalue()
+
+
+def _csv_cells(table: ReportTable, row: ReportRow) -> list[str | int | float | None]:
+    where, accuracy = table.conditions, row.accuracy
+    return [
+        table.slug, table.origin, where.device, where.runtime, where.runner, where.threads, where.affinity,
+        where.gap_ms, where.input, row.model, row.artifact, row.parameters_m, row.multiply_adds_g,
+        *_pair(row.latency_ms), row.median_ms, row.median_low_ms, row.median_high_ms, *_pair(row.energy_mj),
+        *_pair(row.power_w), *((accuracy.metric.value, accuracy.value, accuracy.kind, accuracy.source) if accuracy
+        else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_standing),
+        *_place(row.energy_standing), "; ".join(row.reasons),
+    ]  # fmt: skip
+
+
+def _pair(quantity: Quantity | None) -> tuple[float | None, float | None]:
+    return (None, None) if quantity is None else (quantity.mean, quantity.sd)
+
+
+def _place(standing: Standing | None) -> tuple[str | None, str | None]:
+    return (None, None) if standing is None else ("yes" if standing.on_front else "no", standing.dominated_by)
