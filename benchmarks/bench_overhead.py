@@ -38,7 +38,7 @@ RUNS, WARMUP, DEFAULT_PAIRS = 50, 10, 12
 DIRECT = """
 import sys, time
 from pathlib import Path
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.sessions.session import open_session
 from runtimes.runners.python.on_device import read_arrays
 session = open_session(Path(sys.argv[1]), Format(sys.argv[2]), threads=1)

@@ -36,9 +36,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgevit.build import build_model
 from export.artifact import Delegation
 from export.build import StagedArtifact, export_artifact
-from export.formats.table import Format, parse_format
+from export.formats.table import parse_format
 from export.program import Program, capture
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions.session import open_session
 
 MULTIPLY_ADDS = {"xxs": 0.551e9, "xs": 1.127e9, "s": 1.905e9}

@@ -33,14 +33,15 @@ from export.build import (
     room_needed_bytes,
     stage_golden,
 )
-from export.formats.table import FORMATS, Format, check_recipe, parse_format, require_export, require_runtime
+from export.formats.table import FORMATS, check_recipe, parse_format, require_export
 from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
 from export.quiet import notes_of, quiet
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import check_output, commit, staging
 from runtimes.sessions.session import Session, open_session
+from runtimes.sessions.table import require_runtime
 from validation.artifact.audit import audit
 from validation.artifact.parity import Limits
 from validation.artifact.verify import verify_artifact

@@ -8,8 +8,7 @@ import msgspec
 
 from edgevit.records import Record
 from edgevit.spec import ModelSpec, TensorSpec
-from export.formats.table import Format
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 
 class Operator(Record):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from types import ModuleType
 
-from export.formats.table import Format
 from export.graph_editor import GraphEditor
 from export.passes import (
     affine_as_depthwise,
@@ -40,7 +39,7 @@ from export.passes import (
     tokens_as_rows,
 )
 from export.program import Program
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 BASIC: tuple[ModuleType, ...] = (
     functional_form,

@@ -7,7 +7,15 @@ from typing import Literal
 
 from edgevit.records import Record
 from edgevit.spec import Layout
-from export.formats.table import Format
+
+
+class Format(StrEnum):
+    """An artifact format; the value is its name on the command line and its file suffix."""
+
+    PTL = "ptl"
+    ONNX = "onnx"
+    TFLITE = "tflite"
+    PTE = "pte"
 
 
 class Precision(StrEnum):

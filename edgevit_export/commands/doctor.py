@@ -12,6 +12,8 @@ from importlib.util import find_spec
 
 from edgevit_export.console import Progress, print_line, print_note, print_table
 from export.formats.table import FORMATS, FormatRow
+from export.recipe import Format
+from runtimes.sessions.table import RUNTIMES
 
 _PACKAGES = (
     "edgevit-export", "torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime", "litert-torch",
@@ -44,7 +46,7 @@ def diagnose(progress: Progress) -> Diagnosis:
     abilities: list[Ability] = []
     for row in FORMATS.values():
         with progress.step(f"checking {row.title}"):
-            abilities += [_can_export(row), _can_run(row)]
+            abilities += [_can_export(row), _can_run(row.format)]
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -85,15 +87,15 @@ def _can_export(row: FormatRow) -> Ability:
     return _can_use(f"export {row.format}", row.export_modules, row.extra)
 
 
-def _can_run(row: FormatRow) -> Ability:
-    what = f"run and verify {row.format}"
+def _can_run(format: Format) -> Ability:
+    row, what = RUNTIMES[format], f"run and verify {format}"
     problems = []
-    for module in row.runtime_modules:
+    for module in row.needs:
         problem = _import_problem(module)
         if not problem:
             return Ability(what, True)
         problems.append(problem)
-    return Ability(what, False, "; ".join(problems), f"pip install 'edgevit-export[{row.runtime_extra}]'")
+    return Ability(what, False, "; ".join(problems), f"pip install 'edgevit-export[{row.extra}]'")
 
 
 def _can_reach_devices() -> Ability:

@@ -16,8 +16,8 @@ from edgevit.labels import read_labels
 from edgevit.spec import Layout, Preprocessing, Task
 from edgevit_export.commands.options import parse_floats, parse_size, split_list, wait_passively
 from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_table
-from export.formats.table import Format, parse_format
-from export.recipe import Optimize, Recipe
+from export.formats.table import parse_format
+from export.recipe import Format, Optimize, Recipe
 
 if TYPE_CHECKING:
     from torch import nn

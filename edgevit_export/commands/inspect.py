@@ -8,7 +8,8 @@ from edgevit.errors import ArtifactError, UsageError
 from edgevit.spec import TensorSpec
 from edgevit_export.console import format_bytes, print_line, print_table
 from export.artifact import FileFacts, Operator
-from export.formats.table import FORMATS, Format, read_artifact
+from export.formats.table import FORMATS, read_artifact
+from export.recipe import Format
 
 _METADATA_CHARS = 300
 

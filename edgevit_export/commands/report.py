@@ -202,7 +202,7 @@ def _unused_notes(book: AccuracyBook, found: Results) -> list[str]:
 def _facts(options: ReportOptions, found: Results) -> dict[str, ModelFacts]:
     """What the manifests say, by SHA-256 of the artifacts."""
     from export.artifact import Manifest
-    from export.formats.table import Format
+    from export.recipe import Format
 
     for path in options.artifacts:
         if not path.exists():

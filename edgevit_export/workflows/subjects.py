@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
-from export.formats.table import Format, read_artifact
+from export.formats.table import read_artifact
 from export.manifest import find_manifests, load_manifest, manifest_path
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 if TYPE_CHECKING:
     from edgevit.spec import Layout, TensorSpec

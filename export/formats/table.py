@@ -1,11 +1,10 @@
-"""The formats as data. A new one costs a ``Format`` member, a row here, ``to_<format>.py`` and ``run_<format>.py``.
+"""The formats as data. A new one costs a ``Format`` member, a row here, its folder, and a row in ``runtimes.sessions``.
 
 The rows name functions by import string, loaded on first use, so that this table can be read without torch:
 
 - ``checker``: ``(Recipe) -> None`` refuses, before any work, a recipe that the exporter cannot write.
 - ``exporter``: ``(Program, Recipe, Path) -> None`` writes the file (the path given is temporary).
 - ``reader``: ``(Path) -> FileFacts`` reads names, shapes, operators and metadata back from the file alone.
-- ``opener``: ``(Path, threads) -> Session`` opens the file in its own runtime.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import MissingDependencyError, unknown_choice
+from export.recipe import Format
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +25,12 @@ if TYPE_CHECKING:
     from export.recipe import Recipe
 
 
-class Format(StrEnum):
-    """An artifact format; the value is its name on the command line and its file suffix."""
-
-    PTL = "ptl"
-    ONNX = "onnx"
-    TFLITE = "tflite"
-    PTE = "pte"
-
-
 @dataclass(frozen=True)
 class FormatRow:
     """What the tool knows about one format without importing anything heavy.
 
-    ``export_modules`` must all be importable to export. ``runtime_modules`` are alternatives, best first: one of them
-    must be importable to run. ``extra`` is the name of the pip extra that brings them, ``runtime_extra`` that of the
-    smaller one that is enough to run. ``slow`` converters take longer than all the rest of an export.
+    ``export_modules`` must all be importable to export; ``extra`` is the name of the pip extra that brings them.
+    ``slow`` converters take longer than all the rest of an export.
     """
 
     format: Format
@@ -49,11 +38,8 @@ class FormatRow:
     aliases: tuple[str, ...]
     exporter: str
     reader: str
-    opener: str
     export_modules: tuple[str, ...]
-    runtime_modules: tuple[str, ...]
     extra: str
-    runtime_extra: str
     checker: str | None = None
     slow: bool = False
 
@@ -67,11 +53,8 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("torchscript", "pytorch", "torchscript-lite"),
             exporter="export.formats.ptl_file.write:write",
             reader="export.formats.ptl_file.write:read",
-            opener="runtimes.sessions.run_ptl:open_session",
             export_modules=("torch",),
-            runtime_modules=("torch",),
             extra="ptl",
-            runtime_extra="ptl",
             checker="export.formats.ptl_file.write:check_recipe",
         ),
         FormatRow(
@@ -80,11 +63,8 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("ort", "onnxruntime"),
             exporter="export.formats.onnx_file.write:write",
             reader="export.formats.onnx_file.write:read",
-            opener="runtimes.sessions.run_onnx:open_session",
             export_modules=("torch", "onnx", "onnxsim"),
-            runtime_modules=("onnxruntime",),
             extra="onnx",
-            runtime_extra="verify",
             checker="export.formats.onnx_file.write:check_recipe",
         ),
         FormatRow(
@@ -93,11 +73,8 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("litert", "tf-lite"),
             exporter="export.formats.tflite_file.write:write",
             reader="export.formats.tflite_file.write:read",
-            opener="runtimes.sessions.run_tflite:open_session",
             export_modules=("torch", "litert_torch"),
-            runtime_modules=("ai_edge_litert", "tflite_runtime"),
             extra="tflite",
-            runtime_extra="verify",
             slow=True,
         ),
         FormatRow(
@@ -106,11 +83,8 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("executorch",),
             exporter="export.formats.pte_file.write:write",
             reader="export.formats.pte_file.write:read",
-            opener="runtimes.sessions.run_pte:open_session",
             export_modules=("torch", "executorch"),
-            runtime_modules=("executorch",),
             extra="executorch",
-            runtime_extra="executorch",
             slow=True,
         ),
     )
@@ -176,19 +150,3 @@ def check_recipe(recipe: Recipe) -> None:
     checker = FORMATS[recipe.format].checker
     if checker is not None:
         load(checker)(recipe)
-
-
-def require_runtime(format: Format) -> str:
-    """The module that runs ``format`` here.
-
-    Raises:
-        MissingDependencyError: None of the alternatives is installed.
-    """
-    row = FORMATS[format]
-    for name in row.runtime_modules:
-        if find_spec(name) is not None:
-            return name
-    raise MissingDependencyError(
-        f"cannot run {format}: none of {', '.join(row.runtime_modules)} is installed",
-        hint=f"pip install 'edgevit-export[{row.runtime_extra}]'",
-    )

@@ -12,7 +12,7 @@ from typing import Literal
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import ParityResult
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.runners.runner import Measured, RunSettings, Subject
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from edgevit.records import Record
-from export.formats.table import FORMATS, Format
+from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
 from runtimes.runners.exits import program_abi, standard_abi
@@ -18,8 +18,8 @@ from runtimes.runners.runner import Runner, RunSettings
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.launch import ToolRunner
+from runtimes.sessions.table import RUNTIMES
 
-_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 _LOG_TAGS = {Format.PTE: "ExecuTorch"}
 
 # Finds modules without importing them: torch alone would take seconds.
@@ -45,7 +45,7 @@ class PythonFacts(Record):
         if self.version[:2] < PYTHON_REQUIRED:
             seen, needed = ".".join(map(str, self.version)), ".".join(map(str, PYTHON_REQUIRED))
             return f"its python is {seen}, {needed} or newer is needed"
-        runtimes = FORMATS[format].runtime_modules
+        runtimes = RUNTIMES[format].needs
         missing = [] if "numpy" in self.modules else ["numpy"]
         if not any(name in self.modules for name in runtimes):
             missing.append(" or ".join(runtimes))
@@ -74,7 +74,7 @@ class DeviceSetup(Record):
 
 def probe_python(device: Device, command: str) -> PythonFacts:
     """Ask the device's python for its version and for the modules that the formats need."""
-    names = {"numpy", *(name for row in FORMATS.values() for name in row.runtime_modules)}
+    names = {"numpy", *(name for row in RUNTIMES.values() for name in row.needs)}
     result = device.run([command, "-c", _PROBE, *sorted(names)], 60.0)
     if not result.ok:
         return PythonFacts(command=command, version=None, modules=(), complaint=result.complaint[:200])
@@ -107,10 +107,9 @@ def survey(device: Device, state: DeviceState, *, python: str | None, tools_dir:
     facts = probe_python(device, python or (sys.executable if device.kind == "host" else "python3"))
     abi = standard_abi(state.abi or "unknown")
     options: list[RunnerOption] = []
-    for format, row in FORMATS.items():
-        package = _PACKAGES.get(row.runtime_modules[0], row.runtime_modules[0])
+    for format, row in RUNTIMES.items():
         why = facts.why_not(format)
-        how = f"python3 -m pip install numpy {package}   (on the device, with python 3.11 or newer)"
+        how = f"python3 -m pip install numpy {row.packages[0]}   (on the device, with python 3.11 or newer)"
         options.append(_option(format, "python", why, how, verifies=True))
         adapter = TOOLS[format]
         options.append(

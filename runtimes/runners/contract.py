@@ -25,7 +25,7 @@ import msgspec
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
-from export.formats.table import Format
+from export.recipe import Format
 
 CONTRACT_VERSION = 1
 LAST_LINES = 15

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.plan import PlannedPush, PlannedRun
 from runtimes.runners.tools.adapter import Summary
 from runtimes.sessions.session import Array

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from edgevit.errors import ArtifactError, SessionError
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
-from export.formats.table import Format, require_runtime
 from export.formats.tflite_file.contents import TfliteGraph, parse
 from export.formats.tflite_file.write import default_signature, read
 from export.quiet import quiet
+from export.recipe import Format
 from runtimes.sessions.feed import check_feed
+from runtimes.sessions.table import require_runtime
 from runtimes.sessions.tflite_delegation import delegate_name, xnnpack_share
 
 Array = NDArray[np.generic]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
-from export.formats.table import FORMATS, Format, load, require_runtime
+from export.recipe import Format
+from runtimes.sessions.table import RUNTIMES, require_runtime
 
 Array = NDArray[np.generic]
 
@@ -56,5 +58,5 @@ def open_session(path: Path, format: Format, *, threads: int = 1) -> Session:
         SessionError: The runtime cannot load the file.
     """
     require_runtime(format)
-    session: Session = load(FORMATS[format].opener)(path, threads=threads)
+    session: Session = import_module(RUNTIMES[format].module).open_session(path, threads=threads)
     return session

@@ -17,10 +17,9 @@ from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Wei
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
 from edgevit_export.console import Progress
-from export.formats.table import Format
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions.session import open_session
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,8 @@ import pytest
 from edgevit.network.variants import VariantConfig
 from edgevit.spec import Layout, Task
 from edgevit_export import build_model, export
-from export.formats.table import Format
 from export.manifest import load_manifest
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 THREE = (Format.PTL, Format.ONNX, Format.TFLITE)
 TINY = VariantConfig(name="tiny", channels=(8, 16, 24, 32), blocks=(1, 1, 1, 1), heads=(1, 2, 3, 4))

@@ -21,7 +21,6 @@ from edgevit.spec import Layout, Task
 from export.artifact import AuditResult, Manifest
 from export.build import StagedGolden, export_artifact, make_manifest, stage_golden
 from export.formats.ptl_file import write as to_ptl
-from export.formats.table import Format
 from export.golden import load_golden, make_golden
 from export.manifest import (
     check_integrity,
@@ -33,7 +32,7 @@ from export.manifest import (
 )
 from export.program import Program, capture
 from export.quiet import console_stream, quiet
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 from export.staging import check_output, commit, remove_stale, staging
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,9 @@ from torch import nn
 
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, TensorSpec
-from export.formats.table import Format
 from export.pipeline import optimize
 from export.program import Program, capture, module_of, with_input_layout
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 TOLERANCE = 1e-10
 aten = torch.ops.aten

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.plan import PlannedPush, PlannedRun
 from runtimes.bench.record import Round, RunFailure, Verification
 from runtimes.runners.runner import Feed, Subject

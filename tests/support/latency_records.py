@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.record import ArtifactFacts, DeviceRun, Round, Verification
 from runtimes.conditions.state import CpuState, DeviceState, ThermalState
 from runtimes.runners.runner import Measured, RunSample, RunSettings

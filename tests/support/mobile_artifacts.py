@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
-from export.formats.table import FORMATS, Format, load
+from export.formats.table import FORMATS, load
 from export.pipeline import optimize
 from export.program import Program, capture, with_input_layout
 from export.quiet import quiet
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 LABELS = tuple(f"class {place}" for place in range(10))
 

@@ -18,10 +18,10 @@ from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.artifact import GoldenReference, Manifest
 from export.fingerprint import fingerprint
 from export.formats.ptl_file.archive import read_archive
-from export.formats.table import FORMATS, Format, load, read_artifact
+from export.formats.table import FORMATS, load, read_artifact
 from export.golden import GoldenSet, load_golden
 from export.program import Program, capture, with_input_layout
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 from validation.artifact.audit import audit
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from export.artifact import AuditResult, FileFacts, Operator
-from export.formats.table import Format
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 
 def audit(facts: FileFacts, recipe: Recipe) -> AuditResult:

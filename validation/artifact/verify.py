@@ -27,9 +27,10 @@ from edgevit.errors import EdgevitExportError, MissingDependencyError
 from edgevit.records import sha256_file
 from edgevit.spec import Layout
 from export.artifact import AuditResult, FileFacts, Manifest
-from export.formats.table import Format, read_artifact
+from export.formats.table import read_artifact
 from export.golden import GoldenSet, load_golden
 from export.manifest import load_manifest
+from export.recipe import Format
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
 from validation.artifact.consistency import content_problems, golden_problems, tensor_problems

@@ -7,7 +7,7 @@ from typing import Literal
 
 from edgevit.records import Record
 from export.artifact import AuditResult
-from export.formats.table import Format
+from export.recipe import Format
 from validation.artifact.divergence import Divergence
 from validation.artifact.parity import ParityReport
 

@@ -24,9 +24,8 @@ from export.formats.onnx_file.graph import (
     weight_paths,
 )
 from export.formats.onnx_file.versions import OPSETS, lowest_runtime, runtime_for_opset
-from export.formats.table import Format
 from export.program import Program
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 if TYPE_CHECKING:
     import onnx

@@ -18,9 +18,8 @@ from edgevit.spec import TensorSpec
 from export.artifact import Delegation, FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
 from export.formats.pte_file.contents import XNNPACK, PteFile, parse, stock_kernels
-from export.formats.table import Format
 from export.program import Program, module_of
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

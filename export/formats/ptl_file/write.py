@@ -10,9 +10,8 @@ from edgevit.errors import ExportError, UsageError
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
 from export.formats.ptl_file.archive import canonical, read_archive
-from export.formats.table import Format
 from export.program import Program
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 BYTECODES = (7, 6, 5, 4)
 

@@ -13,12 +13,11 @@ from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.spec import Task, TensorSpec
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, artifact_metadata, tensor_metadata, tensors_from
-from export.formats.table import Format
 from export.formats.tflite_file import metadata as tflite_metadata
 from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteOperator, TfliteSignature, parse
 from export.formats.tflite_file.versions import newest, since, why_not_standard
 from export.program import Program, module_of
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

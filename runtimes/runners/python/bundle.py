@@ -17,7 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 
-from export.formats.table import FORMATS, Format
+from export.recipe import Format
+from runtimes.sessions.table import RUNTIMES
 
 ROOMS = ("edgevit", "export", "runtimes")
 PYTHON_REQUIRED = (3, 11)
@@ -53,8 +54,7 @@ _PARSING = Lock()
 
 def build_runner(format: Format) -> bytes:
     """The runner for ``format`` as the bytes of a ``.pyz``."""
-    opener = FORMATS[format].opener.partition(":")[0]
-    sources = closure(("runtimes.runners.python.on_device", "runtimes.sessions.session", opener))
+    sources = closure(("runtimes.runners.python.on_device", "runtimes.sessions.session", RUNTIMES[format].module))
     members = {
         "__main__.py": _MAIN.encode(),
         "msgspec.py": _source("runtimes.runners.python.msgspec_stand_in").read_bytes(),

@@ -106,7 +106,7 @@ def _execute(request: dict[str, object], lines: LineWriter) -> None:
 
 
 def _open(request: dict[str, object]) -> Session:
-    from export.formats.table import Format
+    from export.recipe import Format
     from runtimes.sessions.session import open_session
 
     return open_session(

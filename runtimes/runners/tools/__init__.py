@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.executor_runner import ExecutorRunner
 from runtimes.runners.tools.onnxruntime_perf_test import OnnxruntimePerfTest

@@ -15,7 +15,7 @@ import msgspec
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.contract import show_tail
 
 # C++ streams print six significant digits, so a million becomes 1e+06.

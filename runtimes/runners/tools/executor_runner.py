@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.tools.adapter import (
     NUMBER,
     Feed,

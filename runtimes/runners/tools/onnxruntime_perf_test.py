@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.tools.adapter import (
     Feed,
     ToolCommand,

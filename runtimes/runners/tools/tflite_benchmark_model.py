@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.tools import litert_benchmark_model
 from runtimes.runners.tools.adapter import (
     NUMBER,

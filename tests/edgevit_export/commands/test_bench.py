@@ -26,7 +26,7 @@ from edgevit_export.commands.bench import parse_threads
 from edgevit_export.commands.compare import parse_share
 from edgevit_export.workflows.subjects import find_subjects
 from export.artifact import Manifest
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.plan import PlannedRun
 from runtimes.bench.record import DeviceRun
 from runtimes.devices.adb.adb_device import AdbDevice

@@ -17,8 +17,7 @@ from edgevit.spec import Task, Weights
 from edgevit_export.__main__ import run
 from edgevit_export.commands.report import facts_of_manifest
 from export.artifact import AuditResult, GoldenReference, Manifest
-from export.formats.table import Format
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 TABLES = ("--format", "md,csv")
 

@@ -6,10 +6,9 @@ import torch
 from pass_rig import Lambda, apply, captured, randomised
 from torch import nn
 
-from export.formats.table import Format
 from export.passes import functional_form
 from export.pipeline import optimize
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 
 def test_replaces_writes_that_nobody_else_sees() -> None:

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
-from export.formats.table import Format
 from export.passes import in_place
 from export.pipeline import passes_for
-from export.recipe import Optimize, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 aten = torch.ops.aten
 gelu = torch.nn.functional.gelu

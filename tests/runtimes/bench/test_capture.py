@@ -17,7 +17,7 @@ from stamp_meter import BUSY_MW, StampMeter
 from edgevit.errors import DeviceError, MeterError
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.capture import Capture, EnergyCapture
 from runtimes.bench.energy_plan import EnergyPlan, EnergySettings
 from runtimes.bench.energy_runner import EnergyRunner, stamps_of

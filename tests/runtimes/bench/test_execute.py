@@ -19,7 +19,7 @@ from bench_rig import Events, judge, misbehaving_python, onnx_subject, program, 
 
 import runtimes.bench.execute as bench_module
 from edgevit.errors import DeviceError, UsageError
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.bench.measure import BenchRequest, Measurement, Outcome
 from runtimes.bench.record import DeviceRun
 from runtimes.devices.adb.adb_device import AdbDevice

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevit.errors import DeviceError
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.contract import RunRequest, parse_lines
 
 REQUEST = RunRequest(format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o", runs=3, warmup=1)

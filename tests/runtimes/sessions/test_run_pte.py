@@ -12,7 +12,7 @@ from mobile_artifacts import edgevit, small
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, Task
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.sessions.run_pte import open_session
 
 CASES = [

@@ -12,9 +12,8 @@ from torch import nn
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.formats.ptl_file.write import write
-from export.formats.table import Format
 from export.program import capture, with_input_layout
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 from runtimes.sessions.run_ptl import open_session
 
 

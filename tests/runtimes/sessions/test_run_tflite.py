@@ -13,8 +13,8 @@ from mobile_artifacts import edgevit, small
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, Task
-from export.formats.table import Format
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
+from export.recipe import Format
 from runtimes.sessions.run_tflite import open_session
 from runtimes.sessions.tflite_delegation import xnnpack_share
 

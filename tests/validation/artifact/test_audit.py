@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from export.artifact import FileFacts, Operator
-from export.formats.table import Format
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 from validation.artifact.audit import audit
 
 CONV = Operator(name="Conv", count=3, version=11)

@@ -19,7 +19,7 @@ from edgevit.errors import ArtifactError
 from edgevit.spec import Layout
 from export.artifact import Manifest
 from export.fingerprint import PREFIX, TraceFingerprint, fingerprint, marginals, statistics
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.sessions.session import Session, open_session
 from validation.artifact.divergence import Divergence, find_divergence, first_parting, informative
 from validation.artifact.parity import compare

@@ -11,7 +11,7 @@ from fake_sessions import FunctionSession, golden_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.formats.table import Format
+from export.recipe import Format
 from validation.artifact.junit import junit_xml, write_junit
 from validation.artifact.parity import ParityReport, compare
 from validation.artifact.verify_report import Check, CheckStatus, VerifyReport

@@ -25,8 +25,8 @@ from small_artifacts import (
 from edgevit.errors import MissingDependencyError, SessionError
 from edgevit.spec import Layout
 from export.artifact import Manifest
-from export.formats.table import Format
 from export.golden import load_golden
+from export.recipe import Format
 from runtimes.sessions.session import Session, open_session
 from validation.artifact.parity import Limits
 from validation.artifact.verify import verify_artifact

@@ -17,9 +17,8 @@ from edgevit.errors import ArtifactError, ExportError, MissingDependencyError, U
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec
 from export.dynamic_batch import with_dynamic_batch
 from export.formats.onnx_file.write import read, write
-from export.formats.table import Format
 from export.program import Program, capture, with_input_layout
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 RECIPE = Recipe(format=Format.ONNX)
 

@@ -20,9 +20,8 @@ from export.formats.flatbuffer import FlatbufferError
 from export.formats.pte_file import write as to_pte
 from export.formats.pte_file.contents import XNODES, PteFile, parse, parse_bytes, stock_kernels
 from export.formats.pte_file.write import delegation, read, write
-from export.formats.table import Format
 from export.quiet import quiet
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 
 def test_names_and_layouts_travel_in_the_file() -> None:

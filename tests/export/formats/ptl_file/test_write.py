@@ -14,9 +14,8 @@ from edgevit.errors import ArtifactError, UsageError
 from edgevit.spec import Layout
 from export.dynamic_batch import with_dynamic_batch
 from export.formats.ptl_file.write import read, write
-from export.formats.table import Format
 from export.program import Program, capture, with_input_layout
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 RECIPE = Recipe(format=Format.PTL)
 

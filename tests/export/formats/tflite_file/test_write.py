@@ -18,13 +18,12 @@ from mobile_artifacts import LABELS, edgevit, small, small_program
 from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.spec import Layout, ModelSpec, Task
 from export.formats.flatbuffer import FlatbufferError, root
-from export.formats.table import Format
 from export.formats.tflite_file.contents import parse, parse_bytes
 from export.formats.tflite_file.metadata import packed_labels
 from export.formats.tflite_file.versions import newest, operator_table, since, why_not_standard
 from export.formats.tflite_file.write import read, tensor_modules, write
 from export.quiet import quiet
-from export.recipe import Recipe
+from export.recipe import Format, Recipe
 
 
 def test_small_network_keeps_names_shapes_and_layout() -> None:

@@ -17,7 +17,7 @@ from bench_rig import WEIGHT, onnx_subject
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from edgevit.spec import Layout, TensorSpec
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.contract import RunRequest, SyncPulses, parse_lines
 from runtimes.runners.python import msgspec_stand_in
 from runtimes.runners.python.bundle import build_runner

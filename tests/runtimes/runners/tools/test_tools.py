@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevit.errors import DeviceError
-from export.formats.table import Format
+from export.recipe import Format
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.adapter import ToolInput, ToolOutput, ToolRequest, ToolResult
 
