@@ -43,10 +43,10 @@ from export.staging import check_output, commit, staging
 from runtimes.sessions.session import Session, open_session
 from runtimes.sessions.table import require_runtime
 from validation.artifact.audit import audit
-from validation.artifact.parity import Limits
+from validation.artifact.checks import VerifyReport
+from validation.artifact.limits import Limits
+from validation.artifact.tables import reason_lines
 from validation.artifact.verify import verify_artifact
-from validation.artifact.verify_report import VerifyReport
-from validation.artifact.verify_tables import reason_lines
 
 if TYPE_CHECKING:
     from torch import nn

@@ -41,9 +41,9 @@ def _check_junit(path: Path) -> None:
 def run(options: VerifyOptions) -> None:
     """Verify and print; exits with 1 when an artifact failed, 3 when a runtime is missing to decide."""
     from edgevit_export import api
+    from validation.artifact.checks import exit_code
     from validation.artifact.junit import write_junit
-    from validation.artifact.verify_report import exit_code
-    from validation.artifact.verify_tables import VERIFY_COLUMNS, reason_lines, verify_rows
+    from validation.artifact.tables import VERIFY_COLUMNS, reason_lines, verify_rows
 
     if options.junit is not None:
         _check_junit(options.junit)

@@ -6,7 +6,6 @@ earlier: the feeds that the comparison asks for are recorded first, run on the d
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -17,7 +16,8 @@ from edgevit.spec import Layout, TensorSpec
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array
 from validation.artifact.feeding import run_batches
-from validation.artifact.parity import Limits, ParityReport, compare
+from validation.artifact.limits import Limits
+from validation.artifact.parity import ParityReport, compare
 
 Feed = dict[str, Array]
 
@@ -105,16 +105,4 @@ def judge_answers(
     fixed = fixed_batch(inputs)
     batch = fixed[0].shape[0]
     known = min(len(golden.labels), len(answers) * batch)
-    return compare(_Replay(fixed, answers, runtime), first_inputs(golden, known), limits, layouts=layouts)
-
-
-def first_inputs(golden: GoldenSet, count: int) -> GoldenSet:
-    """The golden set with only its first ``count`` inputs."""
-    if count == len(golden.labels):
-        return golden
-    return dataclasses.replace(
-        golden,
-        inputs={name: array[:count] for name, array in golden.inputs.items()},
-        outputs={name: array[:count] for name, array in golden.outputs.items()},
-        labels=golden.labels[:count],
-    )
+    return compare(_Replay(fixed, answers, runtime), golden[:known], limits, layouts=layouts)

@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as xml
 
 from edgevit.records import atomic_path
-from validation.artifact.verify_report import Check, CheckStatus, VerifyReport
+from validation.artifact.checks import Check, CheckStatus, VerifyReport
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {CheckStatus.FAILED: "failure", CheckStatus.MISSING: "error", CheckStatus.SKIPPED: "skipped"}

@@ -19,31 +19,7 @@ from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import InputParity, compare_arrays, cosine_of, sqnr_db_of, yardstick_floor
 from validation.artifact.feeding import run_batches
-
-DEFAULT_MULTIPLE = 8.0
-STRICT_MULTIPLE = 4.0
-
-
-class Limits(Record):
-    """What an artifact must keep to pass.
-
-    By default: error at most ``multiple`` (8) yardsticks, and the top class equal wherever the reference's margin
-    (largest minus second largest value) exceeds the error on that input. ``atol`` replaces the multiple by an absolute
-    error. ``strict``: at most 4 yardsticks unless ``multiple`` is given, the top class equal on every input and the
-    same set of five top classes (values that tie in the reference count as equal), and what would be a warning fails.
-    Whatever the limits: a missing output, another shape or a non-finite value fails.
-    """
-
-    multiple: float | None = None
-    atol: float | None = None
-    strict: bool = False
-
-    @property
-    def largest_multiple(self) -> float:
-        """The multiple of the yardstick that is allowed when ``atol`` is not given."""
-        if self.multiple is not None:
-            return self.multiple
-        return STRICT_MULTIPLE if self.strict else DEFAULT_MULTIPLE
+from validation.artifact.limits import Limits
 
 
 class OutputParity(Record):

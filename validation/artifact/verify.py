@@ -6,8 +6,11 @@ what a reader finds in the file is what the manifest says · ``audit`` only stan
 opens it, with the manifest's inputs and outputs · ``parity`` it computes the reference's function ·
 ``parity-extra`` the same on the user's own inputs.
 
-A file is opened by its runtime only after all of this passed: runtimes may crash on damaged files, and some run what
-a hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that format.
+A file is opened by its runtime only after its audit passed: runtimes may crash on damaged files, and some run what a
+hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that format.
+
+The exporter has just written, hashed and read back what it verifies: it hands over a ``KnownArtifact``, and the same
+checks are made without reading anything again.
 
 What this cannot see: somebody who edits the artifact, the golden set and the manifest so that they agree again. The
 chain ends at the manifest. Only the reference closes the gap: with torch and the checkpoint at hand, give a golden set
@@ -23,6 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from edgevit.errors import EdgevitExportError, MissingDependencyError
 from edgevit.records import sha256_file
 from edgevit.spec import Layout
@@ -33,13 +38,12 @@ from export.manifest import load_manifest
 from export.recipe import Format
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
+from validation.artifact.checks import Check, CheckStatus, VerifyReport
 from validation.artifact.consistency import content_problems, golden_problems, tensor_problems
 from validation.artifact.divergence import Divergence, find_divergence
 from validation.artifact.feeding import widened
-from validation.artifact.parity import Limits, ParityReport, compare
-from validation.artifact.verify_report import Check, CheckStatus, VerifyReport
-
-Progress = Callable[[str], None]
+from validation.artifact.limits import Limits
+from validation.artifact.parity import ParityReport, compare
 
 
 class SessionOpener(Protocol):
@@ -48,36 +52,45 @@ class SessionOpener(Protocol):
     def __call__(self, path: Path, format: Format, *, threads: int = 1) -> Session: ...
 
 
+@dataclass(frozen=True)
+class KnownArtifact:
+    """An artifact in memory. ``manifest`` has size and SHA-256 from the very file that ``facts`` were read from."""
+
+    manifest: Manifest
+    facts: FileFacts
+    golden: GoldenSet
+
+
 def verify_artifact(
     manifest_path: Path,
     *,
     opener: SessionOpener,
+    known: KnownArtifact | None = None,
     limits: Limits | None = None,
     extra: GoldenSet | None = None,
     threads: int = 1,
-    progress: Progress = lambda _: None,
 ) -> VerifyReport:
     """Verify one artifact.
 
     Args:
-        manifest_path: The artifact's manifest.
+        manifest_path: The artifact's manifest, beside the artifact.
         opener: Opens the artifact in its runtime.
-        limits: What parity must keep; the defaults of ``Limits`` when None.
+        known: What need not be read from files again; there need be no manifest on disk then.
+        limits: What parity must keep, ``Limits()`` when None; the manifest's recipe says for which precision.
         extra: Further inputs with reference outputs (the user's own images); their yardstick is widened to the golden
             set's where that is larger, since few inputs give a small one by chance.
         threads: Threads of the runtime.
-        progress: Told the name of each check when it starts.
 
     Returns:
         The report; nothing that is wrong with the artifact, its manifest or its golden set raises.
     """
-    run = _Run(manifest_path, limits or Limits(), opener, threads, extra)
+    run = _Run(manifest_path, limits or Limits(), opener, threads, extra, known)
     started = datetime.now(UTC)
     checks: dict[str, Check] = {}
     try:
         for step in STEPS:
             if step.name != "parity-extra" or extra is not None:
-                checks[step.name] = _perform(step, run, checks, progress)
+                checks[step.name] = _perform(step, run, checks)
     finally:
         if run.session is not None:
             run.session.close()
@@ -99,10 +112,11 @@ class _Run:
     """One verification under way, filled step by step; a step reads only what the steps that it needs have filled."""
 
     path: Path
-    limits: Limits
+    asked: Limits
     opener: SessionOpener
     threads: int
     extra: GoldenSet | None
+    known: KnownArtifact | None
     manifest: Manifest | None = None
     golden: GoldenSet | None = None
     facts: FileFacts | None = None
@@ -113,17 +127,22 @@ class _Run:
     divergence: Divergence | None = None
 
     @property
-    def known(self) -> Manifest:
+    def stated(self) -> Manifest:
+        """The manifest, for the steps that need it."""
         assert self.manifest is not None
         return self.manifest
 
     @property
     def artifact(self) -> Path:
-        return self.path.parent / self.known.file
+        return self.path.parent / self.stated.file
+
+    @property
+    def limits(self) -> Limits:
+        return replace(self.asked, precision=self.stated.recipe.precision)
 
     @property
     def layouts(self) -> dict[str, Layout]:
-        return {tensor.name: tensor.layout for tensor in self.known.inputs if tensor.layout is not None}
+        return {tensor.name: tensor.layout for tensor in self.stated.inputs if tensor.layout is not None}
 
 
 @dataclass(frozen=True)
@@ -147,13 +166,12 @@ class _Skipped(Exception):
     """A check cannot be made. Never leaves this module."""
 
 
-def _perform(step: _Step, run: _Run, before: dict[str, Check], progress: Progress) -> Check:
+def _perform(step: _Step, run: _Run, before: dict[str, Check]) -> Check:
     """Do one step, and turn whatever ends it into a ``Check``."""
     blocking = [name for name in step.needs if before[name].status is not CheckStatus.PASSED]
     if blocking:
         reason = f"not run, because '{blocking[0]}' did not pass"
         return Check(name=step.name, status=CheckStatus.SKIPPED, details=(reason,))
-    progress(step.name)
     status, start = CheckStatus.PASSED, time.perf_counter()
     try:
         details = tuple(step.work(run))
@@ -170,7 +188,7 @@ def _perform(step: _Step, run: _Run, before: dict[str, Check], progress: Progres
 
 
 def _manifest(run: _Run) -> Sequence[str]:
-    run.manifest = load_manifest(run.path)
+    run.manifest = run.known.manifest if run.known else load_manifest(run.path)
     return ()
 
 
@@ -178,31 +196,34 @@ def _file(run: _Run) -> Sequence[str]:
     if not run.artifact.is_file():
         raise _Failed(f"{run.artifact} does not exist")
     size = run.artifact.stat().st_size
-    if size != run.known.bytes:
-        raise _Failed(f"{run.known.file} must have {run.known.bytes} bytes, but has {size}")
+    if size != run.stated.bytes:
+        raise _Failed(f"{run.stated.file} must have {run.stated.bytes} bytes, but has {size}")
     return ()
 
 
 def _checksum(run: _Run) -> Sequence[str]:
-    expected, seen = run.known.sha256, sha256_file(run.artifact)
+    if run.known is not None:  # its manifest has the SHA-256 of this very file
+        return ()
+    expected, seen = run.stated.sha256, sha256_file(run.artifact)
     if seen != expected:
         raise _Failed(
-            f"{run.known.file} must have SHA-256 {expected}, but has {seen}: it is not the file that was exported"
+            f"{run.stated.file} must have SHA-256 {expected}, but has {seen}: it is not the file that was exported"
         )
     return ()
 
 
 def _golden(run: _Run) -> Sequence[str]:
-    golden = load_golden(run.path.parent / run.known.golden.file, run.known.golden)
-    if problems := golden_problems(golden, run.known):
+    said = run.stated.golden
+    golden = run.known.golden if run.known else load_golden(run.path.parent / said.file, said)
+    if problems := golden_problems(golden, run.stated):
         raise _Failed(*problems)
     run.golden = golden
     return ()
 
 
 def _contents(run: _Run) -> Sequence[str]:
-    run.facts = read_artifact(run.artifact, run.known.recipe.format)
-    if problems := content_problems(run.facts, run.known):
+    run.facts = run.known.facts if run.known else read_artifact(run.artifact, run.stated.recipe.format)
+    if problems := content_problems(run.facts, run.stated):
         raise _Failed(*problems)
     return ()
 
@@ -210,16 +231,16 @@ def _contents(run: _Run) -> Sequence[str]:
 def _audit(run: _Run) -> Sequence[str]:
     if run.facts is None:
         raise _Skipped("not run, because the file's own contents could not be read")
-    run.audit = audit(run.facts, run.known.recipe)
+    run.audit = audit(run.facts, run.stated.recipe)
     if not run.audit.passed:
         raise _Failed(*run.audit.violations)
     return ()
 
 
 def _load(run: _Run) -> Sequence[str]:
-    run.session = run.opener(run.artifact, run.known.recipe.format, threads=run.threads)
-    problems = tensor_problems("input", run.known.inputs, run.session.inputs)
-    problems += tensor_problems("output", run.known.outputs, run.session.outputs)
+    run.session = run.opener(run.artifact, run.stated.recipe.format, threads=run.threads)
+    problems = tensor_problems("input", run.stated.inputs, run.session.inputs)
+    problems += tensor_problems("output", run.stated.outputs, run.session.outputs)
     if problems:
         raise _Failed(*problems)
     return ()

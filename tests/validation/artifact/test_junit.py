@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.recipe import Format
+from validation.artifact.checks import Check, CheckStatus, VerifyReport
 from validation.artifact.junit import junit_xml, write_junit
 from validation.artifact.parity import ParityReport, compare
-from validation.artifact.verify_report import Check, CheckStatus, VerifyReport
-from validation.artifact.verify_tables import VERIFY_COLUMNS, reason_lines, verdict, verify_rows
+from validation.artifact.tables import VERIFY_COLUMNS, reason_lines, verdict, verify_rows
 
 
 def parity(error: float = 0.0) -> ParityReport:

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 from edgevit.errors import SessionError
 from edgevit.spec import Layout
 from validation.artifact.agreement import MOST_DB, compare_arrays, cosine_of, sqnr_db_of
-from validation.artifact.parity import Limits, ParityReport, compare
+from validation.artifact.limits import Limits
+from validation.artifact.parity import ParityReport, compare
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: value if abs(value) > 1e-6 else 0.0)
 REFERENCE = np.random.default_rng(0).normal(size=(5, 10))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from small_artifacts import (
     corrupt_weight,
     edit_manifest,
@@ -25,12 +26,14 @@ from small_artifacts import (
 from edgevit.errors import MissingDependencyError, SessionError
 from edgevit.spec import Layout
 from export.artifact import Manifest
+from export.formats.table import read_artifact
 from export.golden import load_golden
-from export.recipe import Format
+from export.manifest import load_manifest
+from export.recipe import Format, Precision
 from runtimes.sessions.session import Session, open_session
-from validation.artifact.parity import Limits
-from validation.artifact.verify import verify_artifact
-from validation.artifact.verify_report import CheckStatus, VerifyReport, exit_code
+from validation.artifact.checks import CheckStatus, VerifyReport, exit_code
+from validation.artifact.limits import ALLOWED, AllowedError, Limits
+from validation.artifact.verify import KnownArtifact, verify_artifact
 
 STEPS = ["manifest", "file", "checksum", "golden", "contents", "audit", "load", "parity"]
 
@@ -78,12 +81,6 @@ def test_sound_artifacts_pass_every_check(built: Path, name: str) -> None:
     assert report.parity.inputs_compared == 5
     assert report.parity.summary().multiple < 8
     assert VerifyReport.from_json(report.to_json()) == report
-
-
-def test_progress_names_each_check(built: Path) -> None:
-    seen: list[str] = []
-    verify_artifact(manifest_in(built / "onnx"), opener=open_session, progress=seen.append)
-    assert seen == STEPS
 
 
 @pytest.mark.parametrize("name", ["onnx", "ptl", "tflite"])
@@ -313,3 +310,47 @@ def test_a_hostile_file_is_never_run(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(SessionError, match=r"aten::from_file.*opens files"):
         open_session(path.parent / Manifest.load(path).file, Format.PTL)
     assert target.read_bytes() == bytes(16)
+
+
+def known(path: Path) -> KnownArtifact:
+    manifest = load_manifest(path)
+    facts = read_artifact(path.parent / manifest.file, manifest.recipe.format)
+    return KnownArtifact(manifest, facts, load_golden(path.parent / manifest.golden.file))
+
+
+def same(report: VerifyReport) -> VerifyReport:
+    """The report without the times."""
+    checks = tuple(replace(check, seconds=0.0) for check in report.checks)
+    return replace(report, checks=checks, started_utc="")
+
+
+def test_what_is_known_in_memory_is_judged_alike_and_read_from_no_file(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from validation.artifact import verify
+
+    path = manifest_in(copy / "onnx")
+    from_disk = verify_artifact(path, opener=open_session)
+    in_memory = known(path)
+    path.unlink()
+    (path.parent / in_memory.manifest.golden.file).unlink()
+    for reader in ("load_manifest", "sha256_file", "load_golden", "read_artifact"):
+        monkeypatch.setattr(verify, reader, None)
+    assert same(verify_artifact(path, opener=open_session, known=in_memory)) == same(from_disk)
+
+
+def test_an_artifact_in_memory_whose_audit_fails_is_never_opened(copy: Path, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> Session:
+        raise AssertionError("a file whose audit failed was opened")
+
+    path = manifest_in(copy / "ptl")
+    write_hostile(path, tmp_path / "victim")
+    assert failed_at(verify_artifact(path, opener=refuse, known=known(path))) == ["audit"]
+
+
+def test_the_limits_are_those_of_the_recipes_precision(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = manifest_in(copy / "onnx")
+    monkeypatch.setitem(ALLOWED, Precision.FP32, AllowedError(default=0.0, strict=0.0))
+    report = verify_artifact(path, opener=open_session)
+    assert failed_at(report) == ["parity"]
+    assert report.parity is not None and report.parity.limits.precision is Precision.FP32

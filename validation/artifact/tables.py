@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from validation.artifact.checks import CheckStatus, VerifyReport
 from validation.artifact.parity import ParityReport
-from validation.artifact.verify_report import CheckStatus, VerifyReport
 
 VERIFY_COLUMNS = (
     "artifact", "verdict", "inputs", "max error", "mean error", "x yardstick", "SQNR dB", "cosine", "top-1", "top-5",
