@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgevit.build import build_model
-    from edgevit_export.api import ExportReport, Outcome, export, verify
+    from edgevit_export.api import ExportReport, FormatOutcome, Outcome, export, verify
     from export.recipe import Recipe
 
-__all__ = ["ExportReport", "Outcome", "Recipe", "build_model", "export", "verify"]
+__all__ = ["ExportReport", "FormatOutcome", "Outcome", "Recipe", "build_model", "export", "verify"]
 
 _HOMES = {
     "build_model": "edgevit.build",
     "Recipe": "export.recipe",
     "ExportReport": "edgevit_export.api",
+    "FormatOutcome": "edgevit_export.api",
     "Outcome": "edgevit_export.api",
     "export": "edgevit_export.api",
     "verify": "edgevit_export.api",

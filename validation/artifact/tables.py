@@ -28,6 +28,11 @@ def verdict(report: VerifyReport) -> str:
     return "not verified: " + ", ".join(missing or ["no comparison"])
 
 
+def bare_verdict(report: VerifyReport) -> str:
+    """``passed``, ``failed`` or ``not verified``: how a verification ended, for the line of its step."""
+    return verdict(report).partition(":")[0]
+
+
 def reason_lines(report: VerifyReport, *, limit: int = 5) -> list[str]:
     """Why an artifact did not pass, and what to be warned of when it did, one line each; long lists are cut."""
     lines: list[str] = []

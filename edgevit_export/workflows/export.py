@@ -1,0 +1,292 @@
+"""One export: from a model to artifacts that were proven before they took their names, one format after the other."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
+
+from edgevit.errors import EdgevitExportError
+from edgevit.records import Record
+from edgevit.spec import ModelSpec
+from edgevit_export.console import Progress
+from edgevit_export.workflows.export_request import check_request, refuse_idle_limits, whole_recipe
+from export.artifact import Delegation, Manifest, ParityResult
+from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
+from export.formats.table import FORMATS
+from export.golden import GoldenSet, load_golden, make_golden
+from export.manifest import manifest_path
+from export.quiet import notes_of, quiet
+from export.recipe import Format, Recipe
+from export.side_process import SideProcess, can_fork
+from export.staging import check_output, commit, staging
+from runtimes.sessions.session import Session, open_session
+from validation.artifact.audit import audit
+from validation.artifact.limits import Limits
+from validation.artifact.tables import bare_verdict, reason_lines
+from validation.artifact.verify import KnownArtifact, verify_artifact
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.program import Program
+
+REJECTED = "rejected"
+
+Verdict = Literal["passed", "failed", "not verified", "error"]
+
+
+class FormatOutcome(Record):
+    """What became of one format. ``file`` is None when nothing was written; ``verdict`` is in words."""
+
+    recipe: Recipe
+    verdict: Verdict
+    exit_code: int
+    seconds: float
+    file: str | None = None
+    bytes: int | None = None
+    operators: int | None = None
+    delegation: Delegation | None = None
+    parity: ParityResult | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class ExportReport(Record):
+    """What one export did, format by format."""
+
+    schema_version: Literal[1] = 1
+    spec: ModelSpec
+    directory: str
+    outcomes: tuple[FormatOutcome, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well; a format that could not be finished gives its error's code, else 1 for a failed verdict."""
+        return max((outcome.exit_code for outcome in self.outcomes), default=0)
+
+    @property
+    def passed(self) -> bool:
+        """True only if every format was written and passed its verification."""
+        return bool(self.outcomes) and all(outcome.verdict == "passed" for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
+class _References:
+    """The golden set as staged, and the reference of the user's own photos."""
+
+    golden: StagedGolden
+    photos: GoldenSet | None
+
+
+@dataclass
+class _Job:
+    """What all formats of one export share. ``conversions`` are those under way in processes of their own."""
+
+    program: Program
+    references: SideProcess[_References]
+    stage: Path
+    output: Path
+    limits: Limits
+    verify: bool
+    command: tuple[str, ...]
+    progress: Progress
+    verbose: bool
+    conversions: dict[Format, SideProcess[StagedArtifact]] = field(default_factory=dict)
+
+    @cached_property
+    def golden(self) -> GoldenSet:
+        """The golden set as a user will read it: from its file, once for all formats."""
+        staged = self.references.result().golden
+        return load_golden(staged.path, staged.reference)
+
+
+def export(
+    model: nn.Module,
+    spec: ModelSpec,
+    formats: Iterable[Recipe | Format | str],
+    *,
+    output: Path | str = "artifacts",
+    verify: bool = True,
+    images: Path | None = None,
+    atol: float | None = None,
+    strict: bool = False,
+    command: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+    verbose: bool = False,
+    side_by_side: bool = False,
+) -> ExportReport:
+    """Export ``model`` to each format, prove each artifact, and move those that pass into ``output``.
+
+    A format that fails does not stop the others. An artifact that fails its audit or its parity does not take its
+    name: it goes to ``output/rejected`` with its manifest, and what stood in ``output`` before stays.
+
+    Args:
+        model: Any module in eval mode whose forward takes ``spec.inputs`` and returns ``spec.outputs``.
+        spec: The model's contract.
+        formats: Recipes, or formats for which the default recipe serves.
+        output: Directory of the artifacts.
+        verify: Prove each artifact in its own runtime before it is committed.
+        images: A directory of photos to compare on as well; they do not go into the golden set.
+        atol: Allowed absolute error instead of the yardsticks of ``validation.artifact.limits``.
+        strict: Tighter limits.
+        command: What the manifest names as the command; this process's own by default.
+        progress: Where steps are shown; nowhere by default.
+        verbose: Let the converters' output through to stderr.
+        side_by_side: Use a second core: fork the reference and the slow converters (``export.side_process``).
+
+    Raises:
+        UsageError: The request cannot be met (unknown format, unwritable directory, images that cannot be read).
+        MissingDependencyError: A converter or runtime is not installed.
+        ExportError: The model cannot be captured or evaluated; the disk is full.
+    """
+    recipes = tuple(whole_recipe(item) for item in formats)
+    output, progress = Path(output), progress or Progress(quiet=True)
+    limits, forked = Limits(atol=atol, strict=strict), side_by_side and can_fork()
+    refuse_idle_limits(limits, images, verify=verify)
+    check_request(recipes, output, verify=verify)
+    check_output(output, room_needed_bytes(model, len(recipes)))
+    with staging(output) as stage, ExitStack() as sides:
+        work = partial(_references, model, spec, images, stage, verbose=verbose)
+        references = _start_references(work, stage / "reference", progress, forked=forked)
+        sides.callback(references.stop)
+        with progress.step("capturing the model"), quiet(verbose=verbose):
+            from export.program import capture
+
+            program = capture(model, spec)
+        job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
+        job.conversions = _start_slow(recipes, job, sides) if forked else {}
+        slow_last = sorted(recipes, key=lambda recipe: recipe.format in job.conversions)
+        done = {recipe.format: _export_one(recipe, job) for recipe in slow_last}
+    return ExportReport(spec=spec, directory=str(output), outcomes=tuple(done[recipe.format] for recipe in recipes))
+
+
+def _start_references(
+    work: Callable[[], _References], answer: Path, progress: Progress, *, forked: bool
+) -> SideProcess[_References]:
+    """Compute the references, beside the rest where ``forked``."""
+    title = "computing the reference in float64"
+    if forked:
+        progress.note(f"{title} beside the rest")
+        return SideProcess(work, answer, title, forked=True)
+    with progress.step(title):
+        return SideProcess(work, answer, title, forked=False)
+
+
+def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: Path, *, verbose: bool) -> _References:
+    """Compute the golden set and stage it; the answers to the user's photos stay in memory."""
+    with quiet(verbose=verbose):
+        if images is None:
+            return _References(stage_golden(make_golden(model, spec), spec, stage), None)
+        from export.photos import load_photos
+
+        photos = load_photos(images, spec)
+        both = make_golden(model, spec, photos)
+        count = len(both) - len(photos.labels)
+        return _References(stage_golden(both[:count], spec, stage), both[count:])
+
+
+def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:
+    """Start the slow converters in processes of their own."""
+    started = {}
+    for recipe in (recipe for recipe in recipes if FORMATS[recipe.format].slow):
+        job.progress.note(f"{FORMATS[recipe.format].title}: converting beside the rest")
+        work = partial(export_artifact, job.program, recipe, job.stage, verbose=job.verbose)
+        answer, what = job.stage / f"converted-{recipe.format}", f"converting to {recipe.format}"
+        started[recipe.format] = SideProcess(work, answer, what, forked=True)
+        sides.callback(started[recipe.format].stop)
+    return started
+
+
+def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
+    """Convert, audit, verify and commit one format; what goes wrong with it becomes its outcome."""
+    start_s = time.perf_counter()
+    try:
+        with job.progress.step(f"{FORMATS[recipe.format].title}: converting"):
+            if recipe.format in job.conversions:
+                staged = job.conversions[recipe.format].result()
+                start_s = time.perf_counter() - sum(staged.timings_s.values())
+            else:
+                staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
+        return _prove(staged, job, start_s)
+    except EdgevitExportError as error:
+        if job.references.failed:  # no format can be judged: the error is the whole export's
+            raise
+        reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(error))
+        return FormatOutcome(
+            recipe=recipe, verdict="error", exit_code=error.exit_code, reasons=reasons,
+            seconds=time.perf_counter() - start_s,
+        )  # fmt: skip
+
+
+def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
+    """Judge a staged artifact, then commit it to where the verdict says."""
+    if job.references.running:
+        with job.progress.step("waiting for the reference in float64"):
+            job.references.result()
+    audited = audit(staged.facts, staged.recipe)
+    manifest = make_manifest(staged, job.references.result().golden, audit=audited, command=job.command)
+    if not job.verify:
+        verdict: Verdict = "not verified" if audited.passed else "failed"
+        return _commit(manifest, staged, job, verdict, audited.violations, start_s)
+    watch = _DelegationWatch()
+    with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying") as step, quiet(verbose=job.verbose):
+        report = verify_artifact(
+            manifest_path(staged.path),
+            opener=watch.open_session,
+            known=KnownArtifact(manifest, staged.facts, job.golden),
+            limits=job.limits,
+            extra=job.references.result().photos,
+        )
+        step.result = bare_verdict(report)
+    parity = report.parity.summary() if report.parity else None
+    manifest = replace(manifest, parity=parity, delegation=watch.delegation)
+    return _commit(manifest, staged, job, "passed" if report.passed else "failed", tuple(reason_lines(report)), start_s)
+
+
+@dataclass
+class _DelegationWatch:
+    """Opens sessions, and notes what the delegate took in them."""
+
+    delegation: Delegation | None = None
+
+    def open_session(self, path: Path, format: Format, *, threads: int = 1) -> Session:
+        session = open_session(path, format, threads=threads)
+        if ask := getattr(session, "delegation", None):
+            self.delegation = ask()
+        return session
+
+
+def _commit(
+    manifest: Manifest,
+    staged: StagedArtifact,
+    job: _Job,
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    start_s: float,
+) -> FormatOutcome:
+    """Move the files to where the verdict says: what failed is kept apart, and nothing is replaced by it."""
+    directory = job.output
+    if verdict == "failed":
+        directory = job.output / REJECTED
+        directory.mkdir(exist_ok=True)
+        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
+    commit(manifest, staged.path, job.references.result().golden.path, directory)
+    return FormatOutcome(
+        recipe=staged.recipe,
+        verdict=verdict,
+        exit_code=int(verdict == "failed"),
+        seconds=time.perf_counter() - start_s,
+        file=str(directory / manifest.file),
+        bytes=manifest.bytes,
+        operators=staged.facts.operator_count,
+        delegation=manifest.delegation,
+        parity=manifest.parity,
+        reasons=reasons,
+    )

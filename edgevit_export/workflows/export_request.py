@@ -1,0 +1,60 @@
+"""What an export is asked for, made whole, and refused before any work where it cannot be met."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from edgevit.errors import UsageError
+from export.formats.table import FORMATS, check_recipe, parse_format, require_export
+from export.recipe import Format, Recipe
+from export.staging import check_output
+from runtimes.sessions.table import require_runtime
+from validation.artifact.limits import Limits
+
+DEFAULT_OPSET = 17
+"""Chosen, because it is the first with LayerNormalization, and ONNX Runtime has read it since 1.12 (2022)."""
+
+
+def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) -> None:
+    """Refuse before any work what cannot be finished.
+
+    Raises:
+        UsageError: No format, the same format twice, a version that the format cannot be written in, or a directory
+            that cannot be written.
+        MissingDependencyError: A converter, or with ``verify`` a runtime, is not installed.
+    """
+    if not recipes:
+        raise UsageError(f"no format to export: choose from {', '.join(FORMATS)}")
+    names = [recipe.format for recipe in recipes]
+    if len(set(names)) != len(names):
+        raise UsageError(f"the same format twice in one export: {', '.join(names)}; files of one format share a name")
+    for recipe in recipes:
+        require_export(recipe.format)
+        check_recipe(recipe)
+        if verify:
+            require_runtime(recipe.format)
+    check_output(output, 0)
+
+
+def refuse_idle_limits(limits: Limits, images: Path | None, *, verify: bool) -> None:
+    """Limits and photos that nothing would be judged by.
+
+    Raises:
+        UsageError: They were given, but verification is off.
+    """
+    given = (("--strict", limits.strict), ("--atol", limits.atol is not None), ("--images", images is not None))
+    idle = [option for option, was_given in given if was_given]
+    if idle and not verify:
+        raise UsageError(
+            f"{', '.join(idle)} with --no-verify: nothing would be compared", hint=f"leave {idle[0]} or --no-verify out"
+        )
+
+
+def whole_recipe(item: Recipe | Format | str) -> Recipe:
+    """A whole recipe: ONNX has its default opset filled in, so that the manifest says which one was meant."""
+    recipe = item if isinstance(item, Recipe) else Recipe(format=parse_format(item))
+    if recipe.format is Format.ONNX and recipe.opset is None:
+        return replace(recipe, opset=DEFAULT_OPSET)
+    return recipe
