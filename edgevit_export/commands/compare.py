@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,25 +10,31 @@ import typer
 
 from edgevit.errors import UsageError
 from edgevit_export.commands.options import AsJson
-from edgevit_export.console import print_line, print_note
+from edgevit_export.console import print_line, print_note, print_record
 
 
-def compare(
-    first: Annotated[Path, typer.Argument(help="Record of the baseline.")],
-    second: Annotated[Path, typer.Argument(help="Record to compare with it.")],
-    max_regression: Annotated[str | None, typer.Option(help="Fail when slower by more, e.g. 5%.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class CompareOptions:
+    """The options of ``compare``."""
+
+    first: Annotated[Path, typer.Argument(help="Record of the baseline.")]
+    second: Annotated[Path, typer.Argument(help="Record to compare with it.")]
+    max_regression: Annotated[str | None, typer.Option(help="Fail when slower by more, e.g. 5%.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0
+    as_json: AsJson = False
+
+
+def compare(options: CompareOptions) -> None:
     """Compare two records of `bench`: tell a real difference from noise."""
     from runtimes.bench.record import DeviceRun
     from validation.latency.compare import ComparisonLimits, compare_runs
     from validation.latency.tables import comparison_lines
 
-    limits = ComparisonLimits(max_regression=parse_share(max_regression))
-    result = compare_runs(DeviceRun.load(first), DeviceRun.load(second), limits, seed=seed)
-    if as_json:
-        print_line(result.to_json().rstrip())
+    limits = ComparisonLimits(max_regression=parse_share(options.max_regression))
+    first, second = DeviceRun.load(options.first), DeviceRun.load(options.second)
+    result = compare_runs(first, second, limits, seed=options.seed)
+    if options.as_json:
+        print_record(result)
     else:
         for line in comparison_lines(result):
             print_line(line)

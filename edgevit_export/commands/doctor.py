@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import json
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from edgevit_export.console import Progress, print_line, print_note, print_table
+from edgevit.records import Record
+from edgevit_export.commands.options import AsJson
+from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
 from export.formats.table import FORMATS, FormatRow
 from export.recipe import Format
 from runtimes.sessions.table import RUNTIMES
@@ -22,7 +23,13 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Ability:
+class DoctorOptions:
+    """The options of ``doctor``."""
+
+    as_json: AsJson = False
+
+
+class Ability(Record):
     """Whether one thing can be done here. ``reason`` and ``install`` are empty when it can."""
 
     what: str
@@ -31,8 +38,7 @@ class Ability:
     install: str = ""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Record):
     """All that ``doctor`` found; ``packages`` maps distribution name to version, installed ones only."""
 
     python: str
@@ -50,7 +56,9 @@ def diagnose(progress: Progress) -> Diagnosis:
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Diagnosis(platform.python_version(), system, _versions(), tuple(abilities))
+    return Diagnosis(
+        python=platform.python_version(), platform=system, packages=_versions(), abilities=tuple(abilities)
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -80,7 +88,7 @@ def _import_problem(module: str) -> str:
 def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
     problems = [problem for module in modules if (problem := _import_problem(module))]
     install = f"pip install 'edgevit-export[{extra}]'" if problems else ""
-    return Ability(what, not problems, "; ".join(problems), install)
+    return Ability(what=what, able=not problems, reason="; ".join(problems), install=install)
 
 
 def _can_export(row: FormatRow) -> Ability:
@@ -93,27 +101,33 @@ def _can_run(format: Format) -> Ability:
     for module in row.needs:
         problem = _import_problem(module)
         if not problem:
-            return Ability(what, True)
+            return Ability(what=what, able=True)
         problems.append(problem)
-    return Ability(what, False, "; ".join(problems), f"pip install 'edgevit-export[{row.extra}]'")
+    install = f"pip install 'edgevit-export[{row.extra}]'"
+    return Ability(what=what, able=False, reason="; ".join(problems), install=install)
 
 
 def _can_reach_devices() -> Ability:
     what = "devices over ADB"
-    if problem := _import_problem("adbutils"):
-        return Ability(what, False, problem, "pip install 'edgevit-export[adb]'")
+    found = _can_use(what, ("adbutils",), "adb")
+    if not found.able:
+        return found
     import adbutils
 
     if shutil.which("adb") is None and not adbutils.adb_path():
-        return Ability(what, False, "no adb program", "install Android's platform-tools, e.g. apt-get install adb")
-    return Ability(what, True)
+        install = "install Android's platform-tools, e.g. apt-get install adb"
+        return Ability(what=what, able=False, reason="no adb program", install=install)
+    return found
 
 
-def run(*, as_json: bool) -> None:
-    """Print the diagnosis as tables, or as JSON."""
-    diagnosis = diagnose(Progress(quiet=as_json))
-    if as_json:
-        print_line(json.dumps(asdict(diagnosis), indent=2))
+def doctor(options: DoctorOptions) -> None:
+    """Show what can be done here.
+
+    Versions, which formats can be exported and run, and what to install for the rest.
+    """
+    diagnosis = diagnose(Progress(quiet=options.as_json))
+    if options.as_json:
+        print_record(diagnosis)
         return
     print_note(f"Python {diagnosis.python} on {diagnosis.platform}")
     print_table(("package", "version"), list(diagnosis.packages.items()))

@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,18 @@ from edgevit.choices import parse_choice
 from edgevit.errors import UsageError
 from edgevit.labels import read_labels
 from edgevit.spec import Layout, Preprocessing, Task
-from edgevit_export.commands.options import parse_floats, parse_size, split_list, wait_passively
-from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_table
+from edgevit_export.commands.options import (
+    DEFAULT_OUTPUT,
+    AbsoluteError,
+    AsJson,
+    Strict,
+    Verbose,
+    parse_floats,
+    parse_size,
+    split_list,
+    wait_passively,
+)
+from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_record, print_table
 from export.formats.table import parse_format
 from export.recipe import Format, Optimize, Recipe
 
@@ -23,44 +33,59 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgevit.spec import ModelSpec
-    from edgevit_export.api import ExportReport, Outcome
+    from edgevit_export.workflows.export import ExportReport, FormatOutcome
 
 DEFAULT_FORMATS = (Format.PTL, Format.ONNX, Format.TFLITE)
 
 
+# fmt: off
 @dataclass(frozen=True)
 class ExportOptions:
-    """What stands on the command line, as typed there."""
+    """The options of exporting, each as the command line and its help show it."""
 
-    variant: str | None
-    config: Path | None
-    formats: list[str] | None
-    output: Path
-    checkpoint: Path | None
-    checkpoint_entry: str | None
-    num_classes: int | None
-    in_channels: int | None
-    task: str
-    input_size: str
-    batch: int
-    seed: int
-    labels: Path | None
-    mean: str | None
-    std: str | None
-    delegate: str | None
-    propagation: str | None
-    aggregation: bool | None
-    input_layout: str
-    optimize: str
-    opset: int | None
-    dynamic_batch: bool
-    ptl_bytecode: int | None
-    verify: bool
-    images: Path | None
-    atol: float | None
-    strict: bool
-    as_json: bool
-    verbose: bool
+    variant: Annotated[str | None, typer.Option("--variant", "-m",
+        help="xxs, xs, s, or another name that `models` lists.")] = None
+    config: Annotated[Path | None, typer.Option(
+        help="Your own configuration (TOML or JSON) instead of a variant.")] = None
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f",
+        help="ptl, onnx, tflite, pte; repeatable or comma-separated.  [default: ptl,onnx,tflite]")] = None
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the artifacts.")] = DEFAULT_OUTPUT
+    checkpoint: Annotated[Path | None, typer.Option(
+        help="Weights: .pth, .pt or .safetensors; without it they are random.")] = None
+    checkpoint_entry: Annotated[str | None, typer.Option(
+        help="Entry of the checkpoint to take, e.g. model_ema.  [default: the first one known]")] = None
+    num_classes: Annotated[int | None, typer.Option(min=1,
+        help="Classes of the head.  [default: the checkpoint's, else 1000]")] = None
+    in_channels: Annotated[int | None, typer.Option(min=1,
+        help="Channels of the input image.  [default: the checkpoint's, else 3]")] = None
+    task: Annotated[str, typer.Option(help="classify (logits) or features (stage1..stage4).")] = "classify"
+    input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels; multiples of 32.")] = "224"
+    batch: Annotated[int, typer.Option(min=1, help="Images per call.")] = 1
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random weights.")] = 0
+    labels: Annotated[Path | None, typer.Option(
+        help="Text file with one class name a line; goes into the artifacts.")] = None
+    mean: Annotated[str | None, typer.Option(
+        help="Normalisation mean a channel, of 0..1 pixels.  [default: ImageNet's]")] = None
+    std: Annotated[str | None, typer.Option(help="Normalisation deviation a channel.  [default: ImageNet's]")] = None
+    delegate: Annotated[str | None, typer.Option(help="Ablation: delegate sampling center, avg or max.")] = None
+    propagation: Annotated[str | None, typer.Option(
+        help="Ablation: local propagation transposed-conv, bilinear or none.")] = None
+    aggregation: Annotated[bool | None, typer.Option("--aggregation/--no-aggregation",
+        help="Ablation: local aggregation.")] = None
+    input_layout: Annotated[str, typer.Option(help="nchw, or nhwc as cameras deliver.")] = "nchw"
+    optimize: Annotated[str, typer.Option(help="none (plain conversion), basic or full.")] = "full"
+    opset: Annotated[int | None, typer.Option(help="ONNX opset.  [default: 17]")] = None
+    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="ONNX: leave the batch axis free.")] = False
+    ptl_bytecode: Annotated[int | None, typer.Option(
+        help="TorchScript lite bytecode 7, 6, 5 or 4 for older Android runtimes.")] = None
+    verify: Annotated[bool, typer.Option("--verify/--no-verify",
+        help="Prove each artifact before it gets its name.")] = True
+    images: Annotated[Path | None, typer.Option(help="Also compare on the images in this directory.")] = None
+    atol: AbsoluteError = None
+    strict: Strict = False
+    as_json: AsJson = False
+    verbose: Verbose = False
+# fmt: on
 
 
 def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
@@ -144,19 +169,20 @@ def _preprocessing(options: ExportOptions, size_px: tuple[int, int]) -> Preproce
     return standard_preprocessing(size_px, mean, std)
 
 
-def run(options: ExportOptions) -> None:
+def export(options: ExportOptions) -> None:
     """Export, prove and report; exits with the code that the outcome stands for."""
     wait_passively()
-    from edgevit_export import api
+    from edgevit_export.workflows.export import export as export_all
+    from edgevit_export.workflows.export_request import check_request
 
     asked = recipes(options)
-    api.check_request(asked, options.output, verify=options.verify)
+    check_request(asked, options.output, verify=options.verify)
     progress = Progress(quiet=options.as_json)
     with progress.step("building the model"):
         model, spec = build(options)
     if spec.weights.source == "random":
         progress.note(f"weights are random (seed {spec.weights.seed}): good for latency and parity, not for accuracy")
-    report = api.export(
+    report = export_all(
         model,
         spec,
         asked,
@@ -177,7 +203,7 @@ def run(options: ExportOptions) -> None:
 
 def _print(report: ExportReport, options: ExportOptions) -> None:
     if options.as_json:
-        print_line(report.to_json().rstrip())
+        print_record(report)
         return
     print_line(f"{report.spec.name}: weights {report.spec.weights.describe()}")
     print_table(
@@ -193,7 +219,7 @@ def _print(report: ExportReport, options: ExportOptions) -> None:
                    f"next: edgevit-export verify {shlex.quote(str(options.output))}")  # fmt: skip
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
+def _row(outcome: FormatOutcome) -> tuple[str, ...]:
     parity, taken = outcome.parity, outcome.delegation
     judged = outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f} x yardstick"
     return (

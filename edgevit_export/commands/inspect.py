@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.spec import TensorSpec
-from edgevit_export.console import format_bytes, print_line, print_table
+from edgevit_export.commands.options import AsJson
+from edgevit_export.console import format_bytes, print_line, print_record, print_table
 from export.artifact import FileFacts, Operator
 from export.formats.table import FORMATS, read_artifact
 from export.recipe import Format
 
-_METADATA_CHARS = 300
+_METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """The options of ``inspect``."""
+
+    file: Annotated[Path, typer.Argument(help="A .ptl, .onnx, .tflite or .pte file.")]
+    as_json: AsJson = False
 
 
 def read_facts(path: Path) -> FileFacts:
@@ -34,13 +47,14 @@ def read_facts(path: Path) -> FileFacts:
     return read_artifact(path, Format(suffix))
 
 
-def run(path: Path, *, as_json: bool) -> None:
-    """Print inputs, outputs, size, operators and metadata of one artifact."""
-    facts = read_facts(path)
-    if as_json:
-        print_line(facts.to_json().rstrip())
+def inspect(options: InspectOptions) -> None:
+    """Show what an artifact holds."""
+    facts = read_facts(options.file)
+    if options.as_json:
+        print_record(facts)
         return
-    print_line(f"{path}: {FORMATS[facts.format].title}, {format_bytes(path.stat().st_size)}")
+    size = format_bytes(options.file.stat().st_size)
+    print_line(f"{options.file}: {FORMATS[facts.format].title}, {size}")
     print_line(f"needs {facts.requires}")
     print_line()
     rows = [_tensor_row("input", tensor) for tensor in facts.inputs]
@@ -72,8 +86,6 @@ def _operator_row(operator: Operator) -> tuple[str, ...]:
 
 def _shorten(value: str) -> str:
     flat = " ".join(value.split())
-    return (
-        flat
-        if len(flat) <= _METADATA_CHARS
-        else f"{flat[:_METADATA_CHARS]}… ({len(value)} characters, all with --json)"
-    )
+    if len(flat) <= _METADATA_CHARS:
+        return flat
+    return f"{flat[:_METADATA_CHARS]}… ({len(value)} characters, all with --json)"

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from edgevit_export.commands.options import parse_size
-from edgevit_export.console import print_line, print_note, print_table
+import typer
+
+from edgevit_export.commands.options import AsJson, parse_size
+from edgevit_export.console import print_note, print_records, print_table
+
+if TYPE_CHECKING:
+    from edgevit.network.complexity import VariantSummary
 
 _COLUMNS = (
     "variant", "channels", "blocks", "heads", "params", "multiply-adds", "paper: params", "GFLOPs", "top-1", "latency",
     "energy",
 )  # fmt: skip
+_NOTES = """
+The paper measured latency on a Samsung Galaxy S21 and energy on a Snapdragon 888 HDK8350, CPU, fp32,
+batch 1, 224x224; its text and the published code differ for S (docs/network.md).
+next: edgevit-export --variant s --format ptl,onnx,tflite"""
 
 
-def run(*, input_size: str, as_json: bool) -> None:
-    """Print one row per variant, counted at ``input_size``."""
-    from edgevit.network.complexity import VariantSummary, summarise
+@dataclass(frozen=True)
+class ModelsOptions:
+    """The options of ``models``."""
 
-    def row(summary: VariantSummary) -> tuple[str, ...]:
-        latency, energy, config = summary.paper_latency, summary.paper_energy, summary.config
-        return (
-            config.name,
-            *(", ".join(str(value) for value in values) for values in (config.channels, config.blocks, config.heads)),
-            f"{summary.complexity.parameters / 1e6:.2f} M",
-            f"{summary.complexity.multiply_adds / 1e9:.2f} G",
-            "" if latency is None else f"{latency.params_m} M",
-            "" if latency is None else f"{latency.gflops}",
-            "" if latency is None else f"{latency.top1_pct} %",
-            "" if latency is None else f"{latency.latency_ms} ± {latency.latency_std_ms} ms",
-            "" if energy is None else f"{energy.energy_mj} ± {energy.energy_std_mj} mJ",
-        )
+    input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels, to count multiply-adds at.")] = "224"
+    as_json: AsJson = False
 
-    summaries = summarise(input_size=parse_size(input_size))
-    if as_json:
-        print_line(json.dumps([json.loads(summary.to_json()) for summary in summaries], indent=2))
+
+def models(options: ModelsOptions) -> None:
+    """List the variants and their cost."""
+    from edgevit.network.complexity import summarise
+
+    summaries = summarise(input_size=parse_size(options.input_size))
+    if options.as_json:
+        print_records(summaries)
         return
-    print_table(_COLUMNS, [row(summary) for summary in summaries], right=_COLUMNS[4:])
-    print_note(
-        "\nThe paper measured latency on a Samsung Galaxy S21 and energy on a Snapdragon 888 HDK8350, CPU, fp32,"
+    print_table(_COLUMNS, [_row(summary) for summary in summaries], right=_COLUMNS[4:])
+    print_note(_NOTES)
+
+
+def _row(summary: VariantSummary) -> tuple[str, ...]:
+    latency, energy, config = summary.paper_latency, summary.paper_energy, summary.config
+    return (
+        config.name,
+        *(", ".join(str(value) for value in values) for values in (config.channels, config.blocks, config.heads)),
+        f"{summary.complexity.parameters / 1e6:.2f} M",
+        f"{summary.complexity.multiply_adds / 1e9:.2f} G",
+        "" if latency is None else f"{latency.params_m} M",
+        "" if latency is None else f"{latency.gflops}",
+        "" if latency is None else f"{latency.top1_pct} %",
+        "" if latency is None else f"{latency.latency_ms} ± {latency.latency_std_ms} ms",
+        "" if energy is None else f"{energy.energy_mj} ± {energy.energy_std_mj} mJ",
     )
-    print_note("batch 1, 224x224; its text and the published code differ for S (docs/network.md).")
-    print_note("next: edgevit-export --variant s --format ptl,onnx,tflite")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound="DataclassInstance")
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the converters' own output through.")]
+AbsoluteError = Annotated[
+    float | None, typer.Option(min=0.0, help="Allowed absolute error, instead of 8 float32 yardsticks.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Tighter limits; see docs/verification.md.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 DEFAULT_OUTPUT = Path("artifacts")

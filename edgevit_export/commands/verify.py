@@ -1,31 +1,80 @@
-"""The verify command: find the manifests, verify each artifact, print table, JSON or JUnit XML."""
+"""``verify``: prove artifacts in their own runtimes; table, JSON or JUnit XML."""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevit.errors import UsageError
-from edgevit_export.console import Progress, print_line, print_note, print_table
+from edgevit_export.commands.options import AbsoluteError, AsJson, Strict, Verbose
+from edgevit_export.console import Progress, print_note, print_records, print_table
+
+if TYPE_CHECKING:
+    from validation.artifact.checks import VerifyReport
+
+_PATHS = "Artifacts, manifests or directories.  [default: artifacts]"
+_IMAGES = "Also compare on the images in this directory (needs torch)."
+_CHECKPOINT = "With --images: the weights that the artifacts were exported from."
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What stands on the command line."""
+    """The options of ``verify``, each as the command line and its help show it."""
 
-    paths: tuple[Path, ...]
-    images: Path | None
-    checkpoint: Path | None
-    atol: float | None
-    strict: bool
-    threads: int
-    junit: Path | None
-    as_json: bool
-    verbose: bool
+    paths: Annotated[list[Path] | None, typer.Argument(help=_PATHS)] = None
+    images: Annotated[Path | None, typer.Option(help=_IMAGES)] = None
+    checkpoint: Annotated[Path | None, typer.Option(help=_CHECKPOINT)] = None
+    atol: AbsoluteError = None
+    strict: Strict = False
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
+    junit: Annotated[Path | None, typer.Option(help="Also write the checks as JUnit XML.")] = None
+    as_json: AsJson = False
+    verbose: Verbose = False
+
+
+def verify(options: VerifyOptions) -> None:
+    """Prove artifacts in their own runtimes.
+
+    Opens each artifact in the runtime of its format and compares it with the reference; exit code 1 if one fails.
+
+    \b
+    Examples:
+      edgevit-export verify
+      edgevit-export verify artifacts/edgevit-s-224x224.onnx --strict
+      edgevit-export verify --junit verify.xml
+    """
+    from edgevit_export.workflows.verify import verify as verify_all
+    from validation.artifact.checks import exit_code
+    from validation.artifact.tables import VERIFY_COLUMNS, VERIFY_RIGHT, reason_lines, verify_rows
+
+    if options.junit is not None:
+        _check_junit(options.junit)
+    reports = verify_all(
+        *(options.paths or ()),
+        images=options.images,
+        checkpoint=options.checkpoint,
+        atol=options.atol,
+        strict=options.strict,
+        threads=options.threads,
+        progress=Progress(quiet=options.as_json),
+        verbose=options.verbose,
+    )
+    if options.junit is not None:
+        _write_junit(reports, options.junit)
+    if options.as_json:
+        print_records(reports)
+    else:
+        print_table(VERIFY_COLUMNS, verify_rows(reports), right=VERIFY_RIGHT)
+        for report in reports:
+            for line in reason_lines(report):
+                print_note(f"{report.file}: {line}")
+    if code := exit_code(reports):
+        raise typer.Exit(code)
 
 
 def _check_junit(path: Path) -> None:
@@ -38,47 +87,10 @@ def _check_junit(path: Path) -> None:
         raise UsageError(f"cannot write --junit {path}: {why}", hint="--junit verify.xml")
 
 
-def run(options: VerifyOptions) -> None:
-    """Verify and print; exits with 1 when an artifact failed, 3 when a runtime is missing to decide."""
-    from edgevit_export import api
-    from validation.artifact.checks import exit_code
+def _write_junit(reports: Sequence[VerifyReport], path: Path) -> None:
     from validation.artifact.junit import write_junit
-    from validation.artifact.tables import VERIFY_COLUMNS, reason_lines, verify_rows
 
-    if options.junit is not None:
-        _check_junit(options.junit)
-    reports = api.verify(
-        *options.paths,
-        images=options.images,
-        checkpoint=options.checkpoint,
-        atol=options.atol,
-        strict=options.strict,
-        threads=options.threads,
-        progress=Progress(quiet=options.as_json),
-        verbose=options.verbose,
-    )
-    if options.junit is not None:
-        try:
-            write_junit(reports, options.junit)
-        except OSError as error:
-            raise UsageError(f"cannot write --junit {options.junit}: {error.strerror or error}") from error
-    if options.as_json:
-        print_line(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
-    else:
-        right = (
-            "inputs",
-            "max error",
-            "mean error",
-            "x yardstick",
-            "SQNR dB",
-            "cosine",
-            "top-1",
-            "top-5",
-            "non-finite",
-        )
-        print_table(VERIFY_COLUMNS, verify_rows(reports), right=right)
-        for report in reports:
-            for line in reason_lines(report):
-                print_note(f"{report.file}: {line}")
-    if code := exit_code(reports):
-        raise typer.Exit(code)
+    try:
+        write_junit(reports, path)
+    except OSError as error:
+        raise UsageError(f"cannot write --junit {path}: {error.strerror or error}") from error

@@ -83,10 +83,10 @@ def test_the_output_that_is_a_file_is_refused_before_any_work(
 def test_ctrl_c_says_that_nothing_unfinished_was_left(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(**_: object) -> None:
+    def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edgevit_export.commands.doctor.run", interrupted)
+    monkeypatch.setattr("edgevit_export.commands.doctor.diagnose", interrupted)
     assert run(["doctor"]) == 130
     assert "interrupted: nothing unfinished" in capfd.readouterr().err
 

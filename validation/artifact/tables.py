@@ -11,6 +11,8 @@ VERIFY_COLUMNS = (
     "artifact", "verdict", "inputs", "max error", "mean error", "x yardstick", "SQNR dB", "cosine", "top-1", "top-5",
     "non-finite", "runtime",
 )  # fmt: skip
+VERIFY_RIGHT = VERIFY_COLUMNS[2:-1]
+"""The columns of numbers."""
 
 
 def verify_rows(reports: Sequence[VerifyReport]) -> list[tuple[str, ...]]:

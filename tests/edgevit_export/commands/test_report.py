@@ -15,7 +15,7 @@ from edgevit.network.describe import ModelRequest, model_spec
 from edgevit.network.variants import variants
 from edgevit.spec import Task, Weights
 from edgevit_export.__main__ import run
-from edgevit_export.commands.report import facts_of_manifest
+from edgevit_export.workflows.report import facts_of_manifest
 from export.artifact import AuditResult, GoldenReference, Manifest
 from export.recipe import Format, Recipe
 
