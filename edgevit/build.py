@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.choices import parse_choice
-from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.errors import MissingDependencyError, UsageError, parse_choice
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
 from edgevit.network.variants import Delegate, Propagation, VariantConfig, find_variant
 from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
@@ -51,7 +50,9 @@ def build_model(
         seed: Seed of the random weights; unused with a checkpoint.
         labels: One name per class.
         preprocessing: Overrides ImageNet's.
-        delegate, propagation, aggregation: Ablation options (paper, Table 4); None keeps the configuration's.
+        delegate: Ablation (paper, Table 4b); None keeps the configuration's, and so with the next two.
+        propagation: Ablation (paper, Table 4c).
+        aggregation: Ablation (paper, Table 4a).
 
     Returns:
         The model, taking ``(batch, in_channels, H, W)`` float32, and its specification.

@@ -16,14 +16,18 @@
 
 A verdict (parity, audit, benchmark validity) is never an error: it is data with ``passed=False`` and exit code 1.
 A message says what failed, on what, what was expected against what was seen, and the choices; ``hint`` is the next
-command to run.
+command to run. A word that must name one of several things is looked up, or refused in one way, by ``parse_choice`` and
+``unknown_choice``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from enum import StrEnum
+from typing import ClassVar, TypeVar
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class EdgevitExportError(Exception):
@@ -103,3 +107,16 @@ def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
     close = inside if len(inside) == 1 else get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else None
     return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)
+
+
+def parse_choice(kind: str, choices: type[Choice], word: str) -> Choice:
+    """The member of ``choices`` that ``word`` names; case does not matter and ``_`` stands for ``-``.
+
+    Raises:
+        UsageError: No member has that name; lists the choices and the closest match.
+    """
+    wanted = word.strip().lower().replace("_", "-")
+    for member in choices:
+        if member.value == wanted:
+            return member
+    raise unknown_choice(kind, word, choices)

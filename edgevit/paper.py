@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Generic, TypeVar
 
 from edgevit.errors import unknown_choice
 from edgevit.records import Record
+
+Row = TypeVar("Row")
 
 
 class LatencyRow(Record):
@@ -64,18 +67,11 @@ class SegmentationRow(BackboneRow):
     miou_pct: float
 
 
-class LatencyTable(Record):
-    """Table 2 and how it was measured."""
+class Table(Record, Generic[Row]):
+    """A table and how it was measured."""
 
     protocol: str
-    rows: tuple[LatencyRow, ...]
-
-
-class EnergyTable(Record):
-    """Table 3 and how it was measured."""
-
-    protocol: str
-    rows: tuple[EnergyRow, ...]
+    rows: tuple[Row, ...]
 
 
 class AblationTable(Record):
@@ -87,29 +83,15 @@ class AblationTable(Record):
     local_propagation: tuple[AblationRow, ...]
 
 
-class DetectionTable(Record):
-    """Table 7 and how it was measured."""
-
-    protocol: str
-    rows: tuple[DetectionRow, ...]
-
-
-class SegmentationTable(Record):
-    """Table 8 and how it was measured."""
-
-    protocol: str
-    rows: tuple[SegmentationRow, ...]
-
-
 class PaperTables(Record):
     """All the figures that this project compares with."""
 
     source: str
-    table_2: LatencyTable
-    table_3: EnergyTable
+    table_2: Table[LatencyRow]
+    table_3: Table[EnergyRow]
     table_4: AblationTable
-    table_7: DetectionTable
-    table_8: SegmentationTable
+    table_7: Table[DetectionRow]
+    table_8: Table[SegmentationRow]
 
 
 @cache

@@ -22,7 +22,13 @@ from edgevit.errors import ArtifactError
 class _RecordMeta(msgspec.StructMeta):
     """Makes every record keyword-only, which msgspec does not inherit."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> _RecordMeta:
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        **config: Any,  # noqa: ANN401  # msgspec's own
+    ) -> _RecordMeta:
         return super().__new__(mcs, name, bases, namespace, **{"kw_only": True, **config})
 
 

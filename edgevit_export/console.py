@@ -34,7 +34,7 @@ def _console(stream: TextIO) -> Console:
 
 
 def _own_stderr() -> TextIO:
-    """stderr on a descriptor of its own, so that progress stays visible while a converter's output is silenced."""
+    """A descriptor of its own for stderr, so that progress stays visible while a converter's output is silenced."""
     try:
         descriptor = os.dup(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):

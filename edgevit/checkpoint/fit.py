@@ -9,29 +9,10 @@ import msgspec
 
 from edgevit.network.describe import ModelRequest
 from edgevit.network.variants import Propagation, VariantConfig, variants
-from edgevit.records import Record
 from edgevit.spec import Task
 
 Shapes = Mapping[str, tuple[int, ...]]
-_LISTED = 5
-
-
-class Mismatch(Record):
-    """How a checkpoint's tensors differ from a model's; empty tuples all round mean that it fits."""
-
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    misshaped: tuple[str, ...]
-
-    @property
-    def fits(self) -> bool:
-        """Whether nothing differs."""
-        return not (self.missing or self.unexpected or self.misshaped)
-
-    def describe(self) -> str:
-        """Counts and the first names of each kind."""
-        kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", self.misshaped))
-        return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds if names)
+_LISTED = 5  # chosen, because more names of one kind say no more about what went wrong
 
 
 def _first(names: Sequence[str]) -> str:
@@ -47,17 +28,21 @@ def without_head(shapes: Shapes, task: Task) -> list[str]:
     return [name for name in shapes if not name.startswith(("norm.", "head."))]
 
 
-def compare(expected: Shapes, seen: Shapes) -> Mismatch:
-    """Compare names and shapes. A missing ``num_batches_tracked`` is no difference: inference never reads it."""
-    return Mismatch(
-        missing=tuple(name for name in expected if name not in seen and not name.endswith("num_batches_tracked")),
-        unexpected=tuple(name for name in seen if name not in expected),
-        misshaped=tuple(
+def differences(expected: Shapes, seen: Shapes) -> str:
+    """How a checkpoint's names and shapes differ from a model's, with the first names of each kind; empty if it fits.
+
+    A missing ``num_batches_tracked`` is no difference: inference never reads it.
+    """
+    kinds = {
+        "missing": [name for name in expected if name not in seen and not name.endswith("num_batches_tracked")],
+        "unexpected": [name for name in seen if name not in expected],
+        "of another shape": [
             f"{name} is {seen[name]}, expected {shape}"
             for name, shape in expected.items()
             if name in seen and seen[name] != shape
-        ),
-    )
+        ],
+    }
+    return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
 
 
 def model_shapes(request: ModelRequest) -> dict[str, tuple[int, ...]]:
@@ -71,7 +56,7 @@ def fitting_request(request: ModelRequest, seen: Shapes) -> ModelRequest | None:
     """The nearest request that the tensors fit: this variant with other options first, then the built-in ones."""
     for candidate in _candidates(request):
         kept = {name: seen[name] for name in without_head(seen, candidate.task)}
-        if compare(model_shapes(candidate), kept).fits:
+        if not differences(model_shapes(candidate), kept):
             return candidate
     return None
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgevit.choices import parse_choice
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size
-from edgevit.network.variants import PATCH_STRIDES, STAGE_STRIDES, STAGES, Propagation, VariantConfig, variants
+from edgevit.network.variants import PATCH_STRIDES, STAGE_STRIDES, STAGES, Propagation, VariantConfig
 from edgevit.paper import EnergyRow, LatencyRow, energy_row, latency_row
 from edgevit.records import Record
 from edgevit.spec import Task
@@ -127,44 +126,26 @@ def _global(config: VariantConfig, stage: int, positions: int) -> list[Complexit
     return parts
 
 
-def summarise(
-    configs: Iterable[VariantConfig] | None = None,
-    *,
-    task: Task | str = Task.CLASSIFY,
-    num_classes: int | None = None,
-    in_channels: int = 3,
-    input_size: tuple[int, int] = (224, 224),
-) -> tuple[VariantSummary, ...]:
-    """One record for each configuration (None: the built-in variants), with the paper's figures beside our counts.
+def summarise(configs: Iterable[VariantConfig], input_size: tuple[int, int]) -> tuple[VariantSummary, ...]:
+    """One record for each configuration as an ImageNet classifier, with the paper's figures beside our counts.
 
     Raises:
-        UsageError: The input size does not fit a variant.
+        UsageError: The input size, (height, width) in pixels, does not fit a variant.
     """
-    task = parse_choice("task", Task, task)
-    classes = None if task is Task.FEATURES else num_classes or IMAGENET_CLASSES
-    return tuple(
-        _summary(
-            ModelRequest(
-                config=config,
-                task=task,
-                num_classes=classes,
-                in_channels=in_channels,
-                input_size=input_size,
-                batch=1,
-            )
-        )
-        for config in (variants().values() if configs is None else configs)
-    )
+    return tuple(_summary(config, input_size) for config in configs)
 
 
-def _summary(request: ModelRequest) -> VariantSummary:
+def _summary(config: VariantConfig, input_size: tuple[int, int]) -> VariantSummary:
     """Count one variant and put the paper's rows beside it."""
-    name = None if request.config.options() else request.config.paper_model
+    request = ModelRequest(
+        config=config, task=Task.CLASSIFY, num_classes=IMAGENET_CLASSES, in_channels=3, input_size=input_size, batch=1
+    )
+    name = None if config.options() else config.paper_model
     return VariantSummary(
-        config=request.config,
+        config=config,
         task=request.task,
         num_classes=request.num_classes,
-        input_size=request.input_size,
+        input_size=input_size,
         complexity=complexity(request),
         paper_latency=None if name is None else latency_row(name),
         paper_energy=None if name is None else energy_row(name),

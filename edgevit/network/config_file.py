@@ -28,30 +28,13 @@ from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from edgevit.choices import parse_choice
-from edgevit.errors import UsageError
-from edgevit.network.variants import STAGES, Delegate, Four, Propagation, VariantConfig, variants
+from edgevit.errors import UsageError, parse_choice
+from edgevit.network.variants import STAGES, Delegate, Propagation, VariantConfig, VariantTable, variants
 
-Ratios = tuple[float, float, float, float]
-_LARGEST = 65536
+_LARGEST = 65536  # chosen, because no image network is as wide or as deep, and a slip of the finger shows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class _ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys of a configuration file, with the types that TOML and JSON can hold."""
-
-    channels: Four
-    blocks: Four
-    heads: Four | None = None
-    head_dim: int | None = None
-    sample_rates: Four = (4, 2, 2, 1)
-    ffn_ratio: Ratios = (4.0, 4.0, 4.0, 4.0)
-    delegate: str = Delegate.CENTER.value
-    propagation: str = Propagation.TRANSPOSED_CONV.value
-    aggregation: bool = True
-    name: str | None = None
-    description: str = ""
 
 
 def read_config(path: Path) -> VariantConfig:
@@ -66,13 +49,13 @@ def read_config(path: Path) -> VariantConfig:
     if problems:
         raise _error(path, problems)
     try:
-        read = msgspec.convert(_four_ratios(table), _ConfigFile)
+        read = msgspec.convert(_four_ratios(table), VariantTable)
     except msgspec.ValidationError as error:
         raise _error(path, [str(error)]) from error
     name = path.stem if read.name is None else read.name
     if problems := _problems(read, name):
         raise _error(path, problems)
-    return _config(read, name)
+    return replace(read, description=read.description or "user's configuration").config(name)
 
 
 def _error(path: Path, problems: list[str]) -> UsageError:
@@ -102,7 +85,7 @@ def _read_table(path: Path) -> dict[str, object]:
 
 def _key_problems(table: dict[str, object]) -> Iterator[str]:
     """Unknown and missing keys."""
-    known = _ConfigFile.__struct_fields__
+    known = [name for name in VariantTable.__struct_fields__ if name != "paper_model"]
     for key in table:
         if key not in known:
             close = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
@@ -131,7 +114,7 @@ def _four_ratios(table: dict[str, object]) -> dict[str, object]:
     return table | {"ffn_ratio": [ratio] * STAGES} if single else table
 
 
-def _problems(read: _ConfigFile, name: str) -> list[str]:
+def _problems(read: VariantTable, name: str) -> list[str]:
     """What is wrong with values that have the right types."""
     return [
         *_range_problems(read),
@@ -141,7 +124,7 @@ def _problems(read: _ConfigFile, name: str) -> list[str]:
     ]
 
 
-def _range_problems(read: _ConfigFile) -> list[str]:
+def _range_problems(read: VariantTable) -> list[str]:
     """Numbers out of range; only when none is, those that do not divide."""
     numbers: dict[str, tuple[float, ...]] = {
         "channels": read.channels,
@@ -176,7 +159,7 @@ def _choice_problems(kind: str, choices: type[StrEnum], word: str) -> Iterator[s
         yield error.message
 
 
-def _stage_problems(read: _ConfigFile, stage: int) -> Iterator[str]:
+def _stage_problems(read: VariantTable, stage: int) -> Iterator[str]:
     """Channels of one stage (0..3) that do not divide or vanish."""
     channels = read.channels[stage]
     parts = read.heads[stage] if read.heads else read.head_dim or 1
@@ -186,27 +169,3 @@ def _stage_problems(read: _ConfigFile, stage: int) -> Iterator[str]:
     if int(channels * read.ffn_ratio[stage]) < 1:
         ratio = read.ffn_ratio[stage]
         yield f"stage {stage + 1}: {channels} channels times ffn_ratio {ratio:g} leave no hidden channel"
-
-
-def _heads(read: _ConfigFile) -> Four:
-    """The heads of every stage."""
-    if read.heads is not None:
-        return read.heads
-    first, second, third, fourth = (channels // (read.head_dim or 1) for channels in read.channels)
-    return first, second, third, fourth
-
-
-def _config(read: _ConfigFile, name: str) -> VariantConfig:
-    """The variant that a valid file describes."""
-    return VariantConfig(
-        name=name,
-        channels=read.channels,
-        blocks=read.blocks,
-        heads=_heads(read),
-        sample_rates=read.sample_rates,
-        ffn_ratios=read.ffn_ratio,
-        delegate=parse_choice("delegate", Delegate, read.delegate),
-        propagation=parse_choice("propagation", Propagation, read.propagation),
-        aggregation=read.aggregation,
-        description=read.description or "user's configuration",
-    )

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from edgevit.network.variants import Delegate, Propagation
 
-TOKEN_NORM_EPS = 1e-6
+TOKEN_NORM_EPS = 1e-6  # published code; PatchEmbed's norm keeps torch's 1e-5, as there
 
 
 class PatchEmbed(nn.Module):
-    """Convolution with kernel = stride, then LayerNorm over channels: ``(B, Cin, H*s, W*s)`` to ``(B, C, H, W)``."""
+    """Convolution with kernel = stride s, then LayerNorm over channels."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -24,6 +24,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_channels, channels, kernel_size=stride, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, Cin, H*s, W*s)`` to ``(B, C, H, W)``, float32 like every tensor here."""
         x = self.proj(x)  # (B, C, H, W)
         b, c, h, w = x.shape
         x = self.norm(x.flatten(2).transpose(1, 2))  # (B, N, C)
@@ -31,7 +32,7 @@ class PatchEmbed(nn.Module):
 
 
 class ConvFfn(nn.Module):
-    """FFN as 1x1 convolutions on ``(B, C, H, W)``."""
+    """FFN as 1x1 convolutions."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -40,12 +41,13 @@ class ConvFfn(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` in and out."""
         out: Tensor = self.fc2(self.act(self.fc1(x)))
         return out
 
 
 class TokenFfn(nn.Module):
-    """FFN as linear layers on tokens ``(B, N, C)``."""
+    """FFN as linear layers on tokens."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -54,12 +56,13 @@ class TokenFfn(nn.Module):
         self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, N, C)`` in and out."""
         out: Tensor = self.fc2(self.act(self.fc1(x)))
         return out
 
 
 class LocalAggregation(nn.Module):
-    """Depthwise and pointwise convolutions gather each token's neighbourhood; ``(B, C, H, W)`` in and out."""
+    """Depthwise and pointwise convolutions gather each token's neighbourhood."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -72,6 +75,7 @@ class LocalAggregation(nn.Module):
         self.mlp = ConvFfn(channels, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` in and out."""
         x = x + self.pos_embed(x)
         x = x + self.conv2(self.attn(self.conv1(self.norm1(x))))
         out: Tensor = x + self.mlp(self.norm2(x))
@@ -88,7 +92,7 @@ def _sampler(delegate: Delegate, rate: int) -> nn.Module:
 
 
 class SparseAttention(nn.Module):
-    """Self-attention among the delegates, then local propagation to their windows; tokens ``(B, N, C)`` in and out."""
+    """Self-attention among the delegates, then local propagation to their windows."""
 
     def __init__(self, channels: int, heads: int, rate: int, delegate: Delegate, propagation: Propagation) -> None:
         super().__init__()
@@ -106,6 +110,7 @@ class SparseAttention(nn.Module):
             self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """``(B, N, C)`` in and out; N = height * width."""
         if self.rate == 1:
             out: Tensor = self.proj(self._attend(x))  # (B, N, C)
             return out
@@ -152,7 +157,7 @@ def spread(x: Tensor, height: int, width: int, rate: int) -> Tensor:
 
 
 class GlobalBlock(nn.Module):
-    """Positional convolution, sparse attention and FFN with residuals; ``(B, C, H, W)`` in and out."""
+    """Positional convolution, sparse attention and FFN with residuals."""
 
     def __init__(self, channels: int, hidden: int, attention: SparseAttention) -> None:
         super().__init__()
@@ -163,6 +168,7 @@ class GlobalBlock(nn.Module):
         self.mlp = TokenFfn(channels, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` in and out."""
         x = x + self.pos_embed(x)
         b, c, h, w = x.shape
         x = x.flatten(2).transpose(1, 2)  # (B, N, C)
@@ -172,7 +178,7 @@ class GlobalBlock(nn.Module):
 
 
 class LglBlock(nn.Module):
-    """Local-global-local bottleneck (paper, Figure 2d); ``(B, C, H, W)`` in and out."""
+    """Local-global-local bottleneck (paper, Figure 2d)."""
 
     def __init__(self, channels: int, hidden: int, attention: SparseAttention, *, aggregation: bool) -> None:
         super().__init__()
@@ -182,6 +188,7 @@ class LglBlock(nn.Module):
         self.SelfAttn = GlobalBlock(channels, hidden, attention)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` in and out."""
         if self.aggregation:
             x = self.LocalAgg(x)
         out: Tensor = self.SelfAttn(x)

@@ -13,10 +13,11 @@ from importlib.resources import files
 
 import msgspec
 
-from edgevit.errors import unknown_choice
+from edgevit.errors import parse_choice, unknown_choice
 from edgevit.records import Record
 
 Four = tuple[int, int, int, int]
+Ratios = tuple[float, float, float, float]
 STAGES = 4
 PATCH_STRIDES: Four = (4, 2, 2, 2)
 STAGE_STRIDES: Four = (4, 8, 16, 32)
@@ -54,7 +55,7 @@ class VariantConfig(Record):
     blocks: Four
     heads: Four
     sample_rates: Four = (4, 2, 2, 1)
-    ffn_ratios: tuple[float, float, float, float] = (4.0, 4.0, 4.0, 4.0)
+    ffn_ratios: Ratios = (4.0, 4.0, 4.0, 4.0)
     delegate: Delegate = Delegate.CENTER
     propagation: Propagation = Propagation.TRANSPOSED_CONV
     aggregation: bool = True
@@ -101,22 +102,35 @@ class VariantConfig(Record):
         )
 
 
-class _BuiltIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of ``variants.toml``."""
+class VariantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One variant as a table of keys, here or in a user's file; one of ``heads`` and ``head_dim`` is set."""
 
     channels: Four
     blocks: Four
-    head_dim: int
-    description: str
+    heads: Four | None = None
+    head_dim: int | None = None
+    sample_rates: Four = (4, 2, 2, 1)
+    ffn_ratio: Ratios = (4.0, 4.0, 4.0, 4.0)
+    delegate: str = Delegate.CENTER.value
+    propagation: str = Propagation.TRANSPOSED_CONV.value
+    aggregation: bool = True
+    name: str | None = None
+    description: str = ""
     paper_model: str | None = None
 
     def config(self, name: str) -> VariantConfig:
-        first, second, third, fourth = (channels // self.head_dim for channels in self.channels)
+        """The architecture that a valid table describes."""
+        first, second, third, fourth = self.heads or (channels // (self.head_dim or 1) for channels in self.channels)
         return VariantConfig(
             name=name,
             channels=self.channels,
             blocks=self.blocks,
             heads=(first, second, third, fourth),
+            sample_rates=self.sample_rates,
+            ffn_ratios=self.ffn_ratio,
+            delegate=parse_choice("delegate", Delegate, self.delegate),
+            propagation=parse_choice("propagation", Propagation, self.propagation),
+            aggregation=self.aggregation,
             paper_model=self.paper_model,
             description=self.description,
         )
@@ -126,7 +140,7 @@ class _BuiltIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def variants() -> dict[str, VariantConfig]:
     """The built-in variants by name, in the order of ``variants.toml``."""
     text = files("edgevit.network").joinpath("variants.toml").read_text(encoding="utf-8")
-    tables = msgspec.convert(tomllib.loads(text), dict[str, _BuiltIn])
+    tables = msgspec.convert(tomllib.loads(text), dict[str, VariantTable])
     return {name: table.config(name) for name, table in tables.items()}
 
 

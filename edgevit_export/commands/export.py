@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.choices import parse_choice
-from edgevit.errors import UsageError
+from edgevit.errors import UsageError, parse_choice
 from edgevit.labels import read_labels
 from edgevit.spec import Layout, Preprocessing, Task
 from edgevit_export.commands.options import (

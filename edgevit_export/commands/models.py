@@ -34,8 +34,9 @@ class ModelsOptions:
 def models(options: ModelsOptions) -> None:
     """List the variants and their cost."""
     from edgevit.network.complexity import summarise
+    from edgevit.network.variants import variants
 
-    summaries = summarise(input_size=parse_size(options.input_size))
+    summaries = summarise(variants().values(), parse_size(options.input_size))
     if options.as_json:
         print_records(summaries)
         return

@@ -34,14 +34,16 @@ def command_of(options: type[Options], run: Callable[[Options], None]) -> Callab
 
     A field says all there is to say of an option: ``threads: Annotated[int, typer.Option(min=1, help="...")] = 1``.
     The command has the name of ``run`` and its docstring as help, and calls it with the values as one ``options``.
-    Types that fields name must be imported at run time, since typer reads them.
+    Types that fields name must be imported at run time, since typer reads them. A docstring that keeps the lines of a
+    paragraph by typer's mark, backslash b, is a raw one.
     """
 
     def command(**values: object) -> None:
         run(options(**values))
 
     hints = get_type_hints(options, include_extras=True)
-    command.__name__, command.__doc__, command.__annotations__ = run.__name__, run.__doc__, hints
+    command.__name__, command.__annotations__ = run.__name__, hints
+    command.__doc__ = (run.__doc__ or "").replace("\\b", "\b")
     command.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it, typeshed does not know it
         [
             Parameter(

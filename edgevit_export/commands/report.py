@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.choices import parse_choice
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, UsageError, parse_choice
 from edgevit_export.commands.options import AsJson, split_list
 from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
 
@@ -41,12 +40,14 @@ class ReportOptions:
 
 
 def report(options: ReportOptions) -> None:
-    """Draw results as tables and Pareto plots.
+    r"""Draw results as tables and Pareto plots.
 
     \b
     One HTML page that opens offline, Markdown, CSV, PNG and SVG from what `bench` and `energy` left.
     Only what was measured on one device, in one runtime, with the same threads and input size is compared.
     Accuracy is what you state, by artifact name, name without suffix, or pattern.
+
+    \b
     Examples:
       edgevit-export report results/ --accuracy 'edgevit-s-224x224=81.0'
       edgevit-export report results/ --accuracy accuracy.toml --format md,csv

@@ -38,7 +38,7 @@ class VerifyOptions:
 
 
 def verify(options: VerifyOptions) -> None:
-    """Prove artifacts in their own runtimes.
+    r"""Prove artifacts in their own runtimes.
 
     Opens each artifact in the runtime of its format and compares it with the reference; exit code 1 if one fails.
 

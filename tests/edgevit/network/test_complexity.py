@@ -14,14 +14,14 @@ from edgevit.errors import UsageError
 from edgevit.network.complexity import Complexity, VariantSummary, complexity, summarise
 from edgevit.network.describe import ModelRequest
 from edgevit.network.model import empty_model
-from edgevit.network.variants import Delegate, Propagation, find_variant
+from edgevit.network.variants import Delegate, Propagation, find_variant, variants
 from edgevit.paper import energy_row, latency_row, paper_tables
 from edgevit.spec import Task
 
 
 @pytest.fixture(scope="module")
 def summaries() -> dict[str, VariantSummary]:
-    return {summary.config.name: summary for summary in summarise()}
+    return {summary.config.name: summary for summary in summarise(variants().values(), (224, 224))}
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,26 @@ def test_the_papers_rows_stand_only_beside_what_it_reports(summaries: dict[str, 
     assert (small.paper_energy.energy_mj, small.paper_energy.power_w) == (386.7, 4.8)
     assert summaries["s-table1"].paper_latency is None
     changed = find_variant("s").with_options(delegate=Delegate.AVG)
-    assert summarise([changed])[0].paper_latency is None
+    assert summarise([changed], (224, 224))[0].paper_latency is None
 
 
 def test_cost_follows_the_request() -> None:
     config = find_variant("xxs")
-    plain, small_head, large, features = (
-        summarise([config], **options)[0].complexity  # type: ignore[arg-type]
-        for options in ({}, {"num_classes": 10}, {"input_size": (448, 224)}, {"task": "features"})
+    request = ModelRequest(
+        config=config, task=Task.CLASSIFY, num_classes=1000, in_channels=3, input_size=(224, 224), batch=1
     )
+    plain, small_head, large, features = (
+        complexity(msgspec.structs.replace(request, **options))
+        for options in (
+            {}, {"num_classes": 10}, {"input_size": (448, 224)}, {"task": Task.FEATURES, "num_classes": None},
+        )
+    )  # fmt: skip
     assert plain.parameters - small_head.parameters == 990 * 289
     assert plain.multiply_adds - small_head.multiply_adds == 990 * 288
     assert plain.parameters - features.parameters == 1000 * 289 + 2 * 288
     assert 2 < large.multiply_adds / plain.multiply_adds < 2.5
     with pytest.raises(UsageError, match="multiples of 32"):
-        summarise([config], input_size=(100, 100))
+        summarise([config], (100, 100))
 
 
 def counted_by_torch(request: ModelRequest) -> Complexity:

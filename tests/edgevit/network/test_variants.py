@@ -8,8 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from edgevit.choices import parse_choice
-from edgevit.errors import UsageError
+from edgevit.errors import UsageError, parse_choice
 from edgevit.network.variants import Delegate, Propagation, find_variant, variants
 
 
