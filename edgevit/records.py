@@ -22,14 +22,9 @@ from edgevit.errors import ArtifactError
 class _RecordMeta(msgspec.StructMeta):
     """Makes every record keyword-only, which msgspec does not inherit."""
 
-    def __new__(
-        mcs,
-        name: str,
-        bases: tuple[type, ...],
-        namespace: dict[str, Any],
-        **config: Any,  # noqa: ANN401  # msgspec's own
-    ) -> _RecordMeta:
-        return super().__new__(mcs, name, bases, namespace, **{"kw_only": True, **config})
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: object) -> _RecordMeta:
+        settings = {"kw_only": True, **config}
+        return super().__new__(mcs, name, bases, namespace, **settings)  # type: ignore[arg-type]  # they are msgspec's
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
