@@ -98,7 +98,7 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         size_bytes=manifest.bytes,
         inputs=fixed_batch(manifest.inputs),
         outputs=fixed_batch(manifest.outputs),
-        feeds=tuple(feeds_for(golden, manifest.inputs, manifest.outputs, layouts)),
+        feeds=tuple(feeds_for(golden, manifest.inputs, layouts)),
     )
     return subject, Reference(golden=golden, inputs=manifest.inputs, layouts=layouts)
 
@@ -166,7 +166,7 @@ def _judge(reference: Reference | None, answers: list[Feed], runtime: str) -> Ve
 
     if reference is None:
         return Verification(status="not verified", reason=NO_GOLDEN)
-    report = judge_answers(reference.golden, reference.inputs, reference.layouts, answers, runtime=runtime)
+    report = judge_answers(reference.golden, reference.inputs, answers, runtime=runtime)
     return Verification(
         status="passed" if report.passed else "failed",
         reason="; ".join(report.reasons),

@@ -103,7 +103,7 @@ def find_divergence(
     prints = golden.fingerprint
     row, index = _choose_input(report, golden, prints)
     batch = batch_sizes(session.inputs)[0]
-    feed = feed_of(session, golden, layouts or {}, range(index, index + 1), batch)
+    feed = feed_of(session.inputs, golden, layouts or {}, range(index, index + 1), batch)
     tensors = trace.trace(feed)
     label = golden.labels[index]
     operators = trace.producers() if isinstance(trace, _Explaining) else {}

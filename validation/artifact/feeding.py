@@ -1,9 +1,13 @@
-"""Golden inputs through a session, in the batch sizes that the artifact takes."""
+"""Golden inputs as the feeds that an artifact takes, in its batch sizes, and its answers put together again.
+
+A feed is one call's arrays by input name, an answer one call's arrays by output name: on this machine the session is
+called with one after the other, on a device all feeds travel there and the answers come back.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -13,6 +17,8 @@ from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
 
 FREE_BATCHES = (1, 3)
+"""Chosen: the batch that apps use, and the smallest that neither divides nor is a power of two."""
+
 _TO_NHWC = (0, 2, 3, 1)
 
 
@@ -24,7 +30,10 @@ def run_batches(session: Session, golden: GoldenSet, layouts: Mapping[str, Layou
     Raises:
         SessionError: The runtime refused or failed, or the inputs have no common batch axis.
     """
-    return {batch: _run_all(session, golden, layouts, batch) for batch in batch_sizes(session.inputs)}
+    return {
+        batch: joined_answers(map(session.run, feeds(session.inputs, golden, layouts, batch)), len(golden), batch)
+        for batch in batch_sizes(session.inputs)
+    }
 
 
 def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
@@ -41,22 +50,46 @@ def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     return FREE_BATCHES if size == -1 else (size,)
 
 
+def feeds(
+    inputs: tuple[TensorSpec, ...], golden: GoldenSet, layouts: Mapping[str, Layout], batch: int
+) -> Iterator[dict[str, Array]]:
+    """The golden inputs in groups of ``batch``, one feed a group; see ``feed_of``."""
+    for start in range(0, len(golden), batch):
+        yield feed_of(inputs, golden, layouts, range(start, min(start + batch, len(golden))), batch)
+
+
 def feed_of(
-    session: Session, golden: GoldenSet, layouts: Mapping[str, Layout], rows: range, batch: int
+    inputs: tuple[TensorSpec, ...], golden: GoldenSet, layouts: Mapping[str, Layout], rows: range, batch: int
 ) -> dict[str, Array]:
     """The golden inputs ``rows`` as the artifact takes them, filled up to ``batch`` by repeating the last one.
+
+    Returns:
+        By input name ``(batch, ...)`` in the artifact's layout and dtype.
 
     Raises:
         SessionError: The artifact takes an input that the golden set does not have.
     """
     taken = [rows[min(i, len(rows) - 1)] for i in range(batch)]
     feed: dict[str, Array] = {}
-    for spec in session.inputs:
+    for spec in inputs:
         if spec.name not in golden.inputs:
             known = ", ".join(f"'{name}'" for name in golden.inputs)
             raise SessionError(f"the artifact takes an input '{spec.name}', but the golden set has {known}")
         feed[spec.name] = _as_taken(golden.inputs[spec.name][taken], spec, layouts.get(spec.name, Layout.NCHW))
     return feed
+
+
+def joined_answers(answers: Iterable[Mapping[str, Array]], count: int, batch: int) -> dict[str, Array]:
+    """The answers to the first feeds as one array an output, ``(count, ...)``, without what only filled up a batch.
+
+    Answers that do not fit together stay as the first one, whose shape then tells.
+    """
+    pieces: dict[str, list[Array]] = {}
+    for start, answer in zip(range(0, count, batch), answers, strict=False):
+        for name, array in answer.items():
+            fits = array.ndim > 0 and array.shape[0] == batch
+            pieces.setdefault(name, []).append(array[: count - start] if fits else array)
+    return {name: _joined(parts) for name, parts in pieces.items()}
 
 
 def widened(golden: GoldenSet, other: GoldenSet) -> GoldenSet:
@@ -66,7 +99,7 @@ def widened(golden: GoldenSet, other: GoldenSet) -> GoldenSet:
 
 
 def _as_taken(array: Array, spec: TensorSpec, layout: Layout) -> Array:
-    """The array in the artifact's layout; floats in the float type that the artifact declares (half precision)."""
+    """``(batch, ...)`` in the artifact's layout; floats in the float type that it declares (half precision)."""
     if layout is Layout.NHWC and array.ndim == 4:
         array = array.transpose(_TO_NHWC)
     if array.dtype.kind == "f" and spec.dtype in ("float16", "float64"):
@@ -74,22 +107,8 @@ def _as_taken(array: Array, spec: TensorSpec, layout: Layout) -> Array:
     return np.ascontiguousarray(array)
 
 
-def _run_all(session: Session, golden: GoldenSet, layouts: Mapping[str, Layout], batch: int) -> dict[str, Array]:
-    pieces: dict[str, list[Array]] = {}
-    for rows in _groups(len(golden.labels), batch):
-        for name, answer in session.run(feed_of(session, golden, layouts, rows, batch)).items():
-            fits = answer.ndim > 0 and answer.shape[0] == batch
-            pieces.setdefault(name, []).append(answer[: len(rows)] if fits else answer)
-    return {name: _joined(parts) for name, parts in pieces.items()}
-
-
-def _groups(count: int, batch: int) -> Iterator[range]:
-    for start in range(0, count, batch):
-        yield range(start, min(start + batch, count))
-
-
 def _joined(parts: list[Array]) -> Array:
-    """One array over all inputs; parts that do not fit together stay as the first one, whose shape then tells."""
+    """Arrays ``(rows, ...)`` along their first axis; the first one alone where their other axes differ."""
     if any(part.ndim == 0 or part.shape[1:] != parts[0].shape[1:] for part in parts):
         return parts[0]
     return np.concatenate(parts)

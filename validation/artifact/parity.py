@@ -6,7 +6,7 @@ itself makes against float64 eager over the golden inputs; ``multiple`` is error
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -97,36 +97,56 @@ def compare(
     Args:
         session: The opened artifact.
         golden: Inputs and float64 reference outputs in the model's own layout.
-        limits: What it must keep; the defaults of ``Limits`` when None.
+        limits: What it must keep; ``Limits()`` when None.
         layouts: Layout of the artifact's inputs by name, as its manifest says; those not named have the model's own.
 
     Raises:
         SessionError: The runtime refused the inputs, or failed. Never swallowed: no numbers, no verdict.
     """
-    limits = limits or Limits()
+    answers = run_batches(session, golden, layouts or {})
+    offered = [spec.name for spec in session.outputs]
+    return compare_answers(answers, golden, limits or Limits(), runtime=session.runtime, offered=offered)
+
+
+def compare_answers(
+    answers: Mapping[int, Mapping[str, Array]],
+    golden: GoldenSet,
+    limits: Limits,
+    *,
+    runtime: str,
+    offered: Iterable[str],
+) -> ParityReport:
+    """Compare an artifact's answers with the reference.
+
+    Args:
+        answers: By batch size and output name ``(len(golden), ...)``, as ``joined_answers`` puts them together.
+        golden: The reference, ``(len(golden), ...)`` float64 by output name.
+        limits: What the artifact must keep.
+        runtime: Who answered.
+        offered: The outputs that the artifact has, among them those that the golden set does not know.
+    """
     problems: dict[str, str] = {}
     rows: list[InputParity] = []
     errors: dict[str, list[_Pair]] = {name: [] for name in golden.outputs}
     yardsticks = {name: max(golden.yardstick[name], yardstick_floor(golden.outputs[name])) for name in golden.outputs}
-    batches = run_batches(session, golden, layouts or {})
-    for batch, answers in batches.items():
+    for batch, outputs in answers.items():
         for name, reference in golden.outputs.items():
-            answer, problem = _fit(answers.get(name), reference, name)
+            answer, problem = _fit(outputs.get(name), reference, name)
             if problem:
                 problems.setdefault(name, f"{problem} (batch {batch})")
             rows += compare_arrays(name, answer, reference, golden.labels, yardsticks[name], batch)
             errors[name].append((answer, reference))
-    outputs = tuple(_output(name, pairs, rows, yardsticks[name], problems.get(name)) for name, pairs in errors.items())
-    reasons, warnings = _judge(outputs, rows, limits, sorted(_surplus(session, golden)))
+    judged = tuple(_output(name, pairs, rows, yardsticks[name], problems.get(name)) for name, pairs in errors.items())
+    reasons, warnings = _judge(judged, rows, limits, sorted(set(offered) - set(golden.outputs)))
     return ParityReport(
         passed=not reasons,
         reasons=tuple(reasons),
         warnings=tuple(warnings),
-        runtime=session.runtime,
+        runtime=runtime,
         limits=limits,
-        inputs_compared=len(golden.labels),
-        batches=tuple(batches),
-        outputs=outputs,
+        inputs_compared=len(golden),
+        batches=tuple(answers),
+        outputs=judged,
         rows=tuple(rows),
     )
 
@@ -142,10 +162,6 @@ def _fit(answer: Array | None, reference: NDArray[np.float64], name: str) -> tup
         seen = f"output '{name}' must have shape {reference.shape} over all inputs, but has {answer.shape}"
         return np.zeros_like(reference), seen
     return answer.astype(np.float64), None
-
-
-def _surplus(session: Session, golden: GoldenSet) -> set[str]:
-    return {spec.name for spec in session.outputs} - set(golden.outputs)
 
 
 def _output(

@@ -29,37 +29,33 @@ def inputs(batch: int, *, nhwc: bool = False) -> tuple[TensorSpec, ...]:
     return (TensorSpec(name="image", shape=shape),)
 
 
-def outputs(batch: int) -> tuple[TensorSpec, ...]:
-    return (TensorSpec(name="logits", shape=(batch, 5)),)
-
-
 @pytest.mark.parametrize(("batch", "runs"), [(1, 5), (2, 3), (-1, 5)])
 def test_right_answers_pass_at_any_batch(golden: GoldenSet, batch: int, runs: int) -> None:
-    feeds = feeds_for(golden, inputs(batch), outputs(batch), {})
+    feeds = feeds_for(golden, inputs(batch), {})
     assert len(feeds) == runs
     answers = [answer(feed["image"]) for feed in feeds]
-    report = judge_answers(golden, inputs(batch), {}, answers, runtime="phone")
+    report = judge_answers(golden, inputs(batch), answers, runtime="phone")
     assert report.passed, report.reasons
     assert (report.inputs_compared, report.runtime) == (5, "phone")
 
 
 def test_layouts_are_turned_for_the_device(golden: GoldenSet) -> None:
     layouts = {"image": Layout.NHWC}
-    feeds = feeds_for(golden, inputs(1, nhwc=True), outputs(1), layouts)
+    feeds = feeds_for(golden, inputs(1, nhwc=True), layouts)
     assert feeds[0]["image"].shape == (1, 4, 6, 3)
     answers = [answer(feed["image"].transpose(0, 3, 1, 2)) for feed in feeds]
-    assert judge_answers(golden, inputs(1, nhwc=True), layouts, answers, runtime="phone").passed
+    assert judge_answers(golden, inputs(1, nhwc=True), answers, runtime="phone").passed
 
 
 def test_a_tool_that_runs_one_input_is_judged_on_that_one(golden: GoldenSet) -> None:
-    (feed, *_) = feeds_for(golden, inputs(1), outputs(1), {})
-    report = judge_answers(golden, inputs(1), {}, [answer(feed["image"])], runtime="tool")
+    (feed, *_) = feeds_for(golden, inputs(1), {})
+    report = judge_answers(golden, inputs(1), [answer(feed["image"])], runtime="tool")
     assert (report.passed, report.inputs_compared) == (True, 1)
 
 
 @pytest.mark.parametrize("damage", ["value", "shape", "nan", "missing", "order"])
 def test_wrong_answers_fail(golden: GoldenSet, damage: str) -> None:
-    feeds = feeds_for(golden, inputs(1), outputs(1), {})
+    feeds = feeds_for(golden, inputs(1), {})
     answers = [answer(feed["image"]) for feed in feeds]
     if damage == "value":
         answers[3]["logits"][0, 2] += 1e-3
@@ -71,11 +67,11 @@ def test_wrong_answers_fail(golden: GoldenSet, damage: str) -> None:
         answers = [{"other": each["logits"]} for each in answers]
     else:
         answers.reverse()
-    report = judge_answers(golden, inputs(1), {}, answers, runtime="phone")
+    report = judge_answers(golden, inputs(1), answers, runtime="phone")
     assert not report.passed
     assert report.reasons
 
 
 def test_no_answers_are_no_pass(golden: GoldenSet) -> None:
     with pytest.raises(SessionError, match="no answers"):
-        judge_answers(golden, inputs(1), {}, [], runtime="phone")
+        judge_answers(golden, inputs(1), [], runtime="phone")
