@@ -72,7 +72,7 @@ def build_model(
         config=config,
         task=task,
         num_classes=_classes(task, num_classes, loaded),
-        in_channels=_channels(in_channels, loaded),
+        in_channels=loaded.input_channels(in_channels) if loaded else in_channels or 3,
         input_size=input_size,
         batch=batch,
     )
@@ -112,11 +112,8 @@ def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, 
     """Refuse numbers that describe no model."""
     if num_classes is not None and task is Task.FEATURES:
         raise UsageError(f"{num_classes} classes were asked for, but the features task has no classes")
-    for what, value in (
-        ("number of classes", num_classes),
-        ("number of input channels", in_channels),
-        ("batch", batch),
-    ):
+    counts = {"number of classes": num_classes, "number of input channels": in_channels, "batch": batch}
+    for what, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(f"the {what} is {value}, expected at least 1")
 
@@ -136,14 +133,7 @@ def _classes(task: Task, asked: int | None, loaded: Checkpoint | None) -> int | 
     """Number of classes: as asked for, else that of the checkpoint's head, else ImageNet's."""
     if task is Task.FEATURES:
         return None
-    if loaded is None:
-        return asked or IMAGENET_CLASSES
-    return loaded.classes(asked)
-
-
-def _channels(asked: int | None, loaded: Checkpoint | None) -> int:
-    """Number of input channels: as asked for, else that of the checkpoint's first convolution, else 3."""
-    return (asked or 3) if loaded is None else loaded.input_channels(asked)
+    return loaded.classes(asked) if loaded else asked or IMAGENET_CLASSES
 
 
 def _with_weights(request: ModelRequest, loaded: Checkpoint | None, seed: int) -> EdgeViT:

@@ -21,18 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportReport", "FormatOutcome", "Outcome", "Recipe", "build_model", "export", "verify"]
 
-_HOMES = {
-    "build_model": "edgevit.build",
-    "Recipe": "export.recipe",
-    "ExportReport": "edgevit_export.api",
-    "FormatOutcome": "edgevit_export.api",
-    "Outcome": "edgevit_export.api",
-    "export": "edgevit_export.api",
-    "verify": "edgevit_export.api",
-}
+_ELSEWHERE = {"build_model": "edgevit.build", "Recipe": "export.recipe"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'edgevit_export' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "edgevit_export.api")), name)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ENTRIES = ("model", "model_ema", "state_dict", "state_dict_ema")
-_SAFETENSORS_PREFIX_BYTES = 9
 _TEXT_FILES = {
     b"version https://git-lfs": "a Git LFS pointer, not the file that it points to: run 'git lfs pull'",
     b"<!DOCTYPE": "a web page, not weights: the download link led to a page",
@@ -46,7 +45,8 @@ def read_tensors(path: Path, entry: str | None) -> tuple[dict[str, Tensor], str 
     for marker, meaning in _TEXT_FILES.items():
         if start.lower().startswith(marker.lower()):
             raise CheckpointError(f"checkpoint {path} is {meaning}")
-    content = _read_safetensors(path) if _is_safetensors(path, start) else _read_torch(path)
+    by_content = start[8:9] == b"{"  # 8 bytes of header length, then JSON
+    content = _read_safetensors(path) if by_content or path.suffix == ".safetensors" else _read_torch(path)
     state, taken = _pick_entry(path, content, entry)
     return _without_prefix(_only_tensors(path, state)), taken
 
@@ -58,12 +58,6 @@ def _first_bytes(path: Path) -> bytes:
             return file.read(64)
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
-
-
-def _is_safetensors(path: Path, start: bytes) -> bool:
-    """Whether the file is, by content or by name, a safetensors file: 8 bytes of header length, then JSON."""
-    by_content = len(start) >= _SAFETENSORS_PREFIX_BYTES and start[8:9] == b"{"
-    return by_content or path.suffix == ".safetensors"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson
 from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
-from export.formats.table import FORMATS, FormatRow
+from export.formats.table import FORMATS
 from export.recipe import Format
 from runtimes.sessions.table import RUNTIMES
 
@@ -52,7 +52,7 @@ def diagnose(progress: Progress) -> Diagnosis:
     abilities: list[Ability] = []
     for row in FORMATS.values():
         with progress.step(f"checking {row.title}"):
-            abilities += [_can_export(row), _can_run(row.format)]
+            abilities += [_can_use(f"export {row.format}", row.export_modules, row.extra), _can_run(row.format)]
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -89,10 +89,6 @@ def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
     problems = [problem for module in modules if (problem := _import_problem(module))]
     install = f"pip install 'edgevit-export[{extra}]'" if problems else ""
     return Ability(what=what, able=not problems, reason="; ".join(problems), install=install)
-
-
-def _can_export(row: FormatRow) -> Ability:
-    return _can_use(f"export {row.format}", row.export_modules, row.extra)
 
 
 def _can_run(format: Format) -> Ability:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevit.errors import UsageError
+from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.console import Progress
-from export.manifest import find_manifests, manifest_path, manifests_in
+from edgevit_export.workflows.photo_references import PhotoReferences
+from export.golden import GoldenSet
+from export.manifest import find_manifests, load_manifest, manifest_path, manifests_in
 from export.quiet import quiet
 from export.recipe import Format
 from runtimes.sessions.session import open_session
@@ -46,8 +48,6 @@ def verify(
         UsageError: No such path, nothing to verify there, or photos that cannot be used.
         CheckpointError: ``checkpoint`` is not the file that the artifacts were exported from.
     """
-    from edgevit_export.workflows.photo_references import PhotoReferences
-
     if checkpoint is not None and images is None:
         raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
@@ -55,11 +55,22 @@ def verify(
     reports = []
     for path in manifests_to_verify([Path(path) for path in paths] or [Path("artifacts")]):
         with progress.step(f"verifying {path.name.removesuffix('.json')}") as step, quiet(verbose=verbose):
-            extra = references.of(path) if references is not None else None
+            extra = _photos(path, references)
             report = verify_artifact(path, opener=open_session, limits=limits, extra=extra, threads=threads)
             step.result = bare_verdict(report)
         reports.append(report)
     return reports
+
+
+def _photos(path: Path, references: PhotoReferences | None) -> GoldenSet | None:
+    """The photos for the artifact of a manifest; None where that cannot be read, which verification itself reports."""
+    if references is None:
+        return None
+    try:
+        spec = load_manifest(path).spec
+    except ArtifactError:
+        return None
+    return references.of(spec)
 
 
 def manifests_to_verify(paths: Sequence[Path]) -> tuple[Path, ...]:
