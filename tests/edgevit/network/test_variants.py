@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from edgevit.errors import UsageError, parse_choice
+from edgevit.errors import UsageError
 from edgevit.network.variants import Delegate, Propagation, find_variant, variants
 
 
@@ -52,13 +52,6 @@ def test_size_multiple_follows_the_sample_rates() -> None:
     assert config.size_multiple == 32
     assert msgspec.structs.replace(config, sample_rates=(8, 4, 2, 2)).size_multiple == 64
     assert msgspec.structs.replace(config, sample_rates=(3, 1, 1, 1)).size_multiple == 96
-
-
-def test_choices_are_forgiving_and_exact() -> None:
-    assert parse_choice("propagation", Propagation, "Transposed_Conv") is Propagation.TRANSPOSED_CONV
-    assert parse_choice("delegate", Delegate, Delegate.AVG) is Delegate.AVG
-    with pytest.raises(UsageError, match="unknown delegate 'mean': choose from avg, center, max"):
-        parse_choice("delegate", Delegate, "mean")
 
 
 def test_listing_imports_no_torch() -> None:

@@ -1,7 +1,6 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
 import json
-import shutil
 from collections import namedtuple
 from pathlib import Path
 
@@ -10,32 +9,19 @@ import numpy as np
 import pytest
 import torch
 from small_artifacts import SmallNet, small_net
+from small_exports import small_spec
 from torch import nn
 
-from edgevit.errors import ArtifactError, ExportError, UsageError
-from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
+from edgevit.errors import ExportError, UsageError
+from edgevit.spec import Layout
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
-from edgevit_export.console import Progress
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
 from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions.session import open_session
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def small_spec(batch: int = 1) -> ModelSpec:
-    return ModelSpec(
-        name="small-net",
-        variant="small-net",
-        task=Task.CLASSIFY,
-        inputs=(TensorSpec(name="image", shape=(batch, 3, 16, 16), layout=Layout.NCHW),),
-        outputs=(TensorSpec(name="logits", shape=(batch, 7)),),
-        weights=Weights(source="random", seed=0),
-        num_classes=7,
-        preprocessing=Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, resize_px=18, crop_px=(16, 16)),
-    )
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -75,23 +61,6 @@ def test_an_app_team_can_test_against_the_golden_set_with_numpy_alone(exported: 
             assert np.abs(logits - golden["outputs/logits"][i]).max() < 8 * golden["yardstick/logits"]
 
 
-def test_verify_accepts_what_export_wrote(exported: ExportReport) -> None:
-    reports = verify(exported.directory)
-    assert [report.passed for report in reports] == [True] * len(Format)
-
-
-def test_an_artifact_without_manifest_beside_good_ones_fails(exported: ExportReport, tmp_path: Path) -> None:
-    (outcome,) = (outcome for outcome in exported.outcomes if outcome.recipe.format is Format.ONNX)
-    assert outcome.file is not None
-    source = Path(outcome.file)
-    manifest = load_manifest(manifest_path(source))
-    for name in (manifest.file, manifest.golden.file, manifest_path(source).name):
-        (tmp_path / name).write_bytes((source.parent / name).read_bytes())
-    (tmp_path / "stray.onnx").write_bytes(source.read_bytes())
-    by_file = {Path(report.manifest).name: report.passed for report in verify(tmp_path)}
-    assert by_file == {manifest_path(source).name: True, "stray.onnx.json": False}
-
-
 class OtherWhenExported(SmallNet):
     """Takes another branch while it is captured, as a careless ``is_exporting`` does."""
 
@@ -107,38 +76,6 @@ class Random(SmallNet):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return super().forward(image) + 1e-3 * float(np.random.default_rng().uniform(1, 2))
-
-
-def test_an_artifact_without_manifest_fails_by_its_own_name_too(exported: ExportReport, tmp_path: Path) -> None:
-    (tmp_path / "lonely.onnx").write_bytes(b"anything")
-    (report,) = verify(tmp_path / "lonely.onnx")
-    assert report.exit_code == 1
-    (check,) = report.failed_checks
-    assert check.name == "manifest" and "without its manifest is incomplete" in check.details[0]
-
-
-def test_the_line_of_a_verification_says_how_it_ended(
-    exported: ExportReport, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(exported.directory, tmp_path / "copy")
-    (tmp_path / "copy" / "small-net.onnx").write_bytes(b"cut")
-    verify(tmp_path / "copy" / "small-net.onnx", tmp_path / "copy" / "small-net.ptl", progress=Progress())
-    seen = capfd.readouterr().err
-    assert "verifying small-net.onnx: failed" in seen
-    assert "verifying small-net.ptl: passed" in seen
-
-
-def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:
-    for idle in ({"strict": True}, {"atol": 0.1}, {"images": tmp_path}):
-        with pytest.raises(UsageError, match="nothing would be compared"):
-            export(small_net(), small_spec(), ["onnx"], output=tmp_path / "out", verify=False, **idle)  # type: ignore[arg-type]
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_version_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choose from 11 to 20"):
-        export(small_net(), small_spec(), ["ptl", Recipe(format=Format.ONNX, opset=99)], output=tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_a_steady_answer_is_refused(tmp_path: Path) -> None:
@@ -229,15 +166,6 @@ def test_photos_join_the_comparison_but_not_the_golden_set(tmp_path: Path) -> No
     assert "one.png" not in golden.labels
     with pytest.raises(UsageError, match="no images"):
         export(small_net(), small_spec(), ["ptl"], output=tmp_path / "other", images=tmp_path / "out")
-
-
-def test_nothing_to_verify_is_an_error_not_a_pass(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no manifest"):
-        verify(tmp_path)
-    (tmp_path / "x.onnx").write_bytes(b"rubbish")
-    assert [report.passed for report in verify(tmp_path)] == [False]
-    with pytest.raises((ArtifactError, UsageError)):
-        verify(tmp_path / "missing.onnx")
 
 
 def test_too_little_room_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,81 @@
+"""What does not fit a model is named, together with the variant and the options that it fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from edgevit_golden import golden_state, published_shapes
+from edgevit_tiny import tiny
+from torch import Tensor
+
+from edgevit.build import build_model
+from edgevit.errors import CheckpointError
+
+State = dict[str, Tensor]
+
+
+SIZE = (64, 64)
+
+
+@pytest.fixture
+def state() -> State:
+    """Weights of the small model with 37 classes and 4 input channels."""
+    model, _ = build_model(tiny(), num_classes=37, in_channels=4, input_size=SIZE, seed=5)
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "w.pth"
+
+
+def test_a_head_is_needed_to_classify(path: Path, state: State) -> None:
+    torch.save({name: tensor for name, tensor in state.items() if not name.startswith(("norm.", "head."))}, path)
+    with pytest.raises(CheckpointError, match=r"6 missing: norm\.weight.*and 1 more") as caught:
+        build_model(tiny(), checkpoint=path, input_size=SIZE)
+    assert caught.value.hint == "--task features"
+
+
+def test_a_wrong_file_names_the_variant_that_fits(path: Path) -> None:
+    torch.save(golden_state(published_shapes("xs")), path)
+    with pytest.raises(CheckpointError) as caught:
+        build_model("s", checkpoint=path)
+    assert "142 missing: blocks2.1.LocalAgg.pos_embed.weight" in caught.value.message
+    assert "and 137 more" in caught.value.message
+    assert caught.value.message.endswith("It fits variant xs")
+    assert caught.value.hint == "--variant xs"
+    with pytest.raises(CheckpointError, match=r"of another shape: patch_embed1\.norm.weight is"):
+        build_model("xxs", checkpoint=path)
+
+
+def test_a_wrong_option_names_the_option_that_fits(path: Path) -> None:
+    model, _ = build_model("xxs", propagation="bilinear", aggregation=False)
+    torch.save(model.state_dict(), path)
+    with pytest.raises(
+        CheckpointError, match="It fits variant xxs with propagation bilinear, aggregation off"
+    ) as caught:
+        build_model("xxs", checkpoint=path)
+    assert caught.value.hint == "--propagation bilinear --no-aggregation"
+    build_model("xxs", checkpoint=path, propagation="bilinear", aggregation=False)
+
+
+def test_a_file_of_no_variant(path: Path) -> None:
+    torch.save(torch.nn.Linear(3, 3).state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"2 unexpected: weight, bias\. It fits no known variant"):
+        build_model("xxs", checkpoint=path)
+
+
+def test_misshaped_tensors_are_named_with_both_shapes(path: Path, state: State) -> None:
+    state["blocks1.0.LocalAgg.attn.weight"] = torch.zeros(8, 1, 3, 3)
+    torch.save(state, path)
+    wanted = r"1 of another shape: blocks1\.0\.LocalAgg\.attn\.weight is \(8, 1, 3, 3\), expected \(8, 1, 5, 5\)"
+    with pytest.raises(CheckpointError, match=wanted):
+        build_model(tiny(), checkpoint=path, input_size=SIZE)
+
+
+def test_step_counters_may_be_missing(path: Path, state: State) -> None:
+    torch.save({name: tensor for name, tensor in state.items() if "num_batches" not in name}, path)
+    model, _ = build_model(tiny(), checkpoint=path, input_size=SIZE)
+    assert model.norm.num_batches_tracked == 0

@@ -1,0 +1,48 @@
+"""What cannot be met is refused before any work."""
+
+from pathlib import Path
+
+import pytest
+from small_artifacts import small_net
+from small_exports import small_spec
+
+from edgevit.errors import MissingDependencyError, UsageError
+from edgevit_export import export
+from edgevit_export.workflows import export_request
+from edgevit_export.workflows.export_request import DEFAULT_OPSET, check_request, whole_recipe
+from export.recipe import Format, Recipe
+
+
+def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:
+    for idle in ({"strict": True}, {"atol": 0.1}, {"images": tmp_path}):
+        with pytest.raises(UsageError, match="nothing would be compared"):
+            export(small_net(), small_spec(), ["onnx"], output=tmp_path / "out", verify=False, **idle)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_version_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose from 11 to 20"):
+        export(small_net(), small_spec(), ["ptl", Recipe(format=Format.ONNX, opset=99)], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_recipe_says_which_opset_was_meant() -> None:
+    assert whole_recipe("onnx").opset == DEFAULT_OPSET
+    assert whole_recipe(Recipe(format=Format.ONNX, opset=14)).opset == 14
+    assert whole_recipe("ptl") == Recipe(format=Format.PTL)
+
+
+@pytest.mark.parametrize(("recipes", "words"), [((), "no format to export"), (("ptl", "ptl"), "same format twice")])
+def test_each_format_is_asked_for_once(recipes: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        check_request(tuple(whole_recipe(name) for name in recipes), tmp_path, verify=False)
+
+
+def test_a_runtime_is_needed_only_to_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(format: Format) -> None:
+        raise MissingDependencyError(f"cannot run {format}")
+
+    monkeypatch.setattr(export_request, "require_runtime", missing)
+    check_request((whole_recipe("ptl"),), tmp_path, verify=False)
+    with pytest.raises(MissingDependencyError, match="cannot run ptl"):
+        check_request((whole_recipe("ptl"),), tmp_path, verify=True)

@@ -1,0 +1,79 @@
+"""Golden inputs in every batch and layout that an artifact may take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_sessions import FunctionSession, golden_set
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgevit.errors import SessionError
+from edgevit.spec import Layout
+from validation.artifact.limits import Limits
+from validation.artifact.parity import ParityReport, compare
+
+REFERENCE = np.random.default_rng(0).normal(size=(5, 10))
+
+
+INPUT = np.arange(5, dtype=np.float32)[:, None]
+
+
+def answering(answer: np.ndarray, batch: int = 1) -> FunctionSession:
+    """A session that gives row i of ``answer`` for the input value i."""
+    return FunctionSession({"x": (batch, 1)}, ("y",), lambda feed: {"y": answer[feed["x"][:, 0].astype(int)]})
+
+
+def judged(answer: np.ndarray, limits: Limits | None = None, *, yardstick: float = 1e-6) -> ParityReport:
+    golden = golden_set({"x": INPUT}, {"y": REFERENCE}, yardstick)
+    return compare(answering(answer.astype(np.float32)), golden, limits)
+
+
+def with_error(size: float) -> np.ndarray:
+    answer = REFERENCE.copy()
+    answer[3, 7] += size
+    return answer
+
+
+def test_an_input_that_the_golden_set_lacks_is_an_error() -> None:
+    session = FunctionSession({"photo": (1, 1)}, ("y",), lambda _: {})
+    with pytest.raises(SessionError, match=r"'photo'.*'x'"):
+        compare(session, golden_set({"x": INPUT}, {"y": REFERENCE}))
+
+
+@given(st.integers(1, 7))
+@settings(max_examples=7)
+def test_any_batch_gives_the_rows_of_batch_one(batch: int) -> None:
+    golden = golden_set({"x": INPUT}, {"y": REFERENCE})
+    session = answering(with_error(1e-3).astype(np.float32), batch)
+    report, single = compare(session, golden), judged(with_error(1e-3))
+    assert session.fed == [batch] * -(-5 // batch)
+    assert [row.max_abs_error for row in report.rows] == [row.max_abs_error for row in single.rows]
+    assert report.inputs_compared == 5
+
+
+def test_a_free_batch_runs_at_one_and_three_and_a_difference_fails() -> None:
+    golden = golden_set({"x": INPUT}, {"y": REFERENCE})
+    good = answering(REFERENCE.astype(np.float32), -1)
+    assert compare(good, golden).batches == (1, 3)
+    assert good.fed == [1] * 5 + [3] * 2
+
+    def leaking(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        rows = feed["x"][:, 0].astype(int)
+        return {"y": REFERENCE[rows if len(rows) == 1 else rows[:1].repeat(len(rows))].astype(np.float32)}
+
+    report = compare(FunctionSession({"x": (-1, 1)}, ("y",), leaking), golden)
+    assert not report.passed
+    assert report.worst.batch == 3
+
+
+def test_nhwc_inputs_are_transposed_and_only_those() -> None:
+    images = np.random.default_rng(1).normal(size=(4, 3, 5, 7)).astype(np.float32)
+    extra = np.arange(4, dtype=np.float32)[:, None]
+    golden = golden_set({"image": images, "extra": extra}, {"y": images[:, :, 1, 2] + extra})
+
+    def function(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"y": feed["image"][:, 1, 2, :] + feed["extra"]}
+
+    session = FunctionSession({"image": (2, 5, 7, 3), "extra": (2, 1)}, ("y",), function)
+    assert compare(session, golden, layouts={"image": Layout.NHWC}).passed
