@@ -1,8 +1,5 @@
 """What a person types wrong, and what they read then: exit code, message, hint. No model is built here."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,79 +75,3 @@ def test_the_output_that_is_a_file_is_refused_before_any_work(
     assert run(["--variant", "xxs", "--output", str(taken)]) == 2
     assert str(taken) in capfd.readouterr().err
     assert taken.read_text() == "mine"
-
-
-def test_ctrl_c_says_that_nothing_unfinished_was_left(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("edgevit_export.commands.doctor.diagnose", interrupted)
-    assert run(["doctor"]) == 130
-    assert "interrupted: nothing unfinished" in capfd.readouterr().err
-
-
-def test_without_arguments_it_helps(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 0
-    assert "Examples:" in capfd.readouterr().out
-
-
-def test_version(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["--version"]) == 0
-    assert capfd.readouterr().out.startswith("edgevit-export 0.")
-
-
-def test_models_lists_the_paper_beside_our_counts(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["models", "--json"]) == 0
-    rows = {row["config"]["name"]: row for row in json.loads(capfd.readouterr().out)}
-    assert round(rows["s"]["complexity"]["parameters"] / 1e6, 2) == 13.11
-    assert rows["s"]["paper_latency"]["top1_pct"] == 81.0
-    assert rows["s-table1"]["paper_latency"] is None
-
-
-def test_models_needs_no_torch() -> None:
-    """``sys.modules[name] = None`` makes importing it fail, and hides it from ``find_spec``."""
-    code = "import sys; sys.modules['torch'] = None; from edgevit_export.__main__ import run; sys.exit(run(['models']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "xs-table1" in done.stdout
-
-
-def test_tables_are_plain_text_when_piped(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["models"]) == 0
-    out = capfd.readouterr().out
-    assert "\x1b" not in out
-    assert "48, 96, 240, 384" in out
-
-
-def test_doctor_tells_what_can_be_done(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["doctor", "--json"]) == 0
-    found = json.loads(capfd.readouterr().out)
-    abilities = {ability["what"]: ability for ability in found["abilities"]}
-    assert abilities["export onnx"]["able"] is True
-    assert "torch" in found["packages"]
-    for ability in abilities.values():
-        assert ability["able"] or ability["install"]
-
-
-def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from edgevit_export.commands import doctor as doctor_command
-
-    real = doctor_command.find_spec
-    monkeypatch.setattr(doctor_command, "find_spec", lambda name: None if name == "onnxruntime" else real(name))
-    assert run(["doctor"]) == 0
-    (line,) = (row for row in capfd.readouterr().out.splitlines() if "run and verify onnx" in row)
-    assert "no" in line and "onnxruntime not installed" in line and "edgevit-export[verify]" in line
-
-
-def test_shell_completion_is_offered() -> None:
-    import os
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "edgevit_export", "--show-completion", "bash"], capture_output=True, text=True,
-        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "SHELL": "/bin/bash"}, check=False,
-    )  # fmt: skip
-    assert "complete" in done.stdout + done.stderr

@@ -7,9 +7,11 @@ import pytest
 from fake_sessions import FunctionSession, golden_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edgevit.errors import SessionError
-from edgevit.spec import Layout
+from edgevit.spec import Layout, TensorSpec
+from validation.artifact.feeding import FREE_BATCHES, batch_sizes, feed_of, feeds, joined_answers, widened
 from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare
 
@@ -77,3 +79,41 @@ def test_nhwc_inputs_are_transposed_and_only_those() -> None:
 
     session = FunctionSession({"image": (2, 5, 7, 3), "extra": (2, 1)}, ("y",), function)
     assert compare(session, golden, layouts={"image": Layout.NHWC}).passed
+
+
+def specs(*shapes: tuple[int, ...]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name=f"x{number}", shape=shape) for number, shape in enumerate(shapes))
+
+
+@pytest.mark.parametrize(("shapes", "sizes"), [([(4, 3)], (4,)), ([(-1, 3), (-1,)], FREE_BATCHES)])
+def test_the_artifact_decides_the_batch(shapes: list[tuple[int, ...]], sizes: tuple[int, ...]) -> None:
+    assert batch_sizes(specs(*shapes)) == sizes
+
+
+@pytest.mark.parametrize("shapes", [[(1, 3), (2, 3)], [(1, 3), ()], [()], []])
+def test_inputs_without_a_common_batch_are_refused(shapes: list[tuple[int, ...]]) -> None:
+    with pytest.raises(SessionError, match="one common batch"):
+        batch_sizes(specs(*shapes))
+
+
+def test_a_group_is_filled_by_its_last_input_and_what_that_gives_is_dropped() -> None:
+    golden = golden_set({"x0": INPUT}, {"y": REFERENCE})
+    given = list(feeds(specs((3, 1)), golden, {}, 3))
+    assert [feed["x0"][:, 0].tolist() for feed in given] == [[0, 1, 2], [3, 4, 4]]
+    answers = [{"y": feed["x0"] * 2} for feed in given]
+    assert joined_answers(answers, 5, 3)["y"][:, 0].tolist() == [0, 2, 4, 6, 8]
+    assert joined_answers(answers[:1], 5, 3)["y"].shape == (3, 1)
+    odd = joined_answers([{"y": np.zeros((3, 1))}, {"y": np.zeros((3, 2))}], 5, 3)["y"]
+    assert odd.shape == (3, 1), "answers that do not fit stay as the first"
+
+
+def test_half_precision_is_fed_as_declared() -> None:
+    (half,) = specs((1, 1))
+    feed = feed_of((replace(half, dtype="float16"),), golden_set({"x0": INPUT}, {"y": REFERENCE}), {}, range(1), 1)
+    assert feed["x0"].dtype == np.float16
+
+
+def test_the_larger_yardstick_counts() -> None:
+    few, many = (golden_set({"x": INPUT}, {"y": REFERENCE}, size) for size in (1e-9, 1e-6))
+    assert widened(few, many).yardstick == {"y": 1e-6}
+    assert widened(many, few).yardstick == {"y": 1e-6}

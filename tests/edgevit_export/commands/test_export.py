@@ -1,0 +1,86 @@
+"""From options as typed to recipes and a model; what is printed when all is done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgevit.errors import UsageError
+from edgevit.spec import Layout
+from edgevit_export.__main__ import run
+from edgevit_export.commands.export import ExportOptions, build, recipes
+from export.recipe import Format, Optimize, Recipe
+
+TINY = 'channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\nname = "tiny"\n'
+
+
+def test_an_option_of_one_format_goes_into_its_recipe_alone() -> None:
+    options = ExportOptions(formats=["onnx,ptl", "onnx"], opset=14, dynamic_batch=True, ptl_bytecode=5, optimize="none")
+    assert recipes(options) == (
+        Recipe(format=Format.ONNX, opset=14, dynamic_batch=True, optimize=Optimize.NONE),
+        Recipe(format=Format.PTL, ptl_bytecode=5, optimize=Optimize.NONE),
+    )
+
+
+def test_three_formats_by_default() -> None:
+    assert [recipe.format for recipe in recipes(ExportOptions(input_layout="NHWC"))] == ["ptl", "onnx", "tflite"]
+    assert {recipe.input_layout for recipe in recipes(ExportOptions(input_layout="NHWC"))} == {Layout.NHWC}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (ExportOptions(formats=["tflite"], opset=17), "--opset belongs to onnx"),
+        (ExportOptions(formats=["onnx"], ptl_bytecode=5), "--ptl-bytecode belongs to ptl"),
+        (ExportOptions(formats=[" , "]), "names no format"),
+        (ExportOptions(input_layout="nchv"), "unknown input layout 'nchv'"),
+    ],
+)
+def test_recipes_that_make_no_sense(options: ExportOptions, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        recipes(options)
+
+
+def test_the_model_is_what_the_options_say(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    options = ExportOptions(
+        config=tmp_path / "tiny.toml", num_classes=2, labels=tmp_path / "labels.txt", input_size="64x96", batch=2,
+        mean="0.5,0.5,0.5", std="0.2,0.2,0.2", delegate="avg", seed=3,
+    )  # fmt: skip
+    model, spec = build(options)
+    assert spec.name == "edgevit-tiny-avg-delegates-2classes-batch2-64x96"
+    assert (spec.labels, spec.weights.seed) == (("cat", "dog"), 3)
+    assert spec.preprocessing is not None and spec.preprocessing.std == (0.2, 0.2, 0.2)
+    assert tuple(model(torch.zeros(spec.inputs[0].shape)).shape) == (2, 2)
+
+
+def test_two_models_or_half_a_normalisation_are_refused(tmp_path: Path) -> None:
+    for options, words in (
+        (ExportOptions(variant="s", config=tmp_path / "c.toml"), "both name a model"),
+        (ExportOptions(variant="s", mean="0.5,0.5,0.5"), "belong together"),
+        (ExportOptions(variant="s", checkpoint_entry="model"), "--checkpoint-entry without --checkpoint"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            build(options)
+
+
+def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    words = ["--config", str(tmp_path / "tiny.toml"), "--input-size", "64", "-f", "ptl", "-o", str(tmp_path / "out")]
+    assert run(words) == 0
+    seen = capfd.readouterr()
+    assert "edgevit-tiny-64x64: weights random, seed 0" in seen.out
+    assert "passed: " in seen.out and "x yardstick" in seen.out
+    assert "weights are random (seed 0)" in seen.err
+    assert f"next: edgevit-export verify {tmp_path / 'out'}" in seen.err
+    assert run([*words, "--no-verify", "--json"]) == 0
+    seen = capfd.readouterr()
+    report = json.loads(seen.out)
+    assert [outcome["verdict"] for outcome in report["outcomes"]] == ["not verified"]
+    assert seen.err == ""

@@ -1,0 +1,50 @@
+"""``inspect``: what stands in a file, and files that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_artifacts import write_artifact
+
+from edgevit.errors import ArtifactError, UsageError
+from edgevit_export.__main__ import run
+from edgevit_export.commands.inspect import read_facts
+from export.recipe import Format
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artifact(tmp_path_factory.mktemp("built"), Format.ONNX, dynamic=True).with_suffix("")
+
+
+def test_inputs_operators_and_metadata_are_shown(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(artifact)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{artifact}: ONNX, ")
+    assert "needs ONNX Runtime" in out
+    assert "Nx3x16x16" in out and "Nx7" in out
+    assert "operators of" in out and "Conv" in out and "yes" in out
+    assert "recipe" in out
+
+
+def test_long_metadata_is_cut_and_json_holds_all(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(artifact), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["format"] == "onnx"
+    (text,) = [value for key, value in found["metadata"].items() if key.rpartition(".")[2] == "spec"]
+    assert json.loads(text)["name"] == "small0"
+    assert len(text) > 300
+    run(["inspect", str(artifact)])
+    assert f"({len(text)} characters, all with --json)" in capsys.readouterr().out
+
+
+def test_what_is_no_artifact_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(ArtifactError, match="is empty: expected a ONNX file"):
+        read_facts(tmp_path / "empty.onnx")
+    with pytest.raises(UsageError, match=r"'\.pb' is no artifact suffix"):
+        read_facts(tmp_path / "model.pb")
+    with pytest.raises(UsageError, match="is a directory"):
+        read_facts(tmp_path)

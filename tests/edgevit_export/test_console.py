@@ -1,0 +1,80 @@
+"""What a person sees: plain lines, tables, JSON, progress; data on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgevit.errors import UsageError
+from edgevit.records import Record
+from edgevit_export.console import (
+    Progress,
+    format_bytes,
+    print_error,
+    print_note,
+    print_record,
+    print_records,
+    print_table,
+)
+
+
+class Cup(Record):
+    size_ml: int
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (15_600_000, "15.6 MB"), (2_500_000_000, "2.5 GB")]
+)
+def test_sizes_are_decimal(size: int, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+def test_a_table_is_plain_aligned_and_literal_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a[b]", "1"), ("passed", "1000"), ("x" * 300, "2")]
+    print_table(("name", "count"), rows, title="Cups", right=("count",))
+    seen = capsys.readouterr()
+    lines = [line.rstrip() for line in seen.out.splitlines()]
+    assert lines[0] == "Cups" and "\x1b" not in seen.out and seen.err == ""
+    assert [len(line) for line in lines[1:2] + lines[3:]] == [len(lines[-1])] * 4
+    assert lines[3].split() == ["a[b]", "1"] and lines[5].split() == ["x" * 300, "2"]
+
+
+def test_records_are_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(Cup(size_ml=2))
+    assert json.loads(capsys.readouterr().out) == {"size_ml": 2}
+    print_records([Cup(size_ml=2), Cup(size_ml=3)])
+    assert json.loads(capsys.readouterr().out) == [{"size_ml": 2}, {"size_ml": 3}]
+    print_records([])
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_errors_and_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(UsageError("no [such] thing", hint="try --this"))
+    print_error(UsageError("no hint"))
+    print_note("a note")
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ("", "error: no [such] thing\n\nhint: try --this\nerror: no hint\na note\n")
+
+
+def test_steps_say_how_they_ended(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    with progress.step("verifying a") as step:
+        step.result = "failed"
+    with pytest.raises(ZeroDivisionError), progress.step("dividing"):
+        _ = 1 / 0
+    progress.note("between")
+    with progress.bytes_bar("pushing", 10) as update:
+        update(5)
+    lines = [line.partition("] ")[2] or line for line in capfd.readouterr().err.splitlines()]
+    assert lines == [
+        "verifying a ...", "verifying a: failed (0.0 s)", "dividing ...", "dividing: failed (0.0 s)", "between",
+    ]  # fmt: skip
+
+
+def test_quiet_progress_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(quiet=True)
+    with progress.step("working"):
+        progress.note("busy")
+    seen = capfd.readouterr()
+    assert (seen.out, seen.err) == ("", "")

@@ -1,0 +1,40 @@
+"""From what ends a command to its exit code and its last words."""
+
+import pytest
+
+from edgevit.errors import MissingDependencyError
+from edgevit_export.__main__ import run
+
+
+def test_ctrl_c_says_that_nothing_unfinished_was_left(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgevit_export.commands.doctor.diagnose", interrupted)
+    assert run(["doctor"]) == 130
+    assert "interrupted: nothing unfinished" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (MissingDependencyError("no torch", hint="pip install torch"), 3, "error: no torch\n\nhint: pip install torch"),
+        (ZeroDivisionError("odd"), 5, "this is a defect of edgevit-export"),
+        (BrokenPipeError(), 141, ""),
+        (SystemExit(7), 7, ""),
+        (SystemExit("bad"), 1, ""),
+    ],
+)
+def test_whatever_is_raised_becomes_an_exit_code(
+    raised: BaseException, code: int, words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("edgevit_export.commands.doctor.diagnose", failing)
+    assert run(["doctor"]) == code
+    seen = capfd.readouterr()
+    assert words in seen.err and seen.out == ""
+    assert ("Traceback" in seen.err) == isinstance(raised, ZeroDivisionError)
