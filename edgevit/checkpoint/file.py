@@ -61,7 +61,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file."""
+    """All tensors of a safetensors file by name, in their stored shapes and dtypes."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -168,7 +168,7 @@ def _is_state_dict(value: object) -> TypeGuard[Mapping[object, object]]:
 
 
 def _only_tensors(path: Path, state: Mapping[object, object]) -> dict[str, Tensor]:
-    """The state dict with its types checked."""
+    """The state dict with its types checked; shapes and dtypes are as stored."""
     import torch
 
     tensors: dict[str, Tensor] = {}

@@ -65,7 +65,7 @@ class Checkpoint:
         return found
 
     def state_for(self, request: ModelRequest, model: EdgeViT) -> dict[str, Tensor]:
-        """The state dict for ``model``, float32, every value finite.
+        """The state dict for ``model``: its own names and shapes, float32 (counters: int64), every value finite.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, of another shape or type, or hold NaN or Inf.
@@ -95,7 +95,7 @@ class Checkpoint:
         return CheckpointError(f"{message}. It fits {in_words(other.config)}{task}", hint=flags(other, request))
 
     def _float32(self, name: str, tensor: Tensor) -> Tensor:
-        """One tensor as dense, contiguous, finite float32."""
+        """One tensor of any shape as dense, contiguous, finite float32 of the same shape."""
         import torch
 
         if tensor.layout is not torch.strided or _dtype(tensor) not in FLOAT_TYPES:

@@ -44,7 +44,7 @@ class EdgeViT(nn.Module):
             self.head = nn.Linear(config.channels[-1], num_classes)
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits, or the outputs of the four stages; see the class for the shapes."""
+        """``(B, in_channels, H, W)`` to logits ``(B, num_classes)``, or to the stages' outputs."""
         stage1 = self.blocks1(self.patch_embed1(image))  # (B, C1, H/4, W/4)
         stage2 = self.blocks2(self.patch_embed2(stage1))  # (B, C2, H/8, W/8)
         stage3 = self.blocks3(self.patch_embed3(stage2))  # (B, C3, H/16, W/16)

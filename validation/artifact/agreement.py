@@ -1,4 +1,8 @@
-"""How far an answer is from its reference: plain arithmetic on arrays, one row per input."""
+"""How far an answer is from its reference: plain arithmetic on arrays, one row per input.
+
+Answer and reference of one output have the same shape, float64, in the output's own unit; the first axis counts inputs
+where a function says ``(count, ...)``, and is absent where it speaks of one input.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from edgevit.records import Record
 Floats = NDArray[np.float64]
 
 MOST_DB = 300.0  # float64 itself ends at 313 dB: beyond this two arrays are equal in every bit that counts
-TOP = 5
+TOP = 5  # as ImageNet's top-5 accuracy counts
 
 
 class InputParity(Record):
@@ -54,7 +58,7 @@ def compare_arrays(
 
 
 def yardstick_floor(reference: Floats) -> float:
-    """The smallest yardstick that makes sense: half a float32 step at the reference's largest value.
+    """The smallest yardstick that makes sense for ``(count, ...)``: half a float32 step at the largest value.
 
     float32 eager can be exact on trivial models; no runtime can be held to less than rounding the result once.
     """
@@ -63,7 +67,10 @@ def yardstick_floor(reference: Floats) -> float:
 
 
 def sqnr_db_of(answer: Floats, reference: Floats) -> float:
-    """Signal to quantisation noise ratio in dB, within -300..300; 0 for an answer to a zero reference that is not."""
+    """Signal to quantisation noise ratio in dB, within -300..300, of two arrays of one shape.
+
+    0 for an answer that is not zero to a reference that is.
+    """
     signal, noise = _energy(reference), _energy(answer - reference)
     if noise == 0.0:
         return MOST_DB
@@ -73,7 +80,7 @@ def sqnr_db_of(answer: Floats, reference: Floats) -> float:
 
 
 def cosine_of(answer: Floats, reference: Floats) -> float:
-    """Cosine between two arrays as vectors; 1 if both are zero, 0 if one is."""
+    """Cosine between two arrays of one shape as vectors; 1 if both are zero, 0 if one is."""
     lengths = _energy(answer), _energy(reference)
     if 0.0 in lengths:
         return float(lengths[0] == lengths[1])
@@ -82,12 +89,13 @@ def cosine_of(answer: Floats, reference: Floats) -> float:
 
 
 def _energy(values: Floats) -> float:
-    """Euclidean length, scaled so that it neither overflows nor underflows."""
+    """Euclidean length over all elements, any shape, scaled so that it neither overflows nor underflows."""
     largest = float(np.abs(values).max(initial=0.0))
     return largest * float(np.sqrt(np.sum((values / largest) ** 2))) if largest else 0.0
 
 
 def _row(output: str, answer: Floats, reference: Floats, label: str, yardstick: float, batch: int) -> InputParity:
+    """The numbers of one input: ``answer`` and ``reference`` have one output's shape without the batch axis."""
     finite = np.isfinite(answer) & np.isfinite(reference)
     usable, target = np.where(finite, answer, 0.0), np.where(np.isfinite(reference), reference, 0.0)
     error = np.abs(usable - target)
@@ -111,7 +119,10 @@ def _row(output: str, answer: Floats, reference: Floats, label: str, yardstick: 
 
 
 def _classes(answer: Floats, reference: Floats) -> tuple[float | None, bool | None, float | None]:
-    """Margin, whether the top class is equal, and the overlap of the top five; ties in the reference count as equal."""
+    """Margin, whether the top class is equal, and the overlap of the top five, of ``(classes,)`` values.
+
+    Ties in the reference count as equal. Three Nones for any other shape.
+    """
     if reference.ndim != 1 or reference.size < 2:
         return None, None, None
     ranked = np.sort(reference)[::-1]

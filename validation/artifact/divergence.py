@@ -28,9 +28,9 @@ from validation.artifact.parity import ParityReport
 
 Floats = NDArray[np.float64]
 
-TOLERANCE = 8.0
-_INFORMATIVE = 50.0
-_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+TOLERANCE = 8.0  # times float32 eager's own noise: what parity allows at the output (validation.artifact.limits)
+_INFORMATIVE = 50.0  # times the tolerance; chosen, because then chance does not make two modules agree
+_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # passes move halves and doublings between layers, as GELU's
 _RMS = 3  # position among export.fingerprint.statistics
 _SEPARATORS = re.compile("[/;:]+")
 _EPS = float(np.finfo(np.float32).eps)
@@ -126,7 +126,8 @@ def first_parting(
     """Compare a trace with fingerprints; pure arithmetic.
 
     Args:
-        tensors: The artifact's tensors in execution order; all ``batch`` samples must be the same input.
+        tensors: The artifact's tensors in execution order, in any layout, the batch perhaps folded into another
+            axis; all ``batch`` samples must be the same input.
         prints: Fingerprints of the network's modules.
         row: Which fingerprinted input the trace is of.
         batch: Batch size of the trace.
@@ -201,7 +202,10 @@ def informative(prints: TraceFingerprint, row: int) -> list[int]:
 
 
 def match_module(array: Array, prints: TraceFingerprint, row: int, batch: int, candidates: Sequence[int]) -> int | None:
-    """The last of the candidate modules whose output this tensor is, up to a permutation of its axes."""
+    """The last of the candidate modules whose output this tensor is, up to a permutation of its axes.
+
+    ``array`` has ``batch`` times a module's elements in any shape: batch and channels may be anywhere.
+    """
     fitting = [module for module in candidates if int(prints.counts[module]) * batch == array.size]
     if not fitting:
         return None
@@ -210,7 +214,10 @@ def match_module(array: Array, prints: TraceFingerprint, row: int, batch: int, c
 
 
 def _agrees(array: Array, stats: Floats, prints: TraceFingerprint, row: int, module: int) -> bool:
-    """Whether a tensor is a module's output, or a small power of two times it (the half of GELU moves freely)."""
+    """Whether a tensor is a module's output, or a small power of two times it (the half of GELU moves freely).
+
+    ``array`` has any shape; ``stats`` is its ``(11,)`` of ``export.fingerprint.statistics``.
+    """
     reference, allowed = prints.stats[module, row], _tolerance(prints, row, module)
     if reference[_RMS] == 0.0 or stats[_RMS] == 0.0:
         return False
@@ -226,7 +233,10 @@ def _tolerance(prints: TraceFingerprint, row: int, module: int) -> float:
 
 
 def _channels_fit(array: Array, factor: float, reference: Floats, allowed: float) -> bool:
-    """Whether some axis of the tensor has the reference's channels; true if it has no axis of that length."""
+    """Whether some axis of a tensor of any shape has the channels of ``reference``, ``(2, channels)``.
+
+    True if it has no axis of that length, since passes fold channels into other axes.
+    """
     axes = [axis for axis in range(array.ndim) if array.shape[axis] == reference.shape[1]]
     if not axes or reference.shape[1] == 0:
         return True
@@ -248,6 +258,7 @@ def _choose_input(report: ParityReport, golden: GoldenSet, prints: TraceFingerpr
 
 
 def _first_non_finite(tensors: Mapping[str, Array], label: str) -> Divergence | None:
+    """The first tensor, of any shape, that holds NaN or Inf."""
     previous: str | None = None
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

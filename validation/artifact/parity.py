@@ -151,11 +151,12 @@ def compare_answers(
     )
 
 
+# Answer and reference of one output at one batch size, each (count, ...) float64.
 _Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _fit(answer: Array | None, reference: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], str | None]:
-    """The answer as float64 in the reference's shape, or zeros and what is wrong with it."""
+    """The answer as ``(count, ...)`` float64 in the reference's shape, or zeros and what is wrong with it."""
     if answer is None:
         return np.zeros_like(reference), f"output '{name}' is missing"
     if answer.shape != reference.shape:
@@ -167,6 +168,7 @@ def _fit(answer: Array | None, reference: NDArray[np.float64], name: str) -> tup
 def _output(
     name: str, pairs: Sequence[_Pair], rows: Sequence[InputParity], yardstick: float, problem: str | None
 ) -> OutputParity:
+    """One output over all inputs and batch sizes: the worst of its rows, and the ratios over all elements."""
     mine = [row for row in rows if row.output == name]
     worst = max(mine, key=lambda row: (row.non_finite, row.max_abs_error))
     finite = [(np.nan_to_num(a, posinf=0.0, neginf=0.0), np.nan_to_num(b, posinf=0.0, neginf=0.0)) for a, b in pairs]
