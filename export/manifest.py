@@ -136,10 +136,10 @@ def created_utc() -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the installed packages that shape an artifact, without importing them."""
+def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
+    """Versions of those packages that are installed, without importing them; by default what shapes an artifact."""
     found = {}
-    for name in TOOLS:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

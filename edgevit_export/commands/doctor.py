@@ -6,14 +6,13 @@ import importlib
 import platform
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson
 from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
 from export.formats.table import FORMATS
-from export.recipe import Format
+from export.manifest import tool_versions
 from runtimes.sessions.table import RUNTIMES
 
 _PACKAGES = (
@@ -52,23 +51,16 @@ def diagnose(progress: Progress) -> Diagnosis:
     abilities: list[Ability] = []
     for row in FORMATS.values():
         with progress.step(f"checking {row.title}"):
-            abilities += [_can_use(f"export {row.format}", row.export_modules, row.extra), _can_run(row.format)]
+            abilities.append(_can_use(f"export {row.format}", row.export_modules, row.extra))
+            runtime = RUNTIMES[row.format]
+            what = f"run and verify {row.format}"
+            abilities.append(_can_use(what, runtime.needs, runtime.extra, one_is_enough=True))
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return Diagnosis(
-        python=platform.python_version(), platform=system, packages=_versions(), abilities=tuple(abilities)
+        python=platform.python_version(), platform=system, packages=tool_versions(_PACKAGES), abilities=tuple(abilities)
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _import_problem(module: str) -> str:
@@ -85,21 +77,11 @@ def _import_problem(module: str) -> str:
     return ""
 
 
-def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
+def _can_use(what: str, modules: tuple[str, ...], extra: str, *, one_is_enough: bool = False) -> Ability:
     problems = [problem for module in modules if (problem := _import_problem(module))]
-    install = f"pip install 'edgevit-export[{extra}]'" if problems else ""
-    return Ability(what=what, able=not problems, reason="; ".join(problems), install=install)
-
-
-def _can_run(format: Format) -> Ability:
-    row, what = RUNTIMES[format], f"run and verify {format}"
-    problems = []
-    for module in row.needs:
-        problem = _import_problem(module)
-        if not problem:
-            return Ability(what=what, able=True)
-        problems.append(problem)
-    install = f"pip install 'edgevit-export[{row.extra}]'"
+    if not problems or (one_is_enough and len(problems) < len(modules)):
+        return Ability(what=what, able=True)
+    install = f"pip install 'edgevit-export[{extra}]'"
     return Ability(what=what, able=False, reason="; ".join(problems), install=install)
 
 
