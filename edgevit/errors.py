@@ -100,15 +100,6 @@ class SessionError(FailureError):
     """A runtime could not load or run an artifact."""
 
 
-def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not among ``choices``, with the closest match as hint."""
-    known = sorted(choices)
-    inside = [name for name in known if len(seen) > 2 and seen.lower() in name]
-    close = inside if len(inside) == 1 else get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else None
-    return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)
-
-
 def parse_choice(kind: str, choices: type[Choice], word: str) -> Choice:
     """The member of ``choices`` that ``word`` names; case does not matter and ``_`` stands for ``-``.
 
@@ -120,3 +111,12 @@ def parse_choice(kind: str, choices: type[Choice], word: str) -> Choice:
         if member.value == wanted:
             return member
     raise unknown_choice(kind, word, choices)
+
+
+def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not among ``choices``, with the closest match as hint."""
+    known = sorted(choices)
+    inside = [name for name in known if len(seen) > 2 and seen.lower() in name]
+    close = inside if len(inside) == 1 else get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else None
+    return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)
