@@ -14,7 +14,7 @@ from export.manifest import find_manifests, load_manifest, manifest_path
 from export.recipe import Format, Recipe
 
 if TYPE_CHECKING:
-    from edgevit.spec import Layout, TensorSpec
+    from edgevit.spec import TensorSpec
     from export.artifact import FileFacts, Manifest
     from export.golden import GoldenSet
     from runtimes.bench.execute import Judge
@@ -32,7 +32,6 @@ class Reference:
 
     golden: GoldenSet
     inputs: tuple[TensorSpec, ...]
-    layouts: dict[str, Layout]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,6 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
     digest = _checked(file, manifest)
     _audited(file, manifest.recipe)
     golden = load_golden(manifest_file.parent / manifest.golden.file, manifest.golden)
-    layouts = {spec.name: spec.layout for spec in manifest.inputs if spec.layout is not None}
     subject = Subject(
         name=file.name,
         path=file,
@@ -98,9 +96,9 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         size_bytes=manifest.bytes,
         inputs=fixed_batch(manifest.inputs),
         outputs=fixed_batch(manifest.outputs),
-        feeds=tuple(feeds_for(golden, manifest.inputs, layouts)),
+        feeds=tuple(feeds_for(golden, manifest.inputs)),
     )
-    return subject, Reference(golden=golden, inputs=manifest.inputs, layouts=layouts)
+    return subject, Reference(golden=golden, inputs=manifest.inputs)
 
 
 def _checked(file: Path, manifest: Manifest) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from edgevit.errors import SessionError
-from edgevit.spec import Layout, TensorSpec
+from edgevit.spec import TensorSpec
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array
 from validation.artifact.feeding import batch_sizes, feeds, joined_answers
@@ -24,11 +24,11 @@ def fixed_batch(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
     )
 
 
-def feeds_for(golden: GoldenSet, inputs: tuple[TensorSpec, ...], layouts: Mapping[str, Layout]) -> list[Feed]:
+def feeds_for(golden: GoldenSet, inputs: tuple[TensorSpec, ...]) -> list[Feed]:
     """The golden inputs as an artifact takes them, one feed per run; free axes count as 1."""
     fixed = fixed_batch(inputs)
     (batch,) = batch_sizes(fixed)
-    return list(feeds(fixed, golden, layouts, batch))
+    return list(feeds(fixed, golden, batch))
 
 
 def judge_answers(

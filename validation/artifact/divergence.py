@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edgevit.records import Record
-from edgevit.spec import Layout
+from edgevit.spec import TensorSpec
 from export.fingerprint import TraceFingerprint, marginals, statistics
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session, TracingSession
@@ -81,7 +81,7 @@ class _Match:
 
 
 def find_divergence(
-    session: Session, golden: GoldenSet, report: ParityReport, *, layouts: Mapping[str, Layout] | None = None
+    session: Session, golden: GoldenSet, report: ParityReport, *, inputs: tuple[TensorSpec, ...] | None = None
 ) -> Divergence | None:
     """Find the first layer where a failed artifact parts from the reference.
 
@@ -89,7 +89,7 @@ def find_divergence(
         session: The opened artifact.
         golden: The golden set, with fingerprints; without them only non-finite values can be placed.
         report: The failed comparison: its worst input is traced, or the worst of those that have fingerprints.
-        layouts: As for ``validation.artifact.parity.compare``.
+        inputs: As for ``validation.artifact.parity.compare``.
 
     Returns:
         None if the session cannot trace.
@@ -102,8 +102,9 @@ def find_divergence(
         return None
     prints = golden.fingerprint
     row, index = _choose_input(report, golden, prints)
-    batch = batch_sizes(session.inputs)[0]
-    feed = feed_of(session.inputs, golden, layouts or {}, range(index, index + 1), batch)
+    inputs = inputs or session.inputs
+    batch = batch_sizes(inputs)[0]
+    feed = feed_of(inputs, golden, range(index, index + 1), batch)
     tensors = trace.trace(feed)
     label = golden.labels[index]
     operators = trace.producers() if isinstance(trace, _Explaining) else {}

@@ -22,17 +22,18 @@ FREE_BATCHES = (1, 3)
 _TO_NHWC = (0, 2, 3, 1)
 
 
-def run_batches(session: Session, golden: GoldenSet, layouts: Mapping[str, Layout]) -> dict[int, dict[str, Array]]:
+def run_batches(session: Session, golden: GoldenSet, inputs: tuple[TensorSpec, ...]) -> dict[int, dict[str, Array]]:
     """All outputs for all golden inputs, by batch size: the artifact's own, or 1 and 3 where its batch axis is free.
 
-    Outputs that could not be put together (the artifact's first axis is not the batch) keep the shape that they had.
+    ``inputs`` are the artifact's with their layouts. Outputs that could not be put together (the artifact's first axis
+    is not the batch) keep the shape that they had.
 
     Raises:
         SessionError: The runtime refused or failed, or the inputs have no common batch axis.
     """
     return {
-        batch: joined_answers(map(session.run, feeds(session.inputs, golden, layouts, batch)), len(golden), batch)
-        for batch in batch_sizes(session.inputs)
+        batch: joined_answers(map(session.run, feeds(inputs, golden, batch)), len(golden), batch)
+        for batch in batch_sizes(inputs)
     }
 
 
@@ -50,17 +51,13 @@ def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     return FREE_BATCHES if size == -1 else (size,)
 
 
-def feeds(
-    inputs: tuple[TensorSpec, ...], golden: GoldenSet, layouts: Mapping[str, Layout], batch: int
-) -> Iterator[dict[str, Array]]:
+def feeds(inputs: tuple[TensorSpec, ...], golden: GoldenSet, batch: int) -> Iterator[dict[str, Array]]:
     """The golden inputs in groups of ``batch``, one feed a group; see ``feed_of``."""
     for start in range(0, len(golden), batch):
-        yield feed_of(inputs, golden, layouts, range(start, min(start + batch, len(golden))), batch)
+        yield feed_of(inputs, golden, range(start, min(start + batch, len(golden))), batch)
 
 
-def feed_of(
-    inputs: tuple[TensorSpec, ...], golden: GoldenSet, layouts: Mapping[str, Layout], rows: range, batch: int
-) -> dict[str, Array]:
+def feed_of(inputs: tuple[TensorSpec, ...], golden: GoldenSet, rows: range, batch: int) -> dict[str, Array]:
     """The golden inputs ``rows`` as the artifact takes them, filled up to ``batch`` by repeating the last one.
 
     Returns:
@@ -75,7 +72,7 @@ def feed_of(
         if spec.name not in golden.inputs:
             known = ", ".join(f"'{name}'" for name in golden.inputs)
             raise SessionError(f"the artifact takes an input '{spec.name}', but the golden set has {known}")
-        feed[spec.name] = _as_taken(golden.inputs[spec.name][taken], spec, layouts.get(spec.name, Layout.NCHW))
+        feed[spec.name] = _as_taken(golden.inputs[spec.name][taken], spec)
     return feed
 
 
@@ -98,9 +95,9 @@ def widened(golden: GoldenSet, other: GoldenSet) -> GoldenSet:
     return dataclasses.replace(golden, yardstick=yardstick)
 
 
-def _as_taken(array: Array, spec: TensorSpec, layout: Layout) -> Array:
+def _as_taken(array: Array, spec: TensorSpec) -> Array:
     """``(batch, ...)`` in the artifact's layout; floats in the float type that it declares (half precision)."""
-    if layout is Layout.NHWC and array.ndim == 4:
+    if spec.layout is Layout.NHWC and array.ndim == 4:
         array = array.transpose(_TO_NHWC)
     if array.dtype.kind == "f" and spec.dtype in ("float16", "float64"):
         return np.ascontiguousarray(array, np.dtype(spec.dtype))

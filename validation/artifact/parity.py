@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.records import Record
-from edgevit.spec import Layout
+from edgevit.spec import TensorSpec
 from export.artifact import ParityResult
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
@@ -87,7 +87,11 @@ class ParityReport(Record):
 
 
 def compare(
-    session: Session, golden: GoldenSet, limits: Limits | None = None, *, layouts: Mapping[str, Layout] | None = None
+    session: Session,
+    golden: GoldenSet,
+    limits: Limits | None = None,
+    *,
+    inputs: tuple[TensorSpec, ...] | None = None,
 ) -> ParityReport:
     """Run the golden inputs through an artifact and compare with the reference.
 
@@ -98,12 +102,13 @@ def compare(
         session: The opened artifact.
         golden: Inputs and float64 reference outputs in the model's own layout.
         limits: What it must keep; ``Limits()`` when None.
-        layouts: Layout of the artifact's inputs by name, as its manifest says; those not named have the model's own.
+        inputs: The artifact's inputs with their layouts, as its manifest says; the session's own, which know none,
+            when None.
 
     Raises:
         SessionError: The runtime refused the inputs, or failed. Never swallowed: no numbers, no verdict.
     """
-    answers = run_batches(session, golden, layouts or {})
+    answers = run_batches(session, golden, inputs or session.inputs)
     offered = [spec.name for spec in session.outputs]
     return compare_answers(answers, golden, limits or Limits(), runtime=session.runtime, offered=offered)
 

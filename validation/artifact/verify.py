@@ -30,7 +30,6 @@ from msgspec.structs import replace
 
 from edgevit.errors import EdgevitExportError, MissingDependencyError
 from edgevit.records import sha256_file
-from edgevit.spec import Layout
 from export.artifact import AuditResult, FileFacts, Manifest
 from export.formats.table import read_artifact
 from export.golden import GoldenSet, load_golden
@@ -142,10 +141,6 @@ class _Run:
     def limits(self) -> Limits:
         return replace(self.asked, precision=self.stated.recipe.precision)
 
-    @property
-    def layouts(self) -> dict[str, Layout]:
-        return {tensor.name: tensor.layout for tensor in self.stated.inputs if tensor.layout is not None}
-
 
 @dataclass(frozen=True)
 class _Step:
@@ -250,14 +245,14 @@ def _load(run: _Run) -> Sequence[str]:
 
 def _parity(run: _Run) -> Sequence[str]:
     assert run.session is not None and run.golden is not None
-    run.parity = compare(run.session, run.golden, run.limits, layouts=run.layouts)
+    run.parity = compare(run.session, run.golden, run.limits, inputs=run.stated.inputs)
     return _judged(run, run.session, run.golden, run.parity)
 
 
 def _parity_extra(run: _Run) -> Sequence[str]:
     assert run.session is not None and run.golden is not None and run.extra is not None
     extra = widened(run.extra, run.golden)
-    run.parity_extra = compare(run.session, extra, run.limits, layouts=run.layouts)
+    run.parity_extra = compare(run.session, extra, run.limits, inputs=run.stated.inputs)
     return _judged(run, run.session, extra, run.parity_extra)
 
 
@@ -269,7 +264,7 @@ def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport
     seen = f"worst input: {worst.label}, error {worst.max_abs_error:.3g} in '{worst.output}' at batch {worst.batch}"
     place: tuple[str, ...] = ()
     try:
-        found = find_divergence(session, golden, report, layouts=run.layouts)
+        found = find_divergence(session, golden, report, inputs=run.stated.inputs)
         if found is not None:
             run.divergence = run.divergence or found
             place = (f"where they part: {found.describe()}",)

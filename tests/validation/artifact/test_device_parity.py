@@ -26,12 +26,12 @@ def golden() -> GoldenSet:
 
 def inputs(batch: int, *, nhwc: bool = False) -> tuple[TensorSpec, ...]:
     shape = (batch, 4, 6, 3) if nhwc else (batch, 3, 4, 6)
-    return (TensorSpec(name="image", shape=shape),)
+    return (TensorSpec(name="image", shape=shape, layout=Layout.NHWC if nhwc else Layout.NCHW),)
 
 
 @pytest.mark.parametrize(("batch", "runs"), [(1, 5), (2, 3), (-1, 5)])
 def test_right_answers_pass_at_any_batch(golden: GoldenSet, batch: int, runs: int) -> None:
-    feeds = feeds_for(golden, inputs(batch), {})
+    feeds = feeds_for(golden, inputs(batch))
     assert len(feeds) == runs
     answers = [answer(feed["image"]) for feed in feeds]
     report = judge_answers(golden, inputs(batch), answers, runtime="phone")
@@ -40,22 +40,21 @@ def test_right_answers_pass_at_any_batch(golden: GoldenSet, batch: int, runs: in
 
 
 def test_layouts_are_turned_for_the_device(golden: GoldenSet) -> None:
-    layouts = {"image": Layout.NHWC}
-    feeds = feeds_for(golden, inputs(1, nhwc=True), layouts)
+    feeds = feeds_for(golden, inputs(1, nhwc=True))
     assert feeds[0]["image"].shape == (1, 4, 6, 3)
     answers = [answer(feed["image"].transpose(0, 3, 1, 2)) for feed in feeds]
     assert judge_answers(golden, inputs(1, nhwc=True), answers, runtime="phone").passed
 
 
 def test_a_tool_that_runs_one_input_is_judged_on_that_one(golden: GoldenSet) -> None:
-    (feed, *_) = feeds_for(golden, inputs(1), {})
+    (feed, *_) = feeds_for(golden, inputs(1))
     report = judge_answers(golden, inputs(1), [answer(feed["image"])], runtime="tool")
     assert (report.passed, report.inputs_compared) == (True, 1)
 
 
 @pytest.mark.parametrize("damage", ["value", "shape", "nan", "missing", "order"])
 def test_wrong_answers_fail(golden: GoldenSet, damage: str) -> None:
-    feeds = feeds_for(golden, inputs(1), {})
+    feeds = feeds_for(golden, inputs(1))
     answers = [answer(feed["image"]) for feed in feeds]
     if damage == "value":
         answers[3]["logits"][0, 2] += 1e-3

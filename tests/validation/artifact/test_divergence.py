@@ -16,7 +16,7 @@ from small_artifacts import SmallNet, corrupt_weight, small_golden, small_net, w
 from torch import nn
 
 from edgevit.errors import ArtifactError
-from edgevit.spec import Layout
+from edgevit.spec import Layout, TensorSpec
 from export.artifact import Manifest
 from export.fingerprint import PREFIX, TraceFingerprint, fingerprint, marginals, statistics
 from export.recipe import Format
@@ -50,11 +50,11 @@ def opened(directory: Path, tmp_path: Path, format: Format, weight: str | None, 
     return open_session(path, format)
 
 
-def located(session: Session, layouts: dict[str, Layout] | None = None) -> Divergence:
+def located(session: Session, inputs: tuple[TensorSpec, ...] | None = None) -> Divergence:
     golden = small_golden(small_net())
-    report = compare(session, golden, layouts=layouts)
+    report = compare(session, golden, inputs=inputs)
     assert not report.passed
-    found = find_divergence(session, golden, report, layouts=layouts)
+    found = find_divergence(session, golden, report, inputs=inputs)
     assert found is not None
     return found
 
@@ -80,7 +80,8 @@ def test_a_small_corruption_is_placed_too(directory: Path, tmp_path: Path) -> No
 
 def test_nhwc_and_batch_two(directory: Path, tmp_path: Path) -> None:
     session = opened(directory / "nhwc", tmp_path, Format.TFLITE, "blocks.1.expand.bias")
-    assert located(session, {"image": Layout.NHWC}).module == "blocks.1.expand"
+    manifest = Manifest.load(next((directory / "nhwc").glob("*.json")))
+    assert located(session, manifest.inputs).module == "blocks.1.expand"
 
 
 @pytest.mark.parametrize("format", [Format.ONNX, Format.TFLITE])
