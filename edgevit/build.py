@@ -36,7 +36,7 @@ def build_model(
     propagation: Propagation | str | None = None,
     aggregation: bool | None = None,
 ) -> tuple[EdgeViT, ModelSpec]:
-    """Build an EdgeViT in eval mode, float32, without gradients.
+    """An EdgeViT in eval mode, without gradients, that takes ``(batch, in_channels, H, W)`` float32; its specification.
 
     Args:
         variant: Name of a built-in variant, or a configuration (``edgevit.network.config_file.read_config``).
@@ -50,12 +50,9 @@ def build_model(
         seed: Seed of the random weights; unused with a checkpoint.
         labels: One name per class.
         preprocessing: Overrides ImageNet's.
-        delegate: Ablation (paper, Table 4b); None keeps the configuration's, and so with the next two.
+        delegate: Ablation (paper, Table 4b); None keeps the configuration's, as with the next two.
         propagation: Ablation (paper, Table 4c).
         aggregation: Ablation (paper, Table 4a).
-
-    Returns:
-        The model, taking ``(batch, in_channels, H, W)`` float32, and its specification.
 
     Raises:
         UsageError: Unknown variant, impossible size or number, labels that do not fit.
@@ -68,14 +65,7 @@ def build_model(
     check_input_size(config, input_size)
     _check_counts(task, num_classes, in_channels, batch)
     loaded = _read(checkpoint, entry)
-    request = ModelRequest(
-        config=config,
-        task=task,
-        num_classes=_classes(task, num_classes, loaded),
-        in_channels=loaded.input_channels(in_channels) if loaded else in_channels or 3,
-        input_size=input_size,
-        batch=batch,
-    )
+    request = _request(config, task, num_classes, in_channels, input_size, batch, loaded)
     weights = loaded.weights if loaded else Weights(source="random", seed=seed)
     spec = model_spec(request, weights, labels=labels, preprocessing=preprocessing)
     return _with_weights(request, loaded, seed), spec
@@ -129,11 +119,25 @@ def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
     return read_checkpoint(checkpoint, entry=entry)
 
 
-def _classes(task: Task, asked: int | None, loaded: Checkpoint | None) -> int | None:
-    """Number of classes: as asked for, else that of the checkpoint's head, else ImageNet's."""
-    if task is Task.FEATURES:
-        return None
-    return loaded.classes(asked) if loaded else asked or IMAGENET_CLASSES
+def _request(
+    config: VariantConfig,
+    task: Task,
+    num_classes: int | None,
+    in_channels: int | None,
+    input_size: tuple[int, int],
+    batch: int,
+    loaded: Checkpoint | None,
+) -> ModelRequest:
+    """What is built; classes and input channels as asked for, else the checkpoint's, else ImageNet's."""
+    classes = loaded.classes(num_classes) if loaded else num_classes or IMAGENET_CLASSES
+    return ModelRequest(
+        config=config,
+        task=task,
+        num_classes=None if task is Task.FEATURES else classes,
+        in_channels=loaded.input_channels(in_channels) if loaded else in_channels or 3,
+        input_size=input_size,
+        batch=batch,
+    )
 
 
 def _with_weights(request: ModelRequest, loaded: Checkpoint | None, seed: int) -> EdgeViT:

@@ -26,7 +26,7 @@ from export.manifest import manifest_path
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
-from export.staging import check_output, commit, staging
+from export.staging import commit, staging
 from runtimes.sessions.session import Session, open_session
 from validation.artifact.audit import audit
 from validation.artifact.limits import Limits
@@ -124,8 +124,7 @@ def export(
 ) -> ExportReport:
     """Export ``model`` to each format, prove each artifact, and move those that pass into ``output``.
 
-    A format that fails does not stop the others. An artifact that fails its audit or its parity does not take its
-    name: it goes to ``output/rejected`` with its manifest, and what stood in ``output`` before stays.
+    A format that fails does not stop the others; what fails its audit or parity goes to ``output/rejected`` instead.
 
     Args:
         model: Any module in eval mode whose forward takes ``spec.inputs`` and returns ``spec.outputs``.
@@ -146,37 +145,32 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
-    recipes = tuple(whole_recipe(item) for item in formats)
-    output, progress = Path(output), progress or Progress(quiet=True)
-    limits, forked = Limits(atol=atol, strict=strict), side_by_side and can_fork()
+    recipes, output = tuple(whole_recipe(item) for item in formats), Path(output)
+    progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
+    forked = side_by_side and can_fork()
     refuse_idle_limits(limits, images, verify=verify)
-    check_request(recipes, output, verify=verify)
-    check_output(output, room_needed_bytes(model, len(recipes)))
+    check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
     with staging(output) as stage, ExitStack() as sides:
         work = partial(_references, model, spec, images, stage, verbose=verbose)
-        references = _start_references(work, stage / "reference", progress, forked=forked)
-        sides.callback(references.stop)
-        with progress.step("capturing the model"), quiet(verbose=verbose):
-            from export.program import capture
-
-            program = capture(model, spec)
+        references = _start_references(work, stage / "reference", progress, sides, forked=forked)
+        program = _captured(model, spec, progress, verbose=verbose)
         job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
         job.conversions = _start_slow(recipes, job, sides) if forked else {}
-        slow_last = sorted(recipes, key=lambda recipe: recipe.format in job.conversions)
-        done = {recipe.format: _export_one(recipe, job) for recipe in slow_last}
-    return ExportReport(spec=spec, directory=str(output), outcomes=tuple(done[recipe.format] for recipe in recipes))
+        return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job))
 
 
 def _start_references(
-    work: Callable[[], _References], answer: Path, progress: Progress, *, forked: bool
+    work: Callable[[], _References], answer: Path, progress: Progress, sides: ExitStack, *, forked: bool
 ) -> SideProcess[_References]:
-    """Compute the references, beside the rest where ``forked``."""
+    """Compute the references; where ``forked``, beside the rest until ``sides`` ends."""
     title = "computing the reference in float64"
-    if forked:
-        progress.note(f"{title} beside the rest")
-        return SideProcess(work, answer, title, forked=True)
-    with progress.step(title):
-        return SideProcess(work, answer, title, forked=False)
+    if not forked:
+        with progress.step(title):
+            return SideProcess(work, answer, title, forked=False)
+    progress.note(f"{title} beside the rest")
+    started = SideProcess(work, answer, title, forked=True)
+    sides.callback(started.stop)
+    return started
 
 
 def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: Path, *, verbose: bool) -> _References:
@@ -192,6 +186,13 @@ def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: P
         return _References(stage_golden(both[:count], spec, stage), both[count:])
 
 
+def _captured(model: nn.Module, spec: ModelSpec, progress: Progress, *, verbose: bool) -> Program:
+    from export.program import capture
+
+    with progress.step("capturing the model"), quiet(verbose=verbose):
+        return capture(model, spec)
+
+
 def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:
     """Start the slow converters in processes of their own."""
     started = {}
@@ -202,6 +203,13 @@ def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dic
         started[recipe.format] = SideProcess(work, answer, what, forked=True)
         sides.callback(started[recipe.format].stop)
     return started
+
+
+def _export_all(recipes: tuple[Recipe, ...], job: _Job) -> tuple[FormatOutcome, ...]:
+    """One format after the other, those that are converted beside the rest last; outcomes in the order asked for."""
+    slow_last = sorted(recipes, key=lambda recipe: recipe.format in job.conversions)
+    done = {recipe.format: _export_one(recipe, job) for recipe in slow_last}
+    return tuple(done[recipe.format] for recipe in recipes)
 
 
 def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:

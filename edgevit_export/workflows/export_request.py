@@ -17,12 +17,12 @@ DEFAULT_OPSET = 17
 """Chosen, because it is the first with LayerNormalization, and ONNX Runtime has read it since 1.12 (2022)."""
 
 
-def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) -> None:
+def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, needed_bytes: int = 0) -> None:
     """Refuse before any work what cannot be finished.
 
     Raises:
         UsageError: No format, the same format twice, a version that the format cannot be written in, or a directory
-            that cannot be written.
+            that cannot be written or has less room than ``needed_bytes``.
         MissingDependencyError: A converter, or with ``verify`` a runtime, is not installed.
     """
     if not recipes:
@@ -35,7 +35,7 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool) ->
         check_recipe(recipe)
         if verify:
             require_runtime(recipe.format)
-    check_output(output, 0)
+    check_output(output, needed_bytes)
 
 
 def refuse_idle_limits(limits: Limits, images: Path | None, *, verify: bool) -> None:
