@@ -69,8 +69,9 @@ def test_two_models_or_half_a_normalisation_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edgevit_export.workflows.export.can_fork", lambda: False)  # pytest's process has threads
     (tmp_path / "tiny.toml").write_text(TINY)
     words = ["--config", str(tmp_path / "tiny.toml"), "--input-size", "64", "-f", "ptl", "-o", str(tmp_path / "out")]
     assert run(words) == 0
