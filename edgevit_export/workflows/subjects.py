@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runtimes.bench.execute import Judge
     from runtimes.bench.record import Verification
     from runtimes.runners.runner import Feed, Subject
+    from validation.artifact.limits import Limits
 
 RANDOM_SEED = 2205
 EXPORT_HINT = "edgevit-export --variant s writes artifacts/"
@@ -32,6 +33,7 @@ class Reference:
 
     golden: GoldenSet
     inputs: tuple[TensorSpec, ...]
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
     from export.golden import load_golden
     from runtimes.runners.runner import Subject
     from validation.artifact.device_parity import feeds_for, fixed_batch
+    from validation.artifact.limits import Limits
 
     manifest = load_manifest(manifest_file)
     digest = _checked(file, manifest)
@@ -98,7 +101,8 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         outputs=fixed_batch(manifest.outputs),
         feeds=tuple(feeds_for(golden, manifest.inputs)),
     )
-    return subject, Reference(golden=golden, inputs=manifest.inputs)
+    limits = Limits(precision=manifest.recipe.precision)
+    return subject, Reference(golden=golden, inputs=manifest.inputs, limits=limits)
 
 
 def _checked(file: Path, manifest: Manifest) -> str:
@@ -164,7 +168,7 @@ def _judge(reference: Reference | None, answers: list[Feed], runtime: str) -> Ve
 
     if reference is None:
         return Verification(status="not verified", reason=NO_GOLDEN)
-    report = judge_answers(reference.golden, reference.inputs, answers, runtime=runtime)
+    report = judge_answers(reference.golden, reference.inputs, answers, runtime=runtime, limits=reference.limits)
     return Verification(
         status="passed" if report.passed else "failed",
         reason="; ".join(report.reasons),
