@@ -11,6 +11,16 @@ from latency_records import device_run, normal_rounds, record
 from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun, RunFailure, Verification
 from validation.energy.report import EnergyReport, EnergySubject, TraceFacts
+from validation.report.rows import (
+    Accuracy,
+    Conditions,
+    Cost,
+    Metric,
+    Quantity,
+    ReportRow,
+    ReportTable,
+    with_dominance,
+)
 
 IMAGE = TensorSpec(name="image", shape=(1, 3, 224, 224), layout=Layout.NCHW)
 WRONG = Verification(status="failed", reason="logits: largest error 3.1, allowed 1e-4")
@@ -127,3 +137,34 @@ slow_but_good = 76.0
 wrong = 99.0
 broken = 80.0
 """
+
+NASTY = "<script>alert(1)</script> & \"a\" 'b' $x^$"
+
+
+def measured(*rows: tuple[str, float, float | None, float, str]) -> ReportTable:
+    made = [
+        ReportRow(
+            model=model, latency_ms=Quantity(mean=mean, sd=sd), latency_status=status,
+            accuracy=Accuracy(metric=Metric.TOP1, value=value, kind="stated"),
+            reasons=() if status == "valid" else (f"latency {status}: {NASTY}",),
+        )
+        for model, mean, sd, value, status in rows
+    ]  # fmt: skip
+    return ReportTable(
+        slug="phone", title=f"Phone {NASTY}", origin="measured", conditions=Conditions(device="d", input="224x224"),
+        metric=Metric.TOP1, plots=(Cost.LATENCY,), rows=with_dominance(made),
+    )  # fmt: skip
+
+
+SMALL = measured(
+    ("edgevit-s", 84.0, 1.0, 81.0, "valid"),
+    ("edgevit-xs", 52.0, None, 77.5, "noisy"),
+    ("wrong", 1.0, 0.1, 99.0, "failed"),
+    (NASTY, 90.0, 120.0, 70.0, "valid"),
+)
+
+
+def front_of(table: ReportTable, cost: Cost) -> list[str]:
+    """Names of the models on a table's front, by rising cost."""
+    front = [(quantity.mean, row.model) for row in table.rows if row.on_front(cost) and (quantity := row.cost(cost))]
+    return [model for _, model in sorted(front)]

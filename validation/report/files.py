@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from edgevit.errors import UsageError
+from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.records import atomic_path
 from validation.report.rows import Cost, ReportData, ReportTable
 from validation.report.tables import report_csv, report_markdown
@@ -24,19 +25,24 @@ class ReportFormat(StrEnum):
     SVG = "svg"
 
 
+_NEEDED = (
+    ("matplotlib", "draw plots", {ReportFormat.HTML, ReportFormat.PNG, ReportFormat.SVG}),
+    ("jinja2", "write HTML", {ReportFormat.HTML}),
+)
+
+
 def require_formats(formats: Collection[ReportFormat]) -> None:
     """Refuse early what cannot be rendered here.
 
     Raises:
         MissingDependencyError: matplotlib or jinja2 is not installed.
     """
-    from validation.report.html import require_jinja2
-    from validation.report.plots import require_matplotlib
-
-    if not {ReportFormat.HTML, ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
-        require_matplotlib()
-    if ReportFormat.HTML in formats:
-        require_jinja2()
+    for package, what, needing in _NEEDED:
+        if not needing.isdisjoint(formats) and importlib.util.find_spec(package) is None:
+            raise MissingDependencyError(
+                f"cannot {what}: {package} is not installed (Markdown and CSV tables need nothing: --format md,csv)",
+                hint="pip install 'edgevit-export[report]'",
+            )
 
 
 def render_report(
@@ -78,7 +84,7 @@ def _plots(
 ) -> dict[str, bytes]:
     if {ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
         return {}
-    from validation.report.plots import ALONE, plot_png, plot_svg
+    from validation.report.plots import plot_png, plot_svg
 
     name, paper = f"{table.slug}-{cost}", data.paper_table(table)
     progress(f"drawing {name}")
@@ -86,8 +92,7 @@ def _plots(
     if ReportFormat.PNG in formats:
         rendered[f"{PLOTS}/{name}.png"] = plot_png(table, cost, paper)
     if ReportFormat.SVG in formats:
-        drawing = plot_svg(table, cost, paper, ALONE, name=name, standalone=True)
-        rendered[f"{PLOTS}/{name}.svg"] = drawing.encode()
+        rendered[f"{PLOTS}/{name}.svg"] = plot_svg(table, cost, paper).encode()
     return rendered
 
 

@@ -22,7 +22,7 @@ from validation.report.rows import (
     Quantity,
     ReportRow,
     ReportTable,
-    with_standings,
+    with_dominance,
     worth_plotting,
 )
 
@@ -90,61 +90,52 @@ def _names(entries: Sequence[Entry], stated: Sequence[StatedModel | None], condi
     short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in entries]
     for candidates in (short, [entry.artifact for entry in entries]):
         labelled = [(given.label if given else None) or name for given, name in zip(stated, candidates, strict=True)]
-        names = [name + entry.label for name, entry in zip(labelled, entries, strict=True)]
+        names = [name + entry.suffix for name, entry in zip(labelled, entries, strict=True)]
         if len(set(names)) == len(names):
             return names
-    return [entry.artifact + entry.label for entry in entries]
+    return [entry.artifact + entry.suffix for entry in entries]
 
 
 def _row(
     entry: Entry, name: str, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts
 ) -> ReportRow:
-    latency, energy = entry.latency, entry.energy
-    energy_status: str | None = energy.verdict if energy is not None else None
+    stated, latency, energy = stated or StatedModel(), entry.latency, entry.energy
+    energy_mj = None if energy is None else _quantity(energy.energy_mj, energy.energy_sd_mj)
+    energy_status: str | None = None if energy is None else energy.verdict
     if energy is not None and latency is not None and latency.verification == FAILED:
         energy_status = FAILED  # the energy of wrong outputs
-    row = ReportRow(
+    return ReportRow(
         model=name,
         artifact=entry.artifact,
-        parameters_m=(stated.parameters_m if stated else None) or _share(facts.parameters, 1e6),
-        multiply_adds_g=(stated.multiply_adds_g if stated else None) or _share(facts.multiply_adds, 1e9),
+        parameters_m=stated.parameters_m or _in_units(facts.parameters, 1e6),
+        multiply_adds_g=stated.multiply_adds_g or _in_units(facts.multiply_adds, 1e9),
+        latency_ms=None if latency is None else _quantity(latency.mean_ms, latency.sd_ms),
+        median_ms=None if latency is None else latency.median_ms,
+        median_low_ms=None if latency is None else latency.median_low_ms,
+        median_high_ms=None if latency is None else latency.median_high_ms,
+        energy_mj=energy_mj,
+        power_w=None if energy is None or energy_mj is None else _quantity(energy.power_mw, energy.power_sd_mw, 1e3),
         accuracy=accuracy,
+        efficiency=None if energy_status == FAILED else _efficiency(accuracy, energy_mj),
+        latency_status=None if latency is None else str(latency.verdict),
         energy_status=energy_status,
         reasons=(*_latency_reasons(latency), *_energy_reasons(energy)),
     )
-    return _with_energy(_with_latency(row, latency), energy)
 
 
-def _share(number: int | None, unit: float) -> float | None:
+def _efficiency(accuracy: Accuracy | None, energy_mj: Quantity | None) -> float | None:
+    """Accuracy in percent per mJ; a mean that is not above zero is noise around the background."""
+    if accuracy is None or energy_mj is None or energy_mj.mean <= 0:
+        return None
+    return accuracy.value / energy_mj.mean
+
+
+def _in_units(number: float | None, unit: float) -> float | None:
     return None if number is None else number / unit
 
 
-def _with_latency(row: ReportRow, report: LatencyReport | None) -> ReportRow:
-    if report is None:
-        return row
-    mean = None if report.mean_ms is None else Quantity(mean=report.mean_ms, sd=report.sd_ms)
-    return msgspec.structs.replace(
-        row,
-        latency_ms=mean,
-        median_ms=report.median_ms,
-        median_low_ms=report.median_low_ms,
-        median_high_ms=report.median_high_ms,
-        latency_status=str(report.verdict),
-    )
-
-
-def _with_energy(row: ReportRow, report: EnergyReport | None) -> ReportRow:
-    if report is None or report.energy_mj is None:
-        return row
-    power = report.power_mw
-    sd_w = None if report.power_sd_mw is None else report.power_sd_mw / 1e3
-    usable = report.energy_mj > 0 and row.energy_status != FAILED
-    return msgspec.structs.replace(
-        row,
-        energy_mj=Quantity(mean=report.energy_mj, sd=report.energy_sd_mj),
-        power_w=None if power is None else Quantity(mean=power / 1e3, sd=sd_w),
-        efficiency=row.accuracy.value / report.energy_mj if usable and row.accuracy is not None else None,
-    )
+def _quantity(mean: float | None, sd: float | None, unit: float = 1.0) -> Quantity | None:
+    return None if mean is None else Quantity(mean=mean / unit, sd=_in_units(sd, unit))
 
 
 def _latency_reasons(report: LatencyReport | None) -> list[str]:
@@ -172,7 +163,7 @@ def _table(
         latency_unit="s" if latencies and min(latencies) >= _IN_SECONDS_FROM else "ms",
         energy_unit="J" if energies and min(energies) >= _IN_SECONDS_FROM else "mJ",
         plots=worth_plotting(rows),
-        rows=with_standings(sorted(rows, key=_order)),
+        rows=with_dominance(sorted(rows, key=_order)),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from validation.latency.tables import ABSENT, markdown
-from validation.report.rows import SOUND, Cost, Quantity, ReportData, ReportRow, ReportTable, Standing
+from validation.report.rows import SOUND, Cost, Dominance, Quantity, ReportData, ReportRow, ReportTable
 
 _MAX_DECIMALS = 4
 CSV_COLUMNS = (
@@ -46,8 +46,8 @@ def columns_of(table: ReportTable) -> list[Column]:
         Column("power W", _quantities([row.power_w for row in rows], 1.0, exact)),
         Column(accuracy, _accuracies(rows, exact=exact)),
         Column(f"{accuracy} / mJ", _efficiencies(rows, exact=exact)),
-        Column("latency front", tuple(_standing(row.latency_standing) for row in rows), number=False),
-        Column("energy front", tuple(_standing(row.energy_standing) for row in rows), number=False),
+        Column("latency front", tuple(_front(row.latency_dominance) for row in rows), number=False),
+        Column("energy front", tuple(_front(row.energy_dominance) for row in rows), number=False),
         Column("verdict", tuple(verdict_words(row) for row in rows), number=False),
     ]
     plotted = {f"{cost} front" for cost in table.plots or Cost}
@@ -121,10 +121,10 @@ def _efficiencies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
     return tuple(ABSENT if row.efficiency is None else f"{row.efficiency:.{digits}f}" for row in rows)
 
 
-def _standing(standing: Standing | None) -> str:
-    if standing is None:
+def _front(dominance: Dominance | None) -> str:
+    if dominance is None:
         return ABSENT
-    return "on it" if standing.on_front else f"behind {standing.dominated_by}"
+    return "on it" if dominance.on_front else f"behind {dominance.dominated_by}"
 
 
 def verdict_words(row: ReportRow) -> str:
@@ -213,8 +213,8 @@ def _csv_cells(table: ReportTable, row: ReportRow) -> list[str | int | float | N
         where.gap_ms, where.input, row.model, row.artifact, row.parameters_m, row.multiply_adds_g,
         *_pair(row.latency_ms), row.median_ms, row.median_low_ms, row.median_high_ms, *_pair(row.energy_mj),
         *_pair(row.power_w), *((accuracy.metric.value, accuracy.value, accuracy.kind, accuracy.source) if accuracy
-        else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_standing),
-        *_place(row.energy_standing), "; ".join(row.reasons),
+        else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_dominance),
+        *_place(row.energy_dominance), "; ".join(row.reasons),
     ]  # fmt: skip
 
 
@@ -222,5 +222,5 @@ def _pair(quantity: Quantity | None) -> tuple[float | None, float | None]:
     return (None, None) if quantity is None else (quantity.mean, quantity.sd)
 
 
-def _place(standing: Standing | None) -> tuple[str | None, str | None]:
-    return (None, None) if standing is None else ("yes" if standing.on_front else "no", standing.dominated_by)
+def _place(dominance: Dominance | None) -> tuple[str | None, str | None]:
+    return (None, None) if dominance is None else ("yes" if dominance.on_front else "no", dominance.dominated_by)
