@@ -5,12 +5,14 @@ from __future__ import annotations
 from edgevit.records import Record
 from runtimes.conditions.state import DeviceState
 
-BUSY_SHARE = 0.25
-LOW_BATTERY_PERCENT = 20.0
-CAPPED_SHARE = 0.95
-LOW_MEMORY_BYTES = 256 * 2**20
-STEADY_GOVERNORS = frozenset({"performance", "userspace"})
-THERMAL_WORDS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+BUSY_SHARE = 0.25  # of the online cores; chosen: one of four cores at work takes clock and memory from the others
+LOW_BATTERY_PERCENT = 20.0  # chosen: phones offer their battery saver from about here
+CAPPED_SHARE = 0.95  # of the hardware's top clock; chosen, because governors round to steps of a few percent
+LOW_MEMORY_BYTES = 256 * 2**20  # chosen: a few times what a network of this size takes
+STEADY_GOVERNORS = frozenset({"performance", "userspace"})  # Linux, admin-guide/pm/cpufreq
+THERMAL_WORDS = (  # Android's PowerManager.THERMAL_STATUS_*, 0 to 6
+    "none", "light", "moderate", "severe", "critical", "emergency", "shutdown",
+)  # fmt: skip
 
 
 class Fitness(Record):
