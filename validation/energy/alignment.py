@@ -13,7 +13,8 @@ import numpy as np
 
 from edgevit.errors import FailureError
 from runtimes.power.stamps import RunStamps, Window
-from validation.energy.signal import Doubles, Signal, moving_mean, robust_sd
+from validation.energy.signal import Doubles, Signal, moving_mean
+from validation.latency.statistics import robust_sd
 
 COARSE_S = 0.002
 FINE_S = 0.0002

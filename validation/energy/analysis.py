@@ -29,7 +29,8 @@ from validation.energy.report import (
 )
 from validation.energy.signal import Doubles, Signal, signal_of
 from validation.energy.verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
-from validation.energy.windows import Windows, bootstrap_interval, integrate
+from validation.energy.windows import Windows, integrate
+from validation.latency.statistics import bootstrap_interval, mean
 
 UNLIKE = 3.0  # longest over shortest region
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
@@ -333,7 +334,7 @@ def _report(
     assert chosen is not None
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
-    low, high = bootstrap_interval(np.array(chosen.energies_mj))
+    interval = bootstrap_interval([np.array(chosen.energies_mj)], mean, seed=0)
     efficient = headline and top1_percent is not None and chosen.energy_mean_mj > 0
     return EnergyReport(
         verdict="unverified" if reasons else "verified", reasons=reasons, notes=notes, method=method,
@@ -341,7 +342,7 @@ def _report(
         energy_mj=chosen.energy_mean_mj if headline else None,
         energy_sd_mj=chosen.energy_sd_mj if headline else None,
         energy_median_mj=chosen.energy_median_mj if headline else None,
-        interval_mj=(low, high) if headline else None,
+        interval_mj=interval if headline else None,
         energy_with_tail_mj=with_tail if headline else None,
         power_mw=chosen.power_mean_mw if headline else None,
         power_sd_mw=chosen.power_sd_mw if headline else None,

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from validation.energy.signal import Doubles, Signal, robust_sd
+from validation.energy.signal import Doubles, Signal
+from validation.latency.statistics import robust_sd
 
 IDLE_S = 4.0  # at most this much idle is used on each side, next to the run
 GUARD_S = 0.05  # kept away from the outermost busy moments

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import FailureError
 from runtimes.power.trace import PowerTrace
+from validation.latency.statistics import robust_sd
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -105,13 +106,6 @@ def _white_noise(power_mw: Doubles) -> float:
     step = max(1, len(power_mw) // 400_000)
     differences = power_mw[1::step] - power_mw[:-1:step][: len(power_mw[1::step])]
     return robust_sd(differences) / float(np.sqrt(2.0))
-
-
-def robust_sd(values: Doubles) -> float:
-    """Standard deviation by the median absolute deviation, right for normal noise and deaf to outliers."""
-    if not len(values):
-        return 0.0
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
 def moving_mean(values: Doubles, width: int) -> Doubles:

@@ -7,9 +7,11 @@ import numpy as np
 from edgevit.errors import FailureError
 from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import PowerTrace
+from validation.energy.analysis import check_top1, trace_facts
 from validation.energy.report import EnergyReport, WholeBurst
-from validation.energy.signal import Signal, robust_sd, signal_of
+from validation.energy.signal import Signal, signal_of
 from validation.energy.verdict import recording_reasons
+from validation.latency.statistics import robust_sd
 
 WHY = "one coarse meter and one method: the mean over the run, which nothing confirms"
 MIN_IDLE_S = 2.0
@@ -38,8 +40,6 @@ def analyze_whole_run(
         FailureError: The run is not within the trace, or there is no idle around it.
         UsageError: An impossible accuracy.
     """
-    from validation.energy.analysis import check_top1, trace_facts
-
     check_top1(top1_percent)
     signal = signal_of(trace)
     start, end = _moments(stamps.bursts, device_to_trace_s)

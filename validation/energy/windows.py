@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from validation.energy.background import Background
-from validation.energy.signal import Bools, Doubles, Signal, robust_sd
+from validation.energy.signal import Bools, Doubles, Signal
+from validation.latency.statistics import robust_sd
 
 OUTLIER_SIGMA = 6.0
 OUTLIER_SHARE = 0.05
-RESAMPLES = 2000
 MAX_HOLE_S = 0.002
 
 
@@ -88,11 +88,3 @@ def _neighbours(power: Doubles, replaced: Bools) -> Doubles:
     """Mean power of the five nearest windows on either side that are not replaced."""
     good = np.flatnonzero(~replaced)
     return np.array([power[good[np.argsort(np.abs(good - i))[:10]]].mean() for i in np.flatnonzero(replaced)])
-
-
-def bootstrap_interval(values: Doubles, *, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean, by resampling (percentiles; same seed, same interval)."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)

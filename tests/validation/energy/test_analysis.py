@@ -18,7 +18,6 @@ from runtimes.power.trace import OVER_CURRENT, PowerTrace
 from validation.energy.analysis import analyze_energy
 from validation.energy.report import EnergyReport
 from validation.energy.signal import signal_of
-from validation.energy.windows import bootstrap_interval
 
 SEEDS = (101, 102, 103)
 
@@ -269,14 +268,6 @@ def test_paper_figures_are_means_and_deviations_over_the_regions() -> None:
     assert method.energy_sd_mj == pytest.approx(energies.std(ddof=1))
     assert method.power_mean_mw == pytest.approx(np.mean(energies / np.array(method.durations_ms) * 1e3), rel=1e-6)
     np.testing.assert_allclose(energies, made.truth.active_each_mj, rtol=0.05)
-
-
-def test_interval_holds_the_mean_and_is_repeatable() -> None:
-    values = np.random.default_rng(3).normal(100, 5, 50)
-    low, high = bootstrap_interval(values)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * 5 / np.sqrt(50), rel=0.3)
-    assert bootstrap_interval(values) == (low, high)
 
 
 def test_integral_between_any_two_moments_is_exact() -> None:
