@@ -10,8 +10,8 @@ Verdict = Literal["verified", "unverified"]
 Method = Literal["aligned", "regions", "whole run"]
 
 
-class MethodEnergy(Record):
-    """What one method says. All figures are per inference and above background.
+class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}):
+    """What one method says. All figures are per inference and above background; JSON keeps the names of version 1.
 
     Attributes:
         wanted: Number of windows (bursts) that there should be.
@@ -25,8 +25,8 @@ class MethodEnergy(Record):
         duration_sd_ms: Its deviation.
         energies_mj: Every window's energy, in order.
         durations_ms: Every window's length, in order.
-        foreign: Indices of windows with foreign activity; they count with the others' power and their own length.
-        void: Indices of windows with a hole of more than 2 ms; replaced in the same way.
+        disturbed: Indices of windows with other activity; they count with the others' power and their own length.
+        incomplete: Indices of windows with a hole of more than 2 ms; replaced in the same way.
         starts_s: Start of every window on the trace's clock.
     """
 
@@ -41,8 +41,8 @@ class MethodEnergy(Record):
     duration_sd_ms: float
     energies_mj: tuple[float, ...]
     durations_ms: tuple[float, ...]
-    foreign: tuple[int, ...] = ()
-    void: tuple[int, ...] = ()
+    disturbed: tuple[int, ...] = ()
+    incomplete: tuple[int, ...] = ()
     starts_s: tuple[float, ...] = ()
 
 
@@ -68,12 +68,12 @@ class AlignmentFacts(Record):
     pulses: int
 
 
-class BackgroundFacts(Record):
-    """Power while the model does not run.
+class BackgroundFacts(Record, rename={"max_off_line_mw": "bend_mw"}):
+    """Power while the model does not run; JSON keeps the names of version 1.
 
     ``method`` says what was subtracted: the level in the gaps around each inference, or the line through the idle
     before and after the run. ``during_mw`` is the mean of what was subtracted; ``above_idle_mw`` is how far the gaps
-    lie above that line in the median, ``bend_mw`` at most.
+    lie above that line in the median, ``max_off_line_mw`` at most.
     """
 
     method: Literal["gaps", "idle line"]
@@ -84,7 +84,7 @@ class BackgroundFacts(Record):
     after_s: float
     idle_scatter_mw: float | None
     above_idle_mw: float | None
-    bend_mw: float
+    max_off_line_mw: float
 
 
 class TailFacts(Record):

@@ -10,11 +10,10 @@ from runtimes.power.trace import PowerTrace
 from validation.energy.analysis import check_top1, trace_facts
 from validation.energy.report import EnergyReport, WholeBurst
 from validation.energy.signal import Signal, signal_of
-from validation.energy.verdict import recording_reasons
+from validation.energy.verdict import MIN_IDLE_S, recording_reasons
 from validation.latency.statistics import robust_sd
 
 WHY = "one coarse meter and one method: the mean over the run, which nothing confirms"
-MIN_IDLE_S = 2.0
 
 
 def analyze_whole_run(
