@@ -75,10 +75,23 @@ def compare_runs(
         seed: Of the bootstrap; the same seed gives the same result.
     """
     limits = limits or ComparisonLimits()
+    named = (("first", first, judge_run(first)), ("second", second, judge_run(second)))
+    uncertain = [
+        f"the {which} record is {report.verdict}: {report.reasons[0]}"
+        for which, _, report in named
+        if report.verdict not in (Verdict.VALID, Verdict.FAILED)
+    ]
     undecided = Comparison(
-        first=_title(first), second=_title(second), reasons=(), warnings=tuple(_warnings(first, second))
+        first=_title(first),
+        second=_title(second),
+        reasons=(),
+        warnings=(*_differences(first, second), *uncertain),
     )
-    unusable = [*_unusable(first, "first"), *_unusable(second, "second")]
+    unusable = [
+        f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"
+        for which, run, report in named
+        if report.verdict is Verdict.FAILED
+    ]
     rounds = _points(first), _points(second)
     if not unusable and min(sum(map(len, each)) for each in rounds) < MIN_POINTS:
         unusable = [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
@@ -130,19 +143,12 @@ def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], l
     return [f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}"]
 
 
-def _unusable(run: DeviceRun, which: str) -> list[str]:
-    report = judge_run(run)
-    if report.verdict is Verdict.FAILED:
-        return [f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"]
-    return []
-
-
 def _title(run: DeviceRun) -> str:
     return f"{run.artifact.name} on {run.device}, {run.threads} thread{'s' if run.threads != 1 else ''}"
 
 
-def _warnings(first: DeviceRun, second: DeviceRun) -> list[str]:
-    """What else differs, and what is wrong with either measurement."""
+def _differences(first: DeviceRun, second: DeviceRun) -> list[str]:
+    """What differs besides the latency."""
     pairs = [
         ("device", _device(first), _device(second)),
         ("threads", str(first.threads), str(second.threads)),
@@ -152,12 +158,7 @@ def _warnings(first: DeviceRun, second: DeviceRun) -> list[str]:
         ("format", first.artifact.format, second.artifact.format),
         ("runtime", _runtime(first), _runtime(second)),
     ]
-    warnings = [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
-    for which, run in (("first", first), ("second", second)):
-        report = judge_run(run)
-        if report.verdict not in (Verdict.VALID, Verdict.FAILED):
-            warnings.append(f"the {which} record is {report.verdict}: {report.reasons[0]}")
-    return warnings
+    return [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
 
 
 def _device(run: DeviceRun) -> str:

@@ -84,10 +84,10 @@ def _flat(report: LatencyReport) -> dict[str, str]:
     for name in report.__struct_fields__:
         value = getattr(report, name)
         if name == "trend":
-            cells["trend_growth"] = "" if value is None else repr(value.growth)
-            cells["trend_p_value"] = "" if value is None else repr(value.p_value)
+            for part in ("growth", "p_value"):
+                cells[f"trend_{part}"] = "" if value is None else repr(getattr(value, part))
         elif isinstance(value, tuple):
-            cells[name] = "; ".join(str(item) for item in value)
+            cells[name] = "; ".join(value)
         else:
             cells[name] = "" if value is None else str(value)
     return cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
@@ -29,12 +29,12 @@ from validation.report.rows import (
 _IN_SECONDS_FROM = 1000.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class MeasuredReport:
     """The tables, and what the reader should know about all of them."""
 
-    tables: list[ReportTable] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    tables: list[ReportTable]
+    notes: list[str]
 
 
 def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, ModelFacts]) -> MeasuredReport:
@@ -49,13 +49,12 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         UsageError: Two accuracies fit one artifact equally well.
     """
     entries = joined_entries(results, facts)
-    report = MeasuredReport()
+    tables = []
     for group in grouped(entries):
         rows = [(entry, book.lookup(entry.artifact)) for entry in group]
-        report.tables += _tables(group[0].conditions, rows, facts)
-    _slugs_apart(report.tables)
-    report.notes += _weight_notes(report.tables, entries, facts)
-    return report
+        tables += _tables(group[0].conditions, rows, facts)
+    _slugs_apart(tables)
+    return MeasuredReport(tables, _weight_notes(tables, entries, facts))
 
 
 def _accuracies(entry: Entry, stated: StatedModel | None) -> list[Accuracy]:
@@ -73,8 +72,7 @@ def _tables(
     metrics = [metric for metric in Metric if any(a.metric is metric for each in accuracies for a in each)]
     names = _names([entry for entry, _ in entries], [stated for _, stated in entries], conditions)
     tables = []
-    shown: list[Metric | None] = [*metrics] or [None]
-    for metric in shown:
+    for metric in tuple(metrics) or (None,):
         rows = []
         for (entry, stated), given, name in zip(entries, accuracies, names, strict=True):
             chosen = next((a for a in given if a.metric is metric), None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validation.report.labels import Box, Label, place_labels
 from validation.report.rows import FAILED, SOUND, Cost, ReportRow, ReportTable, comparable
@@ -111,7 +112,7 @@ def _mean(row: ReportRow, cost: Cost) -> float:
     return 0.0 if quantity is None else quantity.mean
 
 
-def _style(canvas: Canvas, *, salt: str) -> Any:
+def _style(canvas: Canvas, *, salt: str) -> AbstractContextManager[None]:
     import matplotlib as mpl
 
     return mpl.rc_context(

@@ -26,11 +26,9 @@ class _Peek(msgspec.Struct, frozen=True):
     schema_version: object = None
     tool: object = None
     artifact: object = None
-    rounds: object = None
     settings: object = None
     trace: object = None
     method: object = None
-    noise_mw: object = None
 
 
 @dataclass
@@ -69,13 +67,12 @@ def read_results(paths: Sequence[Path]) -> Results:
                 continue
             seen.add(file.resolve())
             try:
-                known = _read(file, results)
+                _read(file, results)
             except ArtifactError as error:
                 if path.is_file():
                     raise
                 results.problems.append(error.message)
-                continue
-            if not known and path.is_file():
+            if path.is_file() and file in results.ignored:
                 raise UsageError(f"{file} is neither the record of a run nor an energy report", hint=_HINT)
     if not results.runs and not results.energies:
         raise _nothing(results)
@@ -96,17 +93,15 @@ def _superseded(file: Path) -> bool:
     return file.name.endswith(_PARTIAL) and file.with_name(file.name.removesuffix(_PARTIAL) + ".json").is_file()
 
 
-def _read(file: Path, results: Results) -> bool:
-    """Add one file to the results; False when it is something else."""
+def _read(file: Path, results: Results) -> None:
+    """Add one file to the results, or to what is ignored."""
     try:
         text = file.read_bytes()
+        peek = msgspec.json.decode(text, type=_Peek)
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
-    try:
-        peek = msgspec.json.decode(text, type=_Peek)
     except msgspec.ValidationError:
-        results.ignored.append(file)  # JSON, but no object
-        return False
+        peek = _Peek()  # JSON, but no object
     except msgspec.DecodeError as error:
         raise ArtifactError(f"{file} is not readable JSON: {error}") from error
     if peek.artifact is not None and peek.settings is not None:
@@ -115,8 +110,6 @@ def _read(file: Path, results: Results) -> bool:
         results.energies.append((file, _load(EnergyReport, text, file, peek)))
     else:
         results.ignored.append(file)
-        return False
-    return True
 
 
 def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:
