@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from edgevit.errors import UsageError
@@ -91,7 +92,8 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
     regions = find_regions(
         signal, len(starts), section=_bursts_section(busy, starts, ends), typical_s=float(np.median(ends - starts))
     )
-    by_region = _region_windows(signal, regions, idle, background.method)
+    found = regions.found == regions.wanted
+    by_region = _above_background(signal, regions, idle, background.method)[1] if found else None
     whole = _whole_burst(signal, windows, background)
     error_share = _error_share(signal, windows, background)
     evidence = Evidence(
@@ -103,7 +105,7 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
         trace, signal, windows, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
         error_share=error_share, top1_percent=top1_percent, source=source,
         aligned=_method_energy(windows, len(starts), k), regions=_region_method(regions, by_region, k),
-        alignment=_alignment_facts(alignment, stamps), whole=_per_inference(whole, k),
+        alignment=_alignment_facts(alignment, stamps), whole=whole,
     )  # fmt: skip
 
 
@@ -140,33 +142,22 @@ def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source
     )  # fmt: skip
 
 
-def _above_background(signal: Signal, regions: Regions, idle: Idle) -> tuple[Background, Windows]:
-    """Background and windows of regions; when the gaps do not come down to idle, the idle line is the background."""
+def _above_background(
+    signal: Signal, regions: Regions, idle: Idle, method: Literal["gaps", "idle line"] | None = None
+) -> tuple[Background, Windows]:
+    """Background and windows of regions.
+
+    ``method`` is the reference to use; without it, the idle line is used when the gaps do not come down to idle.
+    """
     edges = (regions.starts_s, regions.ends_s)
     background = measure_background(signal, *edges, idle, busy=edges)
     windows = integrate(signal, *edges, background)
-    if background.above_idle_mw > MAX_ABOVE_IDLE * float(np.median(windows.power_mw)):
-        background = _on_idle_line(background, *edges)
+    restless = background.above_idle_mw > MAX_ABOVE_IDLE * float(np.median(windows.power_mw))
+    if method == "idle line" or (method is None and restless):
+        line_mw = idle.at((regions.starts_s + regions.ends_s) / 2)
+        background = replace(background, method="idle line", window_mw=line_mw, tail_mj=None)
         windows = integrate(signal, *edges, background)
     return background, windows
-
-
-def _on_idle_line(background: Background, starts: Doubles, ends: Doubles) -> Background:
-    """The same with the idle line as the background of the windows, (n,) s each."""
-    return replace(background, method="idle line", window_mw=background.idle.at((starts + ends) / 2), tail_mj=None)
-
-
-def _region_windows(
-    signal: Signal, regions: Regions, idle: Idle, method: Literal["gaps", "idle line"]
-) -> Windows | None:
-    """Energy of the regions above the same kind of background that the stamped windows use."""
-    if regions.found != regions.wanted:
-        return None
-    edges = (regions.starts_s, regions.ends_s)
-    background = measure_background(signal, *edges, idle, busy=edges)
-    if method == "idle line":
-        background = _on_idle_line(background, *edges)
-    return integrate(signal, *edges, background)
 
 
 def _idle_limits(
@@ -262,14 +253,10 @@ def _method_energy(windows: Windows, wanted: int, k: int) -> MethodEnergy:
     )  # fmt: skip
 
 
-def _region_method(regions: Regions, windows: Windows | None, k: int) -> MethodEnergy | None:
+def _region_method(regions: Regions, windows: Windows | None, k: int) -> MethodEnergy:
     if windows is not None:
         return _method_energy(windows, regions.wanted, k)
-    return MethodEnergy(
-        wanted=regions.wanted, found=regions.found, energy_mean_mj=0.0, energy_sd_mj=0.0, energy_median_mj=0.0,
-        power_mean_mw=0.0, power_sd_mw=0.0, duration_mean_ms=0.0, duration_sd_ms=0.0, energies_mj=(),
-        durations_ms=(), starts_s=tuple(regions.starts_s.tolist()),
-    )  # fmt: skip
+    return MethodEnergy(wanted=regions.wanted, found=regions.found, starts_s=tuple(regions.starts_s.tolist()))
 
 
 def _alignment_facts(alignment: Alignment, stamps: RunStamps) -> AlignmentFacts:
@@ -304,17 +291,6 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _per_inference(whole: WholeBurst | None, k: int) -> WholeBurst | None:
-    if whole is None or k == 1:
-        return whole
-    return WholeBurst(
-        seconds=whole.seconds,
-        energy_mj=whole.energy_mj / k,
-        expected_mj=whole.expected_mj / k,
-        deviation=whole.deviation,
-    )
-
-
 def trace_facts(trace: PowerTrace, source: str) -> TraceFacts:
     """The facts of a recording for the record."""
     return TraceFacts(
@@ -337,6 +313,8 @@ def _report(
 ) -> EnergyReport:  # fmt: skip
     chosen = aligned or regions
     assert chosen is not None
+    if whole is not None:
+        whole = msgspec.structs.replace(whole, energy_mj=whole.energy_mj / k, expected_mj=whole.expected_mj / k)
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
     interval = bootstrap_interval([np.array(chosen.energies_mj)], mean, seed=0)

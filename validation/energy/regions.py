@@ -81,8 +81,9 @@ def find_regions(
         if best is None or _better(found, best):
             best = found
     assert best is not None
+    best = _moved(best, max(0.0, section[0]))
     if best.found > wanted + MAX_EXTRA:  # noise: its edges mean nothing
-        return _moved(best, best.starts_s, best.ends_s, section)
+        return best
     return _refine(signal, best, section)
 
 
@@ -225,7 +226,7 @@ def _longest_series(hits: NDArray[np.bool_]) -> tuple[int, int]:
 
 def _refine(signal: Signal, regions: Regions, section: tuple[float, float]) -> Regions:
     """Move each edge to where the smoothed power crosses the middle between its own gap and its own burst."""
-    starts, ends = regions.starts_s + max(0.0, section[0]), regions.ends_s + max(0.0, section[0])
+    starts, ends = regions.starts_s, regions.ends_s
     half_s = regions.width_ms / 2e3
     refined_starts, refined_ends = starts.copy(), ends.copy()
     gaps_from, gaps_to = np.append(section[0], ends[:-1]), np.append(starts[1:], section[1])
@@ -240,20 +241,19 @@ def _refine(signal: Signal, regions: Regions, section: tuple[float, float]) -> R
             outer = signal.mean_mw(end + 0.2 * min(free_after, 0.1), end + 0.6 * min(free_after, 0.1))
             refined_ends[index] = _crossing(signal, end, min(room, free_after), half_s, (inner + outer) / 2, -1)
     valid = refined_ends - refined_starts > 2.0 / signal.rate_hz
-    from_s = max(0.0, section[0])
-    refined_starts, refined_ends = np.where(valid, refined_starts, starts), np.where(valid, refined_ends, ends)
-    return _moved(regions, refined_starts - from_s, refined_ends - from_s, section)
+    return replace(
+        regions, starts_s=np.where(valid, refined_starts, starts), ends_s=np.where(valid, refined_ends, ends)
+    )
 
 
-def _moved(regions: Regions, starts: Doubles, ends: Doubles, section: tuple[float, float]) -> Regions:
-    """From times in the section that was looked at to times of the trace: (found,) s each."""
-    from_s = max(0.0, section[0])
+def _moved(regions: Regions, by_s: float) -> Regions:
+    """From times in the section that was looked at to times of the trace."""
     return replace(
         regions,
-        starts_s=starts + from_s,
-        ends_s=ends + from_s,
-        first_busy_s=regions.first_busy_s + from_s,
-        last_busy_s=regions.last_busy_s + from_s,
+        starts_s=regions.starts_s + by_s,
+        ends_s=regions.ends_s + by_s,
+        first_busy_s=regions.first_busy_s + by_s,
+        last_busy_s=regions.last_busy_s + by_s,
     )
 
 

@@ -13,6 +13,8 @@ Method = Literal["aligned", "regions", "whole run"]
 class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}):
     """What one method says. All figures are per inference and above background; JSON keeps the names of version 1.
 
+    Figures are 0 and the tuples empty where ``found`` is not ``wanted``, so that there is nothing to say.
+
     Attributes:
         wanted: Number of windows (bursts) that there should be.
         found: Number of windows that the method has.
@@ -32,15 +34,15 @@ class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}
 
     wanted: int
     found: int
-    energy_mean_mj: float
-    energy_sd_mj: float
-    energy_median_mj: float
-    power_mean_mw: float
-    power_sd_mw: float
-    duration_mean_ms: float
-    duration_sd_ms: float
-    energies_mj: tuple[float, ...]
-    durations_ms: tuple[float, ...]
+    energy_mean_mj: float = 0.0
+    energy_sd_mj: float = 0.0
+    energy_median_mj: float = 0.0
+    power_mean_mw: float = 0.0
+    power_sd_mw: float = 0.0
+    duration_mean_ms: float = 0.0
+    duration_sd_ms: float = 0.0
+    energies_mj: tuple[float, ...] = ()
+    durations_ms: tuple[float, ...] = ()
     disturbed: tuple[int, ...] = ()
     incomplete: tuple[int, ...] = ()
     starts_s: tuple[float, ...] = ()
