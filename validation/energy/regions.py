@@ -37,8 +37,7 @@ class Regions:
         starts_s: (found,) float64, s on the trace's clock.
         ends_s: (found,) float64, s on the trace's clock.
         wanted: Number of regions asked for.
-        level: Level that the trace was cut at, as a share of the way from floor to burst.
-        level_span: Share of that way over which the number of regions did not change.
+        level_span: Share of the way from floor to burst over which the number of regions did not change.
         width_ms: Smoothing.
         dropped: Regions of a different kind (sync pulses, warm-up) that were left out because of their length.
         first_busy_s: Start of the first region, dropped ones included; nan without any.
@@ -48,7 +47,6 @@ class Regions:
     starts_s: Doubles
     ends_s: Doubles
     wanted: int
-    level: float
     level_span: float
     width_ms: int
     dropped: int
@@ -124,7 +122,6 @@ def _sweep(blocks: Doubles, width_ms: int, wanted: int, typical_s: float | None)
         starts_s=moments[:, 0],
         ends_s=moments[:, 1],
         wanted=wanted,
-        level=float(LEVELS[middle]),
         level_span=float(LEVELS[last] - LEVELS[first]),
         width_ms=width_ms,
         dropped=len(everything) - len(edges),

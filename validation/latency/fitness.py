@@ -36,12 +36,12 @@ def fitness(state: DeviceState, *, max_temp_c: float | None = None) -> Fitness:
         state: What was read.
         max_temp_c: The temperature at which a run may start; None for no limit.
     """
-    reasons = [*_heat(state, max_temp_c), *_power_saving(state), *_company(state)]
-    cautions = [*_clocks(state), *_battery(state), *_unknowns(state)]
+    reasons = [*_temperature(state, max_temp_c), *_power_saving(state), *_contention(state)]
+    cautions = [*_clocks(state), *_battery(state), *_unreadable(state)]
     return Fitness(fit=not reasons, reasons=tuple(reasons), cautions=tuple(cautions))
 
 
-def _heat(state: DeviceState, max_temp_c: float | None) -> list[str]:
+def _temperature(state: DeviceState, max_temp_c: float | None) -> list[str]:
     found = []
     status = state.thermal.status
     if status:
@@ -64,7 +64,7 @@ def _power_saving(state: DeviceState) -> list[str]:
     return found
 
 
-def _company(state: DeviceState) -> list[str]:
+def _contention(state: DeviceState) -> list[str]:
     found = []
     cores = len([cpu for cpu in state.cpus if cpu.online])
     if state.load_1min is not None and cores and state.load_1min > BUSY_SHARE * cores:
@@ -106,7 +106,7 @@ def _battery(state: DeviceState) -> list[str]:
     return found
 
 
-def _unknowns(state: DeviceState) -> list[str]:
+def _unreadable(state: DeviceState) -> list[str]:
     found = []
     if state.thermal.source is None and state.thermal.status is None:
         found.append("its temperature cannot be read: throttling shows only in the latencies")

@@ -16,7 +16,7 @@ from validation.report.results import Results
 from validation.report.rows import Conditions
 
 UNKNOWN_INPUT = "input size not recorded"
-_IMAGE_CHANNELS = (1, 3, 4)
+_IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
 
 
 @dataclass(frozen=True)

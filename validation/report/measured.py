@@ -26,7 +26,7 @@ from validation.report.rows import (
     worth_plotting,
 )
 
-_IN_SECONDS_FROM = 1000.0
+_IN_SECONDS_FROM = 1000.0  # ms or mJ of the smallest mean; chosen, because the paper switches units there too
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
     for group in grouped(entries):
         rows = [(entry, book.lookup(entry.artifact)) for entry in group]
         tables += _tables(group[0].conditions, rows, facts)
-    _slugs_apart(tables)
+    _number_slugs(tables)
     return MeasuredReport(tables, _weight_notes(tables, entries, facts))
 
 
@@ -186,7 +186,7 @@ def condition_words(conditions: Conditions) -> list[str]:
     return [word for word in words if word]
 
 
-def _slugs_apart(tables: list[ReportTable]) -> None:
+def _number_slugs(tables: list[ReportTable]) -> None:
     seen: dict[str, int] = {}
     for index, table in enumerate(tables):
         count = seen[table.slug] = seen.get(table.slug, 0) + 1

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,9 @@ def test_who_dominates_is_on_the_front_and_the_most_accurate_that_costs_no_more(
 
 
 @given(POINTS, st.randoms())
-def test_the_front_rises_in_both_and_does_not_depend_on_the_order(points: list[tuple[float, float]], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_front_rises_in_both_and_does_not_depend_on_the_order(
+    points: list[tuple[float, float]], random: Random
+) -> None:
     distinct = list(dict.fromkeys(front_of_points(points)))
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(distinct))
     assert front_of_points(random.sample(points, len(points))) == front_of_points(points)
