@@ -139,8 +139,6 @@ def samples_ms(run: DeviceRun) -> list[Floats]:
 def _facts(run: DeviceRun) -> LatencyReport:
     """All that does not depend on the single latencies; valid until something speaks against it."""
     measured = [each.measured for each in run.rounds]
-    loads = [each.load_ns for each in measured if each.load_ns is not None]
-    firsts = [each.first_ns for each in measured if each.first_ns is not None]
     peaks = [each.peak_memory_bytes for each in measured if each.peak_memory_bytes is not None]
     return LatencyReport(
         artifact=run.artifact.name,
@@ -152,8 +150,8 @@ def _facts(run: DeviceRun) -> LatencyReport:
         threads=run.threads,
         count=0,
         rounds=len(run.rounds),
-        load_ms=float(np.median(loads)) / NS_PER_MS if loads else None,
-        first_ms=float(np.median(firsts)) / NS_PER_MS if firsts else None,
+        load_ms=_median_ms([each.load_ns for each in measured]),
+        first_ms=_median_ms([each.first_ns for each in measured]),
         peak_memory_bytes=max(peaks, default=None),
         verification=_verification(run),
         verdict=Verdict.VALID,
@@ -192,7 +190,6 @@ def _pooled(summaries: Sequence[Summary]) -> dict[str, float | Trend | None]:
         return {}
     counts = [each.count for each in summaries]
     spreads = [each.sd_ns for each in summaries if each.sd_ns is not None]
-    medians = [each.median_ns for each in summaries if each.median_ns is not None]
     smallest = [each.min_ns for each in summaries if each.min_ns is not None]
     largest = [each.max_ns for each in summaries if each.max_ns is not None]
     whole = len(spreads) == len(summaries)
@@ -204,8 +201,13 @@ def _pooled(summaries: Sequence[Summary]) -> dict[str, float | Trend | None]:
         "sd_ms": deviation / NS_PER_MS * (total / (total - 1)) ** 0.5 if whole and total > 1 else None,
         "min_ms": min(smallest) / NS_PER_MS if smallest else None,
         "max_ms": max(largest) / NS_PER_MS if largest else None,
-        "median_ms": float(np.median(medians)) / NS_PER_MS if medians else None,
+        "median_ms": _median_ms([each.median_ns for each in summaries]),
     }
+
+
+def _median_ms(values_ns: Sequence[float | None]) -> float | None:
+    known = [value for value in values_ns if value is not None]
+    return float(np.median(known)) / NS_PER_MS if known else None
 
 
 def _suspended_ms(run: DeviceRun) -> float | None:
@@ -222,17 +224,15 @@ def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
     two reads: boot minus monotonic time is too small at starts and too large at ends. A later start minus an earlier
     end therefore never shows a suspension that was none.
     """
-    smallest_end: int | None = None
-    suspended = 0
-    for sample in samples:
-        stamps = (sample.start_monotonic_ns, sample.end_monotonic_ns, sample.start_boottime_ns, sample.end_boottime_ns)
-        start, end, boot_start, boot_end = stamps
-        if start is None or end is None or boot_start is None or boot_end is None:
-            return None
-        if smallest_end is not None:
-            suspended = max(suspended, boot_start - start - smallest_end)
-        smallest_end = min(boot_end - end, boot_end - end if smallest_end is None else smallest_end)
-    return suspended if samples else None
+    stamps = [
+        (each.start_monotonic_ns, each.end_monotonic_ns, each.start_boottime_ns, each.end_boottime_ns)
+        for each in samples
+    ]
+    if not stamps or any(None in each for each in stamps):
+        return None
+    start, end, boot_start, boot_end = np.array(stamps, np.int64).T
+    smallest_end = np.minimum.accumulate(boot_end - end)
+    return int(np.max(boot_start[1:] - start[1:] - smallest_end[:-1], initial=0))
 
 
 def _incompleteness(run: DeviceRun) -> list[str]:
