@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport, EnergySubject
 from validation.latency.analysis import LatencyReport, judge_run
+from validation.report.accuracy import StatedModel
 from validation.report.results import Results
 from validation.report.rows import Conditions
 
@@ -34,7 +35,10 @@ class ModelFacts:
 
 @dataclass
 class Entry:
-    """All results of one artifact under one set of conditions; ``suffix`` tells it from others of its name."""
+    """All results of one artifact under one set of conditions, and what else is known of it.
+
+    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it.
+    """
 
     conditions: Conditions
     artifact: str
@@ -44,6 +48,8 @@ class Entry:
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
     suffix: str = ""
+    facts: ModelFacts = ModelFacts()
+    stated: StatedModel = field(default_factory=StatedModel)
 
 
 def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[Entry]:
@@ -59,6 +65,8 @@ def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[En
     entries = [_of_run(run, inputs, titles) for run in results.runs]
     for file, energy in results.energies:
         _join(entries, file, energy, inputs, titles)
+    for entry in entries:
+        entry.facts = facts.get(entry.sha256, entry.facts)
     _borrow_runtimes(entries)
     _tell_apart(entries)
     return entries

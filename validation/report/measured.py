@@ -11,7 +11,7 @@ import msgspec
 
 from validation.energy.report import EnergyReport
 from validation.latency.analysis import LatencyReport, Verdict
-from validation.report.accuracy import AccuracyBook, StatedModel
+from validation.report.accuracy import AccuracyBook
 from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
 from validation.report.results import Results
 from validation.report.rows import (
@@ -49,55 +49,49 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         UsageError: Two accuracies fit one artifact equally well.
     """
     entries = joined_entries(results, facts)
-    tables = []
-    for group in grouped(entries):
-        rows = [(entry, book.lookup(entry.artifact)) for entry in group]
-        tables += _tables(group[0].conditions, rows, facts)
+    for entry in entries:
+        entry.stated = book.lookup(entry.artifact) or entry.stated
+    tables = [table for group in grouped(entries) for table in _tables(group)]
     _number_slugs(tables)
-    return MeasuredReport(tables, _weight_notes(tables, entries, facts))
+    return MeasuredReport(tables, _weight_notes(tables, entries))
 
 
-def _accuracies(entry: Entry, stated: StatedModel | None) -> list[Accuracy]:
-    if stated is not None and stated.accuracies():
-        return stated.accuracies()
-    top1 = entry.energy.top1_percent if entry.energy is not None else None
-    return [] if top1 is None else [Accuracy(metric=Metric.TOP1, value=top1, kind="stated", source="energy record")]
-
-
-def _tables(
-    conditions: Conditions, entries: Sequence[tuple[Entry, StatedModel | None]], facts: Mapping[str, ModelFacts]
-) -> list[ReportTable]:
+def _tables(group: Sequence[Entry]) -> list[ReportTable]:
     """One table for each metric; an artifact without any accuracy stands in all of them."""
-    accuracies = [_accuracies(entry, stated) for entry, stated in entries]
+    accuracies = [_accuracies(entry) for entry in group]
     metrics = [metric for metric in Metric if any(a.metric is metric for each in accuracies for a in each)]
-    names = _names([entry for entry, _ in entries], [stated for _, stated in entries], conditions)
     tables = []
     for metric in tuple(metrics) or (None,):
         rows = []
-        for (entry, stated), given, name in zip(entries, accuracies, names, strict=True):
+        for entry, given, name in zip(group, accuracies, _names(group), strict=True):
             chosen = next((a for a in given if a.metric is metric), None)
             if chosen is not None or not given:
-                rows.append(_row(entry, name, stated, chosen, facts.get(entry.sha256, ModelFacts())))
-        tables.append(_table(conditions, metric, rows, name_metric=len(metrics) > 1))
+                rows.append(_row(entry, name, chosen))
+        tables.append(_table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1))
     return tables
 
 
-def _names(entries: Sequence[Entry], stated: Sequence[StatedModel | None], conditions: Conditions) -> list[str]:
+def _accuracies(entry: Entry) -> list[Accuracy]:
+    """What the user states, else what the energy record keeps."""
+    top1 = entry.energy.top1_percent if entry.energy is not None else None
+    kept = [] if top1 is None else [Accuracy(metric=Metric.TOP1, value=top1, kind="stated", source="energy record")]
+    return entry.stated.accuracies() or kept
+
+
+def _names(group: Sequence[Entry]) -> list[str]:
     """Names for people: without the suffix and the input size, which the table's title tells, where all stay apart."""
-    size = f"-{conditions.input}"
-    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in entries]
-    for candidates in (short, [entry.artifact for entry in entries]):
-        labelled = [(given.label if given else None) or name for given, name in zip(stated, candidates, strict=True)]
-        names = [name + entry.suffix for name, entry in zip(labelled, entries, strict=True)]
+    size = f"-{group[0].conditions.input}"
+    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in group]
+    full = [entry.artifact for entry in group]
+    for candidates in (short, full):
+        names = [(e.stated.label or name) + e.suffix for e, name in zip(group, candidates, strict=True)]
         if len(set(names)) == len(names):
             return names
-    return [entry.artifact + entry.suffix for entry in entries]
+    return [entry.artifact + entry.suffix for entry in group]
 
 
-def _row(
-    entry: Entry, name: str, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts
-) -> ReportRow:
-    stated, latency, energy = stated or StatedModel(), entry.latency, entry.energy
+def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
+    stated, facts, latency, energy = entry.stated, entry.facts, entry.latency, entry.energy
     energy_mj = None if energy is None else _quantity(energy.energy_mj, energy.energy_sd_mj)
     energy_status: str | None = None if energy is None else energy.verdict
     if energy is not None and latency is not None and latency.verification == FAILED:
@@ -194,12 +188,10 @@ def _number_slugs(tables: list[ReportTable]) -> None:
             tables[index] = msgspec.structs.replace(table, slug=f"{table.slug}-{count}")
 
 
-def _weight_notes(
-    tables: Sequence[ReportTable], entries: Sequence[Entry], facts: Mapping[str, ModelFacts]
-) -> list[str]:
+def _weight_notes(tables: Sequence[ReportTable], entries: Sequence[Entry]) -> list[str]:
     """Accuracy stated for a file whose weights are random belongs to the architecture, not to the file."""
     stated = {row.artifact for table in tables for row in table.rows if row.accuracy is not None}
-    random = {e.artifact: fact.weights for e in entries if (fact := facts.get(e.sha256)) and fact.weights}
+    random = {entry.artifact: entry.facts.weights for entry in entries if entry.facts.weights}
     return [
         f"{artifact} has random weights ({random[artifact]}): the accuracy is its architecture's, not this file's"
         for artifact in sorted(stated & random.keys())
