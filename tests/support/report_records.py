@@ -84,7 +84,9 @@ def energy_of(
 
 
 def save_run(directory: Path, run: DeviceRun, *, partial: bool = False) -> Path:
-    path = directory / run.device / f"{run.artifact.name}-{run.runner}-t{run.threads}{'.partial' * partial}.json"
+    path = (
+        directory / run.device / f"{run.artifact.name}-{run.runner}-t{run.workload.threads}{'.partial' * partial}.json"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     run.save(path)
     return path

@@ -15,8 +15,7 @@ import numpy as np
 
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
-from runtimes.runners.runner import RunSample
-from runtimes.runners.tools.adapter import Summary
+from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
 from validation.latency.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
 
@@ -170,7 +169,7 @@ def _base(run: DeviceRun) -> LatencyReport:
         model=run.rounds[0].before.title if run.rounds else "",
         runner=measured[0].runner if measured else run.runner,
         runtime=measured[0].runtime if measured else "",
-        threads=run.threads,
+        threads=run.workload.threads,
         count=0,
         rounds=len(run.rounds),
         load_ms=float(np.median(loads)) / MS if loads else None,
@@ -234,8 +233,8 @@ def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
 def _completeness(run: DeviceRun) -> list[Finding]:
     if run.failure is not None:
         return [Finding(verdict=Verdict.FAILED, reason=run.failure.message)]
-    if not run.complete:
-        planned = min(run.settings.rounds, run.settings.runs)
+    planned = min(run.workload.rounds, run.workload.runs)
+    if len(run.rounds) < planned:
         reason = f"incomplete: {len(run.rounds)} of {planned} rounds were run; --resume continues"
         return [Finding(verdict=Verdict.FAILED, reason=reason)]
     return []

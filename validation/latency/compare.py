@@ -158,21 +158,23 @@ def _undecided(first: DeviceRun, second: DeviceRun, reasons: list[str], limits: 
 
 
 def _title(run: DeviceRun) -> str:
-    return f"{run.artifact.name} on {run.device}, {run.threads} thread{'s' if run.threads != 1 else ''}"
+    threads = run.workload.threads
+    return f"{run.artifact.name} on {run.device}, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def _warnings(first: DeviceRun, second: DeviceRun) -> list[str]:
     """What else differs, and what is wrong with either measurement."""
+    one, other = first.workload, second.workload
     pairs = [
         ("device", _device(first), _device(second)),
-        ("threads", str(first.threads), str(second.threads)),
+        ("threads", str(one.threads), str(other.threads)),
         ("runner", first.runner, second.runner),
-        ("gap", f"{first.settings.gap_ms:g} ms", f"{second.settings.gap_ms:g} ms"),
-        ("affinity", str(first.settings.affinity), str(second.settings.affinity)),
+        ("gap", f"{one.gap_ms or 0:g} ms", f"{other.gap_ms or 0:g} ms"),
+        ("affinity", str(one.affinity), str(other.affinity)),
         ("format", first.artifact.format, second.artifact.format),
         ("runtime", _runtime(first), _runtime(second)),
     ]
-    warnings = [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
+    warnings = [f"{what} differs: {mine} and {theirs}" for what, mine, theirs in pairs if mine != theirs]
     for which, run in (("first", first), ("second", second)):
         report = judge_run(run)
         if report.verdict not in (Verdict.VALID, Verdict.FAILED):

@@ -68,10 +68,10 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]]) -> Ent
         device=_device(run),
         runtime=" and ".join(runtimes),
         runner=run.runner,
-        threads=run.threads,
+        threads=run.workload.threads,
         input=input_words(inputs.get(run.artifact.sha256, ())),
-        affinity=run.settings.affinity,
-        gap_ms=run.settings.gap_ms,
+        affinity=run.workload.affinity,
+        gap_ms=run.workload.gap_ms or 0.0,
     )
     return Entry(
         conditions=conditions,
