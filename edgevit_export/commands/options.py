@@ -1,20 +1,55 @@
-"""Option types that several commands share, and the parsing of their values."""
+"""From a dataclass of options to a command; option types that several commands share, and the parsing of values."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from inspect import Parameter, Signature
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 
 import typer
 
 from edgevit.errors import UsageError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
+
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the converters' own output through.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 DEFAULT_OUTPUT = Path("artifacts")
+
+
+def command_of(options: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
+    """What typer makes a command of: a parameter for each field of the dataclass ``options``, in their order.
+
+    A field says all there is to say of an option: ``threads: Annotated[int, typer.Option(min=1, help="...")] = 1``.
+    The command has the name of ``run`` and its docstring as help, and calls it with the values as one ``options``.
+    Types that fields name must be imported at run time, since typer reads them.
+    """
+
+    def command(**values: object) -> None:
+        run(options(**values))
+
+    hints = get_type_hints(options, include_extras=True)
+    command.__name__, command.__doc__, command.__annotations__ = run.__name__, run.__doc__, hints
+    command.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it, typeshed does not know it
+        [
+            Parameter(
+                field.name,
+                Parameter.KEYWORD_ONLY,
+                default=Parameter.empty if field.default is MISSING else field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields(options)
+        ]
+    )
+    return command
 
 
 def split_list(values: list[str] | None) -> list[str]:

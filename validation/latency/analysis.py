@@ -15,8 +15,7 @@ import numpy as np
 
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
-from runtimes.runners.runner import RunSample
-from runtimes.runners.tools.adapter import Summary
+from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
 from validation.latency.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
 
@@ -147,7 +146,7 @@ def _facts(run: DeviceRun) -> LatencyReport:
         model=run.rounds[0].before.title if run.rounds else "",
         runner=measured[0].runner if measured else run.runner,
         runtime=measured[0].runtime if measured else "",
-        threads=run.threads,
+        threads=run.workload.threads,
         count=0,
         rounds=len(run.rounds),
         load_ms=_median_ms([each.load_ns for each in measured]),
@@ -238,9 +237,9 @@ def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
 def _incompleteness(run: DeviceRun) -> list[str]:
     if run.failure is not None:
         return [run.failure.message]
-    if run.complete:
+    planned = min(run.workload.rounds, run.workload.runs)
+    if len(run.rounds) >= planned:
         return []
-    planned = min(run.settings.rounds, run.settings.runs)
     return [f"incomplete: {len(run.rounds)} of {planned} rounds were run; --resume continues"]
 
 

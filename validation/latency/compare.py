@@ -144,21 +144,23 @@ def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], l
 
 
 def _title(run: DeviceRun) -> str:
-    return f"{run.artifact.name} on {run.device}, {run.threads} thread{'s' if run.threads != 1 else ''}"
+    threads = run.workload.threads
+    return f"{run.artifact.name} on {run.device}, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def _differences(first: DeviceRun, second: DeviceRun) -> list[str]:
     """What differs besides the latency."""
+    one, other = first.workload, second.workload
     pairs = [
         ("device", _device(first), _device(second)),
-        ("threads", str(first.threads), str(second.threads)),
+        ("threads", str(one.threads), str(other.threads)),
         ("runner", first.runner, second.runner),
-        ("gap", f"{first.settings.gap_ms:g} ms", f"{second.settings.gap_ms:g} ms"),
-        ("affinity", str(first.settings.affinity), str(second.settings.affinity)),
+        ("gap", f"{one.gap_ms or 0:g} ms", f"{other.gap_ms or 0:g} ms"),
+        ("affinity", str(one.affinity), str(other.affinity)),
         ("format", first.artifact.format, second.artifact.format),
         ("runtime", _runtime(first), _runtime(second)),
     ]
-    return [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
+    return [f"{what} differs: {mine} and {theirs}" for what, mine, theirs in pairs if mine != theirs]
 
 
 def _device(run: DeviceRun) -> str:

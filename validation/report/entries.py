@@ -63,6 +63,8 @@ def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[En
     inputs |= {run.artifact.sha256: run.artifact.inputs for run in results.runs if run.artifact.inputs}
     titles = {run.device: _device(run) for run in results.runs if run.rounds}
     entries = [_of_run(run, inputs, titles) for run in results.runs]
+    for place, own in results.energies_of_runs.items():
+        entries[place].energy = own
     for file, energy in results.energies:
         _join(entries, file, energy, inputs, titles)
     for entry in entries:
@@ -79,10 +81,10 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]], titles
         device=_device(run) if run.rounds else titles.get(run.device, run.device),
         runtime=" and ".join(runtimes),
         runner=run.runner,
-        threads=run.threads,
+        threads=run.workload.threads,
         input=input_words(inputs.get(run.artifact.sha256, ())),
-        affinity=run.settings.affinity,
-        gap_ms=run.settings.gap_ms,
+        affinity=run.workload.affinity,
+        gap_ms=run.workload.gap_ms or 0.0,
     )
     return Entry(
         conditions=conditions,

@@ -130,9 +130,12 @@ def test_single_outliers_are_a_note_and_many_are_noise() -> None:
 
 
 def test_incomplete_and_failed_records_fail() -> None:
-    report = judge_run(clean(complete=False))
+    whole = clean()
+    report = judge_run(msgspec.structs.replace(whole, rounds=whole.rounds[:-1], complete=False))
     assert report.verdict is Verdict.FAILED
-    assert "--resume" in report.reasons[0]
+    assert "incomplete: 4 of 5 rounds" in report.reasons[0] and "--resume" in report.reasons[0]
+    waiting_for_energy = msgspec.structs.replace(whole, complete=False)
+    assert judge_run(waiting_for_energy).verdict is Verdict.VALID
     failure = RunFailure(message="small.onnx on 8BC1: ended by signal 9 (SIGKILL)", hint="less memory")
     empty = msgspec.structs.replace(clean(complete=False), rounds=(), failure=failure)
     report = judge_run(empty)

@@ -65,10 +65,10 @@ def test_what_differs_in_one_condition_never_shares_a_table(difference: str) -> 
     assert len({table.slug for table in report.tables}) == 2
 
 
-@pytest.mark.parametrize("settings", [{"affinity": "f0"}, {"gap_ms": 20.0}])
-def test_other_cores_or_gaps_are_other_conditions_too(settings: dict[str, object]) -> None:
+@pytest.mark.parametrize("change", [{"affinity": "f0"}, {"gap_ms": 20.0}])
+def test_other_cores_or_gaps_are_other_conditions_too(change: dict[str, object]) -> None:
     run = run_of("b.onnx", 10.0)
-    other = msgspec.structs.replace(run, settings=msgspec.structs.replace(run.settings, **settings))
+    other = msgspec.structs.replace(run, workload=msgspec.structs.replace(run.workload, **change))
     assert len(report_of([run_of("a.onnx", 30.0), other]).tables) == 2
 
 
