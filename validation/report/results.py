@@ -126,9 +126,10 @@ def _add_run(run: DeviceRun, directory: Path, results: Results) -> None:
 def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:
     known = VERSIONS[kind]
     if peek.schema_version not in known:
+        readable = " and ".join(map(str, known))
         made_by = f", written by {peek.tool}" if isinstance(peek.tool, str) else ""
         raise ArtifactError(
-            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {' and '.join(map(str, known))}",
+            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {readable}",
             hint="measure again, or read it with the version that wrote it",
         )
     return kind.from_json(text, origin=str(file))
