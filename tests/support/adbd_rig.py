@@ -128,6 +128,8 @@ class Adbd:
         """Start the daemon; it listens when this returns."""
         program = adbd_path()
         assert program is not None
+        if self.process is not None:
+            self.process.wait(5)  # it has been killed, perhaps by a process that could not wait for it
         properties = f"service.adb.listen_addrs=tcp:{self.port};ro.product.model=Test;{self._properties}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
