@@ -145,7 +145,9 @@ def test_folders_stay_small() -> None:
         for folder in folders
         if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > MOST_MODULES
     }
-    assert set(crowded) <= {"export/passes", "tests/export/passes"}, crowded  # one rewrite a file
+    one_rewrite_a_file = {"export/passes", "tests/export/passes"}
+    found_by_pytest = {"tests/support"}  # pythonpath: imported by bare names, so that it cannot have rooms
+    assert set(crowded) <= one_rewrite_a_file | found_by_pytest, crowded
 
 
 def test_every_module_with_logic_has_a_test_of_its_name() -> None:
