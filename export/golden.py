@@ -93,7 +93,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     if reference is not None:
         _check_identity(path, reference)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         found = GoldenSet(
             labels=tuple(str(label) for label in arrays["labels"]),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mobile_artifacts import edgevit, small
+from mobile_artifacts import Built, edgevit, small
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, Task
@@ -27,7 +28,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("build", "arguments"), CASES, ids=["small", "small-nhwc", "classify", "features"])
-def test_run_answers_as_the_program(build, arguments) -> None:
+def test_run_answers_as_the_program(build: Callable[..., Built], arguments: tuple[object, ...]) -> None:
     built = build(*arguments)
     session = open_session(built.path)
     answer = session.run({"image": built.program.example[0].numpy()})
