@@ -31,7 +31,7 @@ from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Progress, Transfer
 from runtimes.devices.packets import Channel, Packet, Packets
 from validation.latency.analysis import samples_ms
-from validation.latency.statistics import bootstrap_interval, median
+from validation.statistics import bootstrap_interval, median
 
 RUNS, WARMUP, DEFAULT_PAIRS = 50, 10, 12
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgevit.errors import FailureError
 from runtimes.power.stamps import RunStamps, Window
 from validation.energy.signal import Doubles, Signal, moving_mean
-from validation.latency.statistics import robust_sd
+from validation.statistics import robust_sd
 
 # All chosen, and tried on simulated traces whose clock is known (benchmarks/energy_accuracy.py).
 COARSE_S = 0.002  # ten samples at 5 kHz: short against every burst that can be measured

@@ -32,7 +32,7 @@ from validation.energy.report import (
 from validation.energy.signal import Doubles, Signal, signal_of
 from validation.energy.verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
 from validation.energy.windows import Windows, integrate
-from validation.latency.statistics import bootstrap_interval, mean
+from validation.statistics import bootstrap_interval, mean
 
 MAX_LENGTH_RATIO = 3.0  # longest over shortest region; chosen: latencies of one network spread less
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from validation.energy.signal import Doubles, Signal
-from validation.latency.statistics import robust_sd
+from validation.statistics import robust_sd
 
 # All chosen, and tried on simulated traces whose background is known (benchmarks/energy_accuracy.py).
 IDLE_S = 4.0  # at most this much idle is used on each side, next to the run

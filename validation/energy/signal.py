@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import FailureError
 from runtimes.power.trace import PowerTrace
-from validation.latency.statistics import robust_sd
+from validation.statistics import robust_sd
 
 MIN_SAMPLES = 100  # chosen: 20 ms at 5 kHz, less than any run
 MAX_MISSING = 0.5  # chosen: what is mostly filled in is no recording; the verdict allows far less

@@ -11,7 +11,7 @@ from validation.energy.analysis import check_top1, trace_facts
 from validation.energy.report import EnergyReport, WholeBurst
 from validation.energy.signal import Signal, signal_of
 from validation.energy.verdict import MIN_IDLE_S, recording_reasons
-from validation.latency.statistics import robust_sd
+from validation.statistics import robust_sd
 
 WHY = "one coarse meter and one method: the mean over the run, which nothing confirms"
 

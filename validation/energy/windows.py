@@ -8,7 +8,7 @@ import numpy as np
 
 from validation.energy.background import Background
 from validation.energy.signal import Bools, Doubles, Signal
-from validation.latency.statistics import robust_sd
+from validation.statistics import robust_sd
 
 # Chosen, and tried on simulated traces with activity of other processes (benchmarks/energy_accuracy.py).
 OUTLIER_SIGMA = 6.0  # robust deviations from the neighbours

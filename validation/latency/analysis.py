@@ -17,7 +17,7 @@ from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
 from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
-from validation.latency.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
+from validation.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
 
 NS_PER_MS = 1e6
 

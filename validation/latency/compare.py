@@ -16,7 +16,7 @@ import numpy as np
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun
 from validation.latency.analysis import NS_PER_MS, Verdict, judge_run, samples_ms
-from validation.latency.statistics import Floats, interval_of, median, rank_test, resample
+from validation.statistics import Floats, interval_of, median, rank_test, resample
 
 MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
 

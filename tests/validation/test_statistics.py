@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from validation.latency.statistics import (
+from validation.statistics import (
     MAX_EXACT,
     bootstrap_interval,
     mean,
