@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.errors import EdgevitExportError, ExportError
+from edgevit.errors import EdgevitExportError, ExportError, first_line
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec, TensorSpec
 from export.artifact import (
@@ -192,8 +192,7 @@ def _translated(program: Program, recipe: Recipe, stage: Path) -> Iterator[None]
     except Exception as error:
         if disk := _disk_error(error):
             raise translate(disk, stage.parent) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {reason}")
+        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {first_line(error)}")
         for note in getattr(error, "__notes__", ()):
             raised.add_note(note)
         raise raised from error

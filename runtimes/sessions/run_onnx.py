@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import SessionError
+from edgevit.errors import SessionError, first_line
 from edgevit.spec import TensorSpec
 from runtimes.sessions.feed import check_feed
 from runtimes.sessions.onnx_wire import WireNode, graph_nodes, with_outputs
@@ -97,7 +97,7 @@ class OnnxSession:
         try:
             results = inference.run(names, feed)
         except Exception as error:  # onnxruntime's classes share no public base below Exception
-            raise SessionError(f"{self.runtime} could not run {self._path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} could not run {self._path.name}: {first_line(error)}") from error
         return dict(zip(names, results, strict=True))
 
 
@@ -128,13 +128,9 @@ def _open(path: Path, model: bytes | None, threads: int, *, optimise: bool) -> _
         source = str(path) if model is None else model
         return cast(_Inference, onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # as above
-        raise SessionError(f"onnxruntime cannot load {path.name}: {_first_line(error)}") from error
+        raise SessionError(f"onnxruntime cannot load {path.name}: {first_line(error)}") from error
 
 
 def _tensor_spec(arg: _NodeArg) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in arg.shape)
     return TensorSpec(name=arg.name, shape=shape, dtype=_DTYPES.get(arg.type, arg.type))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, SessionError
+from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
 from export.formats.pte_file.contents import FORWARD
@@ -68,7 +68,7 @@ class PteSession:
         try:
             results = method.execute(tensors)
         except (RuntimeError, ValueError) as error:
-            raise SessionError(f"{self.runtime} could not run {self._path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} could not run {self._path.name}: {first_line(error)}") from error
         # The results lie in the runtime's own memory, which the next run overwrites.
         return {
             spec.name: np.array(result.numpy(), order="C") for spec, result in zip(self.outputs, results, strict=True)
@@ -99,14 +99,14 @@ class PteSession:
         try:
             return cast(_Program, runtime.Runtime.get().load_program(self._path.read_bytes()))
         except (RuntimeError, ValueError) as error:
-            raise SessionError(f"{self.runtime} cannot load {self._path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} cannot load {self._path.name}: {first_line(error)}") from error
 
     def _load_method(self, program: _Program) -> _Method:
         try:
             return program.load_method(FORWARD)
         except (RuntimeError, ValueError, KeyError) as error:
             raise SessionError(
-                f"{self.runtime} cannot load the method {FORWARD} of {self._path.name}: {_first_line(error)}"
+                f"{self.runtime} cannot load the method {FORWARD} of {self._path.name}: {first_line(error)}"
             ) from error
 
 
@@ -138,7 +138,3 @@ class _Pool:
             library._unsafe_reset_threadpool(threads)
             cls.number += 1
         return cls.number
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, SessionError
+from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.formats.ptl_file.write import read
 from runtimes.sessions.feed import check_feed
@@ -50,7 +50,7 @@ class PtlSession:
             with _threads(self._threads), torch.no_grad():
                 results = self._module.forward(*tensors)  # type: ignore[no-untyped-call]
         except Exception as error:  # the interpreter raises RuntimeError and its subclasses, but also IndexError
-            raise SessionError(f"{self.runtime} could not run {self._name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} could not run {self._name}: {first_line(error)}") from error
         return self._named(results, where)
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ def _load(path: Path) -> LiteScriptModule:
     try:
         module: LiteScriptModule = _load_for_lite_interpreter(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # RuntimeError for damaged files, others for operators and versions it lacks
-        raise SessionError(f"the lite interpreter cannot load {path.name}: {_first_line(error)}") from error
+        raise SessionError(f"the lite interpreter cannot load {path.name}: {first_line(error)}") from error
     return module
 
 
@@ -134,7 +134,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

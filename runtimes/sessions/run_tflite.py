@@ -10,7 +10,7 @@ from typing import Protocol, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, SessionError
+from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
 from export.formats.tflite_file.contents import TfliteGraph, parse
@@ -126,7 +126,7 @@ class TfliteSession:
                 )
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise SessionError(f"{self.runtime} cannot load {self._path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} cannot load {self._path.name}: {first_line(error)}") from error
         return cast(_Interpreter, interpreter)
 
     def _invoke(self, interpreter: _Interpreter, arrays: dict[str, Array]) -> None:
@@ -136,7 +136,7 @@ class TfliteSession:
                 interpreter.set_tensor(self._input_indices[name], np.ascontiguousarray(array))
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise SessionError(f"{self.runtime} could not run {self._path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{self.runtime} could not run {self._path.name}: {first_line(error)}") from error
 
 
 def open_session(path: Path, threads: int = 1) -> TfliteSession:
@@ -168,7 +168,3 @@ def _checked(path: Path) -> tuple[TfliteGraph, dict[str, int], dict[str, int]]:
 
 def _numbers(values: object) -> tuple[int, ...]:
     return tuple(int(value) for value in np.asarray(values).ravel())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

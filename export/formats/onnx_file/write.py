@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.errors import ArtifactError, ExportError, MissingDependencyError, UsageError
+from edgevit.errors import ArtifactError, ExportError, MissingDependencyError, UsageError, first_line
 from edgevit.spec import Layout, TensorSpec
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
@@ -89,8 +89,7 @@ def _convert(program: Program, opset: int) -> onnx.ModelProto:
             dynamic_axes={name: {0: BATCH} for name in names} if program.dynamic_batch else None,
         )
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ExportError(f"cannot write {program.spec.name} as ONNX opset {opset}: {reason}") from error
+        raise ExportError(f"cannot write {program.spec.name} as ONNX opset {opset}: {first_line(error)}") from error
     model: onnx.ModelProto = onnx.load_from_string(buffer.getvalue())
     return model
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
-from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.errors import ArtifactError, ExportError, UsageError, first_line
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation, FileFacts, Operator
@@ -73,8 +73,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     try:
         data = _lower(program, artifact_metadata(program.spec, recipe) | tensor_metadata(program))
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ExportError(f"executorch cannot lower {program.spec.name} to pte: {reason}") from error
+        raise ExportError(f"executorch cannot lower {program.spec.name} to pte: {first_line(error)}") from error
     path.write_bytes(data)
 
 

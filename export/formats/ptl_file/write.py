@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from edgevit.errors import ExportError, UsageError
+from edgevit.errors import ExportError, UsageError, first_line
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, tensor_metadata, tensors_from
 from export.formats.ptl_file.archive import canonical, read_archive
@@ -75,8 +75,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         if version is not None:
             data = _backport(data, version)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ExportError(f"cannot write {program.spec.name} as TorchScript lite: {reason}") from error
+        raise ExportError(f"cannot write {program.spec.name} as TorchScript lite: {first_line(error)}") from error
     extra = artifact_metadata(program.spec, recipe) | tensor_metadata(program)
     extra[_MODULES] = json.dumps(modules_by_operator(frozen))
     path.write_bytes(canonical(data, extra))

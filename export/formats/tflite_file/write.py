@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.errors import ArtifactError, ExportError, UsageError, first_line
 from edgevit.spec import Task, TensorSpec
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, artifact_metadata, tensor_metadata, tensors_from
@@ -73,8 +73,7 @@ def _convert(program: Program) -> _Model:
             enable_x64=wide,
         )
     except Exception as error:  # the converter raises whatever MLIR, jax or torch raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite: {reason}") from error
+        raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite: {first_line(error)}") from error
     return cast(_Model, model)
 
 
