@@ -8,11 +8,17 @@ FlatBuffers' "Internals" page. Slot numbers are the positions of the fields in t
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.errors import ArtifactError
+
+File = TypeVar("File")
 Buffer = bytes | memoryview
 _WIDTHS = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 
@@ -88,6 +94,22 @@ class Table:
         if start + 4 + count * width > len(self.data):
             raise FlatbufferError(f"vector at byte {start} with {count} elements ends outside the data")
         return start + 4, count
+
+
+def parse_file(path: Path, parse_bytes: Callable[[bytes], File], kind: str) -> File:
+    """What ``parse_bytes`` finds in the file at ``path``, which should be a valid ``kind``.
+
+    Raises:
+        ArtifactError: It cannot be read, or is not well-formed; the message says where it breaks.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return parse_bytes(data)
+    except FlatbufferError as error:
+        raise ArtifactError(f"{path} is not a valid {kind} ({len(data)} bytes): {error}") from error
 
 
 def root(data: Buffer, identifier: bytes) -> Table:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
-from export.formats.pte_file.contents import FORWARD
-from export.formats.pte_file.write import delegation, read
+from export.formats.pte_file.contents import FORWARD, parse
+from export.formats.pte_file.read import delegation_of, facts_of
 from export.quiet import quiet
 from runtimes.sessions.feed import check_feed
 
@@ -44,8 +44,9 @@ class PteSession:
         self.runtime = f"executorch {version('executorch')}"
         self._path, self._threads = path, threads
         try:
-            facts = read(path)
-            self._delegation = delegation(path)
+            file = parse(path)
+            facts = facts_of(file, path)
+            self._delegation = delegation_of(file, path)
         except ArtifactError as error:
             raise SessionError(error.message) from error
         self.inputs: tuple[TensorSpec, ...] = facts.inputs

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
-from export.formats.ptl_file.write import read
+from export.formats.ptl_file.read import read
 from runtimes.sessions.feed import check_feed
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation
 from export.formats.tflite_file.contents import TfliteGraph, parse
-from export.formats.tflite_file.write import default_signature, read
+from export.formats.tflite_file.read import default_signature, read
 from export.quiet import quiet
 from export.recipe import Format
 from runtimes.sessions.feed import check_feed

@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit.errors import ArtifactError
-from export.formats.flatbuffer import FlatbufferError, Table, root
+from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
 from export.formats.tflite_file.versions import CUSTOM, builtin_name
 
 IDENTIFIER = b"TFL3"
@@ -91,14 +90,7 @@ def parse(path: Path) -> TfliteFile:
     Raises:
         ArtifactError: It cannot be read, or is not a well-formed TFLite file; the message says where it breaks.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return parse_bytes(data)
-    except FlatbufferError as error:
-        raise ArtifactError(f"{path} is not a valid TFLite file ({len(data)} bytes): {error}") from error
+    return parse_file(path, parse_bytes, "TFLite file")
 
 
 def parse_bytes(data: bytes) -> TfliteFile:

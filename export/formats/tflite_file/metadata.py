@@ -15,7 +15,6 @@ from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec
 if TYPE_CHECKING:
     from flatbuffers import Builder  # type: ignore[import-untyped]
 
-ENTRY = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
 _IDENTIFIER = b"M001"
 _MIN_PARSER = "1.0.0"
@@ -50,15 +49,6 @@ def append_labels(path: Path, labels: tuple[str, ...]) -> None:
     member = zipfile.ZipInfo(LABELS_FILE, date_time=_EPOCH)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(member, "".join(label + "\n" for label in labels))
-
-
-def packed_labels(path: Path) -> tuple[str, ...]:
-    """The class names that a file carries; empty if it has none."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(archive.read(LABELS_FILE).decode("utf-8").splitlines())
-    except (zipfile.BadZipFile, KeyError):
-        return ()
 
 
 def _input(builder: Builder, tensor: TensorSpec, preprocessing: Preprocessing | None) -> int:
