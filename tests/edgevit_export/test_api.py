@@ -210,7 +210,7 @@ def test_nhwc_and_dynamic_batch_are_recipes(tmp_path: Path) -> None:
     ]
     report = export(small_net(), small_spec(), recipes, output=tmp_path)
     assert report.passed, [outcome.reasons for outcome in report.outcomes]
-    manifest = load_manifest(tmp_path / "small-net.onnx.json")
+    manifest = load_manifest(tmp_path / "small-net-optimize-basic-nhwc-dynamic-batch.onnx.json")
     assert manifest.inputs[0].shape == (-1, 16, 16, 3)
     assert manifest.recipe.opset == 17
 
