@@ -40,8 +40,8 @@ from export.quiet import notes_of, quiet
 from export.recipe import DEFAULT_OPSET, Format, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import check_output, commit, staging
-from runtimes.sessions.session import Session, open_session
-from runtimes.sessions.table import require_runtime
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session, require_runtime
 from validation.artifact.audit import audit
 from validation.artifact.parity import Limits
 from validation.artifact.verify import verify_artifact
@@ -428,6 +428,5 @@ class _Watch:
 
     def open(self, path: Path, format: Format, *, threads: int = 1) -> Session:
         session = open_session(path, format, threads=threads)
-        if ask := getattr(session, "delegation", None):
-            self.delegation = ask()
+        self.delegation = session.delegation()
         return session

@@ -19,11 +19,6 @@ _POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
 _MAX_JOINED = 5  # VisitConcatenationNode in xnnpack_delegate.cc
 
 
-def delegate_name(runtime: str) -> str:
-    """The delegate as it stands in records: the runtime brings it, so its version is the runtime's."""
-    return f"XNNPACK of {runtime}"
-
-
 def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delegate: str = "XNNPACK") -> Delegation:
     """Count the operators inside ``partitions``, each given as (input tensors, output tensors)."""
     makers = {index: place for place, operator in enumerate(graph.operators) for index in operator.outputs}

@@ -20,7 +20,7 @@ from edgevit_export.console import Progress
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
 from export.recipe import Format, Optimize, Recipe
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 

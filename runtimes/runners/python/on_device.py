@@ -107,7 +107,7 @@ def _execute(request: dict[str, object], lines: LineWriter) -> None:
 
 def _open(request: dict[str, object]) -> Session:
     from export.recipe import Format
-    from runtimes.sessions.session import open_session
+    from runtimes.sessions.table import open_session
 
     return open_session(
         Path(str(request["model"])), Format(str(request["format"])), threads=_integer(request, "threads")
