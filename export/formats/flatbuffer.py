@@ -20,7 +20,6 @@ from edgevit.errors import ArtifactError
 
 File = TypeVar("File")
 Buffer = bytes | memoryview
-_WIDTHS = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 
 
 class FlatbufferError(ValueError):
@@ -42,7 +41,7 @@ class Table:
 
     def scalar(self, slot: int, code: str, default: int = 0) -> int:
         """An integer field; ``code`` is its struct format character."""
-        place = self._place(slot, _WIDTHS[code])
+        place = self._place(slot, struct.calcsize("<" + code))
         return default if place is None else int(struct.unpack_from("<" + code, self.data, place)[0])
 
     def table(self, slot: int) -> Table | None:
@@ -66,14 +65,10 @@ class Table:
         return memoryview(self.data)[start : start + count]
 
     def numbers(self, slot: int, dtype: str) -> NDArray[np.int64]:
-        """A vector of integers of the numpy type ``dtype`` (little endian), widened to int64."""
+        """A vector of integers of the numpy type ``dtype`` (little endian), as (n,) int64; empty where absent."""
         kind = np.dtype(dtype).newbyteorder("<")
         start, count = self._vector(slot, kind.itemsize)
         return np.frombuffer(self.data, kind, count, start if count else 0).astype(np.int64)
-
-    def place(self, slot: int) -> int | None:
-        """Position of a field's bytes in the data, or None where it is absent."""
-        return self._place(slot, 1)
 
     def _place(self, slot: int, width: int) -> int | None:
         if slot >= self.fields:

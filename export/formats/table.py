@@ -27,25 +27,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VersionChoice:
-    """A version of itself that a format can be written in, chosen by a field of the recipe.
-
-    Attributes:
-        name: What the version is called: ``opset``.
-        option: The option of the command line that chooses it.
-        values: Those that can be written.
-        choices: The same in words: ``11 to 20``.
-        hint: What to ask for instead of another; the closest of ``values`` when None.
-    """
-
-    name: str
-    option: str
-    values: Sequence[int]
-    choices: str
-    hint: str | None = None
-
-
-@dataclass(frozen=True)
 class FormatRow:
     """What the tool knows about one format without importing anything heavy.
 
@@ -58,7 +39,8 @@ class FormatRow:
         export_modules: All must be importable to export.
         extra: Name of the pip extra that brings them.
         precisions: Number types that it can be written in.
-        versions: By field of the recipe, the versions of itself that it can be written in.
+        versions: By field of the recipe, the versions of itself that it can be written in: a range, or a few, best
+            first.
         fixed_batch: Why it cannot leave the batch free; None where it can.
         slow: Its converter takes longer than all the rest of an export.
     """
@@ -71,7 +53,7 @@ class FormatRow:
     export_modules: tuple[str, ...]
     extra: str
     precisions: tuple[Precision, ...] = (Precision.FP32,)
-    versions: Mapping[str, VersionChoice] = field(default_factory=dict)
+    versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False
 
@@ -87,15 +69,7 @@ FORMATS: dict[Format, FormatRow] = {
             reader="export.formats.ptl_file.read:read",
             export_modules=("torch",),
             extra="ptl",
-            versions={
-                "ptl_bytecode": VersionChoice(
-                    name="bytecode",
-                    option="--ptl-bytecode",
-                    values=BYTECODES,
-                    choices=f"{', '.join(map(str, BYTECODES))}, or leave it out",
-                    hint="--ptl-bytecode 7 suits Android runtimes before 1.13",
-                )
-            },
+            versions={"ptl_bytecode": BYTECODES},
         ),
         FormatRow(
             format=Format.ONNX,
@@ -105,14 +79,7 @@ FORMATS: dict[Format, FormatRow] = {
             reader="export.formats.onnx_file.read:read",
             export_modules=("torch", "onnx", "onnxsim"),
             extra="onnx",
-            versions={
-                "opset": VersionChoice(
-                    name="opset",
-                    option="--opset",
-                    values=OPSETS,
-                    choices=f"{OPSETS.start} to {OPSETS.stop - 1}",
-                )
-            },
+            versions={"opset": OPSETS},
         ),
         FormatRow(
             format=Format.TFLITE,
@@ -209,13 +176,15 @@ def check_recipe(recipe: Recipe) -> None:
 
 def _check_version(row: FormatRow, field_name: str, asked: int | None) -> None:
     """Refuse a version that the format cannot be written in, and one that only another format has."""
-    if asked is None:
+    if asked is None or asked in (values := row.versions.get(field_name, ())):
         return
-    choice = row.versions.get(field_name)
-    if choice is None:
-        owner = next(other for other in FORMATS.values() if field_name in other.versions)
-        name = owner.versions[field_name].name
-        raise UsageError(f"{name} {asked} for {row.format}: {name}s are those of {owner.format}", hint="leave it out")
-    if asked not in choice.values:
-        hint = choice.hint or f"{choice.option} {min(choice.values, key=lambda value: abs(value - asked))}"
-        raise UsageError(f"{choice.name} {asked} for {row.format}: choose from {choice.choices}", hint=hint)
+    name = field_name.rpartition("_")[2]
+    if not values:
+        owner = next(other.format for other in FORMATS.values() if field_name in other.versions)
+        raise UsageError(f"{name} {asked} for {row.format}: {name}s are those of {owner}", hint="leave it out")
+    if isinstance(values, range):
+        choices, best = f"{values[0]} to {values[-1]}", min(max(asked, values[0]), values[-1])
+    else:
+        choices, best = f"{', '.join(map(str, values))}, or leave it out", values[0]
+    option = field_name.replace("_", "-")
+    raise UsageError(f"{name} {asked} for {row.format}: choose from {choices}", hint=f"--{option} {best}")

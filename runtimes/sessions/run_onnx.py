@@ -17,20 +17,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from onnxruntime import InferenceSession, NodeArg
 
-_DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(double)": "float64",
-    "tensor(int8)": "int8",
-    "tensor(uint8)": "uint8",
-    "tensor(int16)": "int16",
-    "tensor(uint16)": "uint16",
-    "tensor(int32)": "int32",
-    "tensor(uint32)": "uint32",
-    "tensor(int64)": "int64",
-    "tensor(uint64)": "uint64",
-    "tensor(bool)": "bool",
-}
+_FLOATS = {"float": "float32", "double": "float64"}  # in "tensor(float)"; the other types have numpy's names
 _FATAL_ONLY = 4  # onnxruntime's severity levels: 0 verbose ... 3 error, 4 fatal
 
 
@@ -113,4 +100,5 @@ def _answers(inference: InferenceSession, names: list[str], arrays: Arrays) -> A
 
 def _tensor_spec(arg: NodeArg) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in arg.shape)
-    return TensorSpec(name=arg.name, shape=shape, dtype=_DTYPES.get(arg.type, arg.type))
+    kind = arg.type.removeprefix("tensor(").removesuffix(")")
+    return TensorSpec(name=arg.name, shape=shape, dtype=_FLOATS.get(kind, kind))

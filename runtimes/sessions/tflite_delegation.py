@@ -16,7 +16,7 @@ from export.formats.tflite_file.read import operator_modules
 Partition = tuple[Sequence[int], Sequence[int]]
 _FLOATS = {"float32", "float16"}
 _POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
-_MAX_JOINED = 5  # VisitConcatenationNode in xnnpack_delegate.cc
+_MAX_JOINED = 5  # tensors that the delegate joins in one CONCATENATION (xnnpack_delegate.cc)
 
 
 def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delegate: str = "XNNPACK") -> Delegation:

@@ -71,27 +71,24 @@ def _refusals() -> Iterator[dict[str, str]]:
             if hasattr(refusal, "node") and hasattr(refusal, "reason"):
                 found.setdefault(str(refusal.node), refusal.reason)
 
-    logger, collector = logging.getLogger(_PARTITIONER_LOGGER), Collector()
-    level, propagate = logger.level, logger.propagate
-    children = [
-        child
-        for name, child in logging.root.manager.loggerDict.items()
-        if name.startswith(_PARTITIONER_LOGGER + ".") and isinstance(child, logging.Logger)
+    top, collector = logging.getLogger(_PARTITIONER_LOGGER), Collector()
+    family = [
+        logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if f"{name}.".startswith(f"{_PARTITIONER_LOGGER}.") and isinstance(logger, logging.Logger)
     ]
-    levels = [(child, child.level) for child in children]
-    logger.addHandler(collector)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    for child in children:
-        child.setLevel(logging.NOTSET)
+    levels, propagate = [logger.level for logger in family], top.propagate
+    top.addHandler(collector)
+    top.propagate = False
+    for logger in family:
+        logger.setLevel(logging.DEBUG)
     try:
         yield found
     finally:
-        logger.removeHandler(collector)
-        logger.setLevel(level)
-        logger.propagate = propagate
-        for child, before in levels:
-            child.setLevel(before)
+        top.removeHandler(collector)
+        top.propagate = propagate
+        for logger, level in zip(family, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _outside(graph_module: GraphModule, refusals: dict[str, str]) -> str:

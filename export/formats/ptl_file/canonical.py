@@ -12,7 +12,7 @@ import pickletools
 import re
 import zipfile
 
-ALIGNMENT_BYTES = 64
+ALIGNMENT_BYTES = 64  # kFieldAlignment in caffe2/serialize/inline_container.h
 ROOT = "archive"
 _CONSTANTS, _STORAGE = "constants/", ".storage"
 _MANGLED = re.compile(r"[./]___torch_mangle_\d+")

@@ -17,6 +17,7 @@ from export.recipe import Format
 SIGNATURE = "serving_default"
 METADATA_ENTRY = "TFLITE_METADATA"
 TOP_LEVEL = "(top level)"
+FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 
 
 def read(path: Path) -> FileFacts:
@@ -100,7 +101,7 @@ def _histogram(file: TfliteFile) -> Iterator[Operator]:
 def _requires(operators: tuple[Operator, ...]) -> str:
     version = newest(operator.since for operator in operators if operator.since is not None)
     strangers = [operator.name for operator in operators if not operator.standard]
-    runtime = f"TFLite >= {version or '1.5.0'}"
+    runtime = f"TFLite >= {version or FIRST_RUNTIME}"
     return f"{runtime} with {', '.join(strangers)}" if strangers else runtime
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zipfile
 
-import numpy as np
+import flatbuffers.table
 import pytest
+from flatbuffers.number_types import Float32Flags
 from mobile_artifacts import LABELS, small
 
-from export.formats.flatbuffer import root
+from export.formats.flatbuffer import Table, root
 from export.formats.tflite_file.contents import parse
 from export.recipe import Format
 
@@ -23,7 +24,7 @@ def test_standard_metadata_states_normalisation_and_labels() -> None:
     options = unit.table(1)
     assert unit.scalar(0, "B") == 1  # NormalizationOptions
     assert options is not None
-    mean, std = (np.frombuffer(options.data, "<f4", 3, _start(options, slot)) for slot in (0, 1))
+    mean, std = (_floats(options, slot) for slot in (0, 1))
     assert mean == pytest.approx([123.675, 116.28, 103.53])
     assert std == pytest.approx([58.395, 57.12, 57.375])
     file = scores.tables(6)[0]
@@ -32,6 +33,9 @@ def test_standard_metadata_states_normalisation_and_labels() -> None:
         assert tuple(archive.read("labels.txt").decode().splitlines()) == LABELS
 
 
-def _start(table: object, slot: int) -> int:
-    place = table.place(slot)  # type: ignore[attr-defined]
-    return int(place + int.from_bytes(table.data[place : place + 4], "little") + 4)  # type: ignore[attr-defined]
+def _floats(table: Table, slot: int) -> list[float]:
+    """A vector of float32, read by the official package."""
+    official = flatbuffers.table.Table(table.data, table.position)
+    field = official.Offset(4 + 2 * slot)
+    start = official.Vector(field)
+    return [official.Get(Float32Flags, start + 4 * place) for place in range(official.VectorLen(field))]
