@@ -68,3 +68,12 @@ def test_reading_runs_nothing_from_the_file(tmp_path: Path, monkeypatch: pytest.
     (operator,) = facts.operators
     assert (operator.name, operator.count, operator.standard) == ("acme::fast", 4, False)
     assert operator.why_not and "custom operator" in operator.why_not
+
+
+def test_metadata_that_is_no_json_is_refused_like_any_damage(tmp_path: Path) -> None:
+    path = tmp_path / "model.ptl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/bytecode.pkl", pickle.dumps((8,), 2))
+        archive.writestr("x/extra/modules", "[1")
+    with pytest.raises(ArtifactError, match=r"model\.ptl: metadata 'modules' is broken"):
+        read(path)
