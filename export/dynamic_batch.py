@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from typing import TYPE_CHECKING
 
-from edgevit.errors import ExportError, first_line
+from edgevit.errors import ExportError
 from export.program import Program, module_of
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _prove(program: Program, freed: Program, batch: int) -> None:
         try:
             together = _tuple(freed.module(*doubled))
         except Exception as error:
-            reason = first_line(error)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ExportError(
                 f"dynamic batch: {program.spec.name}, captured for batch {batch}, fails for {2 * batch}: {reason}"
             ) from error

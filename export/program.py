@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from typing import TYPE_CHECKING
 
-from edgevit.errors import ExportError, UsageError, first_line
+from edgevit.errors import ExportError, UsageError
 from edgevit.spec import Layout, ModelSpec, TensorSpec
 from export.artifact import PassLog
 
@@ -77,7 +77,7 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
         with torch.no_grad():
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
-        reason = first_line(error)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f"cannot capture {spec.name} with inputs {_shapes(spec.inputs)}: {reason}") from error
     module = _flatten(exported)
     _check_outputs(module, spec)
