@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.errors import MissingDependencyError
 from export.recipe import Format
-from runtimes.sessions.session import Session
+
+if TYPE_CHECKING:
+    from runtimes.sessions.session import Session
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -34,3 +36,8 @@ def test_a_runtime_that_is_not_installed_is_told_with_its_alternatives(monkeypat
 def test_the_next_best_alternative_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "find_spec", lambda name: None if name == "ai_edge_litert" else object())
     assert require_runtime(Format.TFLITE) == "tflite_runtime"
+
+
+def test_looking_into_the_table_costs_no_numpy() -> None:
+    code = "import sys; import runtimes.sessions.table; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=True)
