@@ -11,7 +11,7 @@ from edgevit.errors import ArtifactError, MissingDependencyError
 from edgevit.spec import Layout, TensorSpec
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, tensors_from
-from export.formats.onnx_file.versions import lowest_runtime, runtime_for_opset
+from export.formats.onnx_file.versions import lowest_runtime
 from export.recipe import Format
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _operator(domain: str, name: str, count: int, opset: int, modules: tuple[str
     if schema.deprecated:
         return Operator(name=name, count=count, standard=False, why_not=f"dropped in opset {opset}", modules=modules)
     version = schema.since_version
-    return Operator(name=name, count=count, version=version, since=runtime_for_opset(version), modules=modules)
+    return Operator(name=name, count=count, version=version, since=lowest_runtime(version), modules=modules)
 
 
 def _tensor(value: onnx.ValueInfoProto, layouts: dict[str, Layout | None]) -> TensorSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from onnx import helper
 
-from export.formats.onnx_file.versions import OPSETS, RUNTIMES, lowest_runtime, runtime_for_opset
+from export.formats.onnx_file.versions import OPSETS, RUNTIMES, lowest_runtime
 
 
 def test_ir_versions_are_those_that_onnx_released_each_opset_with() -> None:
@@ -22,5 +22,5 @@ def test_the_later_of_opset_and_ir_decides(opset: int, ir: int, runtime: str) ->
 
 
 def test_an_opset_alone_and_one_of_the_future() -> None:
-    assert runtime_for_opset(OPSETS.stop - 1) == "1.17"
+    assert lowest_runtime(OPSETS.stop - 1) == "1.17"
     assert lowest_runtime(99, 11) == "that of opset 99, newer than 1.23"
