@@ -37,11 +37,11 @@ from export.formats.table import FORMATS, check_recipe, parse_format, require_ex
 from export.golden import GoldenSet, make_golden
 from export.manifest import find_manifests, manifest_path
 from export.quiet import notes_of, quiet
-from export.recipe import Format, Recipe
+from export.recipe import DEFAULT_OPSET, Format, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import check_output, commit, staging
-from runtimes.sessions.session import Session, open_session
-from runtimes.sessions.table import require_runtime
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session, require_runtime
 from validation.artifact.audit import audit
 from validation.artifact.parity import Limits
 from validation.artifact.verify import verify_artifact
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from export.program import Program
 
 REJECTED = "rejected"
-DEFAULT_OPSET = 17
 
 
 class Outcome(Record):
@@ -350,7 +349,7 @@ def _export_one(recipe: Recipe, job: _Job) -> Outcome:
         with job.progress.step(f"{title}: converting"):
             if recipe.format in job.conversions:
                 staged = job.conversions[recipe.format].result()
-                start_s = time.perf_counter() - sum(staged.timings_s.values())
+                start_s = time.perf_counter() - staged.seconds
             else:
                 staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
         return _prove(staged, job, start_s)
@@ -429,6 +428,5 @@ class _Watch:
 
     def open(self, path: Path, format: Format, *, threads: int = 1) -> Session:
         session = open_session(path, format, threads=threads)
-        if ask := getattr(session, "delegation", None):
-            self.delegation = ask()
+        self.delegation = session.delegation()
         return session

@@ -15,14 +15,14 @@ import numpy as np
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, TensorSpec
 from export.golden import GoldenSet
-from runtimes.sessions.session import Array
+from runtimes.sessions.session import Array, Session
 from validation.artifact.feeding import run_batches
 from validation.artifact.parity import Limits, ParityReport, compare
 
 Feed = dict[str, Array]
 
 
-class _Recorder:
+class _Recorder(Session):
     """A session that only writes down what it is fed."""
 
     runtime = "none"
@@ -39,7 +39,7 @@ class _Recorder:
         pass
 
 
-class _Replay:
+class _Replay(Session):
     """A session that answers the feeds it is asked for with what the device gave, in the same order."""
 
     def __init__(self, inputs: tuple[TensorSpec, ...], answers: Sequence[Feed], runtime: str) -> None:

@@ -43,7 +43,7 @@ Progress = Callable[[str], None]
 
 
 class SessionOpener(Protocol):
-    """Opens an artifact in its own runtime: ``runtimes.sessions.session.open_session``."""
+    """Opens an artifact in its own runtime: ``runtimes.sessions.table.open_session``."""
 
     def __call__(self, path: Path, format: Format, *, threads: int = 1) -> Session: ...
 

@@ -108,7 +108,7 @@ def _execute(request: dict[str, Any], lines: LineWriter) -> None:
 
 def _open(request: dict[str, Any]) -> Session:
     from export.recipe import Format
-    from runtimes.sessions.session import open_session
+    from runtimes.sessions.table import open_session
 
     return open_session(Path(request["model"]), Format(request["format"]), threads=request["workload"]["threads"])
 

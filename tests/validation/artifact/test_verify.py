@@ -27,7 +27,8 @@ from edgevit.spec import Layout
 from export.artifact import Manifest
 from export.golden import load_golden
 from export.recipe import Format
-from runtimes.sessions.session import Session, open_session
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session
 from validation.artifact.parity import Limits
 from validation.artifact.verify import verify_artifact
 from validation.artifact.verify_report import CheckStatus, VerifyReport, exit_code
@@ -277,7 +278,7 @@ def verified_without(modules: tuple[str, ...], manifest: Path) -> VerifyReport:
         "import sys\n"
         f"for name in {modules!r}: sys.modules[name] = None\n"
         "from pathlib import Path\n"
-        "from runtimes.sessions.session import open_session\n"
+        "from runtimes.sessions.table import open_session\n"
         "from validation.artifact.verify import verify_artifact\n"
         f"report = verify_artifact(Path({str(manifest)!r}), opener=open_session)\n"
         "print(report.to_json())"

@@ -94,6 +94,15 @@ def test_every_formats_session_loads_from_the_zip_alone(tmp_path: Path, format: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("format", list(Format))
+def test_no_writer_travels_with_a_session(format: Format) -> None:
+    inside = zipfile.ZipFile(io.BytesIO(build_runner(format))).namelist()
+    assert f"runtimes/sessions/run_{format}.py" in inside
+    writers = {"export/program.py", "export/pipeline.py", "export/build.py", "export/formats/steps.py"}
+    assert not [name for name in inside if name.endswith("/write.py") or name in writers]
+    assert not [name for name in inside if name.startswith("export/passes")]
+
+
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
     inside = zipfile.ZipFile(io.BytesIO(build_runner(Format.TFLITE))).namelist()
     assert "export/formats/tflite_file/tflite_operators.json" in inside
