@@ -31,7 +31,7 @@ from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Progress, Transfer
 from runtimes.devices.packets import Channel, Packet, Packets
 from validation.latency.analysis import samples_ms
-from validation.latency.statistics import bootstrap_interval, median
+from validation.statistics import bootstrap_interval, median
 
 RUNS, WARMUP, DEFAULT_PAIRS = 50, 10, 12
 
@@ -39,7 +39,7 @@ DIRECT = """
 import sys, time
 from pathlib import Path
 from export.recipe import Format
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 from runtimes.runners.python.on_device import read_arrays
 session = open_session(Path(sys.argv[1]), Format(sys.argv[2]), threads=1)
 feed = read_arrays(Path(sys.argv[3]))[0]

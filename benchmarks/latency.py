@@ -39,7 +39,7 @@ from export.build import StagedArtifact, export_artifact
 from export.formats.table import parse_format
 from export.program import Program, capture
 from export.recipe import Format, Optimize, Recipe
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 
 MULTIPLY_ADDS = {"xxs": 0.551e9, "xs": 1.127e9, "s": 1.905e9}
 SIDE = 1024
@@ -98,7 +98,7 @@ def measure(program: Program, format: Format, folder: Path, runs: int) -> Row:
         ratio=ratio,
         operators=(staged[0].facts.operator_count, staged[1].facts.operator_count),
         file_bytes=(staged[0].path.stat().st_size, staged[1].path.stat().st_size),
-        export_s=(sum(staged[0].timings_s.values()), sum(staged[1].timings_s.values())),
+        export_s=(staged[0].seconds, staged[1].seconds),
         delegation=(workers[0].delegation, workers[1].delegation),
     )
 
@@ -150,7 +150,7 @@ def _serve(connection: Connection, format: Format, path: Path) -> None:
     session = open_session(path, format, threads=1)
     generator = np.random.default_rng(0)
     feed = {tensor.name: generator.standard_normal(tensor.shape).astype(tensor.dtype) for tensor in session.inputs}
-    connection.send(session.delegation() if hasattr(session, "delegation") else None)
+    connection.send(session.delegation())
     gc.collect()
     gc.disable()
     while connection.recv():

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgevit.errors import UsageError
-from edgevit_export.commands.bench import bench
+from edgevit_export.commands.bench import command as bench
 from edgevit_export.commands.compare import CompareOptions, compare
 from edgevit_export.commands.devices import devices
 from edgevit_export.commands.doctor import DoctorOptions, doctor

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._stream = sys.stderr if quiet else _own_stderr()
+        if self._stream is not sys.stderr:
+            weakref.finalize(self, self._stream.close)
         self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
         self._start_s = time.monotonic()
 

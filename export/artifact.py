@@ -10,6 +10,8 @@ from edgevit.records import Record
 from edgevit.spec import ModelSpec, TensorSpec
 from export.recipe import Format, Recipe
 
+MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
+
 
 class Operator(Record):
     """One row of an operator histogram, read from the artifact.
@@ -88,6 +90,13 @@ class Delegation(Record):
     total: int
     partitions: int
     left: tuple[str, ...] = ()
+
+
+def left_outside(name: str, count: int, why: str, modules: tuple[str, ...]) -> str:
+    """One line of ``Delegation.left``: ``aten::mean x 2: no such kernel (in head, neck)``."""
+    named = ", ".join(modules[:MODULES_NAMED])
+    more = f" and {len(modules) - MODULES_NAMED} more" if len(modules) > MODULES_NAMED else ""
+    return f"{name} x {count}: {why}" + (f" (in {named}{more})" if named else "")
 
 
 class GoldenReference(Record):

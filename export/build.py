@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.errors import EdgevitExportError, ExportError
+from edgevit.errors import EdgevitExportError, ExportError, first_line
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec, TensorSpec
 from export.artifact import (
@@ -26,7 +26,7 @@ from export.artifact import (
     ParityResult,
     PassLog,
 )
-from export.formats.table import FORMATS, load, read_artifact, require_export
+from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout
@@ -36,8 +36,6 @@ from export.staging import golden_name, translate
 
 if TYPE_CHECKING:
     from torch import nn
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,15 @@ class StagedGolden:
 
 @dataclass(frozen=True)
 class StagedArtifact:
-    """An artifact in the staging directory that has been read back but not been judged.
-
-    ``timings_s`` holds seconds by step: ``optimize``, ``convert``, ``read``.
-    """
+    """An artifact in the staging directory that has been read back but not been judged; it took ``seconds``."""
 
     path: Path
+    sha256: str
     spec: ModelSpec
     recipe: Recipe
     facts: FileFacts
     passes: tuple[PassLog, ...]
-    timings_s: dict[str, float] = field(default_factory=dict)
+    seconds: float
 
 
 def stage_golden(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolden:
@@ -72,17 +68,14 @@ def stage_golden(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolde
     return StagedGolden(path, reference)
 
 
-def export_artifact(
-    program: Program, recipe: Recipe, stage: Path, *, verbose: bool = False, progress: Progress | None = None
-) -> StagedArtifact:
+def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: bool = False) -> StagedArtifact:
     """Optimise ``program`` for ``recipe``, write it into ``stage``, and read the file back.
 
     Args:
         program: As captured, in the model's own layout.
-        recipe: What was asked for.
+        recipe: What was asked for; it names the file.
         stage: A directory of ``export.staging.staging``.
         verbose: Let the converters' chatter through to stderr.
-        progress: Called with the name of each step as it begins.
 
     Raises:
         MissingDependencyError: A package that the format needs is not installed.
@@ -91,25 +84,23 @@ def export_artifact(
             notes hold the end of the converter's log.
     """
     require_export(recipe.format)
+    check_recipe(recipe)
     row = FORMATS[recipe.format]
-    path = stage / f"{program.spec.name}.{recipe.format}"
-    timings_s: dict[str, float] = {}
-    tell = progress or (lambda step: None)
+    path = stage / recipe.file_name(program.spec.name)
+    start_s = time.perf_counter()
     with _translated(program, recipe, stage), quiet(verbose=verbose), _collector_paused():
-        with _timed("optimize", timings_s, tell):
-            program = prepare(program, recipe)
-        with _timed("convert", timings_s, tell):
-            load(row.exporter)(program, recipe, path)
+        program = _prepare(program, recipe)
+        load(row.exporter)(program, recipe, path)
         if not path.is_file() or path.stat().st_size == 0:
             raise ExportError(f"the {row.title} converter wrote no file for {program.spec.name}")
-        with _timed("read", timings_s, tell):
-            facts = read_artifact(path, recipe.format)
+        facts = read_artifact(path, recipe.format)
     _check_tensors(facts.inputs, program.inputs, "inputs", path.name)
     _check_tensors(facts.outputs, program.outputs, "outputs", path.name)
-    return StagedArtifact(path, program.spec, recipe, facts, program.passes, timings_s)
+    seconds = time.perf_counter() - start_s
+    return StagedArtifact(path, sha256_file(path), program.spec, recipe, facts, program.passes, seconds)
 
 
-def prepare(program: Program, recipe: Recipe) -> Program:
+def _prepare(program: Program, recipe: Recipe) -> Program:
     """The program as the exporter gets it: input layout, passes, then a free batch when asked for."""
     from export.pipeline import optimize
 
@@ -134,7 +125,7 @@ def make_manifest(
     facts = staged.facts
     return Manifest(
         file=staged.path.name,
-        sha256=sha256_file(staged.path),
+        sha256=staged.sha256,
         bytes=staged.path.stat().st_size,
         created_utc=created_utc(),
         spec=staged.spec,
@@ -161,8 +152,10 @@ def room_needed_bytes(model: nn.Module, artifacts: int) -> int:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Converters build graphs of a million small objects, none of them garbage: looking for it takes a tenth of the
-    time."""
+    """Look for no garbage meanwhile, which takes a tenth of a conversion.
+
+    Converters build graphs of a million small objects, none of them garbage.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -173,27 +166,16 @@ def _collector_paused() -> Iterator[None]:
 
 
 @contextmanager
-def _timed(step: str, timings_s: dict[str, float], tell: Progress) -> Iterator[None]:
-    tell(step)
-    start = time.perf_counter()
-    yield
-    timings_s[step] = time.perf_counter() - start
-
-
-@contextmanager
 def _translated(program: Program, recipe: Recipe, stage: Path) -> Iterator[None]:
     """Turn whatever a converter raises into our errors, with the notes that ``quiet`` left."""
     try:
         yield
-    except EdgevitExportError as error:
-        if full := _disk_error(error):
-            raise translate(full, stage.parent) from error
-        raise
     except Exception as error:
         if disk := _disk_error(error):
             raise translate(disk, stage.parent) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {reason}")
+        if isinstance(error, EdgevitExportError):
+            raise
+        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {first_line(error)}")
         for note in getattr(error, "__notes__", ()):
             raised.add_note(note)
         raise raised from error

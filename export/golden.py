@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, ExportError
+from edgevit.errors import ArtifactError, ExportError, first_line
 from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
@@ -93,7 +93,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     if reference is not None:
         _check_identity(path, reference)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         found = GoldenSet(
             labels=tuple(str(label) for label in arrays["labels"]),
@@ -169,7 +169,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
             with reference_mode():
                 results = _flat(model(*arguments))
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise ExportError(f"{spec.name} fails in {'float64' if double else 'float32'} eager: {reason}") from error
         _check_shapes(results, spec)
         for part, result in zip(parts, results, strict=True):

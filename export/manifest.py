@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edgevit.errors import ArtifactError, UsageError
-from edgevit.records import sha256_file
 from export.artifact import Manifest
 from export.formats.table import FORMATS
 
@@ -89,36 +87,6 @@ def _manifest_of(artifact: Path) -> Path:
     )
 
 
-def check_integrity(path: Path) -> list[str]:
-    """What is wrong with the artifact and the golden set of the manifest at ``path``, in words; empty if nothing.
-
-    Raises:
-        ArtifactError: The manifest itself cannot be read.
-    """
-    manifest = load_manifest(path)
-    problems = []
-    if manifest_path(path.with_name(manifest.file)) != path:
-        problems.append(f"{path.name} speaks of {manifest.file}: the manifest is of another artifact")
-    problems += _check_file(path.with_name(manifest.file), "artifact", manifest.sha256, manifest.bytes)
-    problems += _check_file(path.with_name(manifest.golden.file), "golden set", manifest.golden.sha256, None)
-    return problems
-
-
-def _check_file(path: Path, kind: str, sha256: str, size_bytes: int | None) -> list[str]:
-    if not path.is_file():
-        return [f"{kind} {path.name} is missing"]
-    seen_bytes = path.stat().st_size
-    if size_bytes is not None and seen_bytes != size_bytes:
-        return [f"size: {kind} {path.name} has {seen_bytes} bytes, the manifest says {size_bytes}"]
-    try:
-        seen = sha256_file(path)
-    except OSError as error:
-        return [f"{kind} {path.name} cannot be read: {error.strerror}"]
-    if seen != sha256:
-        return [f"SHA-256: {kind} {path.name} has {seen[:12]}..., the manifest says {sha256[:12]}..."]
-    return []
-
-
 def created_utc() -> str:
     """Now in UTC as ISO 8601, or the time in ``SOURCE_DATE_EPOCH`` for builds that must repeat.
 
@@ -147,16 +115,11 @@ def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
     return found
 
 
-def manifest_schema() -> dict[str, Any]:
+def manifest_schema_text() -> str:
     """The JSON Schema of a manifest, as published in ``docs/manifest.schema.json``."""
-    schema = msgspec.json.schema(Manifest)
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Manifest of an artifact that edgevit-export wrote",
-        **schema,
+        **msgspec.json.schema(Manifest),
     }
-
-
-def manifest_schema_text() -> str:
-    """``manifest_schema`` as the text of its file."""
-    return msgspec.json.format(msgspec.json.encode(manifest_schema()), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"

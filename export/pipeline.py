@@ -1,4 +1,4 @@
-"""``optimize``: which passes run for which format, as lists."""
+"""``optimize``: which passes run for which format and precision, as lists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from export.passes import (
     tokens_as_rows,
 )
 from export.program import Program
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 
 BASIC: tuple[ModuleType, ...] = (
     functional_form,
@@ -58,8 +58,8 @@ BASIC: tuple[ModuleType, ...] = (
 )
 """Folds that are the same for every format: fewer calls on the same layout."""
 
-FULL: dict[Format, tuple[ModuleType, ...]] = {
-    Format.PTL: (
+FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
+    (Format.PTL, Precision.FP32): (
         *BASIC,
         join_projections,
         patches_as_linear,
@@ -70,7 +70,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         merge_duplicates,
         in_place,
     ),
-    Format.ONNX: (
+    (Format.ONNX, Precision.FP32): (
         *BASIC,
         join_projections,
         broadcast_transposed_conv,
@@ -79,7 +79,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         tokens_as_rows,
         merge_duplicates,
     ),
-    Format.TFLITE: (
+    (Format.TFLITE, Precision.FP32): (
         *BASIC,
         join_projections,
         long_sums_in_parts,
@@ -91,7 +91,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         layer_norm_as_products,
         merge_duplicates,
     ),
-    Format.PTE: (
+    (Format.PTE, Precision.FP32): (
         *BASIC,
         join_projections,
         long_sums_in_parts,
@@ -108,7 +108,7 @@ FULL: dict[Format, tuple[ModuleType, ...]] = {
         merge_duplicates,
     ),
 }
-"""The same folds, then how this format's runtime likes it: layout, and the phrasing of each layer."""
+"""The same folds, then how this format's runtime likes it at that precision: layout, and the phrasing of each layer."""
 
 
 def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
@@ -118,7 +118,9 @@ def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
     if recipe.optimize is Optimize.BASIC:
         return BASIC
     # gelu_ came with the runtimes of bytecode 8
-    return tuple(step for step in FULL[recipe.format] if step is not in_place or recipe.ptl_bytecode is None)
+    return tuple(
+        step for step in FULL[recipe.format, recipe.precision] if step is not in_place or recipe.ptl_bytecode is None
+    )
 
 
 def optimize(program: Program, recipe: Recipe) -> Program:

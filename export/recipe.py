@@ -32,6 +32,10 @@ class Optimize(StrEnum):
     FULL = "full"
 
 
+# Chosen: ONNX Runtime 1.12 (July 2022) and everything since runs it, and it is the first with LayerNormalization.
+DEFAULT_OPSET = 17
+
+
 class Recipe(Record):
     """One artifact's recipe. Fields that another format owns stay None (``opset``: ONNX, ``ptl_bytecode``: ptl)."""
 
@@ -43,3 +47,18 @@ class Recipe(Record):
     opset: int | None = None
     dynamic_batch: bool = False
     ptl_bytecode: int | None = None
+
+    def file_name(self, model: str) -> str:
+        """File name of the artifact: ``edgevit-s-224x224.ptl``, ``edgevit-s-224x224-nhwc-opset18.onnx``.
+
+        Whatever differs from the default stands in it, so that two recipes never overwrite each other's files.
+        """
+        parts = {
+            str(self.precision): self.precision is not Precision.FP32,
+            f"optimize-{self.optimize}": self.optimize is not Optimize.FULL,
+            str(self.input_layout): self.input_layout is not Layout.NCHW,
+            f"opset{self.opset}": self.opset not in {None, DEFAULT_OPSET},
+            f"bytecode{self.ptl_bytecode}": self.ptl_bytecode is not None,
+            "dynamic-batch": self.dynamic_batch,
+        }
+        return "-".join([model, *(part for part, differs in parts.items() if differs)]) + f".{self.format}"

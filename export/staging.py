@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
-from edgevit.records import sha256_file
 from export.artifact import Manifest
 from export.manifest import load_manifest, manifest_path, manifests_in
 
@@ -34,9 +33,7 @@ def check_output(directory: Path, needed_bytes: int) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f"{_PREFIX}{os.getpid()}-probe"
-        probe.mkdir()
-        probe.rmdir()
+        _fresh_directory(directory).cleanup()
     except OSError as error:
         why = "it is a file" if directory.is_file() else error.strerror
         raise UsageError(f"cannot write to {directory}: {why}", hint="choose another with --output") from error
@@ -58,16 +55,18 @@ def staging(directory: Path) -> Iterator[Path]:
         ExportError: The disk is full, or writing fails otherwise; earlier files are untouched.
     """
     remove_stale(directory)
-    place = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=directory))
-        yield place
+        with _fresh_directory(directory) as place:
+            yield Path(place)
     except OSError as error:
         raise translate(error, directory) from error
-    finally:
-        if place is not None:
-            shutil.rmtree(place, ignore_errors=True)
+
+
+def _fresh_directory(parent: Path) -> tempfile.TemporaryDirectory[str]:
+    """A directory that removes itself; its name tells ``remove_stale`` which process made it."""
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
 
 
 def translate(error: OSError, directory: Path) -> ExportError:
@@ -121,7 +120,7 @@ def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, direc
         staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
         for path in (staged_artifact, staged_manifest):
             _to_disk(path)
-        _place_golden(staged_golden, golden, manifest.golden.sha256)
+        _place_golden(staged_golden, golden)
         with _uninterrupted():
             with suppress(FileNotFoundError):
                 final.unlink()
@@ -140,10 +139,8 @@ def golden_name(model: str, sha256: str) -> str:
     return f"{model}.golden-{sha256[:8]}.npz"
 
 
-def _place_golden(staged: Path, golden: Path, sha256: str) -> None:
+def _place_golden(staged: Path, golden: Path) -> None:
     """Put a copy in place, not the staged file itself: other artifacts of the same command share it."""
-    if golden.is_file() and sha256_file(golden) == sha256:
-        return
     copy = staged.with_name(f"{golden.name}.copy")
     shutil.copyfile(staged, copy)
     _to_disk(copy)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
-from edgevit.errors import CheckpointError, MissingDependencyError, unknown_choice
+from edgevit.errors import CheckpointError, MissingDependencyError, first_line, unknown_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,9 +127,8 @@ def _torch_error(path: Path, error: Exception) -> CheckpointError:
             "and only tensors and plain containers are ever loaded",
             hint="in the training code: torch.save(model.state_dict(), 'weights.pth')",
         )
-    reason = (
-        text.splitlines()[0].split(". ")[0] if isinstance(error, RuntimeError) else "its bytes are no list of tensors"
-    )
+    said = first_line(error).partition(". ")[0]
+    reason = said if isinstance(error, RuntimeError) else "its bytes are no list of tensors"
     return CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: {reason}")
 
 

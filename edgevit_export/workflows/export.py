@@ -27,7 +27,8 @@ from export.quiet import notes_of, quiet
 from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import commit, staging
-from runtimes.sessions.session import Session, open_session
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session
 from validation.artifact.audit import audit
 from validation.artifact.limits import Limits
 from validation.artifact.tables import bare_verdict, reason_lines
@@ -219,7 +220,7 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
         with job.progress.step(f"{FORMATS[recipe.format].title}: converting"):
             if recipe.format in job.conversions:
                 staged = job.conversions[recipe.format].result()
-                start_s = time.perf_counter() - sum(staged.timings_s.values())
+                start_s = time.perf_counter() - staged.seconds
             else:
                 staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
         return _prove(staged, job, start_s)
@@ -266,8 +267,7 @@ class _DelegationWatch:
 
     def open_session(self, path: Path, format: Format, *, threads: int = 1) -> Session:
         session = open_session(path, format, threads=threads)
-        if ask := getattr(session, "delegation", None):
-            self.delegation = ask()
+        self.delegation = session.delegation()
         return session
 
 

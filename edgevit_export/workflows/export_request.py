@@ -8,13 +8,10 @@ from msgspec.structs import replace
 
 from edgevit.errors import UsageError
 from export.formats.table import FORMATS, check_recipe, parse_format, require_export
-from export.recipe import Format, Recipe
+from export.recipe import DEFAULT_OPSET, Format, Recipe
 from export.staging import check_output
 from runtimes.sessions.table import require_runtime
 from validation.artifact.limits import Limits
-
-DEFAULT_OPSET = 17
-"""Chosen, because it is the first with LayerNormalization, and ONNX Runtime has read it since 1.12 (2022)."""
 
 
 def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, needed_bytes: int = 0) -> None:

@@ -12,7 +12,7 @@ from export.golden import GoldenSet
 from export.manifest import find_manifests, load_manifest, manifest_path, manifests_in
 from export.quiet import quiet
 from export.recipe import Format
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 from validation.artifact.checks import VerifyReport
 from validation.artifact.limits import Limits
 from validation.artifact.tables import bare_verdict

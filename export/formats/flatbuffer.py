@@ -8,13 +8,18 @@ FlatBuffers' "Internals" page. Slot numbers are the positions of the fields in t
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.errors import ArtifactError
+
+File = TypeVar("File")
 Buffer = bytes | memoryview
-_WIDTHS = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 
 
 class FlatbufferError(ValueError):
@@ -36,7 +41,7 @@ class Table:
 
     def scalar(self, slot: int, code: str, default: int = 0) -> int:
         """An integer field; ``code`` is its struct format character."""
-        place = self._place(slot, _WIDTHS[code])
+        place = self._place(slot, struct.calcsize("<" + code))
         return default if place is None else int(struct.unpack_from("<" + code, self.data, place)[0])
 
     def table(self, slot: int) -> Table | None:
@@ -60,14 +65,10 @@ class Table:
         return memoryview(self.data)[start : start + count]
 
     def numbers(self, slot: int, dtype: str) -> NDArray[np.int64]:
-        """A vector of integers of the numpy type ``dtype`` (little endian), widened to int64."""
+        """A vector of integers of the numpy type ``dtype`` (little endian), as (n,) int64; empty where absent."""
         kind = np.dtype(dtype).newbyteorder("<")
         start, count = self._vector(slot, kind.itemsize)
         return np.frombuffer(self.data, kind, count, start if count else 0).astype(np.int64)
-
-    def place(self, slot: int) -> int | None:
-        """Position of a field's bytes in the data, or None where it is absent."""
-        return self._place(slot, 1)
 
     def _place(self, slot: int, width: int) -> int | None:
         if slot >= self.fields:
@@ -88,6 +89,22 @@ class Table:
         if start + 4 + count * width > len(self.data):
             raise FlatbufferError(f"vector at byte {start} with {count} elements ends outside the data")
         return start + 4, count
+
+
+def parse_file(path: Path, parse_bytes: Callable[[bytes], File], kind: str) -> File:
+    """What ``parse_bytes`` finds in the file at ``path``, which should be a valid ``kind``.
+
+    Raises:
+        ArtifactError: It cannot be read, or is not well-formed; the message says where it breaks.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return parse_bytes(data)
+    except FlatbufferError as error:
+        raise ArtifactError(f"{path} is not a valid {kind} ({len(data)} bytes): {error}") from error
 
 
 def root(data: Buffer, identifier: bytes) -> Table:

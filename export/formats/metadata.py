@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import ModelSpec, TensorSpec
-from export.program import Program
 from export.recipe import Recipe
+
+Value = TypeVar("Value")
 
 PREFIX = "edgevit_export."
 INPUTS, OUTPUTS = "inputs", "outputs"
 
 
-def artifact_metadata(spec: ModelSpec, recipe: Recipe) -> dict[str, str]:
-    """Texts to store in an artifact, by key; equal specs and recipes give equal texts.
+def artifact_metadata(
+    spec: ModelSpec, recipe: Recipe, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> dict[str, str]:
+    """Texts to store in an artifact, by key; equal arguments give equal texts.
 
-    ``spec`` and ``recipe`` are the records as JSON; ``preprocessing`` (JSON) and ``labels`` (one a line) repeat what
-    an app needs, where the spec has it; ``weights`` is a phrase for people.
+    ``spec`` and ``recipe`` are the records as JSON, ``inputs`` and ``outputs`` the tensors of the file (for formats
+    that do not keep their names or layouts); ``preprocessing`` (JSON) and ``labels`` (one a line) repeat what an app
+    needs, where the spec has it; ``weights`` is a phrase for people.
     """
     texts = {"spec": _json(spec), "recipe": _json(recipe), "weights": spec.weights.describe()}
     if spec.preprocessing is not None:
         texts["preprocessing"] = _json(spec.preprocessing)
     if spec.labels:
         texts["labels"] = "\n".join(spec.labels)
-    return texts
-
-
-def tensor_metadata(program: Program) -> dict[str, str]:
-    """The tensors of the file as JSON, for formats that do not keep their names or layouts."""
-    return {INPUTS: _json(program.inputs), OUTPUTS: _json(program.outputs)}
+    return texts | {INPUTS: _json(inputs), OUTPUTS: _json(outputs)}
 
 
 def tensors_from(metadata: dict[str, str], key: str, origin: str) -> tuple[TensorSpec, ...]:
@@ -38,12 +39,21 @@ def tensors_from(metadata: dict[str, str], key: str, origin: str) -> tuple[Tenso
     Raises:
         ArtifactError: The stored text is not a list of tensors.
     """
-    if key not in metadata:
-        return ()
+    return decode(
+        metadata.get(key, "[]"), tuple[TensorSpec, ...], f"{origin}: metadata '{key}' is not a list of tensors"
+    )
+
+
+def decode(text: str, kind: type[Value], trouble: str) -> Value:
+    """Read JSON that an artifact holds; whatever is wrong with it is told behind the words ``trouble``.
+
+    Raises:
+        ArtifactError: The text is no JSON of this kind.
+    """
     try:
-        return msgspec.json.decode(metadata[key], type=tuple[TensorSpec, ...])
+        return msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError as error:
-        raise ArtifactError(f"{origin}: metadata '{key}' is not a list of tensors: {error}") from error
+        raise ArtifactError(f"{trouble}: {error}") from error
 
 
 def _json(value: msgspec.Struct | tuple[TensorSpec, ...]) -> str:

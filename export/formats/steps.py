@@ -7,7 +7,7 @@ network's module and the name of the call: ``stages/1/blocks/0/attn/softmax``.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,11 @@ from export.program import Program, module_of
 class _Step(nn.Module):
     """One call of the graph."""
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Callable[..., object]) -> None:
         super().__init__()
         self.target = target
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> object:
         return self.target(*args, **kwargs)
 
 
@@ -34,7 +34,7 @@ class _Walk(Interpreter):
         super().__init__(module)
         self.steps = steps
 
-    def run_node(self, n: Node) -> Any:
+    def run_node(self, n: Node) -> object:
         if n.op != "call_function":
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
@@ -56,7 +56,8 @@ class Steps(nn.Module):
                 self._modules[step_name(node)] = step
         self.eval()
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor) -> object:
+        """What ``program.module`` answers: one tensor, or a tuple in the order of the spec's outputs."""
         return _Walk(self.graph_module, self.steps).run(*inputs)
 
 

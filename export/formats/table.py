@@ -2,35 +2,47 @@
 
 The rows name functions by import string, loaded on first use, so that this table can be read without torch:
 
-- ``checker``: ``(Recipe) -> None`` refuses, before any work, a recipe that the exporter cannot write.
 - ``exporter``: ``(Program, Recipe, Path) -> None`` writes the file (the path given is temporary).
-- ``reader``: ``(Path) -> FileFacts`` reads names, shapes, operators and metadata back from the file alone.
+- ``reader``: ``(Path) -> FileFacts`` reads names, shapes, operators and metadata back from the file alone; its module
+  imports no converter.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from edgevit.errors import MissingDependencyError, unknown_choice
-from export.recipe import Format
+from edgevit.errors import MissingDependencyError, UsageError, unknown_choice
+from export.formats.onnx_file.versions import OPSETS
+from export.formats.ptl_file.versions import BYTECODES
+from export.recipe import Format, Precision, Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from export.artifact import FileFacts
-    from export.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class FormatRow:
     """What the tool knows about one format without importing anything heavy.
 
-    ``export_modules`` must all be importable to export; ``extra`` is the name of the pip extra that brings them.
-    ``slow`` converters take longer than all the rest of an export.
+    Attributes:
+        format: The format.
+        title: Its name for people.
+        aliases: Other names that the command line takes.
+        exporter: Import string of the writer.
+        reader: Import string of the reader.
+        export_modules: All must be importable to export.
+        extra: Name of the pip extra that brings them.
+        precisions: Number types that it can be written in.
+        versions: By field of the recipe, the versions of itself that it can be written in: a range, or a few, best
+            first.
+        fixed_batch: Why it cannot leave the batch free; None where it can.
+        slow: Its converter takes longer than all the rest of an export.
     """
 
     format: Format
@@ -40,7 +52,9 @@ class FormatRow:
     reader: str
     export_modules: tuple[str, ...]
     extra: str
-    checker: str | None = None
+    precisions: tuple[Precision, ...] = (Precision.FP32,)
+    versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    fixed_batch: str | None = None
     slow: bool = False
 
 
@@ -52,29 +66,30 @@ FORMATS: dict[Format, FormatRow] = {
             title="TorchScript lite",
             aliases=("torchscript", "pytorch", "torchscript-lite"),
             exporter="export.formats.ptl_file.write:write",
-            reader="export.formats.ptl_file.write:read",
+            reader="export.formats.ptl_file.read:read",
             export_modules=("torch",),
             extra="ptl",
-            checker="export.formats.ptl_file.write:check_recipe",
+            versions={"ptl_bytecode": BYTECODES},
         ),
         FormatRow(
             format=Format.ONNX,
             title="ONNX",
             aliases=("ort", "onnxruntime"),
             exporter="export.formats.onnx_file.write:write",
-            reader="export.formats.onnx_file.write:read",
+            reader="export.formats.onnx_file.read:read",
             export_modules=("torch", "onnx", "onnxsim"),
             extra="onnx",
-            checker="export.formats.onnx_file.write:check_recipe",
+            versions={"opset": OPSETS},
         ),
         FormatRow(
             format=Format.TFLITE,
             title="TFLite",
             aliases=("litert", "tf-lite"),
             exporter="export.formats.tflite_file.write:write",
-            reader="export.formats.tflite_file.write:read",
+            reader="export.formats.tflite_file.read:read",
             export_modules=("torch", "litert_torch"),
             extra="tflite",
+            fixed_batch="litert-torch fixes every shape",
             slow=True,
         ),
         FormatRow(
@@ -82,13 +97,16 @@ FORMATS: dict[Format, FormatRow] = {
             title="ExecuTorch",
             aliases=("executorch",),
             exporter="export.formats.pte_file.write:write",
-            reader="export.formats.pte_file.write:read",
+            reader="export.formats.pte_file.read:read",
             export_modules=("torch", "executorch"),
             extra="executorch",
+            fixed_batch="every shape is fixed",
             slow=True,
         ),
     )
 }
+VERSION_FIELDS = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.versions))
+"""The fields of a recipe that belong to single formats."""
 
 
 def parse_format(name: str) -> Format:
@@ -147,6 +165,26 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UsageError: Says what the format can.
     """
-    checker = FORMATS[recipe.format].checker
-    if checker is not None:
-        load(checker)(recipe)
+    row = FORMATS[recipe.format]
+    if recipe.precision not in row.precisions:
+        raise UsageError(f"{recipe.precision} for {row.format}: choose from {', '.join(row.precisions)}")
+    for name in VERSION_FIELDS:
+        _check_version(row, name, getattr(recipe, name))
+    if recipe.dynamic_batch and row.fixed_batch:
+        raise UsageError(f"{row.format} cannot leave the batch free: {row.fixed_batch}", hint="use --batch N")
+
+
+def _check_version(row: FormatRow, field_name: str, asked: int | None) -> None:
+    """Refuse a version that the format cannot be written in, and one that only another format has."""
+    if asked is None or asked in (values := row.versions.get(field_name, ())):
+        return
+    name = field_name.rpartition("_")[2]
+    if not values:
+        owner = next(other.format for other in FORMATS.values() if field_name in other.versions)
+        raise UsageError(f"{name} {asked} for {row.format}: {name}s are those of {owner}", hint="leave it out")
+    if isinstance(values, range):
+        choices, best = f"{values[0]} to {values[-1]}", min(max(asked, values[0]), values[-1])
+    else:
+        choices, best = f"{', '.join(map(str, values))}, or leave it out", values[0]
+    option = field_name.replace("_", "-")
+    raise UsageError(f"{name} {asked} for {row.format}: choose from {choices}", hint=f"--{option} {best}")

@@ -1,4 +1,4 @@
-"""Execute a plan on one device: push, run in rounds, fetch, judge, and keep what is finished.
+"""Execute a plan on one device: push, run in rounds, measure the power, fetch, judge, and keep what is finished.
 
 A failure stays with what it belongs to: an artifact that fails leaves the others running, a device that is lost is
 called back once, and every round that was finished is on the disk before the next one starts.
@@ -7,53 +7,40 @@ called back once, and every round that was finished is on the disk before the ne
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, TypeVar
+from statistics import median
+from typing import Protocol
 
-import msgspec
-
-from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError
-from runtimes.bench.plan import Plan, PlannedPush, PlannedRun, split_runs
-from runtimes.bench.planning import Job
-from runtimes.bench.record import DeviceRun, Round, RunFailure, Verification, facts_of, partial_path, record_path
+from edgevit.errors import DeviceError, EdgevitExportError, MeterError, UsageError
+from edgevit.records import sha256_file
+from runtimes.bench.layout import MeteredLayout, lay_out
+from runtimes.bench.metered import MeteredRunner
+from runtimes.bench.patience import Patience
+from runtimes.bench.plan import Job, Plan
+from runtimes.bench.process import fetch, push_file, run_process
+from runtimes.bench.record import EnergyRun, Round, RunFailure, Verification, now_utc
+from runtimes.bench.request import BenchRequest
+from runtimes.bench.store import RecordStore
 from runtimes.conditions.state import DeviceState, read_state
-from runtimes.devices.device import Device, Progress, in_context
-from runtimes.devices.processes import START_OF
-from runtimes.runners.runner import Feed, Finished, Measured, RunSettings, Subject
+from runtimes.devices.device import Device, Progress
+from runtimes.power.meter import PowerMeter
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun
+from runtimes.runners.runner import Feed, Measured, Subject
 
 Judge = Callable[[Subject, list[Feed], str], Verification]
 """``judge(subject, answers, runtime)``: whether the answers to ``subject.feeds`` (or the first ones) are right."""
 
-MAX_LINES = 20000  # of what a program prints; one that prints for ever must not fill the memory
-PID_FILE = "bench.pid"
 FRESH_STATE_S = 1.0
-ALIVE_TIMEOUT_S = 10.0
-RECONNECT_S = 30.0
-RESUME_HINT = "plug it in again, then run the same command with --resume"
-
-# $1 the process log: "pid start" of all that was started with its own group.
-_END_LEFTOVERS = (
-    START_OF
-    + """
-while read -r pid start; do
-  [ -n "$start" ] && [ "$(start_of "$pid")" = "$start" ] && { kill -9 "-$pid" 2>/dev/null || kill -9 "$pid"; }
-done 2>/dev/null <"$1"; true
-"""
-)
-
-_T = TypeVar("_T")
+UNKNOWN_START_S = 20.0  # chosen for records that do not say how long their processes took
 
 
 class Watcher(Protocol):
-    """Is told what happens; every method may do nothing."""
+    """Called as the measuring goes on, to show progress; an implementation may ignore any of the calls."""
 
     def push(self, item: PlannedPush) -> Progress | None:
         """A file is about to be pushed; what is returned gets the bytes."""
@@ -68,66 +55,61 @@ class Watcher(Protocol):
     def note(self, text: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class Metering:
+    """The power meter of a run, and ``turn``: one at a time where several devices share the meter."""
+
+    meter: PowerMeter
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+
+
 class Bench:
     """The measuring of one device.
 
     Args:
         device: The device; its lock is held and its state arranged by the caller.
         jobs: What to measure.
-        settings: How; as in the plan.
-        output: Directory of the records.
+        request: How.
+        store: The records of the jobs, which may hold rounds already.
         judge: Says whether outputs are right.
-        watcher: Is told what happens.
+        watcher: Shows progress.
+        metering: The power meter, if there is one.
         stop: True when the user wants to end: no further run is started.
-
-    ``before_run`` is called before each run; whoever holds the device's lock sets it, to renew the lock and to wait
-    for the start temperature.
     """
 
     def __init__(
         self,
         device: Device,
         jobs: Sequence[Job],
-        settings: RunSettings,
-        output: Path,
+        request: BenchRequest,
+        store: RecordStore,
         judge: Judge,
         watcher: Watcher,
         *,
+        metering: Metering | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device = device
         self._jobs = {job.key: job for job in jobs}
-        self._settings = settings
-        self._output = output
+        self._request = request
+        self._store = store
         self._judge = judge
         self._watcher = watcher
-        self.before_run: Callable[[], None] = lambda: None
+        self._metering = metering
         self._stop = stop
-        self._lost: DeviceLostError | None = None
+        self._patience = Patience(device, watcher.note)
+        self._meter_lost: MeterError | None = None
         self._state: DeviceState | None = None
         self._state_at_s = float("-inf")
-        self._records = {
-            key: new_record(device.serial, job.subject, job.runner.name, job.threads, settings)
-            for key, job in self._jobs.items()
-        }
 
-    @property
-    def records(self) -> list[DeviceRun]:
-        """One record per job, as far as it has come."""
-        return list(self._records.values())
+    def execute(self, plan: Plan, staging: Path, before_run: Callable[[float], None]) -> None:
+        """Do what ``plan`` says; the store then has one record per job, failed ones included.
 
-    def resume(self) -> dict[str, int]:
-        """Take over the rounds of earlier records that measure the same files in the same way; rounds by key."""
-        for key, job in self._jobs.items():
-            for path in (partial_path(self._path(job)), self._path(job)):
-                record = DeviceRun.load(path) if path.is_file() else None
-                if record and record.answers_to(job.subject, job.runner.name, job.threads, self._settings):
-                    self._records[key] = msgspec.structs.replace(record, failure=None)
-                    break
-        return {key: len(record.rounds) for key, record in self._records.items()}
-
-    def execute(self, plan: Plan) -> None:
-        """Do what ``plan`` says; ``records`` then has one record per job, failed ones included.
+        Args:
+            plan: The plan.
+            staging: The directory of files that were made up for it.
+            before_run: Called before each run with the seconds that it is expected to take beyond its time limit; it
+                arranges the conditions of the run, and raises where they cannot be had.
 
         Raises:
             KeyboardInterrupt: Passed on, with all finished rounds on the disk and nothing left running.
@@ -137,81 +119,54 @@ class Bench:
             for number, planned in enumerate(plan.runs, start=1):
                 if self._stop():
                     break
-                if self._records[planned.key].failure is None:
+                if self._store[planned.key].failure is None:
                     self._watcher.round_started(planned, number, len(plan.runs))
-                    self._attempt(planned)
+                    self._attempt(planned, before_run)
+            if self._metering is not None:
+                for job in self._store.open_jobs:
+                    if not self._stop():
+                        self._attempt_energy(job, self._metering, plan.scratch, staging, before_run)
         finally:
             with suppress(DeviceError):
-                if self._lost is None:
+                if self._patience.lost is None:
                     self._remove({name for planned in plan.runs for name in planned.clear}, plan.scratch)
 
     def _push_all(self, plan: Plan) -> None:
         for item in plan.pushes:
-            if self._stop() or all(self._records[key].failure for key in item.keys):
+            if self._stop() or all(self._store[key].failure for key in item.keys):
                 continue
             try:
-                self._patiently(partial(self._push, item))
+                self._patience.do(partial(self._push, item))
             except EdgevitExportError as error:
                 for key in item.keys:
                     self._fail(key, error, None)
 
     def _push(self, item: PlannedPush) -> None:
-        progress = self._watcher.push(item)
-        mode = 0o755 if item.program else 0o644
-        self._device.push(Path(item.local), item.remote, progress=progress, mode=mode)
+        push_file(self._device, item, self._watcher.push(item))
 
-    def _attempt(self, planned: PlannedRun) -> None:
+    def _attempt(self, planned: PlannedRun, before_run: Callable[[float], None]) -> None:
         try:
-            finished = self._patiently(lambda: self._round(planned))
+            finished = self._patience.do(lambda: self._round(planned, before_run))
         except EdgevitExportError as error:
             self._fail(planned.key, error, planned.round)
             return
-        record = self._records[planned.key]
-        rounds = (*record.rounds, finished)
-        complete = len(rounds) == len(split_runs(self._settings.runs, self._settings.rounds))
-        self._keep(planned.key, msgspec.structs.replace(record, rounds=rounds, complete=complete))
+        self._store.add_round(planned.key, finished)
         self._watcher.round_ended(planned, finished)
 
-    def _patiently(self, work: Callable[[], _T]) -> _T:
-        """Do it; when the device is lost meanwhile, call it back and do it once more."""
-        if self._lost is not None:
-            raise self._lost
-        try:
-            return work()
-        except (DeviceLostError, DeviceTimeoutError) as error:
-            if isinstance(error, DeviceTimeoutError) and self._answers():
-                raise
-            self._watcher.note(f"{error.message}: trying to get {self._device.serial} back")
-            self._call_back(error)
-        try:
-            return work()
-        except DeviceLostError as error:
-            self._lost = error
-            raise
+    def _fail(self, key: str, error: EdgevitExportError, round: int | None) -> None:
+        self._watcher.failed(key, self._store.fail(key, error, round))
 
-    def _call_back(self, error: DeviceError) -> None:
-        """Raises what was lost when the device does not come back; all that is left then fails at once."""
-        try:
-            self._device.reconnect(RECONNECT_S)
-            end_leftovers(self._device)
-        except DeviceError:
-            self._lost = DeviceLostError(error.message, hint=error.hint or RESUME_HINT)
-            raise self._lost from error
+    def _round(self, planned: PlannedRun, before_run: Callable[[float], None]) -> Round:
+        before_run(0.0)
+        before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
+        finished = run_process(self._device, planned)
+        return self._finished_round(planned, finished, before, started_utc, time.monotonic() - began_s)
 
-    def _answers(self) -> bool:
-        try:
-            return self._device.run(["true"], ALIVE_TIMEOUT_S).ok
-        except DeviceError:
-            return False
-
-    def _round(self, planned: PlannedRun) -> Round:
+    def _finished_round(
+        self, planned: PlannedRun, finished: Finished, before: DeviceState, started_utc: str, seconds: float
+    ) -> Round:
         job = self._jobs[planned.key]
-        origin = f"{job.subject.name} on {self._device.serial}"
-        self.before_run()
-        before = self._read_state()
-        started_utc = datetime.now(UTC).isoformat(timespec="seconds")
-        finished = self._run(planned)
-        measured = job.runner.read(job.subject, planned, finished, origin)
+        measured = job.runner.read(job.subject, planned, finished, self._store.origin(planned.key))
         after = self._read_state()
         return Round(
             index=planned.round,
@@ -220,48 +175,19 @@ class Bench:
             verification=self._verify(job, planned, measured),
             before=before,
             after=after,
+            seconds=seconds,
         )
-
-    def _run(self, planned: PlannedRun) -> Finished:
-        """One process, to its end or its deadline, and the files that it left."""
-        command = in_context(clearing(planned), cwd=planned.cwd, env=planned.environment)
-        limit_s = planned.timeout_s
-        with self._device.stream(command, heartbeat_s=limit_s, timeout_s=limit_s) as running:
-            printed = "\n".join(deque(running, MAX_LINES))
-        log = self._log_of(f"{planned.cwd}/{PID_FILE}", planned.log_tag) if planned.log_tag else ""
-        files = self._fetch(planned, planned.fetch)
-        return Finished(rc=running.rc or 0, stdout=printed, stderr=running.err, log=log, files=files)
-
-    def _log_of(self, pid_file: str, tag: str) -> str:
-        return self._device.script('logcat -d --pid="$(cat "$1")" -s "$2:*"', pid_file, tag).out
-
-    def _fetch(self, planned: PlannedRun, names: Sequence[str]) -> dict[str, bytes]:
-        """The files of ``names`` that exist."""
-        files: dict[str, bytes] = {}
-        with tempfile.TemporaryDirectory(prefix="edgevit-bench-") as directory:
-            local = Path(directory) / "fetched"
-            for name in names:
-                remote = f"{planned.cwd}/{name}"
-                try:
-                    self._device.pull(remote, local)
-                    files[name] = local.read_bytes()
-                except (DeviceLostError, DeviceTimeoutError):
-                    raise
-                except DeviceError:
-                    if self._device.run(["test", "-e", remote]).ok:
-                        raise
-        return files
 
     def _verify(self, job: Job, planned: PlannedRun, measured: Measured) -> Verification:
         """Judge the outputs; those that equal an earlier round's in every bit have its verdict."""
         if job.runner.unverified is not None:
             return Verification(status="not verified", reason=job.runner.unverified)
         digest = measured.outputs_sha256
-        for earlier in self._records[planned.key].rounds:
+        for earlier in self._store[planned.key].rounds:
             if digest is not None and earlier.measured.outputs_sha256 == digest:
                 return earlier.verification
-        files = self._fetch(planned, planned.outputs)
-        origin = f"{job.subject.name} on {self._device.serial}"
+        files = fetch(self._device, planned, planned.outputs)
+        origin = self._store.origin(planned.key)
         if missing := [name for name in planned.outputs if name not in files]:
             raise DeviceError(
                 f"{origin}: the run ended well but left no outputs ({', '.join(missing)})",
@@ -270,6 +196,67 @@ class Bench:
         if digest is not None and hashlib.sha256(files[planned.outputs[0]]).hexdigest() != digest:
             raise DeviceError(f"{origin}: the outputs were changed on their way: their SHA-256 is not the runner's")
         return self._judge(job.subject, job.runner.answers(job.subject, planned, files), measured.runtime)
+
+    def _attempt_energy(
+        self, job: Job, metering: Metering, scratch: str, staging: Path, before_run: Callable[[float], None]
+    ) -> None:
+        """A process of its own behind the latencies: its gaps and bursts are the meter's."""
+        try:
+            if lost := self._patience.lost or self._meter_lost:
+                raise lost
+            latency_s, start_s = timing_of(self._store[job.key].rounds)
+            assert self._request.meter is not None
+            layout = lay_out(metering.meter, job.workload, self._request.meter, latency_s=latency_s)
+            if not job.runner.stamps:
+                _refuse_tool(job.runner.name, metering.meter.name, layout)
+            planned = self._place(job, layout, scratch, staging)
+            with metering.turn:
+                before_run(layout.expected_s + start_s)
+                energy = self._measure_energy(job, metering.meter, planned, layout, start_s)
+        except EdgevitExportError as error:
+            self._watcher.failed(job.key, self._store.fail_energy(job.key, error))
+        else:
+            self._store.add_energy(job.key, energy)
+
+    def _measure_energy(
+        self, job: Job, meter: PowerMeter, planned: PlannedRun, layout: MeteredLayout, start_s: float
+    ) -> EnergyRun:
+        before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
+        self._watcher.note(
+            f"{job.subject.name}: energy, {job.workload.runs} bursts of {layout.workload.burst}, "
+            f"{layout.workload.gap_ms:.0f} ms apart, {layout.expected_s:.0f} s"
+            + ("; USB is cut meanwhile" if meter.cuts_usb else "")
+        )
+        metered = MeteredRunner(self._device, meter, self._watcher.note)
+        meter.prepare()
+        try:
+            done = metered.run(planned, layout, idles=job.runner.stamps, start_s=start_s)
+        except MeterError as error:
+            self._meter_lost = error
+            raise
+        finally:
+            meter.close()
+        run = self._finished_round(planned, done.finished, before, started_utc, time.monotonic() - began_s)
+        trace_path = self._store.path(job.key).with_suffix(".energy.npz")
+        done.trace.save(trace_path)
+        return EnergyRun(
+            meter=meter.name,
+            period_s=meter.resolution.period_s,
+            layout=layout,
+            run=run,
+            trace_file=trace_path.name,
+            trace_sha256=sha256_file(trace_path),
+            device_to_trace_s=done.device_to_trace_s(run.measured),
+        )
+
+    def _place(self, job: Job, layout: MeteredLayout, scratch: str, staging: Path) -> PlannedRun:
+        """What only this process needs is brought to the device; the rest is there since the rounds."""
+        pushes, planned = job.runner.plan_run(
+            job.subject, staging, scratch, key=job.key, round=len(job.rounds), workload=layout.workload
+        )
+        for item in pushes:
+            self._patience.do(partial(self._push, item))
+        return planned
 
     def _read_state(self) -> DeviceState:
         """The state now; the one of a moment ago will do."""
@@ -282,59 +269,30 @@ class Bench:
         if paths := [f"{directory}/{name}" for name in names]:
             self._device.run(["rm", "-f", *paths])
 
-    def _fail(self, key: str, error: EdgevitExportError, round: int | None) -> None:
-        name = self._jobs[key].subject.name
-        message = error.message if name in error.message else f"{name} on {self._device.serial}: {error.message}"
-        failure = RunFailure(message=message, hint=error.hint, round=round)
-        self._keep(key, msgspec.structs.replace(self._records[key], failure=failure))
-        self._watcher.failed(key, failure)
 
-    def _keep(self, key: str, record: DeviceRun) -> None:
-        self._records[key] = record
-        path = self._path(self._jobs[key])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if record.complete and record.failure is None:
-            record.save(path)
-            partial_path(path).unlink(missing_ok=True)
-        else:
-            record.save(partial_path(path))
+def timing_of(rounds: Sequence[Round]) -> tuple[float, float]:
+    """Seconds that one inference takes, and seconds that a process takes besides its inferences.
 
-    def _path(self, job: Job) -> Path:
-        return record_path(self._output, self._device.serial, job.subject, job.runner.name, job.threads)
-
-
-def clearing(planned: PlannedRun) -> list[str]:
-    """The planned command in a shell that first removes what an earlier run left, and notes its pid where asked."""
-    names = " ".join(f'"${{{place}}}"' for place in range(1, len(planned.clear) + 1))
-    steps = [f"rm -f {names}; shift {len(planned.clear)}"] if planned.clear else []
-    if planned.log_tag:
-        steps.append(f"echo $$ >{PID_FILE}")
-    script = "; ".join([*steps, 'exec "$@"'])
-    return ["sh", "-c", script, "sh", *planned.clear, *planned.argv]
+    Raises:
+        DeviceError: No round told a latency.
+    """
+    latencies_ns = [sample.latency_ns for each in rounds for sample in each.measured.samples]
+    latencies_ns += [int(each.measured.summary.mean_ns) for each in rounds if each.measured.summary is not None]
+    if not latencies_ns:
+        raise DeviceError("its rounds told no latency, so its energy cannot be planned")
+    latency_s = median(latencies_ns) / 1e9
+    starts_s = [
+        each.seconds - latency_s * (len(each.measured.samples) + len(each.measured.warmup))
+        for each in rounds
+        if each.seconds is not None
+    ]
+    return latency_s, max([0.0, *starts_s]) if starts_s else UNKNOWN_START_S
 
 
-def new_record(
-    device: str,
-    subject: Subject,
-    runner: str,
-    threads: int,
-    settings: RunSettings,
-    failure: RunFailure | None = None,
-) -> DeviceRun:
-    """A record without rounds."""
-    return DeviceRun(
-        tool=f"edgevit-export {version('edgevit-export')}",
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=device,
-        artifact=facts_of(subject),
-        runner=runner,
-        threads=threads,
-        settings=settings,
-        failure=failure,
-    )
-
-
-def end_leftovers(device: Device) -> None:
-    """End what an interrupted connection left running, as far as the device's process log names it."""
-    if device.process_log is not None:
-        device.script(_END_LEFTOVERS, device.process_log)
+def _refuse_tool(runner: str, meter: str, layout: MeteredLayout) -> None:
+    """Tools run one inference after each gap and tell no times: only single inferences can be told apart."""
+    if layout.workload.burst != 1 or layout.whole_run:
+        raise UsageError(
+            f"{meter} needs bursts of {layout.workload.burst} inferences here, and {runner} cannot make them",
+            hint="--runner python, or a finer meter",
+        )

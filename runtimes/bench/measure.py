@@ -5,15 +5,18 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError, UsageError
-from edgevit.records import Record
-from runtimes.bench.execute import Bench, Judge, Watcher, new_record
-from runtimes.bench.plan import Plan
-from runtimes.bench.planning import Job, make_plan
-from runtimes.bench.record import DeviceRun, RunFailure
+from runtimes.bench.execute import Bench, Judge, Metering, Watcher
+from runtimes.bench.plan import Job, Plan, make_plan
+from runtimes.bench.record import DeviceRun, RunFailure, new_record
+from runtimes.bench.request import BenchRequest
+from runtimes.bench.store import RecordStore
 from runtimes.conditions.hygiene import (
     affinity_mask,
     fix_performance_mode,
@@ -24,39 +27,17 @@ from runtimes.conditions.hygiene import (
 from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
+from runtimes.power.meters import open_meter
 from runtimes.runners.choose import RunnerChooser, survey
-from runtimes.runners.runner import RunSettings, Subject
+from runtimes.runners.runner import Subject
+from runtimes.runners.workload import Workload
 
 LEASE_MARGIN_S = 600.0
 EXTEND_PERIOD_S = 120.0  # well within the margin
 
 
-class BenchRequest(Record):
-    """What the user asked for, the same for every device.
-
-    ``affinity`` as typed (``big``, ``little``, cores or a mask); ``max_temp_c`` the highest temperature to start at,
-    waited for up to ``cooldown_s``; ``runner`` and ``tools_dir`` as in ``RunnerChooser``; ``python`` the interpreter
-    on the device, None for ``python3`` and on this host the one that runs this.
-    """
-
-    runs: int = 50
-    rounds: int = 5
-    warmup: int = 10
-    gap_ms: float = 0.0
-    threads: tuple[int, ...] = (1,)
-    affinity: str | None = None
-    max_temp_c: float | None = None
-    cooldown_s: float = 300.0
-    fixed_performance: bool = False
-    runner: str = "auto"
-    python: str | None = None
-    tools_dir: str | None = None
-    timeout_s: float = 600.0
-    resume: bool = False
-
-
 @dataclass(frozen=True)
-class Outcome:
+class DeviceOutcome:
     """What became of one device: its plan, its records (failed ones included), and what stopped all of it."""
 
     serial: str
@@ -75,7 +56,8 @@ class Measurement:
         request: How.
         output: Directory of the records.
         judge: Says whether outputs are right.
-        watcher: Is told what happens.
+        watcher: Shows progress.
+        meter_turn: Held while the power meter is in use; shared by the devices that share a meter.
         stop: True when the user wants to end.
     """
 
@@ -85,48 +67,64 @@ class Measurement:
     output: Path
     judge: Judge
     watcher: Watcher
+    meter_turn: AbstractContextManager[object] = field(default_factory=nullcontext)
     stop: Callable[[], bool] = lambda: False
     _refused: list[DeviceRun] = field(default_factory=list)
-    _mask: int | None = None
     _extended_s: float = field(default_factory=time.monotonic)
 
-    def run(self, *, dry_run: bool = False) -> Outcome:
+    def run(self, *, dry_run: bool = False) -> DeviceOutcome:
         """Measure, or with ``dry_run`` only look and plan: nothing is pushed, started or changed.
 
         Raises:
             EdgevitExportError: The whole device cannot be measured; single artifacts fail in their records.
         """
+        metering = None if dry_run else self._meter()
         state = read_state(self.device)
-        settings = self._settings(state)
-        jobs = self._jobs(state, settings)
+        asked = self.request.workload
+        mask = None if asked.affinity is None else affinity_mask(state, asked.affinity)
+        workload = msgspec.structs.replace(asked, affinity=None if mask is None else f"{mask:x}")
+        jobs = self._jobs(state, workload)
+        store = RecordStore(self.output, self.device.serial, jobs, self.request)
+        if self.request.resume:
+            store.resume()
         with tempfile.TemporaryDirectory(prefix="edgevit-bench-") as staging:
-            bench = Bench(self.device, jobs, settings, self.output, self.judge, self.watcher, stop=self.stop)
-            done = bench.resume() if self.request.resume else {}
             directory = f"{self.device.scratch_dir()}/bench"
-            plan = make_plan(self.device.serial, directory, jobs, settings, Path(staging), done)
-            error = None if dry_run else self._execute(bench, plan, jobs)
-        runs = () if dry_run else (*bench.records, *self._refused)
-        return Outcome(serial=self.device.serial, plan=plan, runs=runs, error=error)
+            done = {job.key: len(store[job.key].rounds) for job in jobs}
+            plan, refused = make_plan(self.device.serial, directory, store.open_jobs, Path(staging), done)
+            if refused and len(refused) == len(jobs):
+                raise next(iter(refused.values()))
+            if dry_run:
+                return DeviceOutcome(serial=self.device.serial, plan=plan)
+            for key, reason in refused.items():
+                self.watcher.failed(key, store.fail(key, reason))
+            bench = Bench(
+                self.device, jobs, self.request, store, self.judge, self.watcher, metering=metering, stop=self.stop
+            )
+            error = self._execute(bench, plan, store, Path(staging), mask)
+        return DeviceOutcome(self.device.serial, plan, (*store.records, *self._refused), error)
 
-    def _settings(self, state: DeviceState) -> RunSettings:
-        asked = self.request
-        if asked.affinity is not None:
-            self._mask = affinity_mask(state, asked.affinity)
-        return RunSettings(
-            runs=asked.runs,
-            rounds=asked.rounds,
-            warmup=asked.warmup,
-            gap_ms=asked.gap_ms,
-            affinity=None if self._mask is None else f"{self._mask:x}",
-            timeout_s=asked.timeout_s,
-        )
+    def _meter(self) -> Metering | None:
+        """The power meter, if one was asked for, tried before anything is measured.
 
-    def _jobs(self, state: DeviceState, settings: RunSettings) -> list[Job]:
+        Raises:
+            EdgevitExportError: No such meter, not found, or not fit for this device.
+        """
+        asked = self.request.meter
+        if asked is None:
+            return None
+        meter = open_meter(asked.name, self.device, serial=asked.serial, volts=asked.volts, rails=asked.rails)
+        with self.meter_turn:
+            meter.prepare()
+            meter.close()
+        return Metering(meter, self.meter_turn)
+
+    def _jobs(self, state: DeviceState, workload: Workload) -> list[Job]:
         """The jobs that can be done; the others become failed records."""
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
         setup = survey(self.device, state, python=self.request.python, tools_dir=tools_dir)
         android = state.android_version is not None
-        chooser = RunnerChooser(setup, settings, self.request.runner, tools_dir, android=android)
+        chooser = RunnerChooser(setup, self.request.runner, tools_dir, android=android)
+        workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []
         for subject in self.subjects:
             try:
@@ -134,55 +132,56 @@ class Measurement:
             except UsageError:
                 raise
             except EdgevitExportError as error:
-                self._refused += [self._refusal(subject, threads, settings, error) for threads in self.request.threads]
+                self._refused += [self._refusal(subject, each, error) for each in workloads]
                 continue
-            jobs += [Job(subject, runner, threads) for threads in self.request.threads]
+            jobs += [Job(subject, runner, each) for each in workloads]
         return jobs
 
-    def _refusal(self, subject: Subject, threads: int, settings: RunSettings, error: EdgevitExportError) -> DeviceRun:
+    def _refusal(self, subject: Subject, workload: Workload, error: EdgevitExportError) -> DeviceRun:
         failure = RunFailure(message=error.message, hint=error.hint)
         self.watcher.failed(subject.name, failure)
-        return new_record(self.device.serial, subject, "none", threads, settings, failure)
+        return new_record(self.device.serial, subject, "none", workload, self.request.conditions, failure)
 
-    def _execute(self, bench: Bench, plan: Plan, jobs: Sequence[Job]) -> EdgevitExportError | None:
+    def _execute(
+        self, bench: Bench, plan: Plan, store: RecordStore, staging: Path, mask: int | None
+    ) -> EdgevitExportError | None:
         """Measure; what goes wrong once there are results is returned beside them."""
+        if not store.open_jobs:
+            return None
+        conditions, limit_s = self.request.conditions, self.request.workload.timeout_s
+        lease_s = limit_s + conditions.cooldown_s + LEASE_MARGIN_S
         try:
-            if plan.runs:
-                self._execute_locked(bench, plan, jobs)
+            with DeviceSession(self.device, lease_s=lease_s, report=self.watcher.note) as session:
+                self._arrange(session, store, mask)
+                bench.execute(plan, staging, lambda expected_s: self._before_run(session, lease_s, expected_s))
         except EdgevitExportError as error:
-            if not any(record.rounds or record.failure for record in bench.records):
+            if not any(record.rounds or record.failure for record in store.records):
                 raise
             return error
         return None
 
-    def _execute_locked(self, bench: Bench, plan: Plan, jobs: Sequence[Job]) -> None:
-        lease_s = self.request.timeout_s + self.request.cooldown_s + LEASE_MARGIN_S
-        with DeviceSession(self.device, lease_s=lease_s, report=self.watcher.note) as session:
-            self._keep_awake(session)
-            if self.request.fixed_performance:
-                fix_performance_mode(session)
-            if self._mask is not None and any(job.runner.name != "python" for job in jobs):
-                verify_pinning(self.device, self._mask)
-            bench.before_run = lambda: self._prepare(session, lease_s)
-            bench.execute(plan)
-
-    def _keep_awake(self, session: DeviceSession) -> None:
-        """Best effort: a device that suspends all the same is found out by its clocks."""
+    def _arrange(self, session: DeviceSession, store: RecordStore, mask: int | None) -> None:
+        """What holds for all runs; a device that suspends although it was kept awake is found out by its clocks."""
         try:
             stay_awake(session)
         except (DeviceLostError, DeviceTimeoutError):
             raise
         except DeviceError as error:
             self.watcher.note(f"cannot be kept awake: {error.message}")
+        if self.request.conditions.fixed_performance:
+            fix_performance_mode(session)
+        if mask is not None and any(job.runner.name != "python" for job in store.open_jobs):
+            verify_pinning(self.device, mask)
 
-    def _prepare(self, session: DeviceSession, lease_s: float) -> None:
-        if time.monotonic() - self._extended_s > EXTEND_PERIOD_S:
-            session.extend(lease_s)
+    def _before_run(self, session: DeviceSession, lease_s: float, expected_s: float) -> None:
+        """Renew the lock for a run of that length, and wait for the start temperature."""
+        if expected_s or time.monotonic() - self._extended_s > EXTEND_PERIOD_S:
+            session.extend(lease_s + expected_s)
             self._extended_s = time.monotonic()
-        limit_c = self.request.max_temp_c
+        limit_c = self.request.conditions.max_temp_c
         if limit_c is None:
             return
-        wait = wait_for_temperature(self.device, limit_c, timeout_s=self.request.cooldown_s)
+        wait = wait_for_temperature(self.device, limit_c, timeout_s=self.request.conditions.cooldown_s)
         if not wait.reached:
             raise DeviceError(
                 f"{self.device.serial} is still at {wait.sensor.value_c:.1f} °C ({wait.sensor.name}) after "

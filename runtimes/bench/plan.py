@@ -2,58 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from edgevit.records import Record, sha256_file
-from runtimes.devices.device import quote
+from edgevit.errors import UsageError
+from edgevit.records import Record
+from runtimes.bench.record import record_key
+from runtimes.runners.process import PlannedPush, PlannedRun
+from runtimes.runners.runner import Runner, Subject
+from runtimes.runners.workload import Workload
 
 
-class PlannedPush(Record):
-    """A file that the device needs; skipped when it has it already. ``keys`` names the runs that need it."""
+@dataclass(frozen=True)
+class Job:
+    """One artifact with one runner and one workload."""
 
-    step: Literal["push"] = "push"
-    local: str
-    remote: str
-    sha256: str
-    size_bytes: int
-    program: bool = False
-    keys: tuple[str, ...] = ()
+    subject: Subject
+    runner: Runner
+    workload: Workload
 
+    @property
+    def key(self) -> str:
+        """Its name in the plan; also the name of its record."""
+        return record_key(self.subject, self.runner.name, self.workload)
 
-class PlannedRun(Record):
-    """One process on the device: one artifact, one thread count, one round.
-
-    ``clear`` is removed before, ``fetch`` must exist afterwards and comes back together with ``outputs`` (the model's
-    outputs). Paths are relative to ``cwd``, except those of ``argv`` that the runner made absolute.
-    """
-
-    step: Literal["run"] = "run"
-    key: str
-    round: int
-    runs: int
-    threads: int
-    argv: tuple[str, ...]
-    cwd: str
-    environment: dict[str, str] = msgspec.field(default_factory=dict)
-    clear: tuple[str, ...] = ()
-    fetch: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    log_tag: str | None = None
-    timeout_s: float
-
-    def command(self) -> str:
-        """The shell line that does the same by hand."""
-        environment = "".join(f"{name}={quote([value])} " for name, value in self.environment.items())
-        return f"cd {quote([self.cwd])} && {environment}{quote(self.argv)}"
+    @property
+    def rounds(self) -> tuple[Workload, ...]:
+        """The workload of each round: without what only a power meter asks for."""
+        asked = self.workload
+        each = [msgspec.structs.replace(asked, runs=runs, burst=None) for runs in split_runs(asked.runs, asked.rounds)]
+        return tuple(each)
 
 
 class Plan(Record):
     """All pushes, then all runs in order: each round takes every artifact once, starting one further each time."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     device: str
     scratch: str
     pushes: tuple[PlannedPush, ...]
@@ -66,11 +54,62 @@ class Plan(Record):
         return [f"device {self.device}, working in {self.scratch}", *pushed, *ran]
 
 
-def plan_push(local: Path, remote: str, *, program: bool = False) -> PlannedPush:
-    """The push of one file, with its hash and size as they are now."""
-    return PlannedPush(
-        local=str(local), remote=remote, sha256=sha256_file(local), size_bytes=local.stat().st_size, program=program
-    )
+def make_plan(
+    device: str,
+    directory: str,
+    jobs: Sequence[Job],
+    staging: Path,
+    rounds_done: Mapping[str, int] | None = None,
+) -> tuple[Plan, dict[str, UsageError]]:
+    """Plan all jobs of one device.
+
+    Args:
+        device: Its serial.
+        directory: This program's directory there.
+        jobs: What to measure.
+        staging: A directory here for files that are made up for the device; must live until the plan is executed.
+        rounds_done: Rounds that a record holds already, by key: these are left out.
+
+    Returns:
+        The plan, and by key the jobs that are not in it, because their runner cannot do what they ask for.
+    """
+    planned: dict[str, list[PlannedRun]] = {}
+    refused: dict[str, UsageError] = {}
+    pushes: list[PlannedPush] = []
+    for job in jobs:
+        try:
+            own, planned[job.key] = _plan_job(job, staging, directory, (rounds_done or {}).get(job.key, 0))
+        except UsageError as error:
+            refused[job.key] = error
+        else:
+            pushes += own
+    keys = [job.key for job in jobs if job.key in planned]
+    by_round = {(run.round, run.key): run for runs in planned.values() for run in runs}
+    rounds = max((run.round + 1 for run in by_round.values()), default=0)
+    runs = tuple(by_round[place] for place in interleave(keys, rounds) if place in by_round)
+    return Plan(device=device, scratch=directory, pushes=_merged(pushes), runs=runs), refused
+
+
+def _plan_job(job: Job, staging: Path, directory: str, done: int) -> tuple[list[PlannedPush], list[PlannedRun]]:
+    pushes, runs = job.runner.pushes(job.subject, staging, directory), []
+    for index, workload in enumerate(job.rounds):
+        if index >= done:
+            own, run = job.runner.plan_run(
+                job.subject, staging, directory, key=job.key, round=index, workload=workload
+            )  # fmt: skip
+            pushes += own
+            runs.append(run)
+    return [msgspec.structs.replace(push, keys=(job.key,)) for push in pushes], runs
+
+
+def _merged(pushes: Sequence[PlannedPush]) -> tuple[PlannedPush, ...]:
+    """Each remote file once, with the keys of all that need it."""
+    merged: dict[str, PlannedPush] = {}
+    for push in pushes:
+        known = merged.get(push.remote)
+        keys = dict.fromkeys([*(known.keys if known else ()), *push.keys])
+        merged[push.remote] = msgspec.structs.replace(known or push, keys=tuple(keys))
+    return tuple(merged.values())
 
 
 def interleave(keys: list[str], rounds: int) -> list[tuple[int, str]]:

@@ -1,20 +1,29 @@
-"""``DeviceRun``: everything that was measured for one artifact on one device with one thread count.
+"""``DeviceRun``: everything that was measured for one artifact on one device under one workload.
 
-Every raw sample and the state around each round are kept, so that a verdict can be made again, with other limits or
-by a later version, without the device.
+Every raw sample, the state around each round and the power trace are kept, so that a verdict can be made again, with
+other limits or by a later version, without the device.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
+import msgspec
+
+from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import ParityResult
 from export.recipe import Format
+from runtimes.bench.layout import MeteredLayout, stamps_of
+from runtimes.bench.request import Conditions
 from runtimes.conditions.state import DeviceState
-from runtimes.runners.runner import Measured, RunSettings, Subject
+from runtimes.power.stamps import RunStamps
+from runtimes.runners.runner import Measured, Subject
+from runtimes.runners.workload import Workload
 
 
 class ArtifactFacts(Record):
@@ -36,7 +45,7 @@ class Verification(Record):
 
 
 class Round(Record):
-    """One process on the device, with the device's state before and after it."""
+    """One process on the device, with the device's state before and after it. ``seconds`` is how long it took."""
 
     index: int
     started_utc: str
@@ -44,58 +53,137 @@ class Round(Record):
     verification: Verification
     before: DeviceState
     after: DeviceState
+    seconds: float | None = None
+
+
+class EnergyRun(Record):
+    """One process under a power meter.
+
+    Attributes:
+        meter: The meter's name.
+        period_s: Time between two of its readings.
+        layout: How the process was laid out for it.
+        run: What the process measured; with gaps in it, not the latency to report.
+        trace_file: The power trace, beside the record.
+        trace_sha256: Of that file.
+        device_to_trace_s: Added to the device's monotonic time gives trace time, within some 10 ms; None where the
+            meter keeps no host times.
+    """
+
+    meter: str
+    period_s: float
+    layout: MeteredLayout
+    run: Round
+    trace_file: str
+    trace_sha256: str
+    device_to_trace_s: float | None
+
+    @property
+    def stamps(self) -> RunStamps | None:
+        """When the device was busy; None for tools that tell no times."""
+        return stamps_of(self.run.measured, burst=self.layout.workload.burst or 1)
 
 
 class RunFailure(Record):
-    """Why an artifact could not be measured, in the words of the error."""
+    """Why an artifact could not be measured, in the words of the error; ``round`` is None outside the rounds."""
 
     message: str
     hint: str | None = None
     round: int | None = None
+    exit_code: int = 4
+
+
+class _AnyVersion(msgspec.Struct):
+    schema_version: int = 1
 
 
 class DeviceRun(Record):
-    """The record of one artifact, device and thread count. ``rounds`` grows; ``complete`` when all are there."""
+    """The record of one artifact, device and workload.
 
-    schema_version: Literal[1] = 1
+    ``rounds`` grows, ``energy`` follows where there is a meter; ``complete`` when all is there. ``failure`` ends the
+    artifact, ``energy_failure`` its energy only. ``conditions`` is None in records of version 1, which kept none.
+    """
+
+    schema_version: Literal[2] = 2
     tool: str
     created_utc: str
     device: str
     artifact: ArtifactFacts
     runner: str
-    threads: int
-    settings: RunSettings
+    workload: Workload
+    conditions: Conditions | None = None
     rounds: tuple[Round, ...] = ()
+    energy: EnergyRun | None = None
     complete: bool = False
     failure: RunFailure | None = None
+    energy_failure: RunFailure | None = None
 
-    def answers_to(self, subject: Subject, runner: str, threads: int, settings: RunSettings) -> bool:
-        """Whether this record measures that very file in that very way, so that it can be continued."""
-        return (self.artifact.sha256, self.runner, self.threads, self.settings) == (
-            subject.sha256,
-            runner,
-            threads,
-            settings,
-        )
+    @classmethod
+    def from_json(cls, text: str | bytes, *, origin: str = "JSON text") -> Self:
+        """Read a record of this version or of version 1; see ``Record.from_json``."""
+        try:
+            if msgspec.json.decode(text, type=_AnyVersion).schema_version != 1:
+                return super().from_json(text, origin=origin)
+            return msgspec.convert(_from_version_1(msgspec.json.decode(text)), type=cls)
+        except msgspec.MsgspecError as error:
+            raise ArtifactError(f"{origin} is not a valid {cls.__name__} record: {error}") from error
+
+    def continues(self, other: DeviceRun) -> bool:
+        """Whether this record measures the very file of ``other`` in the very same way."""
+        conditions = (self.conditions or other.conditions) == other.conditions
+        mine = (self.artifact.sha256, self.runner, self.workload)
+        return conditions and mine == (other.artifact.sha256, other.runner, other.workload)
 
 
-def facts_of(subject: Subject) -> ArtifactFacts:
-    """The part of a subject that its record keeps."""
-    return ArtifactFacts(
-        name=subject.name,
-        format=subject.format,
-        sha256=subject.sha256,
-        size_bytes=subject.size_bytes,
-        inputs=subject.inputs,
+def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had ``settings`` without threads, 0 ms for no gap given, and no conditions."""
+    if not isinstance(old.get("settings"), dict) or "threads" not in old:
+        raise msgspec.ValidationError("a record of version 1 needs `settings` and `threads`")
+    old["workload"] = {**old.pop("settings"), "threads": old.pop("threads")}
+    old["workload"]["gap_ms"] = old["workload"].get("gap_ms") or None
+    return {**old, "schema_version": 2}
+
+
+def new_record(
+    device: str,
+    subject: Subject,
+    runner: str,
+    workload: Workload,
+    conditions: Conditions,
+    failure: RunFailure | None = None,
+) -> DeviceRun:
+    """A record without rounds."""
+    return DeviceRun(
+        tool=f"edgevit-export {version('edgevit-export')}",
+        created_utc=now_utc(),
+        device=device,
+        artifact=ArtifactFacts(
+            name=subject.name,
+            format=subject.format,
+            sha256=subject.sha256,
+            size_bytes=subject.size_bytes,
+            inputs=subject.inputs,
+        ),
+        runner=runner,
+        workload=workload,
+        conditions=conditions,
+        failure=failure,
     )
 
 
-def record_path(output: Path, device: str, subject: Subject, runner: str, threads: int) -> Path:
-    """Where the record is kept: a directory per device, a file per artifact, runner and thread count.
+def now_utc() -> str:
+    """This moment as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
-    The hash keeps artifacts of one name apart.
-    """
-    return output / file_name(device) / f"{record_key(subject, runner, threads)}.json"
+
+def record_directory(output: Path, device: str) -> Path:
+    """Where the records and traces of one device are kept."""
+    return output / safe_name(device)
+
+
+def record_path(output: Path, device: str, key: str) -> Path:
+    """Where the record of that key is kept: a file per artifact, runner and workload."""
+    return record_directory(output, device) / f"{key}.json"
 
 
 def partial_path(path: Path) -> Path:
@@ -103,11 +191,17 @@ def partial_path(path: Path) -> Path:
     return path.with_suffix(".partial.json")
 
 
-def record_key(subject: Subject, runner: str, threads: int) -> str:
-    """Name of one artifact, runner and thread count in plans and file names."""
-    return file_name(f"{subject.name}-{subject.sha256[:8]}-{runner}-t{threads}")
+def record_key(subject: Subject, runner: str, workload: Workload) -> str:
+    """Name of one artifact, runner and workload in plans and file names.
+
+    The hash keeps artifacts of one name apart; cores and gaps are named where the user asked for them, since figures
+    with and without them do not replace each other.
+    """
+    pinned = "" if workload.affinity is None else f"-cpus{workload.affinity}"
+    gap = "" if not workload.gap_ms else f"-gap{workload.gap_ms:g}ms"
+    return safe_name(f"{subject.name}-{subject.sha256[:8]}-{runner}-t{workload.threads}{pinned}{gap}")
 
 
-def file_name(text: str) -> str:
+def safe_name(text: str) -> str:
     """``text`` without what file systems and shells dislike in names."""
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in text)

@@ -14,7 +14,7 @@ from runtimes.devices.device import Device
 from runtimes.runners.exits import program_abi, standard_abi
 from runtimes.runners.python.bundle import PYTHON_REQUIRED
 from runtimes.runners.python.launch import PythonRunner
-from runtimes.runners.runner import Runner, RunSettings
+from runtimes.runners.runner import Runner
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.launch import ToolRunner
@@ -153,17 +153,13 @@ class RunnerChooser:
 
     Args:
         setup: What the device has.
-        settings: How runs are made.
         wanted: ``auto`` (python, else the tool), ``python``, ``tool``, or the path of a tool's binary.
         tools_dir: ``--tools-dir``.
         android: Whether tools write to Android's log.
     """
 
-    def __init__(
-        self, setup: DeviceSetup, settings: RunSettings, wanted: str, tools_dir: Path | None, *, android: bool
-    ) -> None:
+    def __init__(self, setup: DeviceSetup, wanted: str, tools_dir: Path | None, *, android: bool) -> None:
         self._setup = setup
-        self._settings = settings
         self._wanted = wanted
         self._tools_dir = tools_dir
         self._android = android
@@ -185,7 +181,7 @@ class RunnerChooser:
         if usable is None:
             raise self._nothing([options[name] for name in wanted], format)
         if usable.runner == "python":
-            return PythonRunner(self._setup.python.command, self._settings)
+            return PythonRunner(self._setup.python.command)
         binary = find_tool(adapter, self._tools_dir, self._setup.abi)
         assert binary is not None
         return self._tool(adapter, binary)
@@ -205,7 +201,7 @@ class RunnerChooser:
 
     def _tool(self, adapter: ToolAdapter, binary: Path) -> ToolRunner:
         log_tag = _LOG_TAGS.get(adapter.format) if self._android else None
-        return ToolRunner(adapter, binary, self._settings, log_tag)
+        return ToolRunner(adapter, binary, log_tag)
 
     def _nothing(self, options: list[RunnerOption], format: Format) -> MissingDependencyError:
         reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in options)

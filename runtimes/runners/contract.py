@@ -26,16 +26,10 @@ import msgspec
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from export.recipe import Format
+from runtimes.runners.workload import Workload
 
 CONTRACT_VERSION = 1
 LAST_LINES = 15
-
-
-class SyncPulses(Record):
-    """Busy bursts on all cores, before and after the runs, that a power trace can be aligned by."""
-
-    busy_ms: tuple[int, ...] = (300, 150, 450)
-    idle_ms: int = 300
 
 
 class RunRequest(Record):
@@ -43,26 +37,17 @@ class RunRequest(Record):
 
     ``inputs`` is an ``.npz`` whose keys are ``<index>/<input name>``; the timed runs use index 0. ``outputs`` is the
     ``.npz`` to write, with keys ``<index>/<output name>``; None leaves the golden inputs out. ``lines`` is the file
-    for the JSON lines. Paths are the device's, relative to the working directory. ``affinity`` is a hexadecimal CPU
-    mask without 0x. ``burst`` forward passes follow each other without a gap; ``gap_ms`` is slept between bursts.
-    ``runs`` counts single forward passes.
+    for the JSON lines. Paths are the device's, relative to the working directory. ``workload.runs`` counts single
+    forward passes, ``workload.affinity`` is a mask.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     format: Format
     model: str
     inputs: str
     lines: str
     outputs: str | None = None
-    warmup: int = 10
-    runs: int = 50
-    gap_ms: float = 0.0
-    burst: int = 1
-    threads: int = 1
-    affinity: str | None = None
-    lead_in_ms: float = 0.0
-    lead_out_ms: float = 0.0
-    pulses: SyncPulses | None = None
+    workload: Workload
 
 
 class Clocks(Record):
@@ -221,8 +206,8 @@ def _assemble(lines: list[Line], request: RunRequest, origin: str) -> RunLines:
         *_count("header lines", len(headers), 1),
         *_count("memory lines", len(memory), 1),
         *_count("output lines", len(outputs), int(request.outputs is not None)),
-        *_count("timed samples", len(timed), request.runs),
-        *_count("warm-up samples", len(warmup), request.warmup),
+        *_count("timed samples", len(timed), request.workload.runs),
+        *_count("warm-up samples", len(warmup), request.workload.warmup),
         *_count("samples by the end marker", end.samples, len(timed)),
         *_sample_problems(timed),
         *(_count("contract version", headers[0].contract, CONTRACT_VERSION) if headers else []),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.recipe import Format
-from runtimes.bench.plan import PlannedPush, PlannedRun
-from runtimes.runners.tools.adapter import Summary
+from runtimes.runners.contract import Clocks, Phase, Pulse
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun
+from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
 
 Feed = dict[str, Array]
@@ -42,17 +43,6 @@ class Subject:
     feeds: tuple[Feed, ...]
 
 
-class RunSettings(Record):
-    """How each artifact is run. ``affinity`` is a hexadecimal mask; ``runs`` is per artifact over all rounds."""
-
-    runs: int = 50
-    rounds: int = 5
-    warmup: int = 10
-    gap_ms: float = 0.0
-    affinity: str | None = None
-    timeout_s: float = 600.0
-
-
 class RunSample(Record):
     """One timed forward pass. Stamps are None where the runner is a tool that tells durations only."""
 
@@ -63,10 +53,23 @@ class RunSample(Record):
     end_boottime_ns: int | None = None
 
 
+class Summary(Record):
+    """What a tool tells of runs that it does not list one by one; None where it says nothing."""
+
+    count: int
+    mean_ns: float
+    sd_ns: float | None = None
+    min_ns: float | None = None
+    max_ns: float | None = None
+    median_ns: float | None = None
+    p95_ns: float | None = None
+
+
 class Measured(Record):
     """What one process on the device measured: every latency, or a summary where its tool tells no more.
 
-    ``outputs_sha256`` is the hash of the outputs file, where the runner tells it.
+    ``outputs_sha256`` is the hash of the outputs file, ``phases``, ``pulses`` and ``clocks`` are what else the process
+    did and when, where the runner tells it.
     """
 
     runner: str
@@ -79,22 +82,9 @@ class Measured(Record):
     first_ns: int | None = None
     peak_memory_bytes: int | None = None
     outputs_sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Finished:
-    """All that a process left behind when it ended."""
-
-    rc: int
-    stdout: str
-    stderr: str
-    log: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-    @property
-    def printed(self) -> str:
-        """Both streams and the log."""
-        return "\n".join(part for part in (self.stdout, self.stderr, self.log) if part)
+    phases: tuple[Phase, ...] = ()
+    pulses: tuple[Pulse, ...] = ()
+    clocks: Clocks | None = None
 
 
 class Runner(Protocol):
@@ -103,23 +93,25 @@ class Runner(Protocol):
     Attributes:
         name: ``python`` or the tool's name.
         unverified: Why this runner cannot show that the outputs are right; None when it can.
+        stamps: Whether it keeps bursts, idle and pulses, and tells when it did what.
     """
 
     name: str
     unverified: str | None
+    stamps: bool
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
-        """The files that ``subject`` needs in ``directory`` on the device; generated ones are written to ``staging``.
-
-        Raises:
-            UsageError: This runner cannot do what the settings ask for.
-        """
+        """The files that ``subject`` needs in ``directory`` on the device; made-up ones are written to ``staging``."""
         ...
 
     def plan_run(
-        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, runs: int, threads: int
+        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
     ) -> tuple[list[PlannedPush], PlannedRun]:
-        """One process, and the files that only it needs."""
+        """One process that does all of ``workload``, and the files that only it needs.
+
+        Raises:
+            UsageError: This runner cannot do what the workload asks for.
+        """
         ...
 
     def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:

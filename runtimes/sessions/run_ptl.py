@@ -8,76 +8,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, SessionError
+from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
-from export.formats.ptl_file.write import read
-from runtimes.sessions.feed import check_feed
+from export.formats.ptl_file.read import read
+from runtimes.sessions.session import Array, Arrays, LocalSession
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.jit.mobile import LiteScriptModule
 
-Array = NDArray[np.generic]
 
+class PtlSession(LocalSession):
+    """One ``.ptl`` file written by this tool, opened in the lite interpreter.
 
-class PtlSession:
-    """One ``.ptl`` file, opened in the lite interpreter.
-
-    Names, shapes and types come from the file's extra files: the interpreter itself knows only positions.
+    Names, shapes and types come from the file's extra files: the interpreter itself knows only positions. Threads are
+    set for the time of a run; torch has one setting per process.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         import torch
 
+        super().__init__(path, threads)
         self.inputs, self.outputs = _tensors(path)
         self.runtime = f"torch {torch.__version__} lite interpreter"
-        self._name = path.name
-        self._threads = threads
-        self._module: LiteScriptModule | None = _load(path)
+        self._module = _load(path)
 
-    def run(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Run once. See ``runtimes.sessions.session.Session.run``."""
+    def _run(self, arrays: Arrays) -> Arrays:
         import torch
 
-        if self._module is None:
-            raise SessionError(f"the session of {self._name} is closed")
-        where = f"{self._name} ({self.runtime})"
-        check_feed(self.inputs, arrays, where)
         tensors = [torch.from_numpy(_owned(arrays[spec.name])) for spec in self.inputs]
-        try:
-            with _threads(self._threads), torch.no_grad():
-                results = self._module.forward(*tensors)  # type: ignore[no-untyped-call]
-        except Exception as error:  # the interpreter raises RuntimeError and its subclasses, but also IndexError
-            raise SessionError(f"{self.runtime} could not run {self._name}: {_first_line(error)}") from error
-        return self._named(results, where)
-
-    def close(self) -> None:
-        """Free the module's memory; the session cannot be run again."""
-        self._module = None
-
-    def _named(self, results: object, where: str) -> dict[str, Array]:
+        with _threads(self._threads), torch.no_grad():
+            results = self._module.forward(*tensors)  # type: ignore[no-untyped-call]
         found = results if isinstance(results, tuple | list) else (results,)
         if len(found) != len(self.outputs):
             names = ", ".join(spec.name for spec in self.outputs)
-            raise SessionError(f"{where} gave {len(found)} outputs, but its metadata names {names}")
-        return {spec.name: _array(value, spec, where) for spec, value in zip(self.outputs, found, strict=True)}
+            raise SessionError(f"{self._where} gave {len(found)} outputs, but its metadata names {names}")
+        return {spec.name: _array(value, spec, self._where) for spec, value in zip(self.outputs, found, strict=True)}
 
-
-def open_session(path: Path, threads: int = 1) -> PtlSession:
-    """Open a ``.ptl`` file written by this tool.
-
-    Args:
-        path: The file.
-        threads: Threads inside one operator. They are set for the time of a run; torch has one setting per process.
-
-    Raises:
-        SessionError: The file is missing, damaged, has no tensor names, or more than this runtime can load.
-    """
-    if not path.is_file():
-        raise SessionError(f"cannot open {path}: no such file")
-    return PtlSession(path, threads)
+    def _release(self) -> None:
+        del self._module
 
 
 def _tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -106,22 +75,22 @@ def _load(path: Path) -> LiteScriptModule:
     try:
         module: LiteScriptModule = _load_for_lite_interpreter(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # RuntimeError for damaged files, others for operators and versions it lacks
-        raise SessionError(f"the lite interpreter cannot load {path.name}: {_first_line(error)}") from error
+        raise SessionError(f"the lite interpreter cannot load {path.name}: {first_line(error)}") from error
     return module
 
 
 def _owned(array: Array) -> Array:
-    """Contiguous and writeable, as torch wants the memory that it borrows."""
+    """Contiguous and writeable, as torch wants the memory that it borrows; any shape and dtype."""
     return np.require(array, requirements=["C", "W"])
 
 
 def _array(value: object, spec: TensorSpec, where: str) -> Array:
+    """A copy of one output, in the shape and dtype that the interpreter gave it."""
     import torch
 
     if not isinstance(value, torch.Tensor):
         raise SessionError(f"{where}: output '{spec.name}' must be a tensor, but is {type(value).__name__}")
-    tensor: Tensor = value.detach()
-    return np.array(tensor.numpy())
+    return np.array(value.detach().numpy())
 
 
 @contextmanager
@@ -134,7 +103,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.errors import MissingDependencyError
 from export.recipe import Format
+
+if TYPE_CHECKING:
+    from runtimes.sessions.session import Session
 
 
 @dataclass(frozen=True)
@@ -14,29 +20,44 @@ class RuntimeRow:
     """What the tool knows about one format's runtime without importing it.
 
     Attributes:
-        module: The module of ours whose ``open_session(path, threads)`` opens a file.
+        module: The module of ours that runs it.
+        session: Its subclass of ``runtimes.sessions.session.Session``.
         needs: Modules that can run it, best first: one of them must be importable.
-        packages: What pip calls the same, in the same order.
         extra: The smallest extra that brings one of them.
     """
 
     module: str
+    session: str
     needs: tuple[str, ...]
-    packages: tuple[str, ...]
     extra: str
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What pip calls ``needs``."""
+        return tuple(name.replace("_", "-") for name in self.needs)
 
 
 RUNTIMES: dict[Format, RuntimeRow] = {
-    Format.PTL: RuntimeRow("runtimes.sessions.run_ptl", ("torch",), ("torch",), "ptl"),
-    Format.ONNX: RuntimeRow("runtimes.sessions.run_onnx", ("onnxruntime",), ("onnxruntime",), "verify"),
+    Format.PTL: RuntimeRow("runtimes.sessions.run_ptl", "PtlSession", ("torch",), "ptl"),
+    Format.ONNX: RuntimeRow("runtimes.sessions.run_onnx", "OnnxSession", ("onnxruntime",), "verify"),
     Format.TFLITE: RuntimeRow(
-        "runtimes.sessions.run_tflite",
-        ("ai_edge_litert", "tflite_runtime"),
-        ("ai-edge-litert", "tflite-runtime"),
-        "verify",
+        "runtimes.sessions.run_tflite", "TfliteSession", ("ai_edge_litert", "tflite_runtime"), "verify"
     ),
-    Format.PTE: RuntimeRow("runtimes.sessions.run_pte", ("executorch",), ("executorch",), "executorch"),
+    Format.PTE: RuntimeRow("runtimes.sessions.run_pte", "PteSession", ("executorch",), "executorch"),
 }
+
+
+def open_session(path: Path, format: Format, *, threads: int = 1) -> Session:
+    """Open ``path`` in the runtime of its format.
+
+    Raises:
+        MissingDependencyError: The runtime is not installed.
+        SessionError: The runtime cannot load the file.
+    """
+    require_runtime(format)
+    row = RUNTIMES[format]
+    session: Session = getattr(import_module(row.module), row.session)(path, threads)
+    return session
 
 
 def require_runtime(format: Format) -> str:

@@ -6,23 +6,17 @@ not make itself among its inputs, so the operators between the two are exactly i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
-from export.artifact import Delegation
+from export.artifact import Delegation, left_outside
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator
-from export.formats.tflite_file.write import operator_modules
+from export.formats.tflite_file.read import operator_modules
 
 Partition = tuple[Sequence[int], Sequence[int]]
 _FLOATS = {"float32", "float16"}
 _POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
-_MAX_JOINED = 5
-_MAX_NAMED = 3
-
-
-def delegate_name(runtime: str) -> str:
-    """The delegate as it stands in records: the runtime brings it, so its version is the runtime's."""
-    return f"XNNPACK of {runtime}"
+_MAX_JOINED = 5  # tensors that the delegate joins in one CONCATENATION (xnnpack_delegate.cc)
 
 
 def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delegate: str = "XNNPACK") -> Delegation:
@@ -55,13 +49,13 @@ def _between(graph: TfliteGraph, makers: dict[int, int], inputs: Sequence[int], 
 
 def _reasons(graph: TfliteGraph, operators: Iterable[TfliteOperator]) -> list[str]:
     """One line per operator and reason, with the modules that it came from."""
-    counts: Counter[tuple[str, str]] = Counter()
-    modules: dict[tuple[str, str], dict[str, None]] = {}
+    found: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     for operator in operators:
-        key = (operator.name, why_left(graph, operator))
-        counts[key] += 1
-        modules.setdefault(key, {}).update(dict.fromkeys(operator_modules(graph, operator)))
-    return [f"{name} x {count}: {why}{_at(tuple(modules[name, why]))}" for (name, why), count in counts.items()]
+        found.setdefault((operator.name, why_left(graph, operator)), []).append(operator_modules(graph, operator))
+    return [
+        left_outside(name, len(origins), why, tuple(dict.fromkeys(chain.from_iterable(origins))))
+        for (name, why), origins in found.items()
+    ]
 
 
 def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
@@ -83,10 +77,3 @@ def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
 def _shapes(graph: TfliteGraph, operator: TfliteOperator) -> str:
     shapes = [str(list(graph.tensors[index].shape)) for index in operator.inputs if index >= 0]
     return f"(inputs {', '.join(shapes)})"
-
-
-def _at(modules: tuple[str, ...]) -> str:
-    if not modules:
-        return ""
-    more = f" and {len(modules) - _MAX_NAMED} more" if len(modules) > _MAX_NAMED else ""
-    return f" (in {', '.join(modules[:_MAX_NAMED])}{more})"

@@ -11,7 +11,8 @@ from torch import nn
 
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, TensorSpec
-from export.pipeline import optimize
+from export.formats.table import FORMATS
+from export.pipeline import FULL, optimize
 from export.program import Program, capture, module_of, with_input_layout
 from export.recipe import Format, Optimize, Recipe
 
@@ -119,3 +120,8 @@ def test_another_backbone(format: Format) -> None:
     optimised = optimize(program, Recipe(format=format))
     assert_same(program, optimised)
     assert calls(optimised.module, aten.batch_norm.default) == 0
+
+
+def test_every_precision_that_a_format_offers_has_its_list_of_passes() -> None:
+    offered = {(row.format, precision) for row in FORMATS.values() for precision in row.precisions}
+    assert set(FULL) == offered

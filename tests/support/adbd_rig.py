@@ -14,6 +14,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from runtimes.devices.adb.server import ServerAddress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +70,18 @@ def adbd_path() -> Path | None:
 
 
 def why_not(*, daemon: bool = True) -> str | None:
-    """Why these tests cannot run here; None when they can."""
+    """Why these tests cannot run here; None when they can.
+
+    In CI (``CI=true``) they must run: what is missing fails them there, so that nobody takes skipped for passed.
+    """
+    reason = None
     if shutil.which("adb") is None:
-        return "no adb program (apt install adb)"
-    if daemon and adbd_path() is None:
-        return "no adbd (build it with: tests/support/adbd/build.sh .adbd)"
-    return None
+        reason = "no adb program (apt install adb)"
+    elif daemon and adbd_path() is None:
+        reason = "no adbd (build it with: tests/support/adbd/build.sh .adbd)"
+    if reason is not None and os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and in CI its tests must run", pytrace=False)
+    return reason
 
 
 def names(directory: Path) -> list[str]:
@@ -120,6 +128,8 @@ class Adbd:
         """Start the daemon; it listens when this returns."""
         program = adbd_path()
         assert program is not None
+        if self.process is not None:
+            self.process.wait(5)  # it has been killed, perhaps by a process that could not wait for it
         properties = f"service.adb.listen_addrs=tcp:{self.port};ro.product.model=Test;{self._properties}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
 from export.recipe import Format
-from runtimes.bench.plan import PlannedPush, PlannedRun
 from runtimes.bench.record import Round, RunFailure, Verification
+from runtimes.runners.process import PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Subject
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -85,6 +85,19 @@ def program(path: Path, script: str) -> Path:
     path.write_text("#!/bin/sh\n" + script)
     path.chmod(0o755)
     return path
+
+
+def processes_of(directory: Path) -> list[str]:
+    """What still runs with ``directory`` on its command line or as its working directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(directory) in words or str((entry / "cwd").readlink()).startswith(str(directory)):
+                found.append(words)
+        except OSError:
+            continue
+    return found
 
 
 class Events:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgevit.spec import TensorSpec
 from export.golden import GoldenSet
+from runtimes.sessions.session import Session
 
 Array = NDArray[np.generic]
 Function = Callable[[dict[str, Array]], dict[str, Array]]
@@ -28,7 +29,7 @@ def golden_set(
     )
 
 
-class FunctionSession:
+class FunctionSession(Session):
     """A session that answers with a Python function and remembers the batch sizes that it was fed."""
 
     runtime = "numpy"

@@ -9,8 +9,8 @@ import numpy as np
 from export.recipe import Format
 from runtimes.bench.record import ArtifactFacts, DeviceRun, Round, Verification
 from runtimes.conditions.state import CpuState, DeviceState, ThermalState
-from runtimes.runners.runner import Measured, RunSample, RunSettings
-from runtimes.runners.tools.adapter import Summary
+from runtimes.runners.runner import Measured, RunSample, Summary
+from runtimes.runners.workload import Workload
 
 SECOND_NS = 1_000_000_000
 PASSED = Verification(status="passed")
@@ -111,8 +111,7 @@ def record(
         device="8BC1",
         artifact=ArtifactFacts(name=name, format=Format(name.rpartition(".")[2]), sha256="0" * 64, size_bytes=1),
         runner=runner,
-        threads=threads,
-        settings=RunSettings(runs=runs, rounds=max(1, len(rounds))),
+        workload=Workload(runs=runs, rounds=max(1, len(rounds)), threads=threads),
         rounds=tuple(rounds),
         complete=complete,
     )

@@ -6,11 +6,26 @@ import hashlib
 from pathlib import Path
 
 import msgspec
-from latency_records import device_run, normal_rounds, record
+from latency_records import device_run, normal_rounds, one_round, record
 
+from edgevit.records import sha256_file
 from edgevit.spec import Layout, TensorSpec
-from runtimes.bench.record import DeviceRun, RunFailure, Verification
+from runtimes.bench.layout import MeteredLayout
+from runtimes.bench.record import DeviceRun, EnergyRun, RunFailure, Verification
+from runtimes.power.stamps import RunStamps
+from runtimes.runners.contract import Pulse
+from runtimes.runners.runner import Measured, RunSample
 from validation.energy.report import EnergyReport, EnergySubject, TraceFacts
+from validation.report.rows import (
+    Accuracy,
+    Conditions,
+    Cost,
+    Metric,
+    Quantity,
+    ReportRow,
+    ReportTable,
+    with_dominance,
+)
 
 IMAGE = TensorSpec(name="image", shape=(1, 3, 224, 224), layout=Layout.NCHW)
 WRONG = Verification(status="failed", reason="logits: largest error 3.1, allowed 1e-4")
@@ -84,7 +99,9 @@ def energy_of(
 
 
 def save_run(directory: Path, run: DeviceRun, *, partial: bool = False) -> Path:
-    path = directory / run.device / f"{run.artifact.name}-{run.runner}-t{run.threads}{'.partial' * partial}.json"
+    path = (
+        directory / run.device / f"{run.artifact.name}-{run.runner}-t{run.workload.threads}{'.partial' * partial}.json"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     run.save(path)
     return path
@@ -127,3 +144,63 @@ slow_but_good = 76.0
 wrong = 99.0
 broken = 80.0
 """
+
+NASTY = "<script>alert(1)</script> & \"a\" 'b' $x^$"
+
+
+def measured(*rows: tuple[str, float, float | None, float, str]) -> ReportTable:
+    made = [
+        ReportRow(
+            model=model, latency_ms=Quantity(mean=mean, sd=sd), latency_status=status,
+            accuracy=Accuracy(metric=Metric.TOP1, value=value, kind="stated"),
+            reasons=() if status == "valid" else (f"latency {status}: {NASTY}",),
+        )
+        for model, mean, sd, value, status in rows
+    ]  # fmt: skip
+    return ReportTable(
+        slug="phone", title=f"Phone {NASTY}", origin="measured", conditions=Conditions(device="d", input="224x224"),
+        metric=Metric.TOP1, plots=(Cost.LATENCY,), rows=with_dominance(made),
+    )  # fmt: skip
+
+
+SMALL = measured(
+    ("edgevit-s", 84.0, 1.0, 81.0, "valid"),
+    ("edgevit-xs", 52.0, None, 77.5, "noisy"),
+    ("wrong", 1.0, 0.1, 99.0, "failed"),
+    (NASTY, 90.0, 120.0, 70.0, "valid"),
+)
+
+
+def front_of(table: ReportTable, cost: Cost) -> list[str]:
+    """Names of the models on a table's front, by rising cost."""
+    front = [(quantity.mean, row.model) for row in table.rows if row.on_front(cost) and (quantity := row.cost(cost))]
+    return [model for _, model in sorted(front)]
+
+
+def metered(run: DeviceRun, stamps: RunStamps, trace: Path) -> DeviceRun:
+    """``run`` with a gap of 300 ms and the energy of the trace at ``trace``, by a process that stamped ``stamps``."""
+    samples = tuple(
+        RunSample(
+            latency_ns=each.end_ns - each.start_ns,
+            start_monotonic_ns=each.start_ns,
+            end_monotonic_ns=each.end_ns,
+            start_boottime_ns=each.start_ns,
+            end_boottime_ns=each.end_ns,
+        )
+        for each in stamps.bursts
+    )
+    pulses = tuple(
+        Pulse(place="before", index=index, start_monotonic_ns=each.start_ns, end_monotonic_ns=each.end_ns)
+        for index, each in enumerate(stamps.pulses)
+    )
+    workload = msgspec.structs.replace(run.workload, gap_ms=300.0, burst=1)
+    energy = EnergyRun(
+        meter="simulated",
+        period_s=0.0002,
+        layout=MeteredLayout(workload=workload, whole_run=False, latency_s=0.06, expected_s=30.0),
+        run=one_round(5, Measured(runner="python 1", runtime="onnxruntime 1.31.1", samples=samples, pulses=pulses)),
+        trace_file=trace.name,
+        trace_sha256=sha256_file(trace),
+        device_to_trace_s=None,
+    )
+    return msgspec.structs.replace(run, workload=workload, energy=energy)

@@ -17,7 +17,7 @@ from edgevit.records import sha256_file
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.artifact import GoldenReference, Manifest
 from export.fingerprint import fingerprint
-from export.formats.ptl_file.archive import read_archive
+from export.formats.ptl_file.read import read_archive
 from export.formats.table import FORMATS, load, read_artifact
 from export.golden import GoldenSet, load_golden
 from export.program import Program, capture, with_input_layout

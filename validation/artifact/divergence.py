@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.fingerprint import TraceFingerprint, marginals, statistics
 from export.golden import GoldenSet
-from runtimes.sessions.session import Array, Session, TracingSession
+from runtimes.sessions.session import Array, Session
 from validation.artifact.feeding import batch_sizes, feed_of
 from validation.artifact.parity import ParityReport
 
@@ -68,11 +68,6 @@ class Divergence(Record):
         return f"on {self.input}, {start}{self.tensor}{made}{where}{note}"
 
 
-@runtime_checkable
-class _Explaining(Protocol):
-    def producers(self) -> dict[str, str]: ...
-
-
 @dataclass(frozen=True)
 class _Match:
     position: int
@@ -97,17 +92,16 @@ def find_divergence(
     Raises:
         SessionError: The runtime failed while tracing.
     """
-    trace = _tracer(session)
-    if trace is None:
-        return None
     prints = golden.fingerprint
     row, index = _choose_input(report, golden, prints)
     inputs = inputs or session.inputs
     batch = batch_sizes(inputs)[0]
     feed = feed_of(inputs, golden, range(index, index + 1), batch)
-    tensors = trace.trace(feed)
+    tensors = session.trace(feed)
+    if tensors is None:
+        return None
     label = golden.labels[index]
-    operators = trace.producers() if isinstance(trace, _Explaining) else {}
+    operators = session.producers()
     found = _first_non_finite(tensors, label)
     if found is None and prints is not None:
         found = first_parting(tensors, prints, row, batch, label)
@@ -242,10 +236,6 @@ def _channels_fit(array: Array, factor: float, reference: Floats, allowed: float
     if not axes or reference.shape[1] == 0:
         return True
     return any(np.abs(marginals(array, axis) / factor - reference).max() <= allowed for axis in axes)
-
-
-def _tracer(session: Session) -> TracingSession | None:
-    return session if callable(getattr(session, "trace", None)) else None  # type: ignore[return-value]
 
 
 def _choose_input(report: ParityReport, golden: GoldenSet, prints: TraceFingerprint | None) -> tuple[int, int]:

@@ -46,7 +46,7 @@ from validation.artifact.parity import ParityReport, compare
 
 
 class SessionOpener(Protocol):
-    """Opens an artifact in its own runtime: ``runtimes.sessions.session.open_session``."""
+    """Opens an artifact in its own runtime: ``runtimes.sessions.table.open_session``."""
 
     def __call__(self, path: Path, format: Format, *, threads: int = 1) -> Session:
         """The session; raises what ``open_session`` raises."""

@@ -13,14 +13,17 @@ import numpy as np
 
 from edgevit.errors import FailureError
 from runtimes.power.stamps import RunStamps, Window
-from validation.energy.signal import Doubles, Signal, moving_mean, robust_sd
+from validation.energy.signal import Doubles, Signal, moving_mean
+from validation.statistics import robust_sd
 
-COARSE_S = 0.002
-FINE_S = 0.0002
+# All chosen, and tried on simulated traces whose clock is known (benchmarks/energy_accuracy.py).
+COARSE_S = 0.002  # ten samples at 5 kHz: short against every burst that can be measured
+FINE_S = 0.0002  # one sample at 5 kHz; refined twice by four, down to 0.0125 ms
 MAX_DRIFT = 250e-6  # searched; what is accepted is decided by the verdict
-HIGHPASS_S = 4.0
-MAX_EDGES = 600
-TOP_SHARE = 0.85
+HIGHPASS_S = 4.0  # longer than a burst and its gap, shorter than the background's drift
+MAX_EDGES = 600  # bounds the time of the search; more edges add little to the fit
+TOP_SHARE = 0.85  # of the score's maximum: what counts as its flat top
+BACK_TO_BACK_S = 0.0005  # shorter gaps show no step of power
 NANO = 1e-9
 
 
@@ -47,17 +50,22 @@ class Alignment:
     peak_sigma: float
 
     def to_trace(self, windows: tuple[Window, ...]) -> tuple[Doubles, Doubles]:
-        """Starts and ends of ``windows`` in seconds of the trace."""
+        """Starts and ends of ``windows`` on the trace's clock, each (n,) float64, s."""
         starts, ends = seconds_of(windows, self.pivot_s)
         return starts * (1 + self.drift) + self.offset_s, ends * (1 + self.drift) + self.offset_s
 
 
 def seconds_of(windows: tuple[Window, ...], pivot_s: float) -> tuple[Doubles, Doubles]:
-    """Starts and ends in seconds after ``pivot_s``; exact, since the subtraction is done in whole ns."""
+    """Starts and ends after ``pivot_s``, each (n,) float64, s; exact, since the subtraction is done in whole ns."""
     pivot_ns = round(pivot_s / NANO)
     starts = np.array([window.start_ns - pivot_ns for window in windows], np.float64) * NANO
     ends = np.array([window.end_ns - pivot_ns for window in windows], np.float64) * NANO
     return starts, ends
+
+
+def busy_windows(stamps: RunStamps) -> tuple[Window, ...]:
+    """All that the runner stamped as one series, by time: sync pulses, warm-up and bursts."""
+    return tuple(sorted((*stamps.pulses, *stamps.warmup, *stamps.bursts), key=lambda window: window.start_ns))
 
 
 def align(signal: Signal, stamps: RunStamps) -> Alignment:
@@ -66,7 +74,7 @@ def align(signal: Signal, stamps: RunStamps) -> Alignment:
     Raises:
         FailureError: The stamps span more time than the trace.
     """
-    busy = tuple(sorted((*stamps.pulses, *stamps.warmup, *stamps.bursts), key=lambda window: window.start_ns))
+    busy = busy_windows(stamps)
     pivot_s = (busy[0].start_ns // 2 + busy[-1].end_ns // 2) * NANO
     starts, ends = seconds_of(busy, pivot_s)
     span = float(ends[-1] - starts[0])
@@ -94,7 +102,10 @@ class _Coarse:
 
 
 def _coarse(signal: Signal, starts: Doubles, ends: Doubles, typical_s: float) -> _Coarse:
-    """Cross-correlation of the stamps with the trace, for as many drifts as the length of the run asks for."""
+    """Cross-correlation of the stamps with the trace, for as many drifts as the length of the run asks for.
+
+    ``starts`` and ``ends`` are (n,) float64, s after the pivot.
+    """
     power = signal.blocks_mw(0.0, signal.seconds, COARSE_S)
     power = power - moving_mean(power, round(HIGHPASS_S / COARSE_S))
     span = float(ends[-1] - starts[0])
@@ -118,7 +129,7 @@ def _coarse(signal: Signal, starts: Doubles, ends: Doubles, typical_s: float) ->
 
 
 def _template(starts: Doubles, ends: Doubles) -> Doubles:
-    """Share of each 2 ms block that was busy, the first block beginning at the first start; zero mean."""
+    """Share of each 2 ms block that was busy, (blocks,) float64, the first beginning at the first start; zero mean."""
     blocks = int(np.ceil((ends[-1] - starts[0]) / COARSE_S)) + 1
     edges = starts[0] + np.arange(blocks + 1) * COARSE_S
     moments = np.stack([starts, ends], axis=1).ravel()
@@ -129,11 +140,15 @@ def _template(starts: Doubles, ends: Doubles) -> Doubles:
 
 
 def _period(starts: Doubles) -> float:
+    """Median distance of (n,) starts in s; 0.1 s for a single one."""
     return float(np.median(np.diff(starts))) if len(starts) > 1 else 0.1
 
 
 def _prominence(correlation: Doubles, lag: int, period_s: float) -> tuple[float, float]:
-    """Best over second-best place outside of the main lobe, and height over the scatter of all places."""
+    """Best over second-best place outside of the main lobe, and height over the scatter of all places.
+
+    ``correlation`` is (lags,) float64, one value for each 2 ms of offset.
+    """
     peak = float(correlation[lag])
     reach = max(4, round(0.7 * period_s / COARSE_S))
     others = np.concatenate([correlation[: max(0, lag - reach)], correlation[lag + reach :]])
@@ -145,8 +160,8 @@ def _prominence(correlation: Doubles, lag: int, period_s: float) -> tuple[float,
 
 
 def _edges(starts: Doubles, ends: Doubles) -> tuple[Doubles, Doubles]:
-    """Moments of the power steps and their signs; steps inside of back-to-back runs are none."""
-    gaps = starts[1:] - ends[:-1] > 0.0005
+    """Moments of the power steps in s and their signs, each (edges,) float64; back-to-back runs have none between."""
+    gaps = starts[1:] - ends[:-1] > BACK_TO_BACK_S
     rising, falling = np.concatenate(([True], gaps)), np.concatenate((gaps, [True]))
     moments = np.concatenate([starts[rising], ends[falling]])
     signs = np.concatenate([np.ones(int(rising.sum())), -np.ones(int(falling.sum()))])
@@ -157,9 +172,9 @@ def _edges(starts: Doubles, ends: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def _half_width(signal: Signal, starts: Doubles, ends: Doubles) -> float:
-    """Time on each side of a step to average over: as short as the noise allows, at most 0.4 of burst or gap."""
+    """Time in s on each side of a step to average over: as short as the noise allows, at most 0.4 of burst or gap."""
     gaps = starts[1:] - ends[:-1]
-    gaps = gaps[gaps > 0.0005]
+    gaps = gaps[gaps > BACK_TO_BACK_S]
     room = 0.4 * min(float(np.median(ends - starts)), float(np.median(gaps)) if len(gaps) else np.inf)
     level = float(np.percentile(signal.power_mw, 90) - np.percentile(signal.power_mw, 10)) or 1.0
     widths = [width for width in (0.0008, 0.0016, 0.004, 0.008, 0.016) if width <= room] or [max(room, 0.0004)]
@@ -170,7 +185,10 @@ def _half_width(signal: Signal, starts: Doubles, ends: Doubles) -> float:
 
 
 def _steps(signal: Signal, moments: Doubles, signs: Doubles, half_s: float) -> Doubles:
-    """Mean power step at ``moments`` (..., edges) in the direction of ``signs``, summed over the edges."""
+    """Mean power step in mW at ``moments``, summed over the edges: (..., edges), s, to (...).
+
+    ``signs`` is (edges,): +1 where power should rise, -1 where it should fall.
+    """
     middle = signal.until_mj(moments)
     after, before = signal.until_mj(moments + half_s), signal.until_mj(moments - half_s)
     total: Doubles = ((after - 2 * middle + before) @ signs) / half_s
@@ -178,6 +196,7 @@ def _steps(signal: Signal, moments: Doubles, signs: Doubles, half_s: float) -> D
 
 
 def _fine(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, coarse: _Coarse) -> tuple[float, float]:
+    """Offset in s and drift at which the steps at the edges, (edges,) s after the pivot, are highest."""
     span = float(edges[-1] - edges[0]) or 1.0
     offset, drift = coarse.offset_s, coarse.drift
     reach_s, reach_drift = (
@@ -201,7 +220,7 @@ def _fine(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, coarse:
 
 
 def _centre(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, offset: float) -> float:
-    """Centre of the top of the score: sampling makes the top flat over a sample, and its highest point arbitrary."""
+    """Centre of the top of the score in s: sampling makes the top flat over a sample, its highest point arbitrary."""
     offsets = offset + np.arange(-half_s, half_s, FINE_S / 20)
     scores = _steps(signal, edges + offsets[:, None], signs, half_s)
     weights = np.maximum(scores - TOP_SHARE * float(scores.max()), 0.0)
@@ -211,7 +230,7 @@ def _centre(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, offse
 def _residual(
     signal: Signal, edges: Doubles, signs: Doubles, half_s: float, offset: float, drift: float
 ) -> tuple[float, int]:
-    """How far single sections of the run would like to move away from the common fit."""
+    """How far single sections of the run would like to move away from the common fit: RMS in s, and their number."""
     shifts = np.arange(-0.006, 0.006 + 1e-9, 0.00005)
     count = int(np.clip(len(edges) // 8, 1, 8))
     away: list[float] = []

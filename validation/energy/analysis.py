@@ -8,16 +8,18 @@ and the integral over the whole burst agree.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from edgevit.errors import UsageError
 from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
-from validation.energy.alignment import Alignment, align
+from validation.energy.alignment import Alignment, align, busy_windows
 from validation.energy.background import Background, Idle, measure_background, measure_idle
-from validation.energy.regions import MOST_EXTRA, Regions, find_regions
+from validation.energy.regions import MAX_EXTRA, Regions, find_regions
 from validation.energy.report import (
     AlignmentFacts,
     BackgroundFacts,
@@ -29,9 +31,10 @@ from validation.energy.report import (
 )
 from validation.energy.signal import Doubles, Signal, signal_of
 from validation.energy.verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
-from validation.energy.windows import Windows, bootstrap_interval, integrate
+from validation.energy.windows import Windows, integrate
+from validation.statistics import bootstrap_interval, mean
 
-UNLIKE = 3.0  # longest over shortest region
+MAX_LENGTH_RATIO = 3.0  # longest over shortest region; chosen: latencies of one network spread less
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
 
 
@@ -80,14 +83,17 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
     signal = signal_of(trace)
     alignment = align(signal, stamps)
     starts, ends = alignment.to_trace(stamps.bursts)
-    busy = _all_busy(stamps, alignment)
-    idle = measure_idle(signal, float(busy[0][0]), float(busy[1][-1]), limits=_limits(stamps, alignment, busy, signal))
+    busy = alignment.to_trace(busy_windows(stamps))
+    idle = measure_idle(
+        signal, float(busy[0][0]), float(busy[1][-1]), limits=_idle_limits(stamps, alignment, busy, signal)
+    )
     background = measure_background(signal, starts, ends, idle, busy=busy)
     windows = integrate(signal, starts, ends, background)
     regions = find_regions(
-        signal, len(starts), between=_section(busy, starts, ends), typical_s=float(np.median(ends - starts))
+        signal, len(starts), section=_bursts_section(busy, starts, ends), typical_s=float(np.median(ends - starts))
     )
-    by_region = _region_windows(signal, regions, idle, background.method)
+    found = regions.found == regions.wanted
+    by_region = _above_background(signal, regions, idle, background.method)[1] if found else None
     whole = _whole_burst(signal, windows, background)
     error_share = _error_share(signal, windows, background)
     evidence = Evidence(
@@ -98,27 +104,27 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
     return _report(
         trace, signal, windows, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
         error_share=error_share, top1_percent=top1_percent, source=source,
-        aligned=_method(windows, len(starts), k), regions=_region_method(regions, by_region, k),
-        alignment=_alignment_facts(alignment, stamps), whole=_per_inference(whole, k),
+        aligned=_method_energy(windows, len(starts), k), regions=_region_method(regions, by_region, k),
+        alignment=_alignment_facts(alignment, stamps), whole=whole,
     )  # fmt: skip
 
 
 def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source: str) -> EnergyReport:
     signal = signal_of(trace)
-    regions = find_regions(signal, runs, between=(0.0, signal.seconds))
+    regions = find_regions(signal, runs, section=(0.0, signal.seconds))
     facts = trace_facts(trace, source)
     only = "only the paper's segmentation was possible: without the runner's stamps nothing confirms it"
-    if regions.found == 0 or regions.found > runs + MOST_EXTRA:
+    if regions.found == 0 or regions.found > runs + MAX_EXTRA:
         return EnergyReport(
             verdict="unverified", reasons=(f"segmentation found {regions.found} regions, not {runs}", only),
             method="regions", inferences=runs, noise_mw=signal.noise_mw, trace=facts,
         )  # fmt: skip
     idle = measure_idle(signal, regions.first_busy_s, regions.last_busy_s, limits=(0.0, signal.seconds))
-    background, windows = _above(signal, regions, idle)
+    background, windows = _above_background(signal, regions, idle)
     power_mw = float(np.median(windows.power_mw))
     reasons = [only, *recording_reasons(trace), *idle_reasons(background, power_mw)]
     exact = regions.found == runs
-    if float(windows.durations_s.max()) > UNLIKE * float(windows.durations_s.min()):
+    if float(windows.durations_s.max()) > MAX_LENGTH_RATIO * float(windows.durations_s.min()):
         reasons.append(
             f"regions last from {windows.durations_s.min() * 1e3:.1f} to {windows.durations_s.max() * 1e3:.1f} ms: "
             "they are hardly all inferences"
@@ -131,50 +137,36 @@ def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source
     return _report(
         trace, signal, windows, background, reasons=tuple(reasons), notes=notes, method="regions", k=1,
         error_share=_error_share(signal, windows, background), top1_percent=top1_percent, source=source,
-        aligned=None, regions=_method(windows, runs, 1), alignment=None,
+        aligned=None, regions=_method_energy(windows, runs, 1), alignment=None,
         whole=_whole_burst(signal, windows, background), headline=exact,
     )  # fmt: skip
 
 
-def _above(signal: Signal, regions: Regions, idle: Idle) -> tuple[Background, Windows]:
-    """Background and windows of regions; when the gaps do not come down to idle, the idle line is the background."""
+def _above_background(
+    signal: Signal, regions: Regions, idle: Idle, method: Literal["gaps", "idle line"] | None = None
+) -> tuple[Background, Windows]:
+    """Background and windows of regions.
+
+    ``method`` is the reference to use; without it, the idle line is used when the gaps do not come down to idle.
+    """
     edges = (regions.starts_s, regions.ends_s)
     background = measure_background(signal, *edges, idle, busy=edges)
     windows = integrate(signal, *edges, background)
-    if background.above_idle_mw > MAX_ABOVE_IDLE * float(np.median(windows.power_mw)):
-        background = _on_idle_line(background, *edges)
+    restless = background.above_idle_mw > MAX_ABOVE_IDLE * float(np.median(windows.power_mw))
+    if method == "idle line" or (method is None and restless):
+        line_mw = idle.at((regions.starts_s + regions.ends_s) / 2)
+        background = replace(background, method="idle line", window_mw=line_mw, tail_mj=None)
         windows = integrate(signal, *edges, background)
     return background, windows
 
 
-def _on_idle_line(background: Background, starts: Doubles, ends: Doubles) -> Background:
-    from dataclasses import replace
-
-    return replace(background, method="idle line", window_mw=background.idle.at((starts + ends) / 2), tail_mj=None)
-
-
-def _region_windows(
-    signal: Signal, regions: Regions, idle: Idle, method: Literal["gaps", "idle line"]
-) -> Windows | None:
-    """Energy of the regions above the same kind of background that the stamped windows use."""
-    if regions.found != regions.wanted:
-        return None
-    edges = (regions.starts_s, regions.ends_s)
-    background = measure_background(signal, *edges, idle, busy=edges)
-    if method == "idle line":
-        background = _on_idle_line(background, *edges)
-    return integrate(signal, *edges, background)
-
-
-def _all_busy(stamps: RunStamps, alignment: Alignment) -> tuple[Doubles, Doubles]:
-    busy = sorted((*stamps.pulses, *stamps.warmup, *stamps.bursts), key=lambda window: window.start_ns)
-    return alignment.to_trace(tuple(busy))
-
-
-def _limits(
+def _idle_limits(
     stamps: RunStamps, alignment: Alignment, busy: tuple[Doubles, Doubles], signal: Signal
 ) -> tuple[float, float]:
-    """Idle lies between what else the runner did (loading before, golden inputs after) and the run."""
+    """Start and end in s of where idle may lie: between what else the runner did (loading, golden inputs) and the run.
+
+    ``busy`` are starts and ends, each (m,) float64, s on the trace's clock.
+    """
     if not stamps.other:
         return 0.0, signal.seconds
     starts, ends = alignment.to_trace(stamps.other)
@@ -185,8 +177,8 @@ def _limits(
     )
 
 
-def _section(busy: tuple[Doubles, Doubles], starts: Doubles, ends: Doubles) -> tuple[float, float]:
-    """The part of the trace that holds the bursts and nothing else that was stamped."""
+def _bursts_section(busy: tuple[Doubles, Doubles], starts: Doubles, ends: Doubles) -> tuple[float, float]:
+    """Start and end in s of the part of the trace that holds the bursts, (n,) s, and nothing else that was stamped."""
     before, after = busy[1][busy[1] <= starts[0] + 1e-6], busy[0][busy[0] >= ends[-1] - 1e-6]
     low = float(before.max()) + 0.002 if len(before) else float(starts[0]) - 2.0
     high = float(after.min()) - 0.002 if len(after) else float(ends[-1]) + 2.0
@@ -200,7 +192,11 @@ def _whole_burst(signal: Signal, windows: Windows, background: Background) -> Wh
         return None
     count = len(windows.starts_s)
     energy = (signal.mean_mw(start, end) - line) * (end - start) / count
-    tail = background.tail_mj if background.tail_mj is not None else _between(signal, windows, background, end)
+    tail = (
+        background.tail_mj
+        if background.tail_mj is not None
+        else _energy_between_windows(signal, windows, background, end)
+    )
     expected = float(windows.energy_mj.mean()) + tail
     return WholeBurst(
         seconds=end - start,
@@ -210,8 +206,8 @@ def _whole_burst(signal: Signal, windows: Windows, background: Background) -> Wh
     )
 
 
-def _between(signal: Signal, windows: Windows, background: Background, end_s: float) -> float:
-    """Energy above background between the windows and after the last, per window: tails that never end in a gap."""
+def _energy_between_windows(signal: Signal, windows: Windows, background: Background, end_s: float) -> float:
+    """Energy in mJ above background between the windows and after the last, per window: tails that end in no gap."""
     lows, highs = windows.ends_s, np.append(windows.starts_s[1:], end_s)
     level = background.idle.at((lows + highs) / 2)
     return float(np.mean(signal.energy_mj(lows, highs) - level * (highs - lows)))
@@ -229,10 +225,10 @@ def _error_share(signal: Signal, windows: Windows, background: Background) -> fl
 
 def _notes(windows: Windows) -> tuple[str, ...]:
     notes = []
-    if foreign := int(windows.foreign.sum()):
-        notes.append(f"{foreign} windows hold foreign activity; they count with their neighbours' power")
-    if void := int(windows.void.sum()):
-        notes.append(f"{void} windows hold holes of more than 2 ms; they count with their neighbours' power")
+    if disturbed := int(windows.disturbed.sum()):
+        notes.append(f"{disturbed} windows are disturbed by other activity; they count with their neighbours' power")
+    if incomplete := int(windows.incomplete.sum()):
+        notes.append(f"{incomplete} windows hold holes of more than 2 ms; they count with their neighbours' power")
     durations = windows.durations_s
     if len(durations) > 8 and durations[0] > 1.5 * float(np.median(durations)):
         notes.append(
@@ -241,7 +237,7 @@ def _notes(windows: Windows) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _method(windows: Windows, wanted: int, k: int) -> MethodEnergy:
+def _method_energy(windows: Windows, wanted: int, k: int) -> MethodEnergy:
     def sd(values: Doubles) -> float:
         return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
@@ -251,19 +247,16 @@ def _method(windows: Windows, wanted: int, k: int) -> MethodEnergy:
         energy_median_mj=float(np.median(energy)), power_mean_mw=float(windows.power_mw.mean()),
         power_sd_mw=sd(windows.power_mw), duration_mean_ms=float(duration.mean()), duration_sd_ms=sd(duration),
         energies_mj=tuple(energy.tolist()), durations_ms=tuple(duration.tolist()),
-        foreign=tuple(np.flatnonzero(windows.foreign).tolist()), void=tuple(np.flatnonzero(windows.void).tolist()),
+        disturbed=tuple(np.flatnonzero(windows.disturbed).tolist()),
+        incomplete=tuple(np.flatnonzero(windows.incomplete).tolist()),
         starts_s=tuple(windows.starts_s.tolist()),
     )  # fmt: skip
 
 
-def _region_method(regions: Regions, windows: Windows | None, k: int) -> MethodEnergy | None:
+def _region_method(regions: Regions, windows: Windows | None, k: int) -> MethodEnergy:
     if windows is not None:
-        return _method(windows, regions.wanted, k)
-    return MethodEnergy(
-        wanted=regions.wanted, found=regions.found, energy_mean_mj=0.0, energy_sd_mj=0.0, energy_median_mj=0.0,
-        power_mean_mw=0.0, power_sd_mw=0.0, duration_mean_ms=0.0, duration_sd_ms=0.0, energies_mj=(),
-        durations_ms=(), starts_s=tuple(regions.starts_s.tolist()),
-    )  # fmt: skip
+        return _method_energy(windows, regions.wanted, k)
+    return MethodEnergy(wanted=regions.wanted, found=regions.found, starts_s=tuple(regions.starts_s.tolist()))
 
 
 def _alignment_facts(alignment: Alignment, stamps: RunStamps) -> AlignmentFacts:
@@ -290,23 +283,12 @@ def _background_facts(background: Background) -> BackgroundFacts:
         after_s=idle.after_s,
         idle_scatter_mw=_finite(idle.scatter_mw),
         above_idle_mw=_finite(background.above_idle_mw),
-        bend_mw=background.bend_mw,
+        max_off_line_mw=background.max_off_line_mw,
     )
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _per_inference(whole: WholeBurst | None, k: int) -> WholeBurst | None:
-    if whole is None or k == 1:
-        return whole
-    return WholeBurst(
-        seconds=whole.seconds,
-        energy_mj=whole.energy_mj / k,
-        expected_mj=whole.expected_mj / k,
-        deviation=whole.deviation,
-    )
 
 
 def trace_facts(trace: PowerTrace, source: str) -> TraceFacts:
@@ -331,9 +313,11 @@ def _report(
 ) -> EnergyReport:  # fmt: skip
     chosen = aligned or regions
     assert chosen is not None
+    if whole is not None:
+        whole = msgspec.structs.replace(whole, energy_mj=whole.energy_mj / k, expected_mj=whole.expected_mj / k)
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
-    low, high = bootstrap_interval(np.array(chosen.energies_mj))
+    interval = bootstrap_interval([np.array(chosen.energies_mj)], mean, seed=0)
     efficient = headline and top1_percent is not None and chosen.energy_mean_mj > 0
     return EnergyReport(
         verdict="unverified" if reasons else "verified", reasons=reasons, notes=notes, method=method,
@@ -341,7 +325,7 @@ def _report(
         energy_mj=chosen.energy_mean_mj if headline else None,
         energy_sd_mj=chosen.energy_sd_mj if headline else None,
         energy_median_mj=chosen.energy_median_mj if headline else None,
-        interval_mj=(low, high) if headline else None,
+        interval_mj=interval if headline else None,
         energy_with_tail_mj=with_tail if headline else None,
         power_mw=chosen.power_mean_mw if headline else None,
         power_sd_mw=chosen.power_sd_mw if headline else None,

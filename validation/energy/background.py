@@ -12,12 +12,14 @@ from typing import Literal
 
 import numpy as np
 
-from validation.energy.signal import Doubles, Signal, robust_sd
+from validation.energy.signal import Doubles, Signal
+from validation.statistics import robust_sd
 
+# All chosen, and tried on simulated traces whose background is known (benchmarks/energy_accuracy.py).
 IDLE_S = 4.0  # at most this much idle is used on each side, next to the run
-GUARD_S = 0.05  # kept away from the outermost busy moments
-NEAR_S = 0.0005  # kept away from the edges of bursts
-BLOCK_S = 0.05
+GUARD_S = 0.05  # kept away from the outermost busy moments: a tail of some 50 ms is usual
+NEAR_S = 0.0005  # kept away from the edges of bursts: more than the stamps' jitter
+BLOCK_S = 0.05  # blocks whose scatter is the idle's
 NEIGHBOURS = 4  # gaps on each side that a gap's level is smoothed over
 
 
@@ -44,7 +46,10 @@ class Idle:
     scatter_mw: float
 
     def at(self, seconds: Doubles) -> Doubles:
-        """The idle line: linear between both idles, the one there is when the other is missing, nan without any."""
+        """The idle line in mW at moments of the trace, (n,) float64, s.
+
+        Linear between both idles, the one there is when the other is missing, nan without any.
+        """
         known = [
             (moment, level)
             for moment, level in ((self.middle_before_s, self.before_mw), (self.middle_after_s, self.after_mw))
@@ -65,13 +70,13 @@ class Background:
 
     Attributes:
         method: Which reference ``window_mw`` is.
-        window_mw: (n,) background power during each window.
+        window_mw: (n,) float64, background power during each window.
         idle: Idle before and after.
         tail_s: How long power stays raised after a burst.
         tail_mj: Mean energy of a tail above background, None where tails cannot be told from the next burst.
         carried_mj: At most this much energy of a burst's tail falls into the next window.
         above_idle_mw: Median of the gaps' power above the idle line, nan without gaps.
-        bend_mw: Largest smoothed deviation of the gaps from the idle line.
+        max_off_line_mw: Largest smoothed deviation of the gaps from the idle line.
         error_mw: Standard error of the mean power above background, from the scatter of the background itself.
     """
 
@@ -82,7 +87,7 @@ class Background:
     tail_mj: float | None
     carried_mj: float
     above_idle_mw: float
-    bend_mw: float
+    max_off_line_mw: float
     error_mw: float
 
 
@@ -119,10 +124,10 @@ def measure_background(
 
     Args:
         signal: The trace.
-        starts: (n,) starts of the windows in trace seconds, ascending.
-        ends: (n,) ends.
+        starts: (n,) float64, s on the trace's clock, ascending: where the windows start.
+        ends: (n,) float64, s: where they end.
         idle: Idle around the run.
-        busy: Starts and ends of everything that was busy, the windows included, ascending: what is next to a window.
+        busy: Starts and ends, each (m,) float64, s, of everything that was busy, the windows included, ascending.
     """
     level_mw = _burst_level(signal, starts, ends, idle)
     tail_s, profile = _tail(signal, busy, level_mw)
@@ -147,7 +152,7 @@ def measure_background(
 
 
 def _error(scatter_mw: Doubles, length_s: float, durations_s: Doubles) -> float:
-    """Standard error of the mean power above background, from how single gaps scatter about their neighbourhood.
+    """Standard error in mW of the mean power above background, from how (gaps,) mW scatter about their neighbourhood.
 
     Windows scatter as the gaps do, more when they are shorter. Spikes count; gaps that hold far more than spikes do
     not, since such gaps and windows are left out elsewhere as well.
@@ -159,25 +164,26 @@ def _error(scatter_mw: Doubles, length_s: float, durations_s: Doubles) -> float:
 
 
 def _burst_level(signal: Signal, starts: Doubles, ends: Doubles, idle: Idle) -> float:
+    """Median power in mW of the windows, (n,) s each, above idle (without any, above the trace's lowest tenth)."""
     power = signal.energy_mj(starts, ends) / (ends - starts)
     line = idle.at((starts + ends) / 2)
     above = power - line if np.all(np.isfinite(line)) else power - float(np.percentile(signal.power_mw, 10))
     return max(float(np.median(above)), 1e-6)
 
 
-def _after(busy: tuple[Doubles, Doubles], seconds: float) -> Doubles:
-    """Free time after each busy interval, the last one followed by the end of the trace."""
+def _free_after(busy: tuple[Doubles, Doubles], seconds: float) -> Doubles:
+    """Free time after each busy interval, (m,) float64, s; the last one is followed by the end of the trace."""
     starts, ends = busy
     return np.append(starts[1:], seconds) - ends
 
 
 def _tail(signal: Signal, busy: tuple[Doubles, Doubles], level_mw: float) -> tuple[float, Doubles]:
-    """Length of the tail, and its profile above background in blocks of 1 ms.
+    """Length of the tail in s, and its profile above background, (ms,) float64, mW, one value for each ms.
 
     Looks at the busy intervals that are followed by the longest free times, as the median over all of them, so that
-    short gaps do not hide a tail and foreign activity after one of them does not make one.
+    short gaps do not hide a tail and other activity after one of them does not make one.
     """
-    free = _after(busy, signal.seconds)
+    free = _free_after(busy, signal.seconds)
     length = min(0.4, float(np.max(free)) - NEAR_S)
     chosen = busy[1][free >= 0.7 * length]
     room = min(length, float(np.min(free[free >= 0.7 * length]))) - 2 * NEAR_S
@@ -205,7 +211,10 @@ def _block_width(noise_mw: float, chosen: int, level_mw: float) -> int:
 def _quiet_gaps(
     busy: tuple[Doubles, Doubles], starts: Doubles, ends: Doubles, tail_s: float
 ) -> tuple[Doubles, Doubles]:
-    """The part of each gap next to a window in which the tail is over; at most 0.25 s, next to what follows."""
+    """Starts and ends, each (gaps,) float64, s, of the part of each gap next to a window in which the tail is over.
+
+    At most 0.25 s, next to what follows.
+    """
     free_from, free_to = busy[1][:-1] + 1.2 * tail_s + 2 * NEAR_S, busy[0][1:] - NEAR_S
     beside = (busy[0][1:] <= ends[-1] + 1.0) & (busy[1][:-1] >= starts[0] - 1.0)
     whole = busy[0][1:] - busy[1][:-1]
@@ -216,7 +225,10 @@ def _quiet_gaps(
 
 
 def _smooth(levels: Doubles) -> Doubles:
-    """Local straight line through each gap and its neighbours; gaps with foreign activity in them do not count."""
+    """(gaps,) float64, mW: a local straight line through each gap and its neighbours.
+
+    Gaps with other activity in them do not count.
+    """
     count = len(levels)
     smooth = np.empty(count)
     index = np.arange(count, dtype=np.float64)
@@ -224,12 +236,13 @@ def _smooth(levels: Doubles) -> Doubles:
         near = slice(max(0, i - NEIGHBOURS), min(count, i + NEIGHBOURS + 1))
         x, y = index[near] - i, levels[near]
         off = np.abs(y - np.median(y) - np.median(np.diff(y)) * (x - np.median(x)))
-        keep = off <= max(6 * 1.4826 * float(np.median(off)), 1e-9)
+        keep = off <= max(6 * 1.4826 * float(np.median(off)), 1e-9)  # six robust deviations from a rough line
         smooth[i] = _line_at_zero(x[keep], y[keep])
     return smooth
 
 
 def _line_at_zero(x: Doubles, y: Doubles) -> float:
+    """Value at 0 of the least-squares line through (k,) points; their mean where there are fewer than four."""
     if len(x) < 4 or np.ptp(x) == 0:
         return float(np.mean(y))
     slope = float(np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2))
@@ -240,7 +253,10 @@ def _tail_energy(
     signal: Signal, busy: tuple[Doubles, Doubles], starts: Doubles, ends: Doubles, tail_s: float,
     moments: Doubles, gaps_mw: Doubles,
 ) -> float:  # fmt: skip
-    """Mean energy above background from the end of a window until its tail is over (or the next burst begins)."""
+    """Mean energy in mJ above background from the end of a window until its tail is over (or the next burst begins).
+
+    ``gaps_mw`` is (gaps,) mW, the background at ``moments``, (gaps,) s.
+    """
     following = np.append(busy[0], signal.seconds)
     until = np.minimum(ends + 1.2 * tail_s + NEAR_S, following[np.searchsorted(following, ends - 1e-9)])
     level = np.interp((ends + until) / 2, moments, gaps_mw)
@@ -249,13 +265,14 @@ def _tail_energy(
 
 
 def _without_outliers(values: Doubles) -> Doubles:
+    """(n,) to (k,): those within six robust deviations of the median."""
     spread = robust_sd(values)
     kept: Doubles = values[np.abs(values - np.median(values)) <= max(6 * spread, 1e-9)]
     return kept
 
 
 def _carried(profile: Doubles, starts: Doubles, ends: Doubles) -> float:
-    """Mean energy of a tail (blocks of 1 ms, mW) that lies in the window after the next gap."""
+    """Mean energy in mJ of a tail, (ms,) mW for each ms, that lies in the window after the next gap."""
     if len(starts) < 2 or not len(profile):
         return 0.0
     running = np.concatenate(([0.0], np.cumsum(np.maximum(profile, 0.0)))) / 1000.0

@@ -10,8 +10,10 @@ Verdict = Literal["verified", "unverified"]
 Method = Literal["aligned", "regions", "whole run"]
 
 
-class MethodEnergy(Record):
-    """What one method says. All figures are per inference and above background.
+class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}):
+    """What one method says. All figures are per inference and above background; JSON keeps the names of version 1.
+
+    Figures are 0 and the tuples empty where ``found`` is not ``wanted``, so that there is nothing to say.
 
     Attributes:
         wanted: Number of windows (bursts) that there should be.
@@ -25,24 +27,24 @@ class MethodEnergy(Record):
         duration_sd_ms: Its deviation.
         energies_mj: Every window's energy, in order.
         durations_ms: Every window's length, in order.
-        foreign: Indices of windows with foreign activity; they count with the others' power and their own length.
-        void: Indices of windows with a hole of more than 2 ms; replaced in the same way.
+        disturbed: Indices of windows with other activity; they count with the others' power and their own length.
+        incomplete: Indices of windows with a hole of more than 2 ms; replaced in the same way.
         starts_s: Start of every window on the trace's clock.
     """
 
     wanted: int
     found: int
-    energy_mean_mj: float
-    energy_sd_mj: float
-    energy_median_mj: float
-    power_mean_mw: float
-    power_sd_mw: float
-    duration_mean_ms: float
-    duration_sd_ms: float
-    energies_mj: tuple[float, ...]
-    durations_ms: tuple[float, ...]
-    foreign: tuple[int, ...] = ()
-    void: tuple[int, ...] = ()
+    energy_mean_mj: float = 0.0
+    energy_sd_mj: float = 0.0
+    energy_median_mj: float = 0.0
+    power_mean_mw: float = 0.0
+    power_sd_mw: float = 0.0
+    duration_mean_ms: float = 0.0
+    duration_sd_ms: float = 0.0
+    energies_mj: tuple[float, ...] = ()
+    durations_ms: tuple[float, ...] = ()
+    disturbed: tuple[int, ...] = ()
+    incomplete: tuple[int, ...] = ()
     starts_s: tuple[float, ...] = ()
 
 
@@ -68,12 +70,12 @@ class AlignmentFacts(Record):
     pulses: int
 
 
-class BackgroundFacts(Record):
-    """Power while the model does not run.
+class BackgroundFacts(Record, rename={"max_off_line_mw": "bend_mw"}):
+    """Power while the model does not run; JSON keeps the names of version 1.
 
     ``method`` says what was subtracted: the level in the gaps around each inference, or the line through the idle
     before and after the run. ``during_mw`` is the mean of what was subtracted; ``above_idle_mw`` is how far the gaps
-    lie above that line in the median, ``bend_mw`` at most.
+    lie above that line in the median, ``max_off_line_mw`` at most.
     """
 
     method: Literal["gaps", "idle line"]
@@ -84,7 +86,7 @@ class BackgroundFacts(Record):
     after_s: float
     idle_scatter_mw: float | None
     above_idle_mw: float | None
-    bend_mw: float
+    max_off_line_mw: float
 
 
 class TailFacts(Record):

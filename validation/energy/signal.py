@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from edgevit.errors import FailureError
 from runtimes.power.trace import PowerTrace
+from validation.statistics import robust_sd
+
+MIN_SAMPLES = 100  # chosen: 20 ms at 5 kHz, less than any run
+MAX_MISSING = 0.5  # chosen: what is mostly filled in is no recording; the verdict allows far less
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -21,9 +25,9 @@ class Signal:
     Attributes:
         rate_hz: Samples per second.
         power_mw: (n,) float64; holes are filled linearly.
-        running_mj: (n + 1,) energy from the start until the edge of each sample.
-        missing: (n,) True where the value was filled in.
-        noise_mw: Deviation of the white noise, from neighbouring samples.
+        running_mj: (n + 1,) float64, energy from the start until the edge of each sample.
+        missing: (n,) bool, True where the value was filled in.
+        noise_mw: Standard deviation of the white noise, from neighbouring samples.
     """
 
     rate_hz: float
@@ -38,30 +42,33 @@ class Signal:
         return len(self.power_mw) / self.rate_hz
 
     def until_mj(self, seconds: Doubles) -> Doubles:
-        """Energy from the start of the trace until each of ``seconds``; power is constant within a sample."""
+        """Energy in mJ from the start of the trace until each of ``seconds``, (...) float64 to (...).
+
+        Power is constant within a sample.
+        """
         position = np.clip(seconds * self.rate_hz, 0.0, len(self.power_mw))
         index = np.minimum(position.astype(np.int64), len(self.power_mw) - 1)
         energy: Doubles = self.running_mj[index] + (position - index) * (self.power_mw[index] / self.rate_hz)
         return energy
 
     def energy_mj(self, starts_s: Doubles, ends_s: Doubles) -> Doubles:
-        """Energy between each start and end, background included."""
+        """Energy between each start and end, background included: (n,) s each to (n,) mJ."""
         return self.until_mj(ends_s) - self.until_mj(starts_s)
 
     def mean_mw(self, start_s: float, end_s: float) -> float:
-        """Mean power between two moments inside the trace."""
+        """Mean power between two moments inside the trace; nan where they enclose nothing."""
         first, last = max(0.0, start_s), min(self.seconds, end_s)
         if last <= first:
             return float("nan")
         return float(self.energy_mj(np.array([first]), np.array([last]))[0] / (last - first))
 
     def blocks_mw(self, start_s: float, end_s: float, block_s: float) -> Doubles:
-        """Mean power of consecutive blocks between two moments; what does not fill a block is left out."""
+        """Mean power of consecutive blocks between two moments, (blocks,) float64, mW; only filled ones."""
         edges = np.arange(max(0.0, start_s), min(self.seconds, end_s) + 1e-9, block_s)
         return np.diff(self.until_mj(edges)) / block_s if len(edges) > 1 else np.zeros(0)
 
     def longest_hole_s(self, starts_s: Doubles, ends_s: Doubles) -> Doubles:
-        """For each window, the longest run of filled-in samples that touches it."""
+        """For each window, (n,) s each, the longest run of filled-in samples that touches it, (n,) float64, s."""
         padded = np.concatenate(([False], self.missing, [False]))
         edges = np.flatnonzero(padded[1:] != padded[:-1])
         holes = edges.reshape(-1, 2) / self.rate_hz
@@ -84,7 +91,7 @@ def signal_of(trace: PowerTrace) -> Signal:
     """
     power = trace.power_mw.astype(np.float64)
     missing = ~np.isfinite(power)
-    if len(power) < 100 or float(np.mean(missing)) > 0.5:
+    if len(power) < MIN_SAMPLES or float(np.mean(missing)) > MAX_MISSING:
         raise FailureError(
             f"the power trace holds {len(power)} samples of which {int(np.sum(missing))} are missing: nothing to "
             "analyse",
@@ -101,21 +108,14 @@ def signal_of(trace: PowerTrace) -> Signal:
 
 
 def _white_noise(power_mw: Doubles) -> float:
-    """Deviation of the white part of the noise: the median of neighbouring differences ignores edges and drift."""
+    """Standard deviation of the white noise in (n,) mW: differences of neighbours are blind to edges and drift."""
     step = max(1, len(power_mw) // 400_000)
     differences = power_mw[1::step] - power_mw[:-1:step][: len(power_mw[1::step])]
     return robust_sd(differences) / float(np.sqrt(2.0))
 
 
-def robust_sd(values: Doubles) -> float:
-    """Standard deviation by the median absolute deviation, right for normal noise and deaf to outliers."""
-    if not len(values):
-        return 0.0
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
-
-
 def moving_mean(values: Doubles, width: int) -> Doubles:
-    """Centred mean over ``width`` (made odd) values; narrower at both ends."""
+    """Centred mean over ``width`` (made odd) values, (n,) to (n,); narrower at both ends."""
     half = max(0, width // 2)
     if half == 0:
         return values

@@ -7,12 +7,13 @@ import numpy as np
 from edgevit.errors import FailureError
 from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import PowerTrace
+from validation.energy.analysis import check_top1, trace_facts
 from validation.energy.report import EnergyReport, WholeBurst
-from validation.energy.signal import Signal, robust_sd, signal_of
-from validation.energy.verdict import recording_reasons
+from validation.energy.signal import Signal, signal_of
+from validation.energy.verdict import MIN_IDLE_S, recording_reasons
+from validation.statistics import robust_sd
 
 WHY = "one coarse meter and one method: the mean over the run, which nothing confirms"
-MIN_IDLE_S = 2.0
 
 
 def analyze_whole_run(
@@ -38,18 +39,11 @@ def analyze_whole_run(
         FailureError: The run is not within the trace, or there is no idle around it.
         UsageError: An impossible accuracy.
     """
-    from validation.energy.analysis import check_top1, trace_facts
-
     check_top1(top1_percent)
     signal = signal_of(trace)
     start, end = _moments(stamps.bursts, device_to_trace_s)
     before_mw, after_mw = _idle(signal, stamps, device_to_trace_s, period_s)
-    running_mw = signal.mean_mw(start + period_s, end - period_s)
-    if not np.isfinite(running_mw) or start < 0 or end > signal.seconds:
-        raise FailureError(
-            f"the run from {start:.1f} to {end:.1f} s is not within the trace of {signal.seconds:.1f} s",
-            hint="record again; the meter has to run from before to after",
-        )
+    running_mw = _running(signal, start, end, period_s)
     each_s = (end - start) / stamps.inferences
     power_mw = running_mw - (before_mw + after_mw) / 2
     scatter_mw = _scatter(signal, start + period_s, end - period_s, period_s)
@@ -76,6 +70,17 @@ def analyze_whole_run(
 def _moments(windows: tuple[Window, ...], device_to_trace_s: float) -> tuple[float, float]:
     """Start of the first window and end of the last in trace time."""
     return windows[0].start_ns / 1e9 + device_to_trace_s, windows[-1].end_ns / 1e9 + device_to_trace_s
+
+
+def _running(signal: Signal, start_s: float, end_s: float, period_s: float) -> float:
+    """Mean power in mW of the run without a reading's time at either end."""
+    running_mw = signal.mean_mw(start_s + period_s, end_s - period_s)
+    if not np.isfinite(running_mw) or start_s < 0 or end_s > signal.seconds:
+        raise FailureError(
+            f"the run from {start_s:.1f} to {end_s:.1f} s is not within the trace of {signal.seconds:.1f} s",
+            hint="record again; the meter has to run from before to after",
+        )
+    return running_mw
 
 
 def _idle(signal: Signal, stamps: RunStamps, device_to_trace_s: float, period_s: float) -> tuple[float, float]:

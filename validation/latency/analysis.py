@@ -15,12 +15,11 @@ import numpy as np
 
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
-from runtimes.runners.runner import RunSample
-from runtimes.runners.tools.adapter import Summary
+from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
-from validation.latency.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
+from validation.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
 
-MS = 1e6
+NS_PER_MS = 1e6
 
 
 class Verdict(StrEnum):
@@ -33,14 +32,19 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-_SEVERITY = list(Verdict)
-
-
 class LatencyLimits(Record):
-    """Where a verdict begins. Shares are of the median.
+    """Where a verdict begins. None is derived from a model of noise; each is chosen, for the reason given.
 
-    ``drift`` is the growth over the run (with p below ``drift_p``) from which it counts as throttled; a fall of the
-    same size means that the warm-up was too short. ``interval`` is half the width of the median's interval.
+    Attributes:
+        drift: Growth over the run, as a share of the median, from which it counts as throttled; a fall of the same size
+            means that the warm-up was too short. Chosen, because 5 % is what a comparison is usually to find.
+        drift_p: The p-value of the trend below which growth or fall is believed: the conventional 1 %.
+        interval: Half the width of the median's 95 % interval, as a share of the median; chosen as ``drift``.
+        deviation: Sample deviation as a share of the mean; chosen, because all but the two most scattered of the 18
+            latencies in the paper's Table 2 stay below.
+        outlier_share: Share of runs far from the median; chosen, because up to one in ten still leaves p90 to the rest.
+        suspended_ms: Chosen above what reading two clocks one after the other makes them differ.
+        min_samples: Chosen, because the percentiles and the interval of fewer say little.
     """
 
     drift: float = 0.05
@@ -50,13 +54,6 @@ class LatencyLimits(Record):
     outlier_share: float = 0.10
     suspended_ms: float = 1.0
     min_samples: int = 10
-
-
-class Finding(Record):
-    """One reason for a verdict."""
-
-    verdict: Verdict
-    reason: str
 
 
 class LatencyReport(Record):
@@ -112,56 +109,35 @@ def judge_run(run: DeviceRun, limits: LatencyLimits | None = None, *, seed: int 
         seed: Of the bootstrap; the same seed gives the same report.
     """
     limits = limits or LatencyLimits()
-    numbers = _numbers(run, seed)
-    findings = [
-        *_completeness(run),
-        *_verification(run),
-        *_suspension(numbers, limits),
-        *_throttling(run, numbers, limits),
-        *_noise(numbers, limits),
-    ]
-    findings.sort(key=lambda finding: -_SEVERITY.index(finding.verdict))
-    verdict = findings[0].verdict if findings else Verdict.VALID
-    return _with(numbers, verdict, tuple(finding.reason for finding in findings), tuple(_notes(run, numbers)))
-
-
-def samples_ms(run: DeviceRun) -> list[Floats]:
-    """The single latencies of each round in ms; empty when the runner told summaries only."""
-    rounds = [np.array([sample.latency_ns / MS for sample in each.measured.samples]) for each in run.rounds]
-    return [samples for samples in rounds if len(samples)]
-
-
-def _numbers(run: DeviceRun, seed: int) -> LatencyReport:
-    rounds = samples_ms(run)
-    base = _base(run)
-    if not rounds:
-        return _from_summaries(base, [each.measured.summary for each in run.rounds if each.measured.summary])
-    joined = np.concatenate(rounds)
-    low, high = bootstrap_interval(rounds, median, seed=seed)
-    percentiles = np.percentile(joined, [50, 90, 95, 99])
-    return _replace(
-        base,
-        count=len(joined),
-        mean_ms=float(joined.mean()),
-        sd_ms=float(joined.std(ddof=1)) if len(joined) > 1 else 0.0,
-        min_ms=float(joined.min()),
-        max_ms=float(joined.max()),
-        median_ms=float(percentiles[0]),
-        median_low_ms=low,
-        median_high_ms=high,
-        p90_ms=float(percentiles[1]),
-        p95_ms=float(percentiles[2]),
-        p99_ms=float(percentiles[3]),
-        trend=trend(joined),
-        outliers=outliers(joined),
-        suspended_ms=_suspended_ms(run),
+    report = msgspec.structs.replace(_facts(run), **_numbers(run, seed))
+    wrong, unknown = _outputs(run, "failed"), _outputs(run, "not verified")
+    found = {  # worst first
+        Verdict.FAILED: [
+            *_incompleteness(run),
+            *(f"the outputs on the device are wrong: {reason}" for reason in wrong[:1]),
+            *_suspension(report, limits),
+        ],
+        Verdict.THROTTLED: _throttling(run, report, limits),
+        Verdict.NOISY: _noise(report, limits),
+        Verdict.UNVERIFIED: [f"outputs not verified: {reason}" for reason in unknown[:1] if not wrong],
+    }
+    return msgspec.structs.replace(
+        report,
+        verdict=next((verdict for verdict, reasons in found.items() if reasons), Verdict.VALID),
+        reasons=tuple(reason for reasons in found.values() for reason in reasons),
+        notes=tuple(_notes(run, report)),
     )
 
 
-def _base(run: DeviceRun) -> LatencyReport:
+def samples_ms(run: DeviceRun) -> list[Floats]:
+    """The single latencies of each round, (runs,) float64, ms; empty when the runner told summaries only."""
+    rounds = [np.array([sample.latency_ns / NS_PER_MS for sample in each.measured.samples]) for each in run.rounds]
+    return [samples for samples in rounds if len(samples)]
+
+
+def _facts(run: DeviceRun) -> LatencyReport:
+    """All that does not depend on the single latencies; valid until something speaks against it."""
     measured = [each.measured for each in run.rounds]
-    loads = [each.load_ns for each in measured if each.load_ns is not None]
-    firsts = [each.first_ns for each in measured if each.first_ns is not None]
     peaks = [each.peak_memory_bytes for each in measured if each.peak_memory_bytes is not None]
     return LatencyReport(
         artifact=run.artifact.name,
@@ -170,45 +146,74 @@ def _base(run: DeviceRun) -> LatencyReport:
         model=run.rounds[0].before.title if run.rounds else "",
         runner=measured[0].runner if measured else run.runner,
         runtime=measured[0].runtime if measured else "",
-        threads=run.threads,
+        threads=run.workload.threads,
         count=0,
         rounds=len(run.rounds),
-        load_ms=float(np.median(loads)) / MS if loads else None,
-        first_ms=float(np.median(firsts)) / MS if firsts else None,
+        load_ms=_median_ms([each.load_ns for each in measured]),
+        first_ms=_median_ms([each.first_ns for each in measured]),
         peak_memory_bytes=max(peaks, default=None),
-        verification=_verification_word(run),
+        verification=_verification(run),
         verdict=Verdict.VALID,
     )
 
 
-def _from_summaries(base: LatencyReport, summaries: list[Summary]) -> LatencyReport:
+def _numbers(run: DeviceRun, seed: int) -> dict[str, float | Trend | None]:
+    """Fields of the report by name, from single latencies, else from the tool's summaries."""
+    rounds = samples_ms(run)
+    if not rounds:
+        return _pooled([each.measured.summary for each in run.rounds if each.measured.summary])
+    joined = np.concatenate(rounds)
+    low, high = bootstrap_interval(rounds, median, seed=seed)
+    middle, p90, p95, p99 = np.percentile(joined, [50, 90, 95, 99]).tolist()
+    return {
+        "count": len(joined),
+        "mean_ms": float(joined.mean()),
+        "sd_ms": float(joined.std(ddof=1)) if len(joined) > 1 else 0.0,
+        "min_ms": float(joined.min()),
+        "max_ms": float(joined.max()),
+        "median_ms": middle,
+        "median_low_ms": low,
+        "median_high_ms": high,
+        "p90_ms": p90,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "trend": trend(joined),
+        "outliers": outliers(joined),
+        "suspended_ms": _suspended_ms(run),
+    }
+
+
+def _pooled(summaries: Sequence[Summary]) -> dict[str, float | Trend | None]:
     """Pooled over rounds. Medians cannot be pooled: the median of the rounds' medians stands in."""
     if not summaries:
-        return base
+        return {}
     counts = [each.count for each in summaries]
     spreads = [each.sd_ns for each in summaries if each.sd_ns is not None]
-    medians = [each.median_ns for each in summaries if each.median_ns is not None]
     smallest = [each.min_ns for each in summaries if each.min_ns is not None]
     largest = [each.max_ns for each in summaries if each.max_ns is not None]
     whole = len(spreads) == len(summaries)
     mean, deviation = pooled(counts, [each.mean_ns for each in summaries], spreads if whole else [0.0] * len(counts))
     total = sum(counts)
-    return _replace(
-        base,
-        count=total,
-        mean_ms=mean / MS,
-        sd_ms=deviation / MS * (total / (total - 1)) ** 0.5 if whole and total > 1 else None,
-        min_ms=min(smallest) / MS if smallest else None,
-        max_ms=max(largest) / MS if largest else None,
-        median_ms=float(np.median(medians)) / MS if medians else None,
-    )
+    return {
+        "count": total,
+        "mean_ms": mean / NS_PER_MS,
+        "sd_ms": deviation / NS_PER_MS * (total / (total - 1)) ** 0.5 if whole and total > 1 else None,
+        "min_ms": min(smallest) / NS_PER_MS if smallest else None,
+        "max_ms": max(largest) / NS_PER_MS if largest else None,
+        "median_ms": _median_ms([each.median_ns for each in summaries]),
+    }
+
+
+def _median_ms(values_ns: Sequence[float | None]) -> float | None:
+    known = [value for value in values_ns if value is not None]
+    return float(np.median(known)) / NS_PER_MS if known else None
 
 
 def _suspended_ms(run: DeviceRun) -> float | None:
     """Time that passed on the boot clock but not on the monotonic one, within rounds; None without stamps."""
     gaps = [_round_suspended_ns(each.measured.samples) for each in run.rounds]
     known = [gap for gap in gaps if gap is not None]
-    return sum(known) / MS if known else None
+    return sum(known) / NS_PER_MS if known else None
 
 
 def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
@@ -218,61 +223,49 @@ def _round_suspended_ns(samples: Sequence[RunSample]) -> int | None:
     two reads: boot minus monotonic time is too small at starts and too large at ends. A later start minus an earlier
     end therefore never shows a suspension that was none.
     """
-    smallest_end: int | None = None
-    suspended = 0
-    for sample in samples:
-        stamps = (sample.start_monotonic_ns, sample.end_monotonic_ns, sample.start_boottime_ns, sample.end_boottime_ns)
-        start, end, boot_start, boot_end = stamps
-        if start is None or end is None or boot_start is None or boot_end is None:
-            return None
-        if smallest_end is not None:
-            suspended = max(suspended, boot_start - start - smallest_end)
-        smallest_end = min(boot_end - end, boot_end - end if smallest_end is None else smallest_end)
-    return suspended if samples else None
+    stamps = [
+        (each.start_monotonic_ns, each.end_monotonic_ns, each.start_boottime_ns, each.end_boottime_ns)
+        for each in samples
+    ]
+    if not stamps or any(None in each for each in stamps):
+        return None
+    start, end, boot_start, boot_end = np.array(stamps, np.int64).T
+    smallest_end = np.minimum.accumulate(boot_end - end)
+    return int(np.max(boot_start[1:] - start[1:] - smallest_end[:-1], initial=0))
 
 
-def _completeness(run: DeviceRun) -> list[Finding]:
+def _incompleteness(run: DeviceRun) -> list[str]:
     if run.failure is not None:
-        return [Finding(verdict=Verdict.FAILED, reason=run.failure.message)]
-    if not run.complete:
-        planned = min(run.settings.rounds, run.settings.runs)
-        reason = f"incomplete: {len(run.rounds)} of {planned} rounds were run; --resume continues"
-        return [Finding(verdict=Verdict.FAILED, reason=reason)]
-    return []
+        return [run.failure.message]
+    planned = min(run.workload.rounds, run.workload.runs)
+    if len(run.rounds) >= planned:
+        return []
+    return [f"incomplete: {len(run.rounds)} of {planned} rounds were run; --resume continues"]
 
 
-def _verification_word(run: DeviceRun) -> str:
-    statuses = {each.verification.status for each in run.rounds}
-    if not statuses or "not verified" in statuses:
-        return "failed" if "failed" in statuses else "not verified"
-    return "failed" if "failed" in statuses else "passed"
+def _verification(run: DeviceRun) -> str:
+    if _outputs(run, "failed"):
+        return "failed"
+    return "passed" if run.rounds and not _outputs(run, "not verified") else "not verified"
 
 
-def _verification(run: DeviceRun) -> list[Finding]:
-    wrong = [each for each in run.rounds if each.verification.status == "failed"]
-    if wrong:
-        reason = f"the outputs on the device are wrong: {wrong[0].verification.reason}"
-        return [Finding(verdict=Verdict.FAILED, reason=reason)]
-    unknown = [each for each in run.rounds if each.verification.status == "not verified"]
-    if unknown:
-        reason = f"outputs not verified: {unknown[0].verification.reason}"
-        return [Finding(verdict=Verdict.UNVERIFIED, reason=reason)]
-    return []
+def _outputs(run: DeviceRun, status: str) -> list[str]:
+    """The reasons of all rounds whose outputs have that status."""
+    return [each.verification.reason for each in run.rounds if each.verification.status == status]
 
 
-def _suspension(report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
+def _suspension(report: LatencyReport, limits: LatencyLimits) -> list[str]:
     if report.suspended_ms is None or report.suspended_ms <= limits.suspended_ms:
         return []
-    reason = f"the device was suspended for {report.suspended_ms:.0f} ms in the middle of the run: keep it awake"
-    return [Finding(verdict=Verdict.FAILED, reason=reason)]
+    return [f"the device was suspended for {report.suspended_ms:.0f} ms in the middle of the run: keep it awake"]
 
 
-def _throttling(run: DeviceRun, report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
+def _throttling(run: DeviceRun, report: LatencyReport, limits: LatencyLimits) -> list[str]:
     reasons = [reason for each in run.rounds for reason in _round_throttling(each)]
     drift = report.trend
     if drift is not None and drift.p_value < limits.drift_p and drift.growth > limits.drift:
         reasons.append(f"latency grew by {drift.growth:.1%} over the run (p = {drift.p_value:.2g})")
-    return [Finding(verdict=Verdict.THROTTLED, reason=reason) for reason in dict.fromkeys(reasons)]
+    return list(dict.fromkeys(reasons))
 
 
 def _round_throttling(each: Round) -> list[str]:
@@ -289,11 +282,7 @@ def _round_throttling(each: Round) -> list[str]:
     return reasons
 
 
-def _noise(report: LatencyReport, limits: LatencyLimits) -> list[Finding]:
-    return [Finding(verdict=Verdict.NOISY, reason=reason) for reason in _noise_reasons(report, limits)]
-
-
-def _noise_reasons(report: LatencyReport, limits: LatencyLimits) -> list[str]:
+def _noise(report: LatencyReport, limits: LatencyLimits) -> list[str]:
     reasons = []
     if 0 < report.count < limits.min_samples:
         reasons.append(f"only {report.count} runs: use at least {limits.min_samples}")
@@ -320,11 +309,3 @@ def _notes(run: DeviceRun, report: LatencyReport) -> list[str]:
         state = fitness(run.rounds[0].before)
         notes += [f"at the start: {reason}" for reason in (*state.reasons, *state.cautions)]
     return notes
-
-
-def _replace(report: LatencyReport, **numbers: float | int | Trend | None) -> LatencyReport:
-    return msgspec.structs.replace(report, **numbers)
-
-
-def _with(report: LatencyReport, verdict: Verdict, reasons: tuple[str, ...], notes: tuple[str, ...]) -> LatencyReport:
-    return msgspec.structs.replace(report, verdict=verdict, reasons=reasons, notes=notes)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun
-from validation.latency.analysis import MS, LatencyLimits, Verdict, judge_run, samples_ms
-from validation.latency.statistics import Floats, interval_of, median, rank_test, resample
+from validation.latency.analysis import NS_PER_MS, Verdict, judge_run, samples_ms
+from validation.statistics import Floats, interval_of, median, rank_test, resample
 
-P_LIMIT = 0.01
-MIN_POINTS = 5
+MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
 
 
 class Outcome(StrEnum):
@@ -33,12 +33,13 @@ class Outcome(StrEnum):
 class ComparisonLimits(Record):
     """``max_regression``: 0.05 fails what is really slower by more than 5 %; None never fails on speed.
 
-    ``min_effect`` is the smallest change of the median that is called a difference at all.
+    ``min_effect`` is the smallest change of the median that is called a difference at all; chosen, because
+    smaller ones rarely matter in use. ``p_value`` is the conventional 1 %, as for trends.
     """
 
     max_regression: float | None = None
     min_effect: float = 0.01
-    p_value: float = P_LIMIT
+    p_value: float = 0.01
 
 
 class Comparison(Record):
@@ -50,14 +51,14 @@ class Comparison(Record):
     schema_version: Literal[1] = 1
     first: str
     second: str
-    first_ms: float | None
-    second_ms: float | None
-    ratio: float | None
-    ratio_low: float | None
-    ratio_high: float | None
-    p_value: float | None
-    outcome: Outcome
-    passed: bool
+    first_ms: float | None = None
+    second_ms: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    p_value: float | None = None
+    outcome: Outcome = Outcome.UNDECIDED
+    passed: bool = False
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -74,45 +75,56 @@ def compare_runs(
         seed: Of the bootstrap; the same seed gives the same result.
     """
     limits = limits or ComparisonLimits()
-    unusable = [*_unusable(first, "first"), *_unusable(second, "second")]
-    rounds = _points(first), _points(second)
-    short = min(sum(map(len, each)) for each in rounds) < MIN_POINTS
-    if unusable or short:
-        few = [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
-        return _undecided(first, second, unusable or few, limits)
-    ratios = _ratio_draws(*rounds, seed)
-    low, high = interval_of(ratios)
-    centres = float(np.median(np.concatenate(rounds[0]))), float(np.median(np.concatenate(rounds[1])))
-    ratio = centres[1] / centres[0]
-    p_value = rank_test(np.concatenate(rounds[0]), np.concatenate(rounds[1]))
-    outcome = _outcome(ratio, low, high, p_value, limits)
-    reasons = _regression(outcome, ratio, (low, high), limits)
-    return Comparison(
+    named = (("first", first, judge_run(first)), ("second", second, judge_run(second)))
+    uncertain = [
+        f"the {which} record is {report.verdict}: {report.reasons[0]}"
+        for which, _, report in named
+        if report.verdict not in (Verdict.VALID, Verdict.FAILED)
+    ]
+    undecided = Comparison(
         first=_title(first),
         second=_title(second),
-        first_ms=centres[0],
-        second_ms=centres[1],
-        ratio=ratio,
-        ratio_low=low,
-        ratio_high=high,
-        p_value=p_value,
-        outcome=outcome,
-        passed=not reasons,
-        reasons=tuple(reasons),
-        warnings=tuple(_warnings(first, second)),
+        reasons=(),
+        warnings=(*_differences(first, second), *uncertain),
     )
+    unusable = [
+        f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"
+        for which, run, report in named
+        if report.verdict is Verdict.FAILED
+    ]
+    rounds = _points(first), _points(second)
+    if not unusable and min(sum(map(len, each)) for each in rounds) < MIN_POINTS:
+        unusable = [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
+    if unusable:
+        return msgspec.structs.replace(undecided, reasons=tuple(unusable))
+    ratios = _ratio_draws(*rounds, seed)
+    low, high = interval_of(ratios)
+    joined = np.concatenate(rounds[0]), np.concatenate(rounds[1])
+    centres = float(np.median(joined[0])), float(np.median(joined[1]))
+    ratio = centres[1] / centres[0]
+    p_value = rank_test(*joined)
+    outcome = _outcome(ratio, low, high, p_value, limits)
+    reasons = _regression(outcome, ratio, (low, high), limits)
+    return msgspec.structs.replace(
+        undecided, first_ms=centres[0], second_ms=centres[1], ratio=ratio, ratio_low=low, ratio_high=high,
+        p_value=p_value, outcome=outcome, passed=not reasons, reasons=tuple(reasons),
+    )  # fmt: skip
 
 
 def _points(run: DeviceRun) -> list[Floats]:
-    """Runs by round; a single round of the rounds' medians (or means) where there are summaries only."""
+    """Latencies by round, (runs,) float64, ms.
+
+    Where there are summaries only, a single round of the rounds' medians (or means).
+    """
     if rounds := samples_ms(run):
         return rounds
     summaries = [each.measured.summary for each in run.rounds if each.measured.summary is not None]
     centres = [each.mean_ns if each.median_ns is None else each.median_ns for each in summaries]
-    return [np.array(centres, np.float64) / MS] if centres else []
+    return [np.array(centres, np.float64) / NS_PER_MS] if centres else []
 
 
 def _ratio_draws(first: list[Floats], second: list[Floats], seed: int) -> Floats:
+    """Bootstrap draws of the ratio of medians, (resamples,) float64, second over first."""
     generator = np.random.default_rng(seed)
     return median(resample(second, generator)) / median(resample(first, generator))
 
@@ -128,56 +140,27 @@ def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], l
     if allowed is None or outcome is not Outcome.SLOWER or ratio <= 1 + allowed:
         return []
     low, high = interval
-    return [
-        f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}",
-    ]
-
-
-def _unusable(run: DeviceRun, which: str) -> list[str]:
-    report = judge_run(run, LatencyLimits())
-    if report.verdict is Verdict.FAILED:
-        return [f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"]
-    return []
-
-
-def _undecided(first: DeviceRun, second: DeviceRun, reasons: list[str], limits: ComparisonLimits) -> Comparison:
-    return Comparison(
-        first=_title(first),
-        second=_title(second),
-        first_ms=None,
-        second_ms=None,
-        ratio=None,
-        ratio_low=None,
-        ratio_high=None,
-        p_value=None,
-        outcome=Outcome.UNDECIDED,
-        passed=False,
-        reasons=tuple(reasons),
-        warnings=tuple(_warnings(first, second)),
-    )
+    return [f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}"]
 
 
 def _title(run: DeviceRun) -> str:
-    return f"{run.artifact.name} on {run.device}, {run.threads} thread{'s' if run.threads != 1 else ''}"
+    threads = run.workload.threads
+    return f"{run.artifact.name} on {run.device}, {threads} thread{'s' if threads != 1 else ''}"
 
 
-def _warnings(first: DeviceRun, second: DeviceRun) -> list[str]:
-    """What else differs, and what is wrong with either measurement."""
+def _differences(first: DeviceRun, second: DeviceRun) -> list[str]:
+    """What differs besides the latency."""
+    one, other = first.workload, second.workload
     pairs = [
         ("device", _device(first), _device(second)),
-        ("threads", str(first.threads), str(second.threads)),
+        ("threads", str(one.threads), str(other.threads)),
         ("runner", first.runner, second.runner),
-        ("gap", f"{first.settings.gap_ms:g} ms", f"{second.settings.gap_ms:g} ms"),
-        ("affinity", str(first.settings.affinity), str(second.settings.affinity)),
+        ("gap", f"{one.gap_ms or 0:g} ms", f"{other.gap_ms or 0:g} ms"),
+        ("affinity", str(one.affinity), str(other.affinity)),
         ("format", first.artifact.format, second.artifact.format),
         ("runtime", _runtime(first), _runtime(second)),
     ]
-    warnings = [f"{what} differs: {one} and {other}" for what, one, other in pairs if one != other]
-    for which, run in (("first", first), ("second", second)):
-        report = judge_run(run)
-        if report.verdict not in (Verdict.VALID, Verdict.FAILED):
-            warnings.append(f"the {which} record is {report.verdict}: {report.reasons[0]}")
-    return warnings
+    return [f"{what} differs: {mine} and {theirs}" for what, mine, theirs in pairs if mine != theirs]
 
 
 def _device(run: DeviceRun) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from edgevit.records import Record
 from runtimes.conditions.state import DeviceState
 
-BUSY_SHARE = 0.25
-LOW_BATTERY_PERCENT = 20.0
-CAPPED_SHARE = 0.95
-LOW_MEMORY_BYTES = 256 * 2**20
-STEADY_GOVERNORS = frozenset({"performance", "userspace"})
-THERMAL_WORDS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+BUSY_SHARE = 0.25  # of the online cores; chosen: one of four cores at work takes clock and memory from the others
+LOW_BATTERY_PERCENT = 20.0  # chosen: phones offer their battery saver from about here
+CAPPED_SHARE = 0.95  # of the hardware's top clock; chosen, because governors round to steps of a few percent
+LOW_MEMORY_BYTES = 256 * 2**20  # chosen: a few times what a network of this size takes
+STEADY_GOVERNORS = frozenset({"performance", "userspace"})  # Linux, admin-guide/pm/cpufreq
+THERMAL_WORDS = (  # Android's PowerManager.THERMAL_STATUS_*, 0 to 6
+    "none", "light", "moderate", "severe", "critical", "emergency", "shutdown",
+)  # fmt: skip
 
 
 class Fitness(Record):
@@ -34,12 +36,12 @@ def fitness(state: DeviceState, *, max_temp_c: float | None = None) -> Fitness:
         state: What was read.
         max_temp_c: The temperature at which a run may start; None for no limit.
     """
-    reasons = [*_heat(state, max_temp_c), *_power_saving(state), *_company(state)]
-    cautions = [*_clocks(state), *_battery(state), *_unknowns(state)]
+    reasons = [*_temperature(state, max_temp_c), *_power_saving(state), *_contention(state)]
+    cautions = [*_clocks(state), *_battery(state), *_unreadable(state)]
     return Fitness(fit=not reasons, reasons=tuple(reasons), cautions=tuple(cautions))
 
 
-def _heat(state: DeviceState, max_temp_c: float | None) -> list[str]:
+def _temperature(state: DeviceState, max_temp_c: float | None) -> list[str]:
     found = []
     status = state.thermal.status
     if status:
@@ -62,7 +64,7 @@ def _power_saving(state: DeviceState) -> list[str]:
     return found
 
 
-def _company(state: DeviceState) -> list[str]:
+def _contention(state: DeviceState) -> list[str]:
     found = []
     cores = len([cpu for cpu in state.cpus if cpu.online])
     if state.load_1min is not None and cores and state.load_1min > BUSY_SHARE * cores:
@@ -104,7 +106,7 @@ def _battery(state: DeviceState) -> list[str]:
     return found
 
 
-def _unknowns(state: DeviceState) -> list[str]:
+def _unreadable(state: DeviceState) -> list[str]:
     found = []
     if state.thermal.source is None and state.thermal.status is None:
         found.append("its temperature cannot be read: throttling shows only in the latencies")

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Sequence
 
-from edgevit.records import Record
 from validation.latency.analysis import LatencyReport
 from validation.latency.compare import Comparison
 
@@ -71,28 +70,24 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
 
 def latency_csv(reports: Sequence[LatencyReport]) -> str:
     """All numbers of the reports in full precision, one line per report; empty where not known."""
-    return _csv(reports)
-
-
-def _csv(records: Sequence[Record]) -> str:
+    lines = [_flat(report) for report in reports]
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    if records:
-        writer.writerow([*_flat(records[0])])
-    for record in records:
-        writer.writerow(_flat(record).values())
+    if lines:
+        writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
     return buffer.getvalue()
 
 
-def _flat(record: Record) -> dict[str, str]:
+def _flat(report: LatencyReport) -> dict[str, str]:
     cells: dict[str, str] = {}
-    for name in record.__struct_fields__:
-        value = getattr(record, name)
+    for name in report.__struct_fields__:
+        value = getattr(report, name)
         if name == "trend":
-            cells["trend_growth"] = "" if value is None else repr(value.growth)
-            cells["trend_p_value"] = "" if value is None else repr(value.p_value)
+            for part in ("growth", "p_value"):
+                cells[f"trend_{part}"] = "" if value is None else repr(getattr(value, part))
         elif isinstance(value, tuple):
-            cells[name] = "; ".join(str(item) for item in value)
+            cells[name] = "; ".join(value)
         else:
             cells[name] = "" if value is None else str(value)
     return cells

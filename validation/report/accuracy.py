@@ -22,7 +22,7 @@ import json
 import math
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Literal
@@ -67,12 +67,12 @@ class Stated:
     origin: str
 
 
-@dataclass
 class AccuracyBook:
     """All entries. What was given later wins over what was given earlier for the same pattern."""
 
-    entries: dict[str, Stated] = field(default_factory=dict)
-    _used: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.entries: dict[str, Stated] = {}
+        self._used: set[str] = set()
 
     def add(self, entries: Iterable[Stated]) -> None:
         """Take further entries over."""
@@ -85,22 +85,18 @@ class AccuracyBook:
             UsageError: Two patterns of the same length match with different entries.
         """
         stem = PurePath(artifact).stem
-        for exact in (artifact, stem):
-            if exact in self.entries:
-                return self._take(exact)
-        fitting = [p for p in self.entries if fnmatchcase(artifact, p) or fnmatchcase(stem, p)]
-        if not fitting:
+        patterns = [name for name in (artifact, stem) if name in self.entries][:1]
+        if not patterns:
+            fitting = [p for p in self.entries if fnmatchcase(artifact, p) or fnmatchcase(stem, p)]
+            patterns = [p for p in fitting if len(p) == max(map(len, fitting))]
+        if not patterns:
             return None
-        longest = [p for p in fitting if len(p) == max(map(len, fitting))]
-        if len(longest) > 1 and len({self.entries[p].model for p in longest}) > 1:
+        if len({self.entries[p].model for p in patterns}) > 1:
             raise UsageError(
-                f"{artifact}: the accuracies of '{longest[0]}' and of '{longest[1]}' both fit; name the file"
+                f"{artifact}: the accuracies of '{patterns[0]}' and of '{patterns[1]}' both fit; name the file"
             )
-        return self._take(longest[0])
-
-    def _take(self, pattern: str) -> StatedModel:
-        self._used.add(pattern)
-        return self.entries[pattern].model
+        self._used.add(patterns[0])
+        return self.entries[patterns[0]].model
 
     def unused(self) -> list[Stated]:
         """Entries that no artifact asked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,11 +12,12 @@ from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport, EnergySubject
 from validation.latency.analysis import LatencyReport, judge_run
+from validation.report.accuracy import StatedModel
 from validation.report.results import Results
 from validation.report.rows import Conditions
 
 UNKNOWN_INPUT = "input size not recorded"
-_IMAGE_CHANNELS = (1, 3, 4)
+_IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class ModelFacts:
 
 @dataclass
 class Entry:
-    """All results of one artifact under one set of conditions."""
+    """All results of one artifact under one set of conditions, and what else is known of it.
+
+    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it.
+    """
 
     conditions: Conditions
     artifact: str
@@ -43,35 +47,44 @@ class Entry:
     created_utc: str = ""
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
-    label: str = ""
+    suffix: str = ""
+    facts: ModelFacts = ModelFacts()
+    stated: StatedModel = field(default_factory=StatedModel)
 
 
 def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[Entry]:
-    """One entry for each record and each energy report that belongs to none, with names that tell them apart."""
-    inputs = {run.artifact.sha256: run.artifact.inputs for run in results.runs if run.artifact.inputs}
-    known = {sha256: fact.inputs for sha256, fact in facts.items() if fact.inputs} | inputs
-    entries = [_of_run(run, known) for run in results.runs]
+    """One entry for each record and each energy report that belongs to none, with names that tell them apart.
+
+    Args:
+        results: What was read.
+        facts: What is known about artifacts, by SHA-256.
+    """
+    inputs = {sha256: fact.inputs for sha256, fact in facts.items() if fact.inputs}
+    inputs |= {run.artifact.sha256: run.artifact.inputs for run in results.runs if run.artifact.inputs}
     titles = {run.device: _device(run) for run in results.runs if run.rounds}
-    for entry in entries:  # a run that failed at once tells no more of its device than the serial
-        serial = entry.conditions.device
-        entry.conditions = msgspec.structs.replace(entry.conditions, device=titles.get(serial, serial))
+    entries = [_of_run(run, inputs, titles) for run in results.runs]
+    for place, own in results.energies_of_runs.items():
+        entries[place].energy = own
     for file, energy in results.energies:
-        _join(entries, file, energy, known, titles)
-    _adopt_runtimes(entries)
-    _name_apart(entries)
+        _join(entries, file, energy, inputs, titles)
+    for entry in entries:
+        entry.facts = facts.get(entry.sha256, entry.facts)
+    _borrow_runtimes(entries)
+    _tell_apart(entries)
     return entries
 
 
-def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]]) -> Entry:
+def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]], titles: Mapping[str, str]) -> Entry:
     runtimes = dict.fromkeys(each.measured.runtime for each in run.rounds if each.measured.runtime)
     conditions = Conditions(
-        device=_device(run),
+        # a run that failed at once tells no more of its device than the serial
+        device=_device(run) if run.rounds else titles.get(run.device, run.device),
         runtime=" and ".join(runtimes),
         runner=run.runner,
-        threads=run.threads,
+        threads=run.workload.threads,
         input=input_words(inputs.get(run.artifact.sha256, ())),
-        affinity=run.settings.affinity,
-        gap_ms=run.settings.gap_ms,
+        affinity=run.workload.affinity,
+        gap_ms=run.workload.gap_ms or 0.0,
     )
     return Entry(
         conditions=conditions,
@@ -84,7 +97,7 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]]) -> Ent
 
 
 def _device(run: DeviceRun) -> str:
-    title = run.rounds[0].before.title if run.rounds else ""
+    title = run.rounds[0].before.title
     return f"{title} ({run.device})" if title and title != run.device else run.device
 
 
@@ -120,12 +133,13 @@ def _join(
         conditions = Conditions(device="device not recorded", input=UNKNOWN_INPUT)
         entries.append(Entry(conditions, artifact=name, sha256="", format="", energy=energy))
         return
+    device = titles.get(subject.device, subject.device)
     for entry in entries:
-        if entry.energy is None and _same(entry, subject, titles):
+        if entry.energy is None and _same(entry, subject, device):
             entry.energy = energy
             return
     conditions = Conditions(
-        device=titles.get(subject.device, subject.device),
+        device=device,
         runtime=subject.runtime,
         runner=subject.runner,
         threads=subject.threads,
@@ -134,14 +148,14 @@ def _join(
     entries.append(Entry(conditions, subject.artifact, subject.sha256, subject.format, energy=energy))
 
 
-def _same(entry: Entry, subject: EnergySubject, titles: Mapping[str, str]) -> bool:
-    where = entry.conditions
+def _same(entry: Entry, subject: EnergySubject, device: str) -> bool:
+    conditions = entry.conditions
     return (
         entry.sha256 == subject.sha256
-        and where.device == titles.get(subject.device, subject.device)
-        and where.runtime in ("", subject.runtime)
-        and where.threads == subject.threads
-        and runner_name(where.runner) == runner_name(subject.runner)
+        and conditions.device == device
+        and conditions.runtime in ("", subject.runtime)
+        and conditions.threads == subject.threads
+        and runner_name(conditions.runner) == runner_name(subject.runner)
     )
 
 
@@ -150,26 +164,24 @@ def runner_name(name: str) -> str:
     return name.split(" ", maxsplit=1)[0]
 
 
-def _adopt_runtimes(entries: Sequence[Entry]) -> None:
+def _borrow_runtimes(entries: Sequence[Entry]) -> None:
     """A run that failed before its runtime spoke stands with the others of its format."""
     for entry in entries:
         if entry.conditions.runtime or entry.latency is None or entry.latency.rounds:
             continue
-        for other in entries:
-            same = msgspec.structs.replace(entry.conditions, runtime=other.conditions.runtime) == other.conditions
-            if same and other.conditions.runtime and other.format == entry.format:
-                entry.conditions = other.conditions
-                break
+        others = (other.conditions for other in entries if other.format == entry.format and other.conditions.runtime)
+        same = (o for o in others if msgspec.structs.replace(entry.conditions, runtime=o.runtime) == o)
+        entry.conditions = next(same, entry.conditions)
 
 
-def _name_apart(entries: Sequence[Entry]) -> None:
-    """Names under which the artifacts of one group can be told apart: by hash, or by date where the file is one."""
+def _tell_apart(entries: Sequence[Entry]) -> None:
+    """Suffixes for artifacts of one name in one group: by hash, or by date where the file is one."""
     for entry in entries:
         namesakes = [o for o in entries if o.artifact == entry.artifact and o.conditions == entry.conditions]
         hashes = {other.sha256 for other in namesakes}
         if len(namesakes) > 1:
             apart = entry.sha256[:8] if len(hashes) == len(namesakes) else entry.created_utc or entry.sha256[:8]
-            entry.label = f" [{apart}]"
+            entry.suffix = f" [{apart}]"
 
 
 def grouped(entries: Iterable[Entry]) -> list[list[Entry]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from edgevit.errors import UsageError
+from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.records import atomic_path
 from validation.report.rows import Cost, ReportData, ReportTable
 from validation.report.tables import report_csv, report_markdown
-
-PLOTS = "plots"
 
 
 class ReportFormat(StrEnum):
@@ -24,19 +23,24 @@ class ReportFormat(StrEnum):
     SVG = "svg"
 
 
+_NEEDED = (
+    ("matplotlib", "draw plots", {ReportFormat.HTML, ReportFormat.PNG, ReportFormat.SVG}),
+    ("jinja2", "write HTML", {ReportFormat.HTML}),
+)
+
+
 def require_formats(formats: Collection[ReportFormat]) -> None:
     """Refuse early what cannot be rendered here.
 
     Raises:
         MissingDependencyError: matplotlib or jinja2 is not installed.
     """
-    from validation.report.html import require_jinja2
-    from validation.report.plots import require_matplotlib
-
-    if not {ReportFormat.HTML, ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
-        require_matplotlib()
-    if ReportFormat.HTML in formats:
-        require_jinja2()
+    for package, what, needing in _NEEDED:
+        if not needing.isdisjoint(formats) and importlib.util.find_spec(package) is None:
+            raise MissingDependencyError(
+                f"cannot {what}: {package} is not installed (Markdown and CSV tables need nothing: --format md,csv)",
+                hint="pip install 'edgevit-export[report]'",
+            )
 
 
 def render_report(
@@ -57,8 +61,7 @@ def render_report(
     if ReportFormat.CSV in formats:
         rendered["report.csv"] = report_csv(data).encode()
     for table in data.tables:
-        for cost in table.plots:
-            rendered |= _plots(data, table, cost, formats, progress)
+        rendered |= _plots(data, table, formats, progress)
     if ReportFormat.MD in formats:
         rendered["report.md"] = report_markdown(data, lambda table, cost: _shown(table, cost, rendered)).encode()
     if ReportFormat.HTML in formats:
@@ -70,31 +73,30 @@ def render_report(
 
 
 def _plots(
-    data: ReportData,
-    table: ReportTable,
-    cost: Cost,
-    formats: Collection[ReportFormat],
-    progress: Callable[[str], None],
+    data: ReportData, table: ReportTable, formats: Collection[ReportFormat], progress: Callable[[str], None]
 ) -> dict[str, bytes]:
     if {ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
         return {}
-    from validation.report.plots import ALONE, plot_png, plot_svg
+    from validation.report.plots import plot_png, plot_svg
 
-    name, paper = f"{table.slug}-{cost}", data.paper_table(table)
-    progress(f"drawing {name}")
-    rendered = {}
-    if ReportFormat.PNG in formats:
-        rendered[f"{PLOTS}/{name}.png"] = plot_png(table, cost, paper)
-    if ReportFormat.SVG in formats:
-        drawing = plot_svg(table, cost, paper, ALONE, name=name, standalone=True)
-        rendered[f"{PLOTS}/{name}.svg"] = drawing.encode()
+    rendered, paper = {}, data.paper_table(table)
+    for cost in table.plots:
+        progress(f"drawing {table.slug}-{cost}")
+        if ReportFormat.PNG in formats:
+            rendered[_plot_path(table, cost, ReportFormat.PNG)] = plot_png(table, cost, paper)
+        if ReportFormat.SVG in formats:
+            rendered[_plot_path(table, cost, ReportFormat.SVG)] = plot_svg(table, cost, paper).encode()
     return rendered
+
+
+def _plot_path(table: ReportTable, cost: Cost, suffix: ReportFormat) -> str:
+    return f"plots/{table.slug}-{cost}.{suffix}"
 
 
 def _shown(table: ReportTable, cost: Cost, rendered: Mapping[str, bytes]) -> str | None:
     """The plot that Markdown shows: PNG is what every viewer draws."""
-    names = (f"{PLOTS}/{table.slug}-{cost}.{suffix}" for suffix in ("png", "svg"))
-    return next((name for name in names if name in rendered), None)
+    paths = (_plot_path(table, cost, suffix) for suffix in (ReportFormat.PNG, ReportFormat.SVG))
+    return next((path for path in paths if path in rendered), None)
 
 
 def write_report(rendered: Mapping[str, bytes], output: Path) -> list[Path]:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_DIRECTIONS = 16
+# Chosen by looking at the plots of the paper's tables, in which no label may cover another.
+_DIRECTIONS = 16  # places on a ring around a point
 _RINGS = 7
-_RINGS_OPTIONAL = 2
-_OUTSIDE = 1e6
-_TEXT_ON_TEXT = 1e3
+_RINGS_OPTIONAL = 2  # an optional label far from its point says less than none
+_OUTSIDE = 1e6  # more than any overlap
+_TEXT_ON_TEXT = 1e3  # times as bad as text on a marker or a line
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def place_labels(labels: Sequence[Label], obstacles: Sequence[Box], bounds: Box,
     for index in sorted(range(len(labels)), key=lambda i: not labels[i].required):
         taken = [box for box in placed if box is not None]
         scored = [
-            (_cover(box, taken, obstacles, bounds), distance, number, box)
+            (_overlap(box, taken, obstacles, bounds), distance, number, box)
             for number, (distance, box) in enumerate(_candidates(labels[index], gap))
         ]
         cover, _, _, best = min(scored)
@@ -74,17 +75,17 @@ def _candidates(label: Label, gap: float) -> Iterator[tuple[float, Box]]:
         distance = gap + ring * label.height * 0.7
         for step in range(_DIRECTIONS):
             angle = 2 * math.pi * step / _DIRECTIONS
-            yield distance + 0.3 * gap * _awkward(step), _beside(label, angle, distance)
+            yield distance + 0.3 * gap * _reading_effort(step), _box_beside(label, angle, distance)
 
 
-def _awkward(step: int) -> float:
-    """Straight right is read most easily, then left, above and below, then the diagonals."""
+def _reading_effort(step: int) -> float:
+    """In shares of the gap: straight right is read most easily, then left, above and below, then the diagonals."""
     if step % (_DIRECTIONS // 4) == 0:
         return step / _DIRECTIONS
     return 1.0 + step / _DIRECTIONS
 
 
-def _beside(label: Label, angle: float, distance: float) -> Box:
+def _box_beside(label: Label, angle: float, distance: float) -> Box:
     """The box whose nearest edge or corner lies ``distance`` from the point in the direction ``angle``."""
     cosine, sine = math.cos(angle), math.sin(angle)
     centre_x = label.x + cosine * distance + _reach(cosine) * label.width / 2
@@ -98,7 +99,7 @@ def _reach(part: float) -> float:
     return max(-1.0, min(1.0, part / math.sqrt(0.5)))
 
 
-def _cover(box: Box, taken: Sequence[Box], obstacles: Sequence[Box], bounds: Box) -> float:
+def _overlap(box: Box, taken: Sequence[Box], obstacles: Sequence[Box], bounds: Box) -> float:
     """How bad a place is: 0 when free, at least ``_OUTSIDE`` when not wholly within the bounds."""
     if not bounds.holds(box):
         return _OUTSIDE

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
 
 from validation.energy.report import EnergyReport
 from validation.latency.analysis import LatencyReport, Verdict
-from validation.report.accuracy import AccuracyBook, StatedModel
+from validation.report.accuracy import AccuracyBook
 from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
 from validation.report.results import Results
 from validation.report.rows import (
@@ -22,19 +22,19 @@ from validation.report.rows import (
     Quantity,
     ReportRow,
     ReportTable,
-    with_standings,
+    with_dominance,
     worth_plotting,
 )
 
-_IN_SECONDS_FROM = 1000.0
+_IN_SECONDS_FROM = 1000.0  # ms or mJ of the smallest mean; chosen, because the paper switches units there too
 
 
-@dataclass
+@dataclass(frozen=True)
 class MeasuredReport:
     """The tables, and what the reader should know about all of them."""
 
-    tables: list[ReportTable] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    tables: list[ReportTable]
+    notes: list[str]
 
 
 def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, ModelFacts]) -> MeasuredReport:
@@ -49,102 +49,85 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         UsageError: Two accuracies fit one artifact equally well.
     """
     entries = joined_entries(results, facts)
-    report = MeasuredReport()
-    for group in grouped(entries):
-        rows = [(entry, book.lookup(entry.artifact)) for entry in group]
-        report.tables += _tables(group[0].conditions, rows, facts)
-    _slugs_apart(report.tables)
-    report.notes += _weight_notes(report.tables, entries, facts)
-    return report
+    for entry in entries:
+        entry.stated = book.lookup(entry.artifact) or entry.stated
+    tables = [table for group in grouped(entries) for table in _tables(group)]
+    _number_slugs(tables)
+    return MeasuredReport(tables, _weight_notes(tables, entries))
 
 
-def _accuracies(entry: Entry, stated: StatedModel | None) -> list[Accuracy]:
-    if stated is not None and stated.accuracies():
-        return stated.accuracies()
-    top1 = entry.energy.top1_percent if entry.energy is not None else None
-    return [] if top1 is None else [Accuracy(metric=Metric.TOP1, value=top1, kind="stated", source="energy record")]
-
-
-def _tables(
-    conditions: Conditions, entries: Sequence[tuple[Entry, StatedModel | None]], facts: Mapping[str, ModelFacts]
-) -> list[ReportTable]:
+def _tables(group: Sequence[Entry]) -> list[ReportTable]:
     """One table for each metric; an artifact without any accuracy stands in all of them."""
-    accuracies = [_accuracies(entry, stated) for entry, stated in entries]
+    accuracies = [_accuracies(entry) for entry in group]
     metrics = [metric for metric in Metric if any(a.metric is metric for each in accuracies for a in each)]
-    names = _names([entry for entry, _ in entries], [stated for _, stated in entries], conditions)
     tables = []
-    shown: list[Metric | None] = [*metrics] or [None]
-    for metric in shown:
+    for metric in tuple(metrics) or (None,):
         rows = []
-        for (entry, stated), given, name in zip(entries, accuracies, names, strict=True):
+        for entry, given, name in zip(group, accuracies, _names(group), strict=True):
             chosen = next((a for a in given if a.metric is metric), None)
             if chosen is not None or not given:
-                rows.append(_row(entry, name, stated, chosen, facts.get(entry.sha256, ModelFacts())))
-        tables.append(_table(conditions, metric, rows, name_metric=len(metrics) > 1))
+                rows.append(_row(entry, name, chosen))
+        tables.append(_table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1))
     return tables
 
 
-def _names(entries: Sequence[Entry], stated: Sequence[StatedModel | None], conditions: Conditions) -> list[str]:
+def _accuracies(entry: Entry) -> list[Accuracy]:
+    """What the user states, else what the energy record keeps."""
+    top1 = entry.energy.top1_percent if entry.energy is not None else None
+    kept = [] if top1 is None else [Accuracy(metric=Metric.TOP1, value=top1, kind="stated", source="energy record")]
+    return entry.stated.accuracies() or kept
+
+
+def _names(group: Sequence[Entry]) -> list[str]:
     """Names for people: without the suffix and the input size, which the table's title tells, where all stay apart."""
-    size = f"-{conditions.input}"
-    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in entries]
-    for candidates in (short, [entry.artifact for entry in entries]):
-        labelled = [(given.label if given else None) or name for given, name in zip(stated, candidates, strict=True)]
-        names = [name + entry.label for name, entry in zip(labelled, entries, strict=True)]
+    size = f"-{group[0].conditions.input}"
+    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in group]
+    full = [entry.artifact for entry in group]
+    for candidates in (short, full):
+        names = [(e.stated.label or name) + e.suffix for e, name in zip(group, candidates, strict=True)]
         if len(set(names)) == len(names):
             return names
-    return [entry.artifact + entry.label for entry in entries]
+    return [entry.artifact + entry.suffix for entry in group]
 
 
-def _row(
-    entry: Entry, name: str, stated: StatedModel | None, accuracy: Accuracy | None, facts: ModelFacts
-) -> ReportRow:
-    latency, energy = entry.latency, entry.energy
-    energy_status: str | None = energy.verdict if energy is not None else None
+def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
+    stated, facts, latency, energy = entry.stated, entry.facts, entry.latency, entry.energy
+    energy_mj = None if energy is None else _quantity(energy.energy_mj, energy.energy_sd_mj)
+    energy_status: str | None = None if energy is None else energy.verdict
     if energy is not None and latency is not None and latency.verification == FAILED:
         energy_status = FAILED  # the energy of wrong outputs
-    row = ReportRow(
+    return ReportRow(
         model=name,
         artifact=entry.artifact,
-        parameters_m=(stated.parameters_m if stated else None) or _share(facts.parameters, 1e6),
-        multiply_adds_g=(stated.multiply_adds_g if stated else None) or _share(facts.multiply_adds, 1e9),
+        parameters_m=stated.parameters_m or _in_units(facts.parameters, 1e6),
+        multiply_adds_g=stated.multiply_adds_g or _in_units(facts.multiply_adds, 1e9),
+        latency_ms=None if latency is None else _quantity(latency.mean_ms, latency.sd_ms),
+        median_ms=None if latency is None else latency.median_ms,
+        median_low_ms=None if latency is None else latency.median_low_ms,
+        median_high_ms=None if latency is None else latency.median_high_ms,
+        energy_mj=energy_mj,
+        power_w=None if energy is None or energy_mj is None else _quantity(energy.power_mw, energy.power_sd_mw, 1e3),
         accuracy=accuracy,
+        efficiency=None if energy_status == FAILED else _efficiency(accuracy, energy_mj),
+        latency_status=None if latency is None else str(latency.verdict),
         energy_status=energy_status,
         reasons=(*_latency_reasons(latency), *_energy_reasons(energy)),
     )
-    return _with_energy(_with_latency(row, latency), energy)
 
 
-def _share(number: int | None, unit: float) -> float | None:
+def _efficiency(accuracy: Accuracy | None, energy_mj: Quantity | None) -> float | None:
+    """Accuracy in percent per mJ; a mean that is not above zero is noise around the background."""
+    if accuracy is None or energy_mj is None or energy_mj.mean <= 0:
+        return None
+    return accuracy.value / energy_mj.mean
+
+
+def _in_units(number: float | None, unit: float) -> float | None:
     return None if number is None else number / unit
 
 
-def _with_latency(row: ReportRow, report: LatencyReport | None) -> ReportRow:
-    if report is None:
-        return row
-    mean = None if report.mean_ms is None else Quantity(mean=report.mean_ms, sd=report.sd_ms)
-    return msgspec.structs.replace(
-        row,
-        latency_ms=mean,
-        median_ms=report.median_ms,
-        median_low_ms=report.median_low_ms,
-        median_high_ms=report.median_high_ms,
-        latency_status=str(report.verdict),
-    )
-
-
-def _with_energy(row: ReportRow, report: EnergyReport | None) -> ReportRow:
-    if report is None or report.energy_mj is None:
-        return row
-    power = report.power_mw
-    sd_w = None if report.power_sd_mw is None else report.power_sd_mw / 1e3
-    usable = report.energy_mj > 0 and row.energy_status != FAILED
-    return msgspec.structs.replace(
-        row,
-        energy_mj=Quantity(mean=report.energy_mj, sd=report.energy_sd_mj),
-        power_w=None if power is None else Quantity(mean=power / 1e3, sd=sd_w),
-        efficiency=row.accuracy.value / report.energy_mj if usable and row.accuracy is not None else None,
-    )
+def _quantity(mean: float | None, sd: float | None, unit: float = 1.0) -> Quantity | None:
+    return None if mean is None else Quantity(mean=mean / unit, sd=_in_units(sd, unit))
 
 
 def _latency_reasons(report: LatencyReport | None) -> list[str]:
@@ -172,7 +155,7 @@ def _table(
         latency_unit="s" if latencies and min(latencies) >= _IN_SECONDS_FROM else "ms",
         energy_unit="J" if energies and min(energies) >= _IN_SECONDS_FROM else "mJ",
         plots=worth_plotting(rows),
-        rows=with_standings(sorted(rows, key=_order)),
+        rows=with_dominance(sorted(rows, key=_order)),
     )
 
 
@@ -197,7 +180,7 @@ def condition_words(conditions: Conditions) -> list[str]:
     return [word for word in words if word]
 
 
-def _slugs_apart(tables: list[ReportTable]) -> None:
+def _number_slugs(tables: list[ReportTable]) -> None:
     seen: dict[str, int] = {}
     for index, table in enumerate(tables):
         count = seen[table.slug] = seen.get(table.slug, 0) + 1
@@ -205,12 +188,10 @@ def _slugs_apart(tables: list[ReportTable]) -> None:
             tables[index] = msgspec.structs.replace(table, slug=f"{table.slug}-{count}")
 
 
-def _weight_notes(
-    tables: Sequence[ReportTable], entries: Sequence[Entry], facts: Mapping[str, ModelFacts]
-) -> list[str]:
+def _weight_notes(tables: Sequence[ReportTable], entries: Sequence[Entry]) -> list[str]:
     """Accuracy stated for a file whose weights are random belongs to the architecture, not to the file."""
     stated = {row.artifact for table in tables for row in table.rows if row.accuracy is not None}
-    random = {e.artifact: fact.weights for e in entries if (fact := facts.get(e.sha256)) and fact.weights}
+    random = {entry.artifact: entry.facts.weights for entry in entries if entry.facts.weights}
     return [
         f"{artifact} has random weights ({random[artifact]}): the accuracy is its architecture's, not this file's"
         for artifact in sorted(stated & random.keys())

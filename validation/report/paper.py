@@ -6,15 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgevit.paper import (
-    AblationRow,
-    BackboneRow,
-    DetectionRow,
-    EnergyRow,
-    LatencyRow,
-    SegmentationRow,
-    paper_tables,
-)
+from edgevit.paper import AblationRow, BackboneRow, EnergyRow, LatencyRow, paper_tables
 from validation.report.rows import (
     Accuracy,
     Conditions,
@@ -23,11 +15,10 @@ from validation.report.rows import (
     Quantity,
     ReportRow,
     ReportTable,
-    with_standings,
+    with_dominance,
     worth_plotting,
 )
 
-PAPER_SLUG = "paper-classification"
 _PHONE = Conditions(device="Samsung Galaxy S21 (Snapdragon 888)", runtime="TorchScript lite, CPU", input="224x224")
 _BOARD = msgspec.structs.replace(_PHONE, device="Snapdragon 888 HDK8350")
 
@@ -35,28 +26,40 @@ _BOARD = msgspec.structs.replace(_PHONE, device="Snapdragon 888 HDK8350")
 def paper_report_tables() -> tuple[ReportTable, ...]:
     """Tables 2, 3, 4 (its three parts), 7 and 8, in this order."""
     tables = paper_tables()
+    latency, energy, ablation = tables.table_2, tables.table_3, tables.table_4
     detection, segmentation = tables.table_7, tables.table_8
-    return (
-        _classification_latency(),
-        _classification_energy(),
-        *_ablations(),
-        _table(
-            "paper-table-7",
-            "Table 7: detection",
-            detection.protocol,
-            [_detection(row) for row in detection.rows],
-            msgspec.structs.replace(_BOARD, input="800x800"),
-            in_seconds=True,
-        ),
-        _table(
-            "paper-table-8",
-            "Table 8: segmentation",
-            segmentation.protocol,
-            [_segmentation(row) for row in segmentation.rows],
-            msgspec.structs.replace(_BOARD, input="512x512"),
-            in_seconds=True,
-        ),
+    parts = (
+        ("a", "local aggregation", ablation.local_aggregation),
+        ("b", "delegate sampling", ablation.delegate_sampling),
+        ("c", "local propagation", ablation.local_propagation),
     )
+    return (
+        _table(
+            "paper-table-2", "Table 2: accuracy and latency", latency.protocol,
+            [_latency(row) for row in latency.rows], _PHONE,
+        ),
+        _table(
+            "paper-table-3", "Table 3: accuracy and energy", energy.protocol,
+            [_energy(row) for row in energy.rows], _BOARD, plots=(Cost.ENERGY,),  # latencies stand in Table 2's plot
+        ),
+        *(
+            _table(
+                f"paper-table-4{part}", f"Table 4{part}: {what}", ablation.base, [_ablation(row) for row in rows],
+                _PHONE, plots=(),  # too few points
+            )
+            for part, what, rows in parts
+        ),
+        _table(
+            "paper-table-7", "Table 7: detection", detection.protocol,
+            [_backbone(row, Metric.AP, row.ap_pct, "Table 7") for row in detection.rows],
+            msgspec.structs.replace(_BOARD, input="800x800"), in_seconds=True,
+        ),
+        _table(
+            "paper-table-8", "Table 8: segmentation", segmentation.protocol,
+            [_backbone(row, Metric.MIOU, row.miou_pct, "Table 8") for row in segmentation.rows],
+            msgspec.structs.replace(_BOARD, input="512x512"), in_seconds=True,
+        ),
+    )  # fmt: skip
 
 
 def paper_beside(metric: Metric, input_size: str) -> ReportTable | None:
@@ -82,59 +85,31 @@ def _classification() -> ReportTable:
             )  # fmt: skip
         rows.append(row)
     caption = f"Latency: {tables.table_2.protocol}. Energy: {tables.table_3.protocol}."
-    return _unplotted(_table(PAPER_SLUG, "Tables 2 and 3: ImageNet classification", caption, rows, _PHONE))
-
-
-def _unplotted(table: ReportTable) -> ReportTable:
-    """A table whose few points, or whose points that stand in other plots, need no plot of their own."""
-    return msgspec.structs.replace(table, plots=())
-
-
-def _classification_latency() -> ReportTable:
-    table = paper_tables().table_2
-    rows = [_latency(row) for row in table.rows]
-    return _table("paper-table-2", "Table 2: accuracy and latency", table.protocol, rows, _PHONE)
-
-
-def _classification_energy() -> ReportTable:
-    table = paper_tables().table_3
-    rows = [_energy(row) for row in table.rows]
-    made = _table("paper-table-3", "Table 3: accuracy and energy", table.protocol, rows, _BOARD)
-    return msgspec.structs.replace(made, plots=(Cost.ENERGY,))
-
-
-def _ablations() -> list[ReportTable]:
-    table = paper_tables().table_4
-    parts = (
-        ("a", "local aggregation", table.local_aggregation),
-        ("b", "delegate sampling", table.delegate_sampling),
-        ("c", "local propagation", table.local_propagation),
-    )
-    return [
-        _unplotted(
-            _table(
-                f"paper-table-4{letter}", f"Table 4{letter}: {what}", table.base, [_ablation(r) for r in rows], _PHONE
-            )
-        )
-        for letter, what, rows in parts
-    ]
+    return _table("paper-classification", "Tables 2 and 3: ImageNet classification", caption, rows, _PHONE, plots=())
 
 
 def _table(
-    slug: str, title: str, caption: str, rows: Sequence[ReportRow], conditions: Conditions, *, in_seconds: bool = False
+    slug: str,
+    title: str,
+    caption: str,
+    rows: Sequence[ReportRow],
+    conditions: Conditions,
+    *,
+    in_seconds: bool = False,
+    plots: tuple[Cost, ...] | None = None,
 ) -> ReportTable:
-    metric = rows[0].accuracy.metric if rows[0].accuracy is not None else None
+    """One of the paper's tables; ``plots`` are those that it gets instead of all that are possible."""
     return ReportTable(
         slug=slug,
         title=f"The paper's {title}",
         caption=caption,
         origin="reported",
         conditions=conditions,
-        metric=metric,
+        metric=rows[0].accuracy.metric if rows[0].accuracy is not None else None,
         latency_unit="s" if in_seconds else "ms",
         energy_unit="J" if in_seconds else "mJ",
-        plots=worth_plotting(rows),
-        rows=with_standings(rows),
+        plots=worth_plotting(rows) if plots is None else plots,
+        rows=with_dominance(rows),
     )
 
 
@@ -171,20 +146,12 @@ def _ablation(row: AblationRow) -> ReportRow:
     )
 
 
-def _detection(row: DetectionRow) -> ReportRow:
-    return _backbone(row, _accuracy(Metric.AP, row.ap_pct, "Table 7"))
-
-
-def _segmentation(row: SegmentationRow) -> ReportRow:
-    return _backbone(row, _accuracy(Metric.MIOU, row.miou_pct, "Table 8"))
-
-
-def _backbone(row: BackboneRow, accuracy: Accuracy) -> ReportRow:
+def _backbone(row: BackboneRow, metric: Metric, accuracy_pct: float, source: str) -> ReportRow:
     return ReportRow(
         model=row.model,
         latency_ms=Quantity(mean=row.latency_s * 1e3, sd=row.latency_std_s * 1e3),
         energy_mj=Quantity(mean=row.energy_j * 1e3, sd=row.energy_std_j * 1e3),
-        accuracy=accuracy,
+        accuracy=_accuracy(metric, accuracy_pct, source),
         efficiency=row.efficiency,
         latency_status="reported",
         energy_status="reported",

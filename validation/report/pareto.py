@@ -29,13 +29,3 @@ def dominators(points: Sequence[tuple[float, float]]) -> list[int | None]:
         elif points[index] != points[best]:
             found[index] = best
     return found
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that none dominates, by rising cost.
-
-    Raises:
-        ValueError: A number is not finite.
-    """
-    undominated = [index for index, by in enumerate(dominators(points)) if by is None]
-    return sorted(undominated, key=lambda index: points[index])

@@ -12,11 +12,12 @@ import msgspec
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun
+from validation.energy.judge import judge_energy
 from validation.energy.report import EnergyReport
 
 _HINT = "edgevit-export bench artifacts/ writes results/; edgevit-export report --paper needs none"
 _PARTIAL = ".partial.json"
-SCHEMA_VERSION = 1
+VERSIONS: dict[type[Record], tuple[int, ...]] = {DeviceRun: (1, 2), EnergyReport: (1,)}
 _R = TypeVar("_R", bound=Record)
 
 
@@ -26,11 +27,10 @@ class _Peek(msgspec.Struct, frozen=True):
     schema_version: object = None
     tool: object = None
     artifact: object = None
-    rounds: object = None
     settings: object = None
+    workload: object = None
     trace: object = None
     method: object = None
-    noise_mw: object = None
 
 
 @dataclass
@@ -39,13 +39,16 @@ class Results:
 
     Attributes:
         runs: Records of runs, failed and unfinished ones included.
-        energies: (file, report): reports without a subject are named after their file.
+        energies_of_runs: The energy that stands in a record itself, by the record's place in ``runs``.
+        energies: (file, report) of traces that were analysed by themselves, and of earlier versions, which kept energy
+            apart from its record; reports without a subject are named after their file.
         problems: Files that are results but cannot be read, in words.
         ignored: JSON files that are no results.
         sources: What was searched.
     """
 
     runs: list[DeviceRun] = field(default_factory=list)
+    energies_of_runs: dict[int, EnergyReport] = field(default_factory=dict)
     energies: list[tuple[Path, EnergyReport]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
@@ -69,13 +72,12 @@ def read_results(paths: Sequence[Path]) -> Results:
                 continue
             seen.add(file.resolve())
             try:
-                known = _read(file, results)
+                _read(file, results)
             except ArtifactError as error:
                 if path.is_file():
                     raise
                 results.problems.append(error.message)
-                continue
-            if not known and path.is_file():
+            if path.is_file() and file in results.ignored:
                 raise UsageError(f"{file} is neither the record of a run nor an energy report", hint=_HINT)
     if not results.runs and not results.energies:
         raise _nothing(results)
@@ -96,34 +98,38 @@ def _superseded(file: Path) -> bool:
     return file.name.endswith(_PARTIAL) and file.with_name(file.name.removesuffix(_PARTIAL) + ".json").is_file()
 
 
-def _read(file: Path, results: Results) -> bool:
-    """Add one file to the results; False when it is something else."""
+def _read(file: Path, results: Results) -> None:
+    """Add one file to the results, or to what is ignored."""
     try:
         text = file.read_bytes()
+        peek = msgspec.json.decode(text, type=_Peek)
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
-    try:
-        peek = msgspec.json.decode(text, type=_Peek)
     except msgspec.ValidationError:
-        results.ignored.append(file)  # JSON, but no object
-        return False
+        peek = _Peek()  # JSON, but no object
     except msgspec.DecodeError as error:
         raise ArtifactError(f"{file} is not readable JSON: {error}") from error
-    if peek.artifact is not None and peek.settings is not None:
-        results.runs.append(_load(DeviceRun, text, file, peek))
+    if peek.artifact is not None and (peek.settings is not None or peek.workload is not None):
+        _add_run(_load(DeviceRun, text, file, peek), file.parent, results)
     elif peek.trace is not None and peek.method is not None:
         results.energies.append((file, _load(EnergyReport, text, file, peek)))
     else:
         results.ignored.append(file)
-        return False
-    return True
+
+
+def _add_run(run: DeviceRun, directory: Path, results: Results) -> None:
+    results.runs.append(run)
+    if (energy := judge_energy(run, directory)) is not None:
+        results.energies_of_runs[len(results.runs) - 1] = energy
 
 
 def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:
-    if peek.schema_version != SCHEMA_VERSION:
+    known = VERSIONS[kind]
+    if peek.schema_version not in known:
+        readable = " and ".join(map(str, known))
         made_by = f", written by {peek.tool}" if isinstance(peek.tool, str) else ""
         raise ArtifactError(
-            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {SCHEMA_VERSION}",
+            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {readable}",
             hint="measure again, or read it with the version that wrote it",
         )
     return kind.from_json(text, origin=str(file))

@@ -51,19 +51,19 @@ class Quantity(Record):
     sd: float | None = None
 
 
-class Standing(Record):
-    """Where a model stands in one comparison. ``dominated_by`` names a model of the front."""
+class Dominance(Record):
+    """A model's place in one comparison of accuracy with a cost. ``dominated_by`` names a model of the Pareto front."""
 
     on_front: bool
     dominated_by: str | None = None
 
 
-class ReportRow(Record):
-    """One model in one table.
+class ReportRow(Record, rename={"latency_dominance": "latency_standing", "energy_dominance": "energy_standing"}):
+    """One model in one table; JSON keeps the names that it was first printed with.
 
     ``latency_status`` is the latency's verdict (valid, unverified, noisy, throttled, failed) or ``reported``,
     ``energy_status`` verified, unverified, failed or ``reported``; None where there is no such result. ``efficiency``
-    is accuracy in percent per mJ. The standings are None for what is not in the comparison. ``artifact`` is the
+    is accuracy in percent per mJ. The dominances are None for what is not in the comparison. ``artifact`` is the
     file's name, empty for the paper's.
     """
 
@@ -81,8 +81,8 @@ class ReportRow(Record):
     efficiency: float | None = None
     latency_status: str | None = None
     energy_status: str | None = None
-    latency_standing: Standing | None = None
-    energy_standing: Standing | None = None
+    latency_dominance: Dominance | None = None
+    energy_dominance: Dominance | None = None
     reasons: tuple[str, ...] = ()
 
     def cost(self, cost: Cost) -> Quantity | None:
@@ -93,9 +93,14 @@ class ReportRow(Record):
         """The verdict on that cost."""
         return self.latency_status if cost is Cost.LATENCY else self.energy_status
 
-    def standing(self, cost: Cost) -> Standing | None:
-        """The standing in the comparison of accuracy with that cost."""
-        return self.latency_standing if cost is Cost.LATENCY else self.energy_standing
+    def dominance(self, cost: Cost) -> Dominance | None:
+        """The place in the comparison of accuracy with that cost."""
+        return self.latency_dominance if cost is Cost.LATENCY else self.energy_dominance
+
+    def on_front(self, cost: Cost) -> bool:
+        """Whether no other model dominates this one in the comparison of accuracy with that cost."""
+        dominance = self.dominance(cost)
+        return dominance is not None and dominance.on_front
 
 
 class Conditions(Record):
@@ -111,7 +116,7 @@ class Conditions(Record):
 
 
 class ReportTable(Record):
-    """Rows that may be compared, with their standings. ``plots`` are the comparisons worth a plot."""
+    """Rows that may be compared, each with its place among the others. ``plots`` are the comparisons worth a plot."""
 
     slug: str
     title: str
@@ -153,37 +158,27 @@ def comparable(row: ReportRow, cost: Cost) -> bool:
     return row.accuracy is not None and row.cost(cost) is not None and row.status(cost) != FAILED
 
 
-def with_standings(rows: Sequence[ReportRow]) -> tuple[ReportRow, ...]:
+def with_dominance(rows: Sequence[ReportRow]) -> tuple[ReportRow, ...]:
     """The rows of one table with their places relative to each other."""
-    latency, energy = _standings(rows, Cost.LATENCY), _standings(rows, Cost.ENERGY)
+    latency, energy = _dominances(rows, Cost.LATENCY), _dominances(rows, Cost.ENERGY)
     return tuple(
-        msgspec.structs.replace(row, latency_standing=latency.get(index), energy_standing=energy.get(index))
+        msgspec.structs.replace(row, latency_dominance=latency.get(index), energy_dominance=energy.get(index))
         for index, row in enumerate(rows)
     )
 
 
-def _standings(rows: Sequence[ReportRow], cost: Cost) -> dict[int, Standing]:
+def _dominances(rows: Sequence[ReportRow], cost: Cost) -> dict[int, Dominance]:
+    """By index of the rows that take part in the comparison."""
     points = {
         index: (quantity.mean, row.accuracy.value)
         for index, row in enumerate(rows)
         if comparable(row, cost) and (quantity := row.cost(cost)) is not None and row.accuracy is not None
     }
-    taking_part = list(points)
-    beaten_by = dominators(list(points.values()))
+    compared = list(points)
     return {
-        index: Standing(on_front=by is None, dominated_by=None if by is None else rows[taking_part[by]].model)
-        for index, by in zip(taking_part, beaten_by, strict=True)
+        index: Dominance(on_front=by is None, dominated_by=None if by is None else rows[compared[by]].model)
+        for index, by in zip(compared, dominators(list(points.values())), strict=True)
     }
-
-
-def front_models(table: ReportTable, cost: Cost) -> list[str]:
-    """Names of the models on a table's front, by rising cost."""
-    placed = [
-        (quantity.mean, row.model)
-        for row in table.rows
-        if (standing := row.standing(cost)) is not None and standing.on_front and (quantity := row.cost(cost))
-    ]
-    return [model for _, model in sorted(placed)]
 
 
 def worth_plotting(rows: Sequence[ReportRow]) -> tuple[Cost, ...]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from validation.latency.tables import ABSENT, markdown
-from validation.report.rows import SOUND, Cost, Quantity, ReportData, ReportRow, ReportTable, Standing
+from validation.report.rows import SOUND, Cost, Dominance, Quantity, ReportData, ReportRow, ReportTable
 
-_MAX_DECIMALS = 4
+_MAX_DECIMALS = 4  # of a ms or mJ: finer than any clock or meter
 CSV_COLUMNS = (
     "table", "origin", "device", "runtime", "runner", "threads", "core_mask", "gap_ms", "input", "model", "artifact",
     "parameters_m", "multiply_adds_g", "latency_ms", "latency_sd_ms", "median_ms", "median_low_ms", "median_high_ms",
@@ -37,17 +37,18 @@ def columns_of(table: ReportTable) -> list[Column]:
     latency_scale = 1e3 if table.latency_unit == "s" else 1.0
     energy_scale = 1e3 if table.energy_unit == "J" else 1.0
     accuracy = str(table.metric) if table.metric else "accuracy"
+    efficiencies = [row.efficiency for row in rows]
     columns = [
         Column("model", tuple(row.model for row in rows), number=False),
-        Column("parameters M", _numbers([row.parameters_m for row in rows], decimals=2, exact=exact)),
-        Column("multiply-adds G", _numbers([row.multiply_adds_g for row in rows], decimals=2, exact=exact)),
+        Column("parameters M", _numbers([row.parameters_m for row in rows], None if exact else 2)),
+        Column("multiply-adds G", _numbers([row.multiply_adds_g for row in rows], None if exact else 2)),
         Column(f"latency {table.latency_unit}", _quantities([r.latency_ms for r in rows], latency_scale, exact)),
         Column(f"energy {table.energy_unit}", _quantities([r.energy_mj for r in rows], energy_scale, exact)),
         Column("power W", _quantities([row.power_w for row in rows], 1.0, exact)),
         Column(accuracy, _accuracies(rows, exact=exact)),
-        Column(f"{accuracy} / mJ", _efficiencies(rows, exact=exact)),
-        Column("latency front", tuple(_standing(row.latency_standing) for row in rows), number=False),
-        Column("energy front", tuple(_standing(row.energy_standing) for row in rows), number=False),
+        Column(f"{accuracy} / mJ", _numbers(efficiencies, 3 if exact else _three_digits(efficiencies))),
+        Column("latency front", tuple(_front(row.latency_dominance) for row in rows), number=False),
+        Column("energy front", tuple(_front(row.energy_dominance) for row in rows), number=False),
         Column("verdict", tuple(verdict_words(row) for row in rows), number=False),
     ]
     plotted = {f"{cost} front" for cost in table.plots or Cost}
@@ -58,10 +59,16 @@ def _worth_showing(column: Column) -> bool:
     return any(cell not in (ABSENT, "reported") for cell in column.cells)
 
 
-def _numbers(values: Sequence[float | None], *, decimals: int, exact: bool) -> tuple[str, ...]:
-    known = [value for value in values if value is not None]
-    digits = max(map(_decimals, known), default=0) if exact else decimals
-    return tuple(ABSENT if value is None else f"{value:.{digits}f}" for value in values)
+def _numbers(values: Sequence[float | None], decimals: int | None) -> tuple[str, ...]:
+    """As many decimals everywhere: the most that any value was printed with where ``decimals`` is None."""
+    if decimals is None:
+        decimals = max((_decimals(value) for value in values if value is not None), default=0)
+    return tuple(ABSENT if value is None else f"{value:.{decimals}f}" for value in values)
+
+
+def _three_digits(values: Sequence[float | None]) -> int:
+    """Decimals that give the smallest value three significant digits."""
+    return max(0, min(6, 2 - _magnitude(min((value for value in values if value), default=0.1))))
 
 
 def _decimals(value: float) -> int:
@@ -70,8 +77,9 @@ def _decimals(value: float) -> int:
 
 
 def _quantities(quantities: Sequence[Quantity | None], scale: float, exact: bool) -> tuple[str, ...]:
-    known = [(q.mean / scale, None if q.sd is None else q.sd / scale) for q in quantities if q is not None]
-    digits = _printed(known) if exact else _significant(known)
+    means = [q.mean / scale for q in quantities if q is not None]
+    deviations = [q.sd / scale for q in quantities if q is not None and q.sd is not None]
+    digits = max(map(_decimals, means + deviations), default=0) if exact else _significant(means, deviations)
 
     def cell(quantity: Quantity | None) -> str:
         if quantity is None:
@@ -79,22 +87,17 @@ def _quantities(quantities: Sequence[Quantity | None], scale: float, exact: bool
         mean = f"{quantity.mean / scale:.{digits}f}"
         return mean if quantity.sd is None else f"{mean} ± {quantity.sd / scale:.{digits}f}"
 
-    return tuple(cell(quantity) for quantity in quantities)
+    return tuple(map(cell, quantities))
 
 
-def _printed(known: Sequence[tuple[float, float | None]]) -> int:
-    return max((_decimals(number) for pair in known for number in pair if number is not None), default=0)
-
-
-def _significant(known: Sequence[tuple[float, float | None]]) -> int:
+def _significant(means: Sequence[float], deviations: Sequence[float]) -> int:
     """Two digits of the median deviation and one of the smallest, but no more than four of the smallest mean.
 
     Below 100 one decimal always stands, as in the paper.
     """
-    deviations = [_magnitude(sd) for _, sd in known if sd]
-    means = [_magnitude(abs(mean)) for mean, _ in known if mean]
-    by_mean = 3 - min(means, default=3)
-    by_deviation = max(1 - median_low(deviations), -min(deviations), int(by_mean > 1)) if deviations else by_mean
+    by_mean = 3 - min((_magnitude(abs(mean)) for mean in means if mean), default=3)
+    scales = [_magnitude(deviation) for deviation in deviations if deviation]
+    by_deviation = max(1 - median_low(scales), -min(scales), int(by_mean > 1)) if scales else by_mean
     return max(0, min(by_deviation, by_mean, _MAX_DECIMALS))
 
 
@@ -115,16 +118,10 @@ def _accuracies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
     return tuple(cell(row) for row in rows)
 
 
-def _efficiencies(rows: Sequence[ReportRow], *, exact: bool) -> tuple[str, ...]:
-    known = [row.efficiency for row in rows if row.efficiency]
-    digits = 3 if exact or not known else max(0, min(6, 2 - _magnitude(min(known))))
-    return tuple(ABSENT if row.efficiency is None else f"{row.efficiency:.{digits}f}" for row in rows)
-
-
-def _standing(standing: Standing | None) -> str:
-    if standing is None:
+def _front(dominance: Dominance | None) -> str:
+    if dominance is None:
         return ABSENT
-    return "on it" if standing.on_front else f"behind {standing.dominated_by}"
+    return "on it" if dominance.on_front else f"behind {dominance.dominated_by}"
 
 
 def verdict_words(row: ReportRow) -> str:
@@ -213,8 +210,8 @@ def _csv_cells(table: ReportTable, row: ReportRow) -> list[str | int | float | N
         where.gap_ms, where.input, row.model, row.artifact, row.parameters_m, row.multiply_adds_g,
         *_pair(row.latency_ms), row.median_ms, row.median_low_ms, row.median_high_ms, *_pair(row.energy_mj),
         *_pair(row.power_w), *((accuracy.metric.value, accuracy.value, accuracy.kind, accuracy.source) if accuracy
-        else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_standing),
-        *_place(row.energy_standing), "; ".join(row.reasons),
+        else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_dominance),
+        *_place(row.energy_dominance), "; ".join(row.reasons),
     ]  # fmt: skip
 
 
@@ -222,5 +219,5 @@ def _pair(quantity: Quantity | None) -> tuple[float | None, float | None]:
     return (None, None) if quantity is None else (quantity.mean, quantity.sd)
 
 
-def _place(standing: Standing | None) -> tuple[str | None, str | None]:
-    return (None, None) if standing is None else ("yes" if standing.on_front else "no", standing.dominated_by)
+def _place(dominance: Dominance | None) -> tuple[str | None, str | None]:
+    return (None, None) if dominance is None else ("yes" if dominance.on_front else "no", dominance.dominated_by)

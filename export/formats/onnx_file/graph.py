@@ -9,28 +9,6 @@ if TYPE_CHECKING:
     import onnx
 
 
-def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node of the model: of the graph, of graphs inside nodes, and of local functions."""
-    yield from _nodes(model.graph.node)
-    for function in model.functions:
-        yield from _nodes(function.node)
-
-
-def _nodes(nodes: object) -> Iterator[onnx.NodeProto]:
-    for node in nodes:  # type: ignore[attr-defined]
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _nodes(graph.node)
-
-
-def module_of_name(name: str) -> str:
-    """The network's module in a node's or tensor's name: ``/a/b/softmax/Softmax`` is of ``a.b``; "" if none."""
-    if not name.startswith("/"):
-        return ""
-    return ".".join(name.split("/")[1:-2])
-
-
 def constants_to_initializers(model: onnx.ModelProto) -> None:
     """Turn Constant nodes into initializers; equal ones become one."""
     import onnx

@@ -25,14 +25,9 @@ RUNTIMES = (
 )
 
 
-def lowest_runtime(opset: int, ir_version: int) -> str:
-    """The first ONNX Runtime that reads files of this opset and IR version."""
+def lowest_runtime(opset: int, ir_version: int = 0) -> str:
+    """The first ONNX Runtime that reads files of this opset and IR version; without one, that has the operators."""
     for highest_opset, highest_ir, version in RUNTIMES:
         if opset <= highest_opset and ir_version <= highest_ir:
             return version
     return f"that of opset {opset}, newer than {RUNTIMES[-1][2]}"
-
-
-def runtime_for_opset(opset: int) -> str:
-    """The first ONNX Runtime that has the operators of ``opset``."""
-    return lowest_runtime(opset, 0)

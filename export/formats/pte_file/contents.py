@@ -13,10 +13,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.formats.flatbuffer import FlatbufferError, Table, root
+from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
 
 IDENTIFIER = b"ET12"
 XNNPACK = "XnnpackBackend"
@@ -74,14 +73,7 @@ def parse(path: Path) -> PteFile:
     Raises:
         ArtifactError: It cannot be read, or is not a well-formed ExecuTorch program with a method ``forward``.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return parse_bytes(data)
-    except FlatbufferError as error:
-        raise ArtifactError(f"{path} is not a valid ExecuTorch program ({len(data)} bytes): {error}") from error
+    return parse_file(path, parse_bytes, "ExecuTorch program")
 
 
 def parse_bytes(data: bytes) -> PteFile:

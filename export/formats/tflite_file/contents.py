@@ -11,26 +11,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit.errors import ArtifactError
-from export.formats.flatbuffer import FlatbufferError, Table, root
+import numpy as np
+
+from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
 from export.formats.tflite_file.versions import CUSTOM, builtin_name
 
 IDENTIFIER = b"TFL3"
-DTYPES = {
-    0: ("float32", 4),
-    1: ("float16", 2),
-    2: ("int32", 4),
-    3: ("uint8", 1),
-    4: ("int64", 8),
-    6: ("bool", 1),
-    7: ("int16", 2),
-    8: ("complex64", 8),
-    9: ("int8", 1),
-    10: ("float64", 8),
-    12: ("uint64", 8),
-    15: ("uint32", 4),
-    16: ("uint16", 2),
-}
+DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 8: "complex64"}
+DTYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +79,7 @@ def parse(path: Path) -> TfliteFile:
     Raises:
         ArtifactError: It cannot be read, or is not a well-formed TFLite file; the message says where it breaks.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return parse_bytes(data)
-    except FlatbufferError as error:
-        raise ArtifactError(f"{path} is not a valid TFLite file ({len(data)} bytes): {error}") from error
+    return parse_file(path, parse_bytes, "TFLite file")
 
 
 def parse_bytes(data: bytes) -> TfliteFile:
@@ -111,12 +92,12 @@ def parse_bytes(data: bytes) -> TfliteFile:
     if (version := model.scalar(0, "I")) != 3:
         raise FlatbufferError(f"schema version {version}, expected 3")
     codes = [_operator_code(code) for code in model.tables(1)]
-    buffers = [_buffer(buffer, len(data)) for buffer in model.tables(4)]
+    buffers = [_buffer(buffer, data) for buffer in model.tables(4)]
     graphs = tuple(_graph(graph, codes, buffers) for graph in model.tables(2))
     if not graphs:
         raise FlatbufferError("no subgraph")
     signatures = tuple(_signature(signature, graphs) for signature in model.tables(7))
-    metadata = {entry.text(0): _metadata(entry, data, buffers) for entry in model.tables(6)}
+    metadata = {entry.text(0): bytes(_buffer_of(entry, 1, buffers)) for entry in model.tables(6)}
     return TfliteFile(graphs=graphs, signatures=signatures, metadata=metadata, description=model.text(3))
 
 
@@ -129,27 +110,21 @@ def _operator_code(code: Table) -> tuple[str, int, bool]:
     return (code.text(1) or CUSTOM, version, True) if name == CUSTOM else (name, version, False)
 
 
-def _buffer(buffer: Table, file_bytes: int) -> tuple[int, int]:
-    """(start, length) of a buffer's bytes in the file; length 0 for a tensor without data."""
-    outside, length = buffer.scalar(1, "Q"), buffer.scalar(2, "Q")
-    if outside > 1:
-        if outside + length > file_bytes:
-            raise FlatbufferError(f"buffer at byte {outside} with {length} bytes ends outside the file")
-        return outside, length
-    blob_place = buffer.place(0)
-    if blob_place is None:
-        return 0, 0
-    length = len(buffer.blob(0))
-    start = blob_place + int.from_bytes(buffer.data[blob_place : blob_place + 4], "little") + 4
-    return start, length
+def _buffer(buffer: Table, data: bytes) -> memoryview:
+    """A buffer's bytes, inside the FlatBuffer or behind it; none for a tensor without data."""
+    start, length = buffer.scalar(1, "Q"), buffer.scalar(2, "Q")
+    if start <= 1:
+        return buffer.blob(0)
+    if start + length > len(data):
+        raise FlatbufferError(f"buffer at byte {start} with {length} bytes ends outside the file")
+    return memoryview(data)[start : start + length]
 
 
-def _metadata(entry: Table, data: bytes, buffers: list[tuple[int, int]]) -> bytes:
-    start, length = buffers[_index(entry.scalar(1, "I"), len(buffers), "buffer")]
-    return data[start : start + length]
+def _buffer_of(table: Table, slot: int, buffers: list[memoryview]) -> memoryview:
+    return buffers[_index(table.scalar(slot, "I"), len(buffers), "buffer")]
 
 
-def _graph(graph: Table, codes: list[tuple[str, int, bool]], buffers: list[tuple[int, int]]) -> TfliteGraph:
+def _graph(graph: Table, codes: list[tuple[str, int, bool]], buffers: list[memoryview]) -> TfliteGraph:
     tensors = tuple(_tensor(tensor, buffers) for tensor in graph.tables(0))
     return TfliteGraph(
         name=graph.text(4),
@@ -160,18 +135,18 @@ def _graph(graph: Table, codes: list[tuple[str, int, bool]], buffers: list[tuple
     )
 
 
-def _tensor(tensor: Table, buffers: list[tuple[int, int]]) -> TfliteTensor:
+def _tensor(tensor: Table, buffers: list[memoryview]) -> TfliteTensor:
     shape = tuple(int(size) for size in tensor.numbers(0, "int32"))
     free = tuple(int(size) for size in tensor.numbers(7, "int32"))
     kind = tensor.scalar(1, "b")
     if not 0 <= kind <= 20 or any(size < 0 for size in shape):
         raise FlatbufferError(f"tensor {tensor.text(3)!r} has the type {kind} and the shape {shape}")
-    dtype, width = DTYPES.get(kind, (f"type {kind}", 0))
-    _, length = buffers[_index(tensor.scalar(2, "I"), len(buffers), "buffer")]
-    expected = math.prod(shape) * width
-    sparse, packed = tensor.table(6) is not None, width == 0
-    if length and not sparse and not packed and length != expected:
-        raise FlatbufferError(f"tensor {tensor.text(3)!r} holds {length} bytes, its shape {shape} needs {expected}")
+    length, sparse = len(_buffer_of(tensor, 2, buffers)), tensor.table(6) is not None
+    if length and not sparse and kind in DTYPES:  # others are strings, or packed
+        expected = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
+        if length != expected:
+            raise FlatbufferError(f"tensor {tensor.text(3)!r} holds {length} bytes, its shape {shape} needs {expected}")
+    dtype = DTYPES.get(kind, f"type {kind}")
     return TfliteTensor(tensor.text(3), free if len(free) == len(shape) else shape, dtype, length > 0)
 
 

@@ -10,18 +10,19 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec
 
 if TYPE_CHECKING:
     from flatbuffers import Builder  # type: ignore[import-untyped]
 
-ENTRY = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
 _IDENTIFIER = b"M001"
-_MIN_PARSER = "1.0.0"
+_MIN_PARSER = "1.0.0"  # every field written here is in the schema's first version
 _AXIS_LABELS, _IMAGE, _FEATURE, _NORMALISATION = 2, 2, 1, 1
 _COLOR_SPACES = {"RGB": 1, "gray": 2}
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip: equal labels give equal bytes
 
 
 def model_metadata(spec: ModelSpec, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bytes:
@@ -52,21 +53,12 @@ def append_labels(path: Path, labels: tuple[str, ...]) -> None:
         archive.writestr(member, "".join(label + "\n" for label in labels))
 
 
-def packed_labels(path: Path) -> tuple[str, ...]:
-    """The class names that a file carries; empty if it has none."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(archive.read(LABELS_FILE).decode("utf-8").splitlines())
-    except (zipfile.BadZipFile, KeyError):
-        return ()
-
-
 def _input(builder: Builder, tensor: TensorSpec, preprocessing: Preprocessing | None) -> int:
     fields = {0: builder.CreateString(tensor.name), 1: builder.CreateString(_describe(tensor, preprocessing))}
     if preprocessing is not None and tensor.layout is not None:
         fields[3] = _image_content(builder, preprocessing)
-        mean = _floats(builder, [255 * value for value in preprocessing.mean])
-        std = _floats(builder, [255 * value for value in preprocessing.std])
+        stated = (255 * np.array(values) for values in (preprocessing.mean, preprocessing.std))
+        mean, std = (builder.CreateNumpyVector(values.astype("<f4")) for values in stated)
         options = _table(builder, 2, {0: mean, 1: std})
         fields[4] = _vector(builder, [_table(builder, 2, {1: options}, {0: _NORMALISATION})])
     return _table(builder, 7, fields)
@@ -116,11 +108,4 @@ def _vector(builder: Builder, offsets: list[int]) -> int:
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
-    return int(builder.EndVector())
-
-
-def _floats(builder: Builder, values: list[float]) -> int:
-    builder.StartVector(4, len(values), 4)
-    for value in reversed(values):
-        builder.PrependFloat32(value)
     return int(builder.EndVector())

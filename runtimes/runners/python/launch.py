@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgevit.errors import DeviceError
-from runtimes.bench.plan import PlannedPush, PlannedRun, plan_push
 from runtimes.runners.contract import RunLines, RunRequest, Sample, parse_lines
 from runtimes.runners.exits import exit_error
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.python.on_device import read_arrays, write_arrays
-from runtimes.runners.runner import Feed, Finished, Measured, RunSample, RunSettings, Subject
+from runtimes.runners.runner import Feed, Measured, RunSample, Subject
+from runtimes.runners.workload import Workload
 
 
 class PythonRunner:
@@ -22,15 +23,14 @@ class PythonRunner:
 
     Args:
         python: The interpreter, as the device knows it.
-        settings: How to run.
     """
 
     name = "python"
     unverified: str | None = None
+    stamps = True
 
-    def __init__(self, python: str, settings: RunSettings) -> None:
+    def __init__(self, python: str) -> None:
         self._python = python
-        self._settings = settings
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, its inputs, and the runner for its format."""
@@ -47,10 +47,10 @@ class PythonRunner:
         ]
 
     def plan_run(
-        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, runs: int, threads: int
+        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
     ) -> tuple[list[PlannedPush], PlannedRun]:
         """The request is a file of its own: nothing on the command line but two file names."""
-        request = self._request(subject, runs, threads)
+        request = _request(subject, workload)
         text = request.to_json()
         local = staging / f"request-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
         local.write_text(text, encoding="utf-8")
@@ -58,38 +58,21 @@ class PythonRunner:
         planned = PlannedRun(
             key=key,
             round=round,
-            runs=runs,
-            threads=threads,
+            workload=workload,
             argv=(self._python, f"runner-{subject.format}.pyz", local.name),
             cwd=directory,
             environment={"PYTHONDONTWRITEBYTECODE": "1"},
             clear=(request.lines, request.outputs),
             fetch=(request.lines,),
             outputs=(request.outputs,),
-            timeout_s=self._settings.timeout_s,
         )
         return [plan_push(local, posixpath.join(directory, local.name))], planned
-
-    def _request(self, subject: Subject, runs: int, threads: int) -> RunRequest:
-        settings, short = self._settings, _short(subject)
-        return RunRequest(
-            format=subject.format,
-            model=_model(subject),
-            inputs=f"{short}.inputs.npz",
-            lines=f"{short}.lines.jsonl",
-            outputs=f"{short}.outputs.npz",
-            warmup=settings.warmup,
-            runs=runs,
-            gap_ms=settings.gap_ms,
-            threads=threads,
-            affinity=settings.affinity,
-        )
 
     def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
         """The lines, checked to the end; the runner's own account of a failure before its exit code."""
         data = finished.files.get(planned.fetch[0])
         if data is not None:
-            lines = parse_lines(data, self._request(subject, planned.runs, planned.threads), origin=origin)
+            lines = parse_lines(data, _request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
             raise exit_error(origin, self._python, finished.rc, finished.printed)
         if data is None:
@@ -110,6 +93,18 @@ class PythonRunner:
         return sets
 
 
+def _request(subject: Subject, workload: Workload) -> RunRequest:
+    short = _short(subject)
+    return RunRequest(
+        format=subject.format,
+        model=_model(subject),
+        inputs=f"{short}.inputs.npz",
+        lines=f"{short}.lines.jsonl",
+        outputs=f"{short}.outputs.npz",
+        workload=workload,
+    )
+
+
 def measured(lines: RunLines) -> Measured:
     """A complete run of the Python runner as measurements."""
     load = next((phase for phase in lines.phases if phase.name == "load"), None)
@@ -124,6 +119,9 @@ def measured(lines: RunLines) -> Measured:
         first_ns=first[0].latency_ns if first else None,
         peak_memory_bytes=lines.peak_memory_bytes,
         outputs_sha256=lines.output.sha256 if lines.output else None,
+        phases=lines.phases,
+        pulses=lines.pulses,
+        clocks=lines.header.clocks,
     )
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtimes.sessions.session import Array, Session
@@ -81,47 +81,46 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _execute(request: dict[str, object], lines: LineWriter) -> None:
+def _execute(request: dict[str, Any], lines: LineWriter) -> None:
     lines.stage = "pin"
-    if request.get("affinity"):
-        os.sched_setaffinity(0, _cpus(str(request["affinity"])))
+    workload: dict[str, Any] = request["workload"]
+    if workload["affinity"]:
+        os.sched_setaffinity(0, _cpus(workload["affinity"]))
     lines.stage = "open the model"
     start = time.monotonic_ns()
     session = _open(request)
     loaded = time.monotonic_ns()
     try:
-        lines.add("header", **_header(request, session.runtime))
+        lines.add("header", **_header(workload, session.runtime))
         lines.add("phase", name="load", start_monotonic_ns=start, end_monotonic_ns=loaded)
         lines.stage = "read the inputs"
-        inputs = read_arrays(Path(str(request["inputs"])))
-        _measure(request, session, inputs[0], lines)
-        if request.get("outputs"):
+        inputs = read_arrays(Path(request["inputs"]))
+        _measure(workload, session, inputs[0], lines)
+        if request["outputs"]:
             with lines.phase("golden"):
                 outputs = [session.run(arrays) for arrays in inputs]
-            _save_outputs(str(request["outputs"]), outputs, lines)
+            _save_outputs(request["outputs"], outputs, lines)
     finally:
         session.close()
     lines.add("memory", peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-    lines.end(_integer(request, "runs"))
+    lines.end(workload["runs"])
 
 
-def _open(request: dict[str, object]) -> Session:
+def _open(request: dict[str, Any]) -> Session:
     from export.recipe import Format
-    from runtimes.sessions.session import open_session
+    from runtimes.sessions.table import open_session
 
-    return open_session(
-        Path(str(request["model"])), Format(str(request["format"])), threads=_integer(request, "threads")
-    )
+    return open_session(Path(request["model"]), Format(request["format"]), threads=request["workload"]["threads"])
 
 
-def _header(request: dict[str, object], runtime: str) -> LineDict:
+def _header(workload: dict[str, Any], runtime: str) -> LineDict:
     return {
         "contract": CONTRACT_VERSION,
         "runner": RUNNER,
         "runtime": runtime,
         "python": platform.python_version(),
         "pid": os.getpid(),
-        "threads": request["threads"],
+        "threads": workload["threads"],
         "cpus": sorted(os.sched_getaffinity(0)),
         "clocks": {
             "realtime_ns": time.time_ns(),
@@ -131,21 +130,18 @@ def _header(request: dict[str, object], runtime: str) -> LineDict:
     }
 
 
-def _measure(request: dict[str, object], session: Session, arrays: dict[str, Array], lines: LineWriter) -> None:
-    pulses = request.get("pulses")
+def _measure(workload: dict[str, Any], session: Session, arrays: dict[str, Array], lines: LineWriter) -> None:
     with lines.phase("lead_in"):
-        time.sleep(_number(request, "lead_in_ms") / 1e3)
-        _pulses(pulses, "before", lines)
+        time.sleep(workload["idle_s"])
+        _pulses(workload["pulses"], "before", lines)
     with lines.phase("warmup"):
-        warmup = time_runs(lambda: session.run(arrays), _integer(request, "warmup"), gap_ns=0, burst=1)
+        warmup = time_runs(lambda: session.run(arrays), workload["warmup"], gap_ns=0, burst=1)
     with lines.phase("runs"):
-        gap_ns = int(_number(request, "gap_ms") * 1e6)
-        samples = time_runs(
-            lambda: session.run(arrays), _integer(request, "runs"), gap_ns=gap_ns, burst=_integer(request, "burst")
-        )
+        gap_ns, burst = int((workload["gap_ms"] or 0.0) * 1e6), workload["burst"] or 1
+        samples = time_runs(lambda: session.run(arrays), workload["runs"], gap_ns=gap_ns, burst=burst)
     with lines.phase("lead_out"):
-        _pulses(pulses, "after", lines)
-        time.sleep(_number(request, "lead_out_ms") / 1e3)
+        _pulses(workload["pulses"], "after", lines)
+        time.sleep(workload["idle_s"])
     for kind, stamps in (("warmup", warmup), ("run", samples)):
         for index, (start, end, boot_start, boot_end) in enumerate(stamps):
             lines.add(
@@ -183,8 +179,8 @@ def time_runs(run: Callable[[], object], count: int, *, gap_ns: int, burst: int)
     return stamps
 
 
-def _pulses(pulses: object, place: str, lines: LineWriter) -> None:
-    if not isinstance(pulses, dict):
+def _pulses(pulses: dict[str, Any] | None, place: str, lines: LineWriter) -> None:
+    if pulses is None:
         return
     for index, busy_ms in enumerate(pulses["busy_ms"]):
         time.sleep(pulses["idle_ms"] / 1e3)
@@ -242,11 +238,3 @@ def _save_outputs(name: str, outputs: list[dict[str, Array]], lines: LineWriter)
 def _cpus(mask: str) -> set[int]:
     value = int(mask, 16)
     return {index for index in range(value.bit_length()) if value >> index & 1}
-
-
-def _integer(request: dict[str, object], key: str) -> int:
-    return int(str(request[key]))
-
-
-def _number(request: dict[str, object], key: str) -> float:
-    return float(str(request[key]))

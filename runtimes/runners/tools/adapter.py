@@ -17,22 +17,12 @@ from edgevit.errors import DeviceError
 from edgevit.records import Record
 from export.recipe import Format
 from runtimes.runners.contract import show_tail
+from runtimes.runners.runner import Summary
+from runtimes.runners.workload import Workload
 
 # C++ streams print six significant digits, so a million becomes 1e+06.
 Feed = Literal["golden", "ones", "random"]
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-
-
-class Summary(Record):
-    """What a tool tells of runs that it does not list one by one; None where it says nothing."""
-
-    count: int
-    mean_ns: float
-    sd_ns: float | None = None
-    min_ns: float | None = None
-    max_ns: float | None = None
-    median_ns: float | None = None
-    p95_ns: float | None = None
 
 
 class ToolInput(Record):
@@ -51,11 +41,7 @@ class ToolRequest(Record):
     inputs: tuple[ToolInput, ...]
     output: str
     output_count: int
-    warmup: int
-    runs: int
-    gap_ms: float = 0.0
-    threads: int = 1
-    affinity: str | None = None
+    workload: Workload
 
 
 class ToolCommand(Record):
@@ -142,5 +128,5 @@ def check_count(tool: str, seen: int, request: ToolRequest, output: ToolOutput) 
     Raises:
         DeviceError: The counts differ.
     """
-    if seen != request.runs:
-        raise unreadable(tool, f"expected {request.runs} timed runs, got {seen}", output)
+    if seen != request.workload.runs:
+        raise unreadable(tool, f"expected {request.workload.runs} timed runs, got {seen}", output)

@@ -39,14 +39,14 @@ class ExecutorRunner:
 
     def refusal(self, request: ToolRequest) -> str | None:
         """It cannot pause between runs."""
-        return "it cannot pause between runs" if request.gap_ms else None
+        return "it cannot pause between runs" if request.workload.gap_ms else None
 
     def command(self, request: ToolRequest) -> ToolCommand:
         """Outputs are written to ``<base>-<index>.bin``."""
         arguments = [
             f"--model_path={request.model}",
-            f"--num_executions={request.runs + request.warmup}",
-            f"--cpu_threads={request.threads}",
+            f"--num_executions={request.workload.runs + request.workload.warmup}",
+            f"--cpu_threads={request.workload.threads}",
             f"--output_file={request.output}",
             "--print_output=none",
         ]
@@ -65,11 +65,11 @@ class ExecutorRunner:
         found = [(int(index), int(total), float(value)) for index, total, value in ITERATION.findall(text)]
         if not found:
             raise unreadable(self.name, "this release does not print single iterations; use 1.4 or newer", output)
-        total = request.runs + request.warmup
+        total = request.workload.runs + request.workload.warmup
         if [index for index, _, _ in found] != list(range(1, total + 1)):
             why = f"expected iterations 1 to {total}, got {len(found)} (the system log may have dropped lines)"
             raise unreadable(self.name, why, output)
-        latencies = tuple(round(value * 1e6) for _, _, value in found[request.warmup :])
+        latencies = tuple(round(value * 1e6) for _, _, value in found[request.workload.warmup :])
         check_count(self.name, len(latencies), request, output)
         load_ms = find_number("Model loaded in", text)
         return ToolResult(

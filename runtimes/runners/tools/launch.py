@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edgevit.errors import DeviceError, UsageError
-from runtimes.bench.plan import PlannedPush, PlannedRun, plan_push
 from runtimes.runners.exits import exit_error
-from runtimes.runners.runner import Feed, Finished, Measured, RunSample, RunSettings, Subject
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
+from runtimes.runners.runner import Feed, Measured, RunSample, Subject
 from runtimes.runners.tools.adapter import ToolAdapter, ToolInput, ToolOutput, ToolRequest
+from runtimes.runners.workload import Workload
 
 
 class ToolRunner:
@@ -21,16 +22,16 @@ class ToolRunner:
     Args:
         adapter: The tool's adapter.
         binary: The program here; shared libraries beside it (``*.so*``) travel with it.
-        settings: How to run.
         log_tag: Tag in Android's log that the tool writes to instead of its standard output; None elsewhere.
     """
 
-    def __init__(self, adapter: ToolAdapter, binary: Path, settings: RunSettings, log_tag: str | None) -> None:
+    stamps = False
+
+    def __init__(self, adapter: ToolAdapter, binary: Path, log_tag: str | None) -> None:
         self.name = adapter.name
         self.unverified = None if adapter.dumps_outputs else f"{adapter.name} cannot hand out the model's outputs"
         self._adapter = adapter
         self._binary = binary
-        self._settings = settings
         self._log_tag = log_tag
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
@@ -50,20 +51,19 @@ class ToolRunner:
         return planned
 
     def plan_run(
-        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, runs: int, threads: int
+        self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
     ) -> tuple[list[PlannedPush], PlannedRun]:
         """The tool's command line, behind ``taskset`` when cores were asked for."""
-        request = self._request(subject, runs, threads)
+        request = self._request(subject, workload)
         if reason := self._adapter.refusal(request):
             raise UsageError(f"{self._adapter.name} cannot do that for {subject.name}: {reason}")
         command = self._adapter.command(request)
         home = posixpath.join(directory, f"tool-{self._adapter.name}")
-        pinned = ("taskset", self._settings.affinity) if self._settings.affinity else ()
+        pinned = ("taskset", workload.affinity) if workload.affinity else ()
         planned = PlannedRun(
             key=key,
             round=round,
-            runs=runs,
-            threads=threads,
+            workload=workload,
             argv=(*pinned, posixpath.join(home, self._adapter.binary), *command.arguments),
             cwd=directory,
             environment={name: value.format(directory=home) for name, value in command.environment.items()},
@@ -71,7 +71,6 @@ class ToolRunner:
             fetch=command.files,
             outputs=command.outputs,
             log_tag=self._log_tag,
-            timeout_s=self._settings.timeout_s,
         )
         return [], planned
 
@@ -81,7 +80,7 @@ class ToolRunner:
             raise exit_error(origin, self._adapter.binary, finished.rc, finished.printed)
         output = ToolOutput(finished.stdout, finished.stderr, finished.log, finished.files)
         try:
-            result = self._adapter.parse(output, self._request(subject, planned.runs, planned.threads))
+            result = self._adapter.parse(output, self._request(subject, planned.workload))
         except DeviceError as error:
             raise DeviceError(f"{origin}: {error.message}", hint=error.hint) from error
         return Measured(
@@ -110,18 +109,13 @@ class ToolRunner:
             raw = raw[size:]
         return [answer]
 
-    def _request(self, subject: Subject, runs: int, threads: int) -> ToolRequest:
-        settings = self._settings
+    def _request(self, subject: Subject, workload: Workload) -> ToolRequest:
         return ToolRequest(
             model=_model(subject),
             inputs=self._inputs(subject),
             output=f"{subject.sha256[:16]}.output",
             output_count=len(subject.outputs),
-            warmup=settings.warmup,
-            runs=runs,
-            gap_ms=settings.gap_ms,
-            threads=threads,
-            affinity=settings.affinity,
+            workload=workload,
         )
 
     def _inputs(self, subject: Subject) -> tuple[ToolInput, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from runtimes.runners.runner import Summary
 from runtimes.runners.tools.adapter import (
     NUMBER,
-    Summary,
     ToolOutput,
     ToolRequest,
     ToolResult,

@@ -33,16 +33,16 @@ class OnnxruntimePerfTest:
 
     def refusal(self, request: ToolRequest) -> str | None:
         """It warms up exactly once before all else and cannot pause."""
-        if request.gap_ms:
+        if request.workload.gap_ms:
             return "it cannot pause between runs"
-        return "it always warms up once: give --warmup 1 or more" if request.warmup < 1 else None
+        return "it always warms up once: give --warmup 1 or more" if request.workload.warmup < 1 else None
 
     def command(self, request: ToolRequest) -> ToolCommand:
         """``-m times`` with a result file, which the tool appends to and which must therefore not exist."""
         return ToolCommand(
             arguments=(
-                *("-e", "cpu", "-m", "times", "-r", str(request.runs + request.warmup - 1)),
-                *("-I", "-S", "1", "-x", str(request.threads), "-y", "1", "-o", "99"),
+                *("-e", "cpu", "-m", "times", "-r", str(request.workload.runs + request.workload.warmup - 1)),
+                *("-I", "-S", "1", "-x", str(request.workload.threads), "-y", "1", "-o", "99"),
                 *(request.model, RESULT_FILE),
             ),
             environment={"LD_LIBRARY_PATH": "{directory}"},
@@ -55,7 +55,7 @@ class OnnxruntimePerfTest:
         if find_number(r"Average inference time cost(?: total)?:", text) is None:
             raise unreadable(self.name, "no 'Average inference time cost'", output)
         rows = output.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
-        timed = [self._row(row, output) for row in rows][request.warmup - 1 :]
+        timed = [self._row(row, output) for row in rows][request.workload.warmup - 1 :]
         check_count(self.name, len(timed), request, output)
         load_s = find_number("Session creation time cost:", text)
         first_ms = find_number("First inference time cost:", text)

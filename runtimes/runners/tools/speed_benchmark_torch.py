@@ -36,12 +36,14 @@ class SpeedBenchmarkTorch:
 
     def refusal(self, request: ToolRequest) -> str | None:
         """Threads follow the cores that it may use, so they must be given as a CPU mask; there are no gaps."""
-        if request.gap_ms:
+        workload = request.workload
+        if workload.gap_ms:
             return "it cannot pause between runs"
-        if request.affinity is None or int(request.affinity, 16).bit_count() != request.threads:
+        threads = workload.threads
+        if workload.affinity is None or int(workload.affinity, 16).bit_count() != threads:
             return (
-                f"it has no option for threads; give --affinity a mask with exactly {request.threads} "
-                f"core{'s' if request.threads > 1 else ''}, e.g. --affinity {(1 << request.threads) - 1:x}"
+                f"it has no option for threads; give --affinity a mask with exactly {threads} "
+                f"core{'s' if threads > 1 else ''}, e.g. --affinity {(1 << threads) - 1:x}"
             )
         unknown = [tensor.dtype for tensor in request.inputs if tensor.dtype not in INPUT_TYPES]
         return f"it cannot make inputs of type {', '.join(unknown)}" if unknown else None
@@ -55,8 +57,8 @@ class SpeedBenchmarkTorch:
                 f"--model={request.model}",
                 f"--input_dims={dims}",
                 f"--input_type={types}",
-                f"--warmup={request.warmup}",
-                f"--iter={request.runs}",
+                f"--warmup={request.workload.warmup}",
+                f"--iter={request.workload.runs}",
                 "--report_pep=true",
             )
         )

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 from export.recipe import Format
+from runtimes.runners.runner import Summary
 from runtimes.runners.tools import litert_benchmark_model
 from runtimes.runners.tools.adapter import (
     NUMBER,
     Feed,
-    Summary,
     ToolCommand,
     ToolOutput,
     ToolRequest,
@@ -45,16 +45,16 @@ class TfliteBenchmarkModel:
         return None
 
     def command(self, request: ToolRequest) -> ToolCommand:
-        """Exactly ``request.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
+        """Exactly ``request.workload.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
         arguments = [
             f"--graph={request.model}",
-            f"--num_runs={request.runs}",
+            f"--num_runs={request.workload.runs}",
             "--min_secs=0",
             "--max_secs=86400",
-            f"--warmup_runs={request.warmup}",
+            f"--warmup_runs={request.workload.warmup}",
             "--warmup_min_secs=0",
-            f"--num_threads={request.threads}",
-            f"--run_delay={request.gap_ms / 1e3:g}" if request.gap_ms else "--run_delay=-1",
+            f"--num_threads={request.workload.threads}",
+            f"--run_delay={request.workload.gap_ms / 1e3:g}" if request.workload.gap_ms else "--run_delay=-1",
             "--report_peak_memory_footprint=true",
             f"--output_filepath={request.output}",
         ]
@@ -77,7 +77,7 @@ def parse(output: ToolOutput, request: ToolRequest) -> ToolResult:
     """Read the Interpreter tool's output: the second ``count=`` line is the timed part, the first the warm-up."""
     tool, text = "TFLite benchmark_model", output.text
     counts = COUNT_LINE.findall(text)
-    expected = 2 if request.warmup else 1
+    expected = 2 if request.workload.warmup else 1
     if "Benchmarking failed" in text or not counts:
         raise unreadable(tool, "it printed no 'count=' line", output)
     if len(counts) < expected:

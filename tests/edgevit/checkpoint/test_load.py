@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,9 @@ def test_double_precision_beyond_float32_is_refused(path: Path, state: State) ->
 @pytest.mark.parametrize(
     "change", [lambda t: t.to(torch.int8), lambda t: t.to(torch.complex64), lambda t: t.to_sparse()]
 )
-def test_types_without_a_float32_meaning_are_refused(path: Path, state: State, change) -> None:  # type: ignore[no-untyped-def]
+def test_types_without_a_float32_meaning_are_refused(
+    path: Path, state: State, change: Callable[[Tensor], Tensor]
+) -> None:
     torch.save(state | {"head.weight": change(state["head.weight"])}, path)
     with pytest.raises(CheckpointError, match=r"head\.weight is .*, expected dense float16"):
         build_model(tiny(), checkpoint=path, input_size=SIZE)

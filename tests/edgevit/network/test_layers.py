@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from edgevit.network.layers import SparseAttention, spread
 from edgevit.network.variants import Delegate, Propagation
@@ -38,7 +41,7 @@ def attention(delegate: Delegate, propagation: Propagation) -> SparseAttention:
         (Delegate.MAX, lambda windows: windows.amax(-1)),
     ],
 )
-def test_delegates_are_made_from_their_windows(delegate: Delegate, reduce) -> None:  # type: ignore[no-untyped-def]
+def test_delegates_are_made_from_their_windows(delegate: Delegate, reduce: Callable[[Tensor], Tensor]) -> None:
     layer = attention(delegate, Propagation.NONE)
     maps = torch.randn(1, 8, 4, 6, dtype=torch.float64)
     windows = maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)  # (1, 8, 2, 3, 4)

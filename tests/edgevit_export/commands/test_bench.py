@@ -17,7 +17,7 @@ from small_artifacts import write_artifact, write_hostile
 from stamp_meter import StampMeter
 from typer.testing import CliRunner, Result
 
-import runtimes.bench.execute as bench_module
+import runtimes.bench.patience as patience_module
 from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
 from edgevit.records import sha256_file
 from edgevit_export.app import app
@@ -27,10 +27,10 @@ from edgevit_export.commands.compare import parse_share
 from edgevit_export.workflows.subjects import find_subjects
 from export.artifact import Manifest
 from export.recipe import Format
-from runtimes.bench.plan import PlannedRun
+from runtimes.bench import measure as measure_module
 from runtimes.bench.record import DeviceRun
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.power import meters
+from runtimes.runners.process import PlannedRun
 
 QUICK = ("--runs", "4", "--rounds", "2", "--warmup", "1")
 
@@ -181,7 +181,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbRig]:
 def test_one_of_two_devices_is_lost_and_the_other_goes_on(
     rig: AdbRig, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_module, "RECONNECT_S", 1.0)
+    monkeypatch.setattr(patience_module, "RECONNECT_S", 1.0)
     steady, lost = rig.add("steady"), rig.add("lost")
     for daemon in (steady, lost):
         (daemon.data / "dumpsys_power").write_text("mWakefulness=Awake\n")
@@ -221,7 +221,7 @@ def test_energy_is_measured_behind_the_latencies(
 ) -> None:
     """One command gives both records and one JSON object; the meter draws what really ran."""
     meter = StampMeter(tmp_path, cuts_usb=False)
-    monkeypatch.setattr(meters, "open_meter", lambda *_, **__: meter)
+    monkeypatch.setattr(measure_module, "open_meter", lambda *_, **__: meter)
     words = ("--energy", "monsoon", "--burst", "1000", "--idle", "2.2", "--gap", "40", "--top1", "77.5")
     result = invoke("bench", artifacts, "-d", "host", *QUICK, *words, "--json", "-o", "results")
     found = json.loads(result.stdout)
@@ -231,8 +231,10 @@ def test_energy_is_measured_behind_the_latencies(
     assert energy["inferences"] == 4 * 1000
     assert energy["energy_mj"] > 0
     assert result.exit_code == int(energy["verdict"] != "verified")
-    names = {path.name.partition(".")[2] for path in (tmp_path / "results" / "host").iterdir()}
-    assert any(name.endswith("energy.json") for name in names)
+    (stored,) = (tmp_path / "results" / "host").glob("*.json")
+    record = DeviceRun.load(stored)
+    assert record.complete and record.energy is not None
+    assert stored.with_name(record.energy.trace_file).is_file()
     assert meter.calls[0] == "prepare" and meter.calls[-1] == "close"
 
 

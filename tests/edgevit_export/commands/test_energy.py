@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from edgevit_export.workflows.energy import EnergyOutcome, energy_row, exit_code, print_outcomes
 from typer.testing import CliRunner
 
 from edgevit.errors import MeterError, UsageError
 from edgevit_export.commands.energy import app, parse_top1
-from edgevit_export.workflows.energy import EnergyOutcome, energy_row, exit_code, print_outcomes
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
 from validation.energy.analysis import analyze_energy

@@ -19,7 +19,7 @@ from edgevit_export.api import ExportReport
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
 from export.recipe import Format, Optimize, Recipe
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -147,7 +147,7 @@ def test_nhwc_and_dynamic_batch_are_recipes(tmp_path: Path) -> None:
     ]
     report = export(small_net(), small_spec(), recipes, output=tmp_path)
     assert report.passed, [outcome.reasons for outcome in report.outcomes]
-    manifest = load_manifest(tmp_path / "small-net.onnx.json")
+    manifest = load_manifest(tmp_path / "small-net-optimize-basic-nhwc-dynamic-batch.onnx.json")
     assert manifest.inputs[0].shape == (-1, 16, 16, 3)
     assert manifest.recipe.opset == 17
 

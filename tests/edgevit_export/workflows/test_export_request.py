@@ -9,8 +9,8 @@ from small_exports import small_spec
 from edgevit.errors import MissingDependencyError, UsageError
 from edgevit_export import export
 from edgevit_export.workflows import export_request
-from edgevit_export.workflows.export_request import DEFAULT_OPSET, check_request, whole_recipe
-from export.recipe import Format, Recipe
+from edgevit_export.workflows.export_request import check_request, whole_recipe
+from export.recipe import DEFAULT_OPSET, Format, Recipe
 
 
 def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:

@@ -15,42 +15,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adbd_rig import Adbd, AdbRig
-from bench_rig import Events, judge, misbehaving_python, onnx_subject, program, subject
+from bench_rig import Events, judge, misbehaving_python, onnx_subject, processes_of, program, subject
 
-import runtimes.bench.execute as bench_module
+import runtimes.bench.patience as patience_module
 from edgevit.errors import DeviceError, UsageError
 from export.recipe import Format
-from runtimes.bench.measure import BenchRequest, Measurement, Outcome
+from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.record import DeviceRun
+from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device, Transfer
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
 from runtimes.runners.runner import Subject
+from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
+
+
+WORKLOAD = set(Workload.__struct_fields__) - {"threads"}
 
 
 def measure(
     device: Device, subjects: list[Subject], output: Path, *, events: Events | None = None, dry_run: bool = False,
     **request: object,
-) -> Outcome:  # fmt: skip
-    fields: dict[str, object] = {"runs": 4, "rounds": 2, "warmup": 1, "python": sys.executable, "timeout_s": 60.0}
-    wanted = BenchRequest(**{**fields, **request})  # type: ignore[arg-type]
+) -> DeviceOutcome:  # fmt: skip
+    work = {"runs": 4, "rounds": 2, "warmup": 1, "timeout_s": 60.0}
+    work |= {name: request.pop(name) for name in list(request) if name in WORKLOAD}
+    wanted = BenchRequest(**{"workload": Workload(**work), "python": sys.executable, **request})  # type: ignore[arg-type]
     return Measurement(device, subjects, wanted, output, judge, events or Events()).run(dry_run=dry_run)
-
-
-def processes_of(directory: Path) -> list[str]:
-    """What still runs with ``directory`` on its command line or as its working directory."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(directory) in words or str((entry / "cwd").readlink()).startswith(str(directory)):
-                found.append(words)
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +177,7 @@ def test_a_device_that_stays_away_keeps_what_is_done_and_resume_continues(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench_module, "RECONNECT_S", 1.0)
+    monkeypatch.setattr(patience_module, "RECONNECT_S", 1.0)
     assert adbd.process is not None
     daemon = adbd.process.pid
 
@@ -353,6 +346,7 @@ def test_what_a_tool_cannot_do_is_refused(model: Subject, tmp_path: Path) -> Non
     tool = program(tmp_path / "perf", "exit 0")
     with pytest.raises(UsageError, match="cannot pause between runs"):
         measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner=str(tool), gap_ms=5.0)
+    assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="choose auto, python, tool"):
         measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner="pyhton")
 

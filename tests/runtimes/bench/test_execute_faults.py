@@ -12,12 +12,14 @@ from adbd_rig import Adbd
 from bench_rig import Events, judge, onnx_subject
 from fault_daemon import FaultDaemon, Faults
 
-import runtimes.bench.execute as bench_module
+import runtimes.bench.patience as patience_module
 from edgevit.errors import DeviceError
-from runtimes.bench.measure import BenchRequest, Measurement, Outcome
+from runtimes.bench.measure import DeviceOutcome, Measurement
+from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device
 from runtimes.runners.runner import Subject
+from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
 
@@ -27,8 +29,8 @@ Make = Callable[[Faults], tuple[FaultDaemon, AdbDevice]]
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits for what does not come back."""
-    monkeypatch.setattr(bench_module, "RECONNECT_S", 2.0)
-    monkeypatch.setattr(bench_module, "ALIVE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(patience_module, "RECONNECT_S", 2.0)
+    monkeypatch.setattr(patience_module, "ALIVE_TIMEOUT_S", 2.0)
 
 
 @pytest.fixture
@@ -36,8 +38,11 @@ def model(tmp_path: Path) -> Subject:
     return onnx_subject(tmp_path / "tiny.onnx")
 
 
-def measure(device: Device, subjects: list[Subject], output: Path, events: Events, timeout_s: float = 60.0) -> Outcome:
-    request = BenchRequest(runs=4, rounds=2, warmup=1, python=sys.executable, timeout_s=timeout_s, resume=True)
+def measure(
+    device: Device, subjects: list[Subject], output: Path, events: Events, timeout_s: float = 60.0
+) -> DeviceOutcome:
+    workload = Workload(runs=4, rounds=2, warmup=1, timeout_s=timeout_s)
+    request = BenchRequest(workload=workload, python=sys.executable, resume=True)
     return Measurement(device, subjects, request, output, judge, events).run()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from phone_stub import PhoneStub
+from runtimes.bench.energy_plan import EnergySettings, plan_energy
 
 from edgevit.errors import MeterError, UsageError
-from runtimes.bench.energy_plan import EnergySettings, plan_energy
 from runtimes.devices.host import HostDevice
 from runtimes.power.battery import BatteryMeter
 from runtimes.power.hwmon import HwmonMeter, find_rails

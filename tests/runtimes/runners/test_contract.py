@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.contract import RunRequest, parse_lines
+from runtimes.runners.workload import Workload
 
-REQUEST = RunRequest(format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o", runs=3, warmup=1)
+WORKLOAD = Workload(runs=3, warmup=1)
+REQUEST = RunRequest(format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o", workload=WORKLOAD)
 
 
 def line(tag: str, /, **fields: object) -> dict[str, object]:

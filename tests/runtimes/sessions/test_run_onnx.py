@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from edgevit.errors import SessionError
-from runtimes.sessions.onnx_wire import graph_nodes, with_outputs
-from runtimes.sessions.run_onnx import open_session
+from edgevit.errors import MissingDependencyError, SessionError
+from runtimes.sessions.run_onnx import OnnxSession
 
 
 class Small(nn.Module):
@@ -54,7 +50,7 @@ def images(count: int) -> np.ndarray:
 
 
 def test_run_answers_as_the_model(model: Small, path: Path) -> None:
-    session = open_session(path)
+    session = OnnxSession(path)
     with torch.no_grad():
         logits, features = model(torch.from_numpy(images(3)))
     answer = session.run({"image": images(3)})
@@ -64,14 +60,14 @@ def test_run_answers_as_the_model(model: Small, path: Path) -> None:
 
 
 def test_specs_come_from_the_file(path: Path) -> None:
-    session = open_session(path, threads=2)
+    session = OnnxSession(path, threads=2)
     assert [(spec.name, spec.shape, spec.dtype) for spec in session.inputs] == [("image", (-1, 3, 6, 6), "float32")]
     assert [spec.name for spec in session.outputs] == ["logits", "map"]
     assert session.runtime.startswith("onnxruntime 1.")
 
 
 def test_trace_hands_out_every_node_in_order(model: Small, path: Path) -> None:
-    session = open_session(path)
+    session = OnnxSession(path)
     trace = session.trace({"image": images(2)})
     stem = model.stem(torch.from_numpy(images(2))).detach().numpy()
     names = list(trace)
@@ -82,34 +78,35 @@ def test_trace_hands_out_every_node_in_order(model: Small, path: Path) -> None:
     np.testing.assert_allclose(trace["logits"], session.run({"image": images(2)})["logits"], atol=1e-5)
 
 
-def test_trace_needs_no_onnx_package(path: Path) -> None:
+def test_running_needs_no_onnx_and_tracing_says_that_it_does(
+    model: Small, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    session = OnnxSession(path)
+    assert session.run({"image": images(1)})["logits"].shape == (1, 5)
+    with pytest.raises(MissingDependencyError, match=r"cannot trace small\.onnx: onnx is not installed") as caught:
+        session.trace({"image": images(1)})
+    assert caught.value.hint == "pip install 'onnx>=1.17'"
+
+
+def test_opening_and_running_import_neither_onnx_nor_torch(path: Path) -> None:
     code = (
-        "import sys; sys.modules['onnx'] = None; sys.modules['torch'] = None\n"
-        "from pathlib import Path; import numpy as np\n"
-        "from runtimes.sessions.run_onnx import open_session\n"
-        f"session = open_session(Path({str(path)!r}))\n"
-        "print(len(session.trace({'image': np.zeros((1, 3, 6, 6), np.float32)})))"
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from runtimes.sessions.run_onnx import OnnxSession\n"
+        f"OnnxSession(Path({str(path)!r})).run({{'image': np.zeros((1, 3, 6, 6), np.float32)}})\n"
+        "assert not {'onnx', 'torch'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) >= 6
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_wire_reader_agrees_with_onnx(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(path)
-    nodes = graph_nodes(path.read_bytes())
-    assert [(node.op_type, node.name, list(node.outputs)) for node in nodes] == [
-        (node.op_type, node.name, list(node.output)) for node in model.graph.node
-    ]
-
-
-@given(st.lists(st.text(min_size=1, max_size=300), max_size=5, unique=True))
-def test_added_outputs_are_merged_into_the_graph(names: list[str]) -> None:
-    onnx = pytest.importorskip("onnx")
-    graph = onnx.helper.make_graph([], "empty", [], [])
-    model = onnx.ModelProto.FromString(with_outputs(onnx.helper.make_model(graph).SerializeToString(), names))
-    assert [value.name for value in model.graph.output] == names
-    assert model.graph.name == "empty"
+def test_tracing_twice_and_after_other_runs_gives_the_same(path: Path) -> None:
+    session = OnnxSession(path)
+    first = session.trace({"image": images(2)})
+    session.run({"image": images(1)})
+    again = session.trace({"image": images(2)})
+    assert list(first) == list(again)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, again[name])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +121,7 @@ def test_added_outputs_are_merged_into_the_graph(names: list[str]) -> None:
     ],
 )
 def test_a_feed_that_does_not_fit_is_refused(path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
-    session = open_session(path)
+    session = OnnxSession(path)
     for call in (session.run, session.trace):
         with pytest.raises(SessionError, match=words):
             call(arrays)
@@ -135,19 +132,4 @@ def test_a_truncated_file_is_refused(path: Path, tmp_path: Path, keep: int) -> N
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(SessionError, match=r"broken\.onnx"):
-        open_session(broken)
-
-
-def test_a_missing_file_and_a_closed_session_are_refused(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(SessionError, match="no such file"):
-        open_session(tmp_path / "none.onnx")
-    session = open_session(path)
-    session.close()
-    with pytest.raises(SessionError, match="closed"):
-        session.run({"image": images(1)})
-
-
-@given(st.binary(max_size=200))
-def test_the_wire_reader_refuses_noise_with_its_own_error(noise: bytes) -> None:
-    with contextlib.suppress(SessionError):
-        graph_nodes(noise)
+        OnnxSession(broken)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mobile_artifacts import edgevit, small
+from mobile_artifacts import Built, edgevit, small
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, Task
-from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
 from export.recipe import Format
-from runtimes.sessions.run_tflite import open_session
-from runtimes.sessions.tflite_delegation import xnnpack_share
+from runtimes.sessions.run_tflite import TfliteSession
 
 CASES = [
     (small, (Format.TFLITE, Layout.NCHW)),
@@ -27,9 +26,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("build", "arguments"), CASES, ids=["small", "small-nhwc", "classify", "features"])
-def test_run_answers_as_the_program(build, arguments) -> None:
+def test_run_answers_as_the_program(build: Callable[..., Built], arguments: tuple[object, ...]) -> None:
     built = build(*arguments)
-    session = open_session(built.path)
+    session = TfliteSession(built.path)
     answer = session.run({"image": built.program.example[0].numpy()})
     expected = built.answers()
     assert list(answer) == list(expected)
@@ -43,7 +42,7 @@ def test_run_answers_as_the_program(build, arguments) -> None:
 
 def test_a_result_does_not_change_with_the_next_run() -> None:
     built = small(Format.TFLITE)
-    session = open_session(built.path)
+    session = TfliteSession(built.path)
     image = built.program.example[0].numpy()
     first = session.run({"image": image})["logits"]
     kept = first.copy()
@@ -54,7 +53,7 @@ def test_a_result_does_not_change_with_the_next_run() -> None:
 
 def test_trace_ends_with_the_outputs_in_execution_order() -> None:
     built = small(Format.TFLITE)
-    session = open_session(built.path)
+    session = TfliteSession(built.path)
     image = {"image": built.program.example[0].numpy()}
     trace = session.trace(image)
     assert list(trace)[-1] == "logits"
@@ -67,10 +66,10 @@ def test_trace_ends_with_the_outputs_in_execution_order() -> None:
 
 
 def test_delegation_counts_operators_and_partitions() -> None:
-    whole = open_session(small(Format.TFLITE).path).delegation()
+    whole = TfliteSession(small(Format.TFLITE).path).delegation()
     assert whole is not None
     assert (whole.delegated, whole.total, whole.partitions, whole.left) == (9, 9, 1, ())
-    share = open_session(edgevit(Format.TFLITE, Task.CLASSIFY).path).delegation()
+    share = TfliteSession(edgevit(Format.TFLITE, Task.CLASSIFY).path).delegation()
     assert share is not None
     assert share.total - share.delegated == sum(_count(line) for line in share.left)
     assert share.delegated / share.total > 0.95
@@ -81,50 +80,14 @@ def _count(line: str) -> int:
     return int(line.partition(" x ")[2].partition(":")[0])
 
 
-def test_partitions_are_followed_from_their_outputs_to_their_inputs() -> None:
-    floats = [TfliteTensor(f"block;{place}", (1, 4), "float32", place == 6) for place in range(7)]
-    join = TfliteOperator("CONCATENATION", 1, False, (1, 1, 1, 1, 1, 1), (2,))
-    product = TfliteOperator("FULLY_CONNECTED", 1, False, (2, 1), (3,))
-    graph = TfliteGraph(
-        "main",
-        tuple(floats),
-        (
-            TfliteOperator("MUL", 1, False, (0, 6), (1,)),
-            join,
-            product,
-            TfliteOperator("ADD", 1, False, (3, 6), (4,)),
-            TfliteOperator("ADD", 1, False, (4, 3), (5,)),
-        ),
-        (0,),
-        (5,),
-    )
-    share = xnnpack_share(graph, [((0, 6), (1,)), ((3, 6), (5,))])
-    assert (share.delegated, share.total, share.partitions) == (3, 5, 2)
-    assert share.left == (
-        "CONCATENATION x 1: joins 6 tensors, the delegate at most 5 (in block)",
-        "FULLY_CONNECTED x 1: its weights are computed at run time (in block)",
-    )
-
-
-def test_wrong_arrays_are_refused() -> None:
-    session = open_session(small(Format.TFLITE).path)
-    image = small(Format.TFLITE).program.example[0].numpy()
-    with pytest.raises(SessionError, match="'image'"):
-        session.run({"photo": image})
-    with pytest.raises(SessionError, match="float32"):
-        session.run({"image": image.astype(np.float64)})
-    with pytest.raises(SessionError, match=r"\(1, 3, 32, 24\)"):
-        session.run({"image": image.transpose(0, 2, 3, 1)})
-
-
 @pytest.mark.parametrize("keep", [0, 50, 3000])
 def test_a_truncated_file_is_an_error(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "cut.tflite"
     path.write_bytes(small(Format.TFLITE).path.read_bytes()[:keep])
     with pytest.raises(SessionError, match=r"cut\.tflite"):
-        open_session(path)
+        TfliteSession(path)
     with pytest.raises(SessionError, match="no such file"):
-        open_session(tmp_path / "none.tflite")
+        TfliteSession(tmp_path / "none.tflite")
 
 
 def test_flipped_bits_are_errors_and_never_crashes(tmp_path: Path) -> None:
@@ -137,11 +100,11 @@ def test_flipped_bits_are_errors_and_never_crashes(tmp_path: Path) -> None:
         (tmp_path / f"{place}.tflite").write_bytes(bytes(damaged))
     script = """
 import sys; from pathlib import Path; import numpy as np
-from edgevit.errors import SessionError; from runtimes.sessions.run_tflite import open_session
+from edgevit.errors import SessionError; from runtimes.sessions.run_tflite import TfliteSession
 refused = 0
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
-        session = open_session(path)
+        session = TfliteSession(path)
         session.run({spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs})
     except SessionError:
         refused += 1
@@ -153,5 +116,5 @@ print(refused)
 
 
 def test_opening_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    open_session(small(Format.TFLITE).path).run({"image": small(Format.TFLITE).program.example[0].numpy()})
+    TfliteSession(small(Format.TFLITE).path).run({"image": small(Format.TFLITE).program.example[0].numpy()})
     assert capfd.readouterr() == ("", "")

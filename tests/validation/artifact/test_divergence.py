@@ -20,7 +20,8 @@ from edgevit.spec import Layout, TensorSpec
 from export.artifact import Manifest
 from export.fingerprint import PREFIX, TraceFingerprint, fingerprint, marginals, statistics
 from export.recipe import Format
-from runtimes.sessions.session import Session, open_session
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session
 from validation.artifact.divergence import Divergence, find_divergence, first_parting, informative
 from validation.artifact.parity import compare
 

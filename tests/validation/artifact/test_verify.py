@@ -30,7 +30,8 @@ from export.formats.table import read_artifact
 from export.golden import load_golden
 from export.manifest import load_manifest
 from export.recipe import Format, Precision
-from runtimes.sessions.session import Session, open_session
+from runtimes.sessions.session import Session
+from runtimes.sessions.table import open_session
 from validation.artifact.checks import CheckStatus, VerifyReport, exit_code
 from validation.artifact.limits import ALLOWED, AllowedError, Limits
 from validation.artifact.verify import KnownArtifact, verify_artifact
@@ -274,7 +275,7 @@ def verified_without(modules: tuple[str, ...], manifest: Path) -> VerifyReport:
         "import sys\n"
         f"for name in {modules!r}: sys.modules[name] = None\n"
         "from pathlib import Path\n"
-        "from runtimes.sessions.session import open_session\n"
+        "from runtimes.sessions.table import open_session\n"
         "from validation.artifact.verify import verify_artifact\n"
         f"report = verify_artifact(Path({str(manifest)!r}), opener=open_session)\n"
         "print(report.to_json())"

@@ -1,19 +1,18 @@
-"""Joining, judging and grouping: what may stand in one table, and what is said about it."""
+"""Judging and grouping: what may stand in one table, and what is said about it."""
 
 from collections.abc import Iterable
 
 import msgspec
 import pytest
-from report_records import WRONG, energy_of, failed_run, run_of, sha_of, with_artifact
+from report_records import WRONG, energy_of, failed_run, front_of, run_of, sha_of
 
-from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport
 from validation.report.accuracy import AccuracyBook, stated_on_command_line
-from validation.report.entries import UNKNOWN_INPUT, ModelFacts, input_words
+from validation.report.entries import ModelFacts
 from validation.report.measured import MeasuredReport, measured_report
 from validation.report.results import Results
-from validation.report.rows import Cost, Metric, ReportRow, ReportTable, front_models
+from validation.report.rows import Cost, Metric, ReportRow, ReportTable
 
 
 def report_of(
@@ -60,16 +59,16 @@ def test_what_differs_in_one_condition_never_shares_a_table(difference: str) -> 
     other = run_of("b.onnx", 10.0, **OTHERS[difference])  # type: ignore[arg-type]
     report = report_of([run_of("a.onnx", 30.0), other], accuracy=["a=75", "b=80"])
     assert [len(table.rows) for table in report.tables] == [1, 1]
-    assert all(front_models(table, Cost.LATENCY) == [table.rows[0].model] for table in report.tables)
+    assert all(front_of(table, Cost.LATENCY) == [table.rows[0].model] for table in report.tables)
     titles = {table.title for table in report.tables}
     assert len(titles) == 2
     assert len({table.slug for table in report.tables}) == 2
 
 
-@pytest.mark.parametrize("settings", [{"affinity": "f0"}, {"gap_ms": 20.0}])
-def test_other_cores_or_gaps_are_other_conditions_too(settings: dict[str, object]) -> None:
+@pytest.mark.parametrize("change", [{"affinity": "f0"}, {"gap_ms": 20.0}])
+def test_other_cores_or_gaps_are_other_conditions_too(change: dict[str, object]) -> None:
     run = run_of("b.onnx", 10.0)
-    other = msgspec.structs.replace(run, settings=msgspec.structs.replace(run.settings, **settings))
+    other = msgspec.structs.replace(run, workload=msgspec.structs.replace(run.workload, **change))
     assert len(report_of([run_of("a.onnx", 30.0), other]).tables) == 2
 
 
@@ -79,9 +78,9 @@ def test_wrong_outputs_keep_latency_and_energy_off_every_front() -> None:
     (table,) = report.tables
     row = rows_of(table)["wrong.onnx"]
     assert (row.latency_status, row.energy_status, row.efficiency) == ("failed", "failed", None)
-    assert row.latency_standing is None and row.energy_standing is None
+    assert row.latency_dominance is None and row.energy_dominance is None
     assert any("outputs on the device are wrong" in reason for reason in row.reasons)
-    assert front_models(table, Cost.ENERGY) == ["a"]
+    assert front_of(table, Cost.ENERGY) == ["a"]
     assert table.rows[-1].artifact == "wrong.onnx"
 
 
@@ -91,7 +90,7 @@ def test_what_is_noisy_or_unverified_is_marked_and_may_stand_on_a_front() -> Non
     )  # fmt: skip
     (row,) = report.tables[0].rows
     assert (row.latency_status, row.energy_status) == ("noisy", "unverified")
-    assert row.latency_standing is not None and row.latency_standing.on_front
+    assert row.latency_dominance is not None and row.latency_dominance.on_front
     assert any(reason.startswith("latency noisy") for reason in row.reasons)
     assert any(reason.startswith("energy unverified") for reason in row.reasons)
 
@@ -100,23 +99,8 @@ def test_a_run_that_never_started_stands_with_the_others_of_its_format() -> None
     report = report_of([run_of("a.onnx", 30.0), failed_run("broken.onnx")], accuracy=["a=75", "broken=80"])
     (table,) = report.tables
     row = rows_of(table)["broken.onnx"]
-    assert (row.latency_status, row.latency_ms, row.latency_standing) == ("failed", None, None)
+    assert (row.latency_status, row.latency_ms, row.latency_dominance) == ("failed", None, None)
     assert "the runner was killed" in row.reasons[0]
-
-
-def test_energy_of_another_device_or_runtime_is_not_joined() -> None:
-    energies = [energy_of("a.onnx", 100.0, device="R5CR")]
-    report = report_of([run_of("a.onnx", 30.0)], energies, ["a=75"])
-    assert [(row.latency_ms is not None, row.energy_mj is not None) for t in report.tables for row in t.rows] == [
-        (True, False),
-        (False, True),
-    ]
-
-
-def test_energy_of_another_file_under_the_same_conditions_is_not_joined() -> None:
-    report = report_of([run_of("a.onnx", 30.0)], [energy_of("b.onnx", 100.0)], ["a=75", "b=75"])
-    energies = [row.energy_mj for table in report.tables for row in table.rows if row.artifact == "a.onnx"]
-    assert energies == [None]
 
 
 def test_energy_without_a_subject_is_named_after_its_file() -> None:
@@ -130,7 +114,7 @@ def test_energy_without_a_subject_is_named_after_its_file() -> None:
 def test_an_energy_that_could_not_be_told_gives_no_number() -> None:
     report = report_of([run_of("a.onnx", 30.0)], [energy_of("a.onnx", None, verified=False)], ["a=75"])
     (row,) = report.tables[0].rows
-    assert (row.energy_mj, row.efficiency, row.energy_standing, row.energy_status) == (None, None, None, "unverified")
+    assert (row.energy_mj, row.efficiency, row.energy_dominance, row.energy_status) == (None, None, None, "unverified")
 
 
 def test_each_metric_has_its_own_table_and_rows_without_accuracy_stand_in_all() -> None:
@@ -147,7 +131,7 @@ def test_namesakes_are_told_apart_by_hash() -> None:
     second = msgspec.structs.replace(second, artifact=msgspec.structs.replace(second.artifact, sha256="f" * 64))
     (table,) = report_of([first, second], accuracy=["a=75"]).tables
     assert sorted(row.model for row in table.rows) == [f"a [{sha_of('a.onnx')[:8]}]", "a [ffffffff]"]
-    dominated = [row.latency_standing.dominated_by for row in table.rows if row.latency_standing]
+    dominated = [row.latency_dominance.dominated_by for row in table.rows if row.latency_dominance]
     assert dominated == [None, "a [ffffffff]"]
 
 
@@ -172,28 +156,3 @@ def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
 def test_slow_models_are_shown_in_seconds() -> None:
     (table,) = report_of([run_of("a.onnx", 1900.0)], [energy_of("a.onnx", 4400.0)]).tables
     assert (table.latency_unit, table.energy_unit) == ("s", "J")
-
-
-@pytest.mark.parametrize(
-    ("shape", "layout", "expected"),
-    [
-        ((1, 3, 224, 256), Layout.NCHW, "224x256"),
-        ((1, 224, 256, 3), Layout.NHWC, "224x256"),
-        ((1, 224, 256, 3), None, "224x256"),
-        ((8, 3, 224, 224), None, "224x224, batch 8"),
-        ((1, 7, 7, 768), None, "1x7x7x768"),
-        ((1, 128), None, "1x128"),
-    ],
-)
-def test_input_sizes_read_the_same_in_every_layout(
-    shape: tuple[int, ...], layout: Layout | None, expected: str
-) -> None:
-    assert input_words([TensorSpec(name="x", shape=shape, layout=layout)]) == expected
-
-
-def test_a_record_without_shapes_says_so_unless_the_manifest_knows() -> None:
-    run = with_artifact(run_of("a.onnx", 30.0), "a.onnx")
-    bare = msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, inputs=()))
-    assert report_of([bare]).tables[0].conditions.input == UNKNOWN_INPUT
-    facts = {sha_of("a.onnx"): ModelFacts(inputs=run.artifact.inputs)}
-    assert report_of([bare], facts=facts).tables[0].conditions.input == "224x224"

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
-from report_records import energy_of, failed_run, run_of, save_energy, save_run, small_results
+from report_records import energy_of, failed_run, metered, run_of, save_energy, save_run, small_results
 
 from edgevit.errors import ArtifactError, UsageError
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
+from validation.report.entries import joined_entries
 from validation.report.results import read_results
 
 
@@ -20,14 +23,14 @@ def test_runs_and_energies_are_found_and_everything_else_is_left_alone(tmp_path:
 def test_damaged_and_old_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     good = save_run(tmp_path, run_of("a.onnx", 10.0))
     (tmp_path / "cut.json").write_bytes(good.read_bytes()[:-100])
-    (tmp_path / "old.json").write_text(good.read_text().replace('"schema_version": 1', '"schema_version": 0', 1))
+    (tmp_path / "old.json").write_text(good.read_text().replace('"schema_version": 2', '"schema_version": 0', 1))
     (tmp_path / "odd.json").write_text(good.read_text().replace('"threads": 1', '"threads": "one"', 1))
     results = read_results([tmp_path])
     assert len(results.runs) == 1
     cut, odd, old = sorted(results.problems)
     assert "cut.json is not readable JSON" in cut
     assert "odd.json" in odd and "threads" in odd
-    assert "old.json: schema version 0, written by edgevit-export 0.1.0; this version reads 1" in old
+    assert "old.json: schema version 0, written by edgevit-export 0.1.0; this version reads 1 and 2" in old
 
 
 def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
@@ -65,3 +68,31 @@ def test_a_file_reached_twice_counts_once(tmp_path: Path) -> None:
     save_energy(tmp_path, energy_of("a.onnx", 100.0))
     results = read_results([tmp_path, path, tmp_path / "8BC1"])
     assert (len(results.runs), len(results.energies)) == (1, 1)
+
+
+def test_energy_in_a_record_belongs_to_it_and_no_other(tmp_path: Path) -> None:
+    """Two records of one file that differ in their gap only: an energy report of its own could join either."""
+    made = simulate(scenario_named("clean"), 0)
+    path = save_run(tmp_path, run_of("a.onnx", 10.0))
+    made.trace.save(path.with_suffix(".energy.npz"))
+    gapped = metered(run_of("a.onnx", 11.0), made.stamps, path.with_suffix(".energy.npz"))
+    gapped.save(path.with_name("gapped.json"))
+    results = read_results([tmp_path])
+    (place,) = results.energies_of_runs
+    assert results.runs[place] == gapped
+    with_energy = [entry for entry in joined_entries(results, {}) if entry.energy is not None]
+    assert [entry.conditions.gap_ms for entry in with_energy] == [300.0]
+    assert with_energy[0].energy is not None
+    assert with_energy[0].energy.energy_mj == pytest.approx(made.truth.active_mj, rel=0.02)
+
+
+def test_a_trace_that_is_lost_costs_the_energy_alone(tmp_path: Path) -> None:
+    made = simulate(scenario_named("clean"), 0)
+    path = save_run(tmp_path, run_of("a.onnx", 10.0))
+    trace = path.with_suffix(".energy.npz")
+    made.trace.save(trace)
+    metered(run_of("a.onnx", 11.0), made.stamps, trace).save(path)
+    trace.unlink()
+    results = read_results([tmp_path])
+    assert len(results.runs) == 1 and results.energies_of_runs == {}
+    assert "the power trace of a.onnx on 8BC1 is not there" in results.problems[0]

@@ -18,10 +18,11 @@ from edgevit.errors import DeviceError
 from edgevit.records import Record
 from edgevit.spec import Layout, TensorSpec
 from export.recipe import Format
-from runtimes.runners.contract import RunRequest, SyncPulses, parse_lines
+from runtimes.runners.contract import RunRequest, parse_lines
 from runtimes.runners.python import msgspec_stand_in
 from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.python.on_device import read_arrays, time_runs, write_arrays
+from runtimes.runners.workload import SyncPulses, Workload
 
 
 @pytest.fixture
@@ -47,15 +48,15 @@ def run(directory: Path, request: RunRequest, env: dict[str, str]) -> subprocess
 def request(**changes: object) -> RunRequest:
     fields: dict[str, object] = {
         "format": Format.ONNX, "model": "tiny.onnx", "inputs": "in.npz", "lines": "lines", "outputs": "out.npz",
-        "warmup": 2, "runs": 3,
     }  # fmt: skip
-    return RunRequest(**{**fields, **changes})  # type: ignore[arg-type]
+    workload = Workload(**{"warmup": 2, "runs": 3, **changes})  # type: ignore[arg-type]
+    return RunRequest(**fields, workload=workload)  # type: ignore[arg-type]
 
 
 def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
     subject = onnx_subject(tmp_path / "tiny.onnx")
     write_arrays(tmp_path / "in.npz", list(subject.feeds))
-    wanted = request(pulses=SyncPulses(busy_ms=(20, 10), idle_ms=5), gap_ms=1.0, lead_in_ms=5.0, lead_out_ms=5.0)
+    wanted = request(pulses=SyncPulses(busy_ms=(20, 10), idle_ms=5), gap_ms=1.0, idle_s=0.005)
     done = run(tmp_path, wanted, bare)
     assert done.returncode == 0, done.stderr
     lines = parse_lines((tmp_path / "lines").read_bytes(), wanted, origin="here")
@@ -91,6 +92,15 @@ def test_every_formats_session_loads_from_the_zip_alone(tmp_path: Path, format: 
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_no_writer_travels_with_a_session(format: Format) -> None:
+    inside = zipfile.ZipFile(io.BytesIO(build_runner(format))).namelist()
+    assert f"runtimes/sessions/run_{format}.py" in inside
+    writers = {"export/program.py", "export/pipeline.py", "export/build.py", "export/formats/steps.py"}
+    assert not [name for name in inside if name.endswith("/write.py") or name in writers]
+    assert not [name for name in inside if name.startswith("export/passes")]
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.adapter import ToolInput, ToolOutput, ToolRequest, ToolResult
+from runtimes.runners.workload import Workload
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "tools"
 IMAGE = ToolInput(name="image", shape=(1, 3, 224, 224), dtype="float32", file="in.bin")
@@ -23,10 +24,10 @@ def request(**changes: object) -> ToolRequest:
         "inputs": (IMAGE,),
         "output": "base",
         "output_count": 1,
-        "warmup": 10,
-        "runs": 50,
     }
-    return ToolRequest(**{**fields, **changes})  # type: ignore[arg-type]
+    work = {name: changes.pop(name) for name in list(changes) if name in Workload.__struct_fields__}
+    workload = Workload(**{"warmup": 10, "runs": 50, **work})  # type: ignore[arg-type]
+    return ToolRequest(**{**fields, "workload": workload, **changes})  # type: ignore[arg-type]
 
 
 def parse(format: Format, name: str, wanted: ToolRequest, **output: object) -> ToolResult:

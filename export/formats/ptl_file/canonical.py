@@ -1,99 +1,22 @@
-"""The zip archive of a TorchScript-lite file: read without running anything from it, written byte for byte alike.
+"""A TorchScript-lite file written byte for byte alike: without what differs from one run of torch to the next.
 
-``bytecode.pkl`` holds ``(version, (function, (("instructions", ...), ("operators", ...), ...), schema), ...)``. What
-torch writes differs from run to run (a serialisation id, the archive's name, a counter in class names, source paths
-of the machine in ``*.debug_pkl``, addresses in memory as tensor names); ``canonical`` removes all of that.
+That is a serialisation id, the archive's name, a counter in class names, source paths of the machine in
+``*.debug_pkl``, and addresses in memory as tensor names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import pickletools
 import re
 import zipfile
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from edgevit.errors import ArtifactError
-
-ALIGNMENT_BYTES = 64
+ALIGNMENT_BYTES = 64  # kFieldAlignment in caffe2/serialize/inline_container.h
 ROOT = "archive"
 _CONSTANTS, _STORAGE = "constants/", ".storage"
 _MANGLED = re.compile(r"[./]___torch_mangle_\d+")
 _VOLATILE = re.compile(r"\.debug_pkl$|^\.data/serialization_id$|^extra/")
-
-
-@dataclass(frozen=True)
-class LiteArchive:
-    """What a TorchScript-lite file says: bytecode version, calls per operator, and the extra files."""
-
-    bytecode_version: int
-    calls: dict[str, int]
-    extra_files: dict[str, str]
-
-
-class _Inert:
-    """Stands for every class and function that a pickle names; accepts anything, does nothing."""
-
-    def __init__(self, *args: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _InertUnpickler(pickle.Unpickler):
-    """Rebuilds tuples, lists, texts and numbers; imports and calls nothing that the file names."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> type[_Inert]:
-        return _Inert
-
-    def persistent_load(self, pid: object) -> None:
-        return None
-
-
-def read_archive(path: Path) -> LiteArchive:
-    """Read ``path`` without executing anything from it.
-
-    Raises:
-        ArtifactError: Not a complete TorchScript-lite file.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if (bad := archive.testzip()) is not None:
-                raise ArtifactError(f"{path} is damaged: the checksum of its record {bad} does not match")
-            records = {name.partition("/")[2]: name for name in archive.namelist()}
-            if "bytecode.pkl" not in records:
-                raise ArtifactError(f"{path} is no TorchScript-lite file: it has no bytecode.pkl")
-            version, calls = _bytecode(archive.read(records["bytecode.pkl"]))
-            extra = {
-                name.removeprefix("extra/"): archive.read(full).decode(errors="replace")
-                for name, full in records.items()
-                if name.startswith("extra/")
-            }
-    except ArtifactError:
-        raise
-    except (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
-        raise ArtifactError(f"cannot read {path} as TorchScript lite: {error}") from error
-    except Exception as error:  # zipfile and pickle raise zlib.error, struct.error and others on damaged bytes
-        raise ArtifactError(f"cannot read {path} as TorchScript lite: {type(error).__name__}: {error}") from error
-    return LiteArchive(bytecode_version=version, calls=calls, extra_files=extra)
-
-
-def _bytecode(data: bytes) -> tuple[int, dict[str, int]]:
-    version, *functions = _InertUnpickler(io.BytesIO(data)).load()
-    calls: Counter[str] = Counter()
-    for function in functions:
-        code: dict[str, Any] = dict(function[1])
-        names = [f"{row[0]}.{row[1]}" if row[1] else str(row[0]) for row in code["operators"]]
-        for name, first, *_ in code["instructions"]:
-            if name in {"OP", "OPN"}:
-                calls[names[first]] += 1
-    return int(version), dict(calls)
 
 
 def canonical(data: bytes, extra_files: dict[str, str]) -> bytes:

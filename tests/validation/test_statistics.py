@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from validation.latency.statistics import bootstrap_interval, median, outliers, pooled, rank_test, trend
+from validation.statistics import (
+    MAX_EXACT,
+    bootstrap_interval,
+    mean,
+    median,
+    outliers,
+    pooled,
+    rank_test,
+    robust_sd,
+    trend,
+)
 
 values = arrays(np.float64, st.integers(3, 60), elements=st.floats(0.1, 1e4))
 
@@ -19,8 +29,26 @@ def test_rank_test_is_scipys(first: np.ndarray, second: np.ndarray) -> None:
     if len(np.unique(np.concatenate([first, second]))) == 1:
         assert rank_test(first, second) == 1.0
         return
+    assume(len(first) + len(second) > MAX_EXACT)
     expected = stats.mannwhitneyu(first, second, method="asymptotic").pvalue
     assert rank_test(first, second) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@given(values=st.lists(st.floats(0.1, 1e4), min_size=2, max_size=MAX_EXACT, unique=True), data=st.data())
+def test_rank_test_of_few_is_scipys_exact_one(values: list[float], data: st.DataObject) -> None:
+    split = data.draw(st.integers(1, len(values) - 1))
+    first, second = np.array(values[:split]), np.array(values[split:])
+    expected = stats.mannwhitneyu(first, second, method="exact").pvalue
+    assert rank_test(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+def test_rank_test_of_few_with_ties_is_the_share_of_all_ways_to_share_them_out() -> None:
+    first, second = np.array([1.0, 1.0, 2.0]), np.array([2.0, 3.0, 3.0])
+    by_chance = stats.permutation_test(
+        (first, second), lambda a, b, axis: stats.rankdata(np.concatenate([a, b], axis), axis=axis)[..., :3].sum(axis),
+        permutation_type="independent", n_resamples=np.inf, vectorized=True,
+    )  # fmt: skip
+    assert rank_test(first, second) == pytest.approx(by_chance.pvalue)
 
 
 @given(samples=values)
@@ -62,6 +90,13 @@ def test_interval_holds_the_median_and_lies_within_the_samples(samples: np.ndarr
     assert (low, high) == bootstrap_interval([samples], median, seed=seed, resamples=200)
 
 
+def test_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
+    samples = np.random.default_rng(3).normal(100, 5, 50)
+    low, high = bootstrap_interval([samples], mean, seed=0)
+    assert low < samples.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 5 / np.sqrt(50), rel=0.3)
+
+
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(3)
     covered = 0
@@ -86,6 +121,12 @@ def test_rounds_of_unequal_size_and_empty_rounds() -> None:
     assert (low, high) == (1.0, 1.0)
     with pytest.raises(ValueError, match="without samples"):
         bootstrap_interval([np.ones(5), np.ones(0)], median, seed=0)
+
+
+@given(samples=values)
+def test_robust_sd_is_scipys(samples: np.ndarray) -> None:
+    expected = stats.median_abs_deviation(samples, scale="normal")
+    assert robust_sd(samples) == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
 
 @given(samples=arrays(np.float64, st.integers(10, 40), elements=st.floats(9.9, 10.1)))

@@ -1,0 +1,123 @@
+"""Read a ``.pte`` file from its bytes; needs neither ExecuTorch nor torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgevit.errors import ArtifactError
+from edgevit.records import Record
+from edgevit.spec import TensorSpec
+from export.artifact import Delegation, FileFacts, Operator, left_outside
+from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from
+from export.formats.pte_file.contents import XNNPACK, PteFile, parse, stock_kernels
+from export.recipe import Format
+
+METADATA_METHOD = "edgevit_export_metadata"
+OUTSIDE, EXECUTORCH = "outside_delegate", "executorch"
+
+
+class Outside(Record):
+    """One operator that stayed outside the delegate: why, and in which modules of the network."""
+
+    name: str
+    why: str
+    count: int
+    modules: tuple[str, ...] = ()
+
+
+def read(path: Path) -> FileFacts:
+    """Read names, shapes, operators and metadata from the file alone.
+
+    Operators inside the delegate stand as ``xnnpack::Conv2d``, those outside as ``aten::mean.out``.
+
+    Raises:
+        ArtifactError: The file cannot be read or is damaged.
+    """
+    return facts_of(parse(path), path)
+
+
+def facts_of(file: PteFile, path: Path) -> FileFacts:
+    """``read`` for a file that has been parsed.
+
+    Raises:
+        ArtifactError: Its metadata is broken, or is not about this program.
+    """
+    texts = _texts(file, path)
+    return FileFacts(
+        format=Format.PTE,
+        inputs=_named(file.inputs, tensors_from(texts, INPUTS, str(path)), path),
+        outputs=_named(file.outputs, tensors_from(texts, OUTPUTS, str(path)), path),
+        operators=tuple(_operators(file, _outside_rows(texts, path))),
+        requires=_requires(file, texts),
+        metadata=texts,
+    )
+
+
+def delegation_of(file: PteFile, path: Path) -> Delegation:
+    """What the delegates of a file hold, in how many partitions, and why the rest stayed outside.
+
+    Raises:
+        ArtifactError: Its metadata is broken.
+    """
+    rows = _outside_rows(_texts(file, path), path)
+    known = sum(row.count for row in rows) == file.kernels.total()
+    left = (
+        [left_outside(row.name, row.count, row.why, row.modules) for row in rows]
+        if known
+        else [f"{name} x {n}" for name, n in file.kernels.items()]
+    )
+    inside = sum(counts.total() for _, counts in file.partitions)
+    return Delegation(
+        delegate=", ".join(sorted({backend for backend, _ in file.partitions})) or XNNPACK,
+        delegated=inside,
+        total=inside + file.kernels.total(),
+        partitions=len(file.partitions),
+        left=tuple(left),
+    )
+
+
+def _texts(file: PteFile, path: Path) -> dict[str, str]:
+    """The metadata that ``write`` stored; of a foreign file the texts of its constant methods."""
+    if METADATA_METHOD not in file.texts:
+        return dict(file.texts)
+    trouble = f"{path}: the method {METADATA_METHOD} does not return metadata"
+    return decode(file.texts[METADATA_METHOD], dict[str, str], trouble)
+
+
+def _outside_rows(texts: dict[str, str], path: Path) -> tuple[Outside, ...]:
+    return decode(texts.get(OUTSIDE, "[]"), tuple[Outside, ...], f"{path}: metadata '{OUTSIDE}' is broken")
+
+
+def _operators(file: PteFile, rows: tuple[Outside, ...]) -> Iterator[Operator]:
+    for name, count in file.kernels.most_common():
+        stock = name in stock_kernels()
+        base = name.partition(".")[0]
+        modules = dict.fromkeys(module for row in rows if row.name == base for module in row.modules)
+        why_not = None if stock else "the stock kernel libraries (portable, optimized) do not have it"
+        yield Operator(name=name, count=count, standard=stock, why_not=why_not, modules=tuple(modules))
+    inside: Counter[tuple[str, str]] = Counter()
+    for backend, counts in file.partitions:
+        inside.update({(backend, name): count for name, count in (counts or {"partition": 1}).items()})
+    for (backend, name), count in sorted(inside.items(), key=lambda item: (-item[1], item[0])):
+        stock = backend == XNNPACK
+        why_not = None if stock else f"the delegate {backend} is not in the stock runtime for CPUs"
+        prefix = "xnnpack" if stock else backend
+        yield Operator(name=f"{prefix}::{name}", count=count, standard=stock, why_not=why_not)
+
+
+def _named(seen: tuple[TensorSpec, ...], known: tuple[TensorSpec, ...], path: Path) -> tuple[TensorSpec, ...]:
+    """The file's tensors with the names of its metadata; positions must agree in shape and type."""
+    if not known:
+        return seen
+    mine, theirs = ([(tensor.shape, tensor.dtype) for tensor in tensors] for tensors in (seen, known))
+    if mine != theirs:
+        raise ArtifactError(f"{path}: the program has tensors {mine}, its metadata says {theirs}")
+    return known
+
+
+def _requires(file: PteFile, texts: dict[str, str]) -> str:
+    backends = sorted({backend for backend, _ in file.partitions})
+    release = f"ExecuTorch >= {texts[EXECUTORCH]}" if EXECUTORCH in texts else "ExecuTorch (program format ET12)"
+    return release + (f" with {', '.join(backends)}" if backends else "")

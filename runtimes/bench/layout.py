@@ -1,0 +1,117 @@
+"""How a run is laid out so that a given meter can resolve it: bursts, gaps and idle around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from edgevit.errors import MeterError, UsageError
+from edgevit.records import Record
+from runtimes.bench.request import MeterRequest
+from runtimes.power.meter import PowerMeter, require_resolution, require_run
+from runtimes.power.stamps import RunStamps, Window
+from runtimes.runners.contract import Phase, Pulse
+from runtimes.runners.runner import Measured, RunSample
+from runtimes.runners.workload import SyncPulses, Workload
+
+SHORTEST_GAP_MS = 100.0  # chosen, because a phone's power tail is over in some tens of milliseconds
+LEAST_IDLE_S = 2.0  # chosen, because the background before and after needs a second each beside the sync pulses
+COARSE_S = 1.0  # a meter whose shortest window is longer than this measures whole runs
+RESOLVED_MARGIN = 1.25  # chosen, because a burst may turn out that much shorter than the latency before it
+READINGS_OF_IDLE = 20  # of a coarse meter, before and after: as many as make a window (``SAMPLES_PER_WINDOW``)
+
+
+class MeteredLayout(Record):
+    """The layout of one process under a meter.
+
+    Attributes:
+        workload: All of it: ``runs`` single forward passes in bursts of ``burst``.
+        whole_run: A single mean over everything, without gaps, for a coarse meter.
+        latency_s: The latency that it was laid out for.
+        expected_s: From the start of the idle phase to the end of the one after.
+    """
+
+    workload: Workload
+    whole_run: bool
+    latency_s: float
+    expected_s: float
+
+
+def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latency_s: float) -> MeteredLayout:
+    """Lay out a run of inferences that take ``latency_s`` each.
+
+    Raises:
+        MeterError: The meter cannot resolve what the workload asks for; the hint says what it could.
+        UsageError: Requests that contradict each other.
+    """
+    if asked.runs < 1 or request.idle_s < LEAST_IDLE_S:
+        raise UsageError(
+            f"{asked.runs} runs with {request.idle_s:g} s of idle: at least 1 run and {LEAST_IDLE_S:g} s are needed"
+        )
+    if meter.resolution.shortest_window_s > COARSE_S:
+        return _whole_run(meter, asked, request, latency_s)
+    burst = asked.burst or max(1, math.ceil(RESOLVED_MARGIN * meter.resolution.shortest_window_s / latency_s))
+    window_s = burst * latency_s
+    require_resolution(meter, window_s=window_s, inferences=burst)
+    gap_ms = asked.gap_ms if asked.gap_ms is not None else max(SHORTEST_GAP_MS, 2e3 * window_s)
+    busy_s = asked.runs * (window_s + gap_ms / 1e3) + asked.warmup * latency_s
+    pulses = SyncPulses()
+    workload = msgspec.structs.replace(
+        asked, runs=asked.runs * burst, rounds=1, burst=burst, gap_ms=gap_ms, idle_s=request.idle_s, pulses=pulses
+    )
+    around_s = 2 * (request.idle_s + pulses.duration_s)
+    return MeteredLayout(workload=workload, whole_run=False, latency_s=latency_s, expected_s=busy_s + around_s)
+
+
+def _whole_run(meter: PowerMeter, asked: Workload, request: MeterRequest, latency_s: float) -> MeteredLayout:
+    if asked.burst is not None or asked.gap_ms:
+        raise UsageError(f"{meter.name} measures whole runs only: bursts and gaps have no place in them")
+    try:
+        require_run(meter, run_s=asked.runs * latency_s)
+    except MeterError as error:
+        needed = math.ceil(meter.resolution.shortest_run_s / latency_s)
+        error.hint = f"--runs {needed} takes long enough; it gives the mean over the run, not single inferences"
+        raise
+    idle_s = max(request.idle_s, meter.resolution.period_s * READINGS_OF_IDLE)
+    workload = msgspec.structs.replace(asked, rounds=1, burst=asked.runs, gap_ms=0.0, idle_s=idle_s)
+    busy_s = (asked.runs + asked.warmup) * latency_s
+    return MeteredLayout(workload=workload, whole_run=True, latency_s=latency_s, expected_s=busy_s + 2 * idle_s)
+
+
+def stamps_of(measured: Measured, *, burst: int) -> RunStamps | None:
+    """When the runner was busy; ``burst`` inferences without a gap count as one interval. None where nobody told."""
+    samples, warmup = measured.samples, measured.warmup
+    if not samples or samples[0].start_monotonic_ns is None:
+        return None
+    return RunStamps(
+        bursts=tuple(_window(samples[first : first + burst]) for first in range(0, len(samples), burst)),
+        pulses=tuple(
+            Window(start_ns=each.start_monotonic_ns, end_ns=each.end_monotonic_ns) for each in measured.pulses
+        ),
+        warmup=tuple(_window([sample]) for sample in warmup),
+        other=tuple(
+            Window(start_ns=phase.start_monotonic_ns, end_ns=phase.end_monotonic_ns)
+            for phase in measured.phases
+            if phase.name in ("load", "golden") and phase.end_monotonic_ns > phase.start_monotonic_ns
+        ),
+        inferences_per_burst=burst,
+        suspended_ns=_suspended_ns([*warmup, *samples]),
+    )
+
+
+def _window(samples: Sequence[RunSample]) -> Window:
+    return Window(start_ns=samples[0].start_monotonic_ns or 0, end_ns=samples[-1].end_monotonic_ns or 0)
+
+
+def _window_of(told: Phase | Pulse) -> Window:
+    return Window(start_ns=told.start_monotonic_ns, end_ns=told.end_monotonic_ns)
+
+
+def _suspended_ns(samples: Sequence[RunSample]) -> int:
+    """How far the boot clock, which runs on while the device sleeps, ran ahead of the monotonic one."""
+    first, last = samples[0], samples[-1]
+    at_first = (first.start_boottime_ns or 0) - (first.start_monotonic_ns or 0)
+    at_last = (last.end_boottime_ns or 0) - (last.end_monotonic_ns or 0)
+    return max(0, at_last - at_first)

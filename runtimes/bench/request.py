@@ -1,0 +1,62 @@
+"""What the user asked ``bench`` for, the same for every device and artifact."""
+
+from __future__ import annotations
+
+from edgevit.records import Record
+from runtimes.runners.workload import Workload
+
+
+class Conditions(Record):
+    """Under which conditions every run of a device starts.
+
+    Attributes:
+        max_temp_c: Highest temperature to start at; None for any.
+        cooldown_s: Longest wait for that temperature.
+        fixed_performance: Android's fixed performance mode while measuring.
+    """
+
+    max_temp_c: float | None = None
+    cooldown_s: float = 300.0
+    fixed_performance: bool = False
+
+
+class MeterRequest(Record):
+    """Which power meter, by its name in ``runtimes.power.meters``, and what it is told.
+
+    Attributes:
+        name: One of ``METERS``.
+        serial: Number of the Monsoon unit.
+        volts: Supply voltage that the Monsoon is to set; None leaves it alone.
+        rails: Rails to add up.
+        idle_s: Idle before and after the measured bursts, for the background.
+    """
+
+    name: str
+    serial: str | None = None
+    volts: float | None = None
+    rails: tuple[str, ...] | None = None
+    idle_s: float = 4.0
+
+
+class BenchRequest(Record):
+    """Workload, conditions, and with what.
+
+    Attributes:
+        workload: How artifacts are run; ``affinity`` as typed (``big``, ``little``, cores or a mask).
+        threads: Thread counts; each one is a workload of its own.
+        conditions: The conditions to start under.
+        meter: The power meter, or None to measure latencies only.
+        runner: As in ``runtimes.runners.choose.RunnerChooser``.
+        tools_dir: Likewise.
+        python: The interpreter on the device; None for ``python3``, and on this host for the one that runs this.
+        resume: Continue earlier records instead of measuring again.
+    """
+
+    workload: Workload = Workload()
+    threads: tuple[int, ...] = (1,)
+    conditions: Conditions = Conditions()
+    meter: MeterRequest | None = None
+    runner: str = "auto"
+    tools_dir: str | None = None
+    python: str | None = None
+    resume: bool = False

@@ -1,0 +1,118 @@
+"""The records of one device while it is measured: in memory, and on the disk as far as they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgevit.errors import EdgevitExportError
+from runtimes.bench.plan import Job
+from runtimes.bench.record import (
+    DeviceRun,
+    EnergyRun,
+    Round,
+    RunFailure,
+    new_record,
+    partial_path,
+    record_path,
+)
+from runtimes.bench.request import BenchRequest
+
+
+class RecordStore:
+    """One record per job; each change is on the disk before the next run starts.
+
+    A record that is not complete waits beside an earlier complete one, which it replaces only when it is complete.
+
+    Args:
+        output: Directory of the records.
+        device: The device's serial.
+        jobs: What is measured.
+        request: What was asked for; with a power meter a record is complete when its energy is there as well.
+    """
+
+    def __init__(self, output: Path, device: str, jobs: Sequence[Job], request: BenchRequest) -> None:
+        self._output = output
+        self._device = device
+        self._jobs = {job.key: job for job in jobs}
+        self._meter = None if request.meter is None else request.meter.name
+        self._records = {
+            key: new_record(device, job.subject, job.runner.name, job.workload, request.conditions)
+            for key, job in self._jobs.items()
+        }
+
+    def __getitem__(self, key: str) -> DeviceRun:
+        return self._records[key]
+
+    @property
+    def records(self) -> list[DeviceRun]:
+        """One record per job, as far as it has come."""
+        return list(self._records.values())
+
+    @property
+    def open_jobs(self) -> list[Job]:
+        """The jobs that are neither complete nor failed."""
+        return [
+            self._jobs[key] for key, record in self._records.items() if not record.complete and record.failure is None
+        ]
+
+    def resume(self) -> None:
+        """Take over earlier records that measure the same files in the same way."""
+        for key, new in self._records.items():
+            for path in (partial_path(self.path(key)), self.path(key)):
+                record = DeviceRun.load(path) if path.is_file() else None
+                if record and record.continues(new):
+                    record = msgspec.structs.replace(record, failure=None, energy_failure=None)
+                    self._records[key] = self._judged_complete(key, record)
+                    break
+
+    def add_round(self, key: str, finished: Round) -> None:
+        """Keep one more round."""
+        record = self._records[key]
+        self._keep(key, msgspec.structs.replace(record, rounds=(*record.rounds, finished)))
+
+    def add_energy(self, key: str, energy: EnergyRun) -> None:
+        """Keep the run under the power meter."""
+        self._keep(key, msgspec.structs.replace(self._records[key], energy=energy))
+
+    def fail(self, key: str, error: EdgevitExportError, round: int | None = None) -> RunFailure:
+        """Keep why the artifact could not be measured."""
+        failure = self._failure(key, error, round)
+        self._keep(key, msgspec.structs.replace(self._records[key], failure=failure))
+        return failure
+
+    def fail_energy(self, key: str, error: EdgevitExportError) -> RunFailure:
+        """Keep why its energy could not be measured; its latencies stand."""
+        failure = self._failure(key, error, None)
+        self._keep(key, msgspec.structs.replace(self._records[key], energy_failure=failure))
+        return failure
+
+    def path(self, key: str) -> Path:
+        """Where the record of ``key`` stands when it is complete."""
+        return record_path(self._output, self._device, key)
+
+    def origin(self, key: str) -> str:
+        """What ``key`` stands for in messages."""
+        return f"{self._jobs[key].subject.name} on {self._device}"
+
+    def _failure(self, key: str, error: EdgevitExportError, round: int | None) -> RunFailure:
+        named = self._jobs[key].subject.name in error.message
+        message = error.message if named else f"{self.origin(key)}: {error.message}"
+        return RunFailure(message=message, hint=error.hint, round=round, exit_code=error.exit_code)
+
+    def _judged_complete(self, key: str, record: DeviceRun) -> DeviceRun:
+        metered = self._meter is None or (record.energy is not None and record.energy.meter == self._meter)
+        complete = metered and len(record.rounds) == len(self._jobs[key].rounds)
+        return msgspec.structs.replace(record, complete=complete)
+
+    def _keep(self, key: str, record: DeviceRun) -> None:
+        record = self._records[key] = self._judged_complete(key, record)
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if record.complete and record.failure is None:
+            record.save(path)
+            partial_path(path).unlink(missing_ok=True)
+        else:
+            record.save(partial_path(path))

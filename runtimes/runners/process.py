@@ -1,0 +1,74 @@
+"""One process on a device as data: what must be there, what is started, what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgevit.records import Record, sha256_file
+from runtimes.devices.device import quote
+from runtimes.runners.workload import Workload
+
+
+class PlannedPush(Record):
+    """A file that the device needs; skipped when it has it already. ``keys`` names the runs that need it."""
+
+    step: Literal["push"] = "push"
+    local: str
+    remote: str
+    sha256: str
+    size_bytes: int
+    program: bool = False
+    keys: tuple[str, ...] = ()
+
+
+class PlannedRun(Record):
+    """One process on the device: one artifact, one workload, one round. ``workload.runs`` is this process's share.
+
+    ``clear`` is removed before, ``fetch`` must exist afterwards and comes back together with ``outputs`` (the model's
+    outputs). Paths are relative to ``cwd``, except those of ``argv`` that the runner made absolute.
+    """
+
+    step: Literal["run"] = "run"
+    key: str
+    round: int
+    workload: Workload
+    argv: tuple[str, ...]
+    cwd: str
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    clear: tuple[str, ...] = ()
+    fetch: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    log_tag: str | None = None
+
+    def command(self) -> str:
+        """The shell line that does the same by hand."""
+        environment = "".join(f"{name}={quote([value])} " for name, value in self.environment.items())
+        return f"cd {quote([self.cwd])} && {environment}{quote(self.argv)}"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that a process left behind when it ended."""
+
+    rc: int
+    stdout: str
+    stderr: str
+    log: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def printed(self) -> str:
+        """Both streams and the log."""
+        return "\n".join(part for part in (self.stdout, self.stderr, self.log) if part)
+
+
+def plan_push(local: Path, remote: str, *, program: bool = False) -> PlannedPush:
+    """The push of one file, with its hash and size as they are now."""
+    return PlannedPush(
+        local=str(local), remote=remote, sha256=sha256_file(local), size_bytes=local.stat().st_size, program=program
+    )

@@ -1,0 +1,26 @@
+"""ONNX Runtime's compatibility table against onnx's own table of releases."""
+
+from __future__ import annotations
+
+import pytest
+from onnx import helper
+
+from export.formats.onnx_file.versions import OPSETS, RUNTIMES, lowest_runtime
+
+
+def test_ir_versions_are_those_that_onnx_released_each_opset_with() -> None:
+    released = {opset: ir for _, ir, opset, *_ in helper.VERSION_TABLE}
+    assert all(released[opset] == ir for opset, ir, _ in RUNTIMES)
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir", "runtime"),
+    [(9, 4, "0.3"), (17, 8, "1.12"), (13, 8, "1.9"), (17, 9, "1.15"), (23, 11, "1.23")],
+)
+def test_the_later_of_opset_and_ir_decides(opset: int, ir: int, runtime: str) -> None:
+    assert lowest_runtime(opset, ir) == runtime
+
+
+def test_an_opset_alone_and_one_of_the_future() -> None:
+    assert lowest_runtime(OPSETS.stop - 1) == "1.17"
+    assert lowest_runtime(99, 11) == "that of opset 99, newer than 1.23"

@@ -1,0 +1,30 @@
+"""What artifacts say about themselves, written and read back."""
+
+from __future__ import annotations
+
+import pytest
+from mobile_artifacts import LABELS, small_program
+
+from edgevit.errors import ArtifactError
+from edgevit.spec import ModelSpec, Preprocessing
+from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, decode, tensors_from
+from export.recipe import Format, Recipe
+
+
+def test_texts_hold_all_that_an_app_and_a_reader_need() -> None:
+    program, recipe = small_program(), Recipe(format=Format.PTE)
+    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    assert ModelSpec.from_json(texts["spec"]) == program.spec
+    assert Recipe.from_json(texts["recipe"]) == recipe
+    assert Preprocessing.from_json(texts["preprocessing"]) == program.spec.preprocessing
+    assert tuple(texts["labels"].splitlines()) == LABELS
+    assert tensors_from(texts, INPUTS, "here") == program.inputs
+    assert tensors_from(texts, OUTPUTS, "here") == program.outputs
+
+
+def test_a_foreign_file_has_no_tensors_and_broken_ones_are_told() -> None:
+    assert tensors_from({}, INPUTS, "a.pte") == ()
+    with pytest.raises(ArtifactError, match=r"a\.pte: metadata 'inputs' is not a list of tensors: .*name"):
+        tensors_from({INPUTS: "[{}]"}, INPUTS, "a.pte")
+    with pytest.raises(ArtifactError, match=r"a\.ptl: metadata 'modules' is broken: "):
+        decode("[1", dict[str, list[str]], "a.ptl: metadata 'modules' is broken")

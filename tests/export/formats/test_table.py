@@ -1,0 +1,81 @@
+"""The table of formats: names, what must be installed, and which recipes a format can be written by."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgevit.errors import MissingDependencyError, UsageError
+from export.formats import table
+from export.formats.table import FORMATS, check_recipe, load, parse_format, require_export
+from export.recipe import Format, Precision, Recipe
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_every_format_has_a_row_whose_strings_name_functions(format: Format) -> None:
+    row = FORMATS[format]
+    assert callable(load(row.exporter))
+    assert callable(load(row.reader))
+    assert Precision.FP32 in row.precisions
+    check_recipe(Recipe(format=format))
+    assert {parse_format(name) for name in (format, f".{format.upper()}", *row.aliases)} == {format}
+
+
+def test_an_unknown_format_lists_the_choices() -> None:
+    with pytest.raises(UsageError, match="choose from onnx, pte, ptl, tflite"):
+        parse_format("coreml")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "hint"),
+    [
+        (Recipe(format=Format.ONNX, opset=10), "opset 10 for onnx: choose from 11 to 20", "--opset 11"),
+        (Recipe(format=Format.ONNX, opset=21), "opset 21 for onnx: choose from 11 to 20", "--opset 20"),
+        (Recipe(format=Format.PTL, ptl_bytecode=3), "bytecode 3 for ptl: choose from 7, 6, 5, 4", "--ptl-bytecode 7"),
+        (Recipe(format=Format.TFLITE, opset=13), "opset 13 for tflite: opsets are those of onnx", "leave it out"),
+        (Recipe(format=Format.ONNX, ptl_bytecode=7), "bytecode 7 for onnx: bytecodes are those of ptl", "leave it out"),
+        (Recipe(format=Format.TFLITE, dynamic_batch=True), "tflite cannot leave the batch free", "--batch N"),
+        (Recipe(format=Format.PTE, dynamic_batch=True), "pte cannot leave the batch free", "--batch N"),
+    ],
+)
+def test_a_recipe_that_its_format_cannot_take_is_refused(recipe: Recipe, words: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        check_recipe(recipe)
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_precision_that_the_format_does_not_offer_lists_those_that_it_does() -> None:
+    class Later(StrEnum):
+        INT8 = "int8"
+
+    recipe = msgspec.structs.replace(Recipe(format=Format.ONNX), precision=Later.INT8)
+    with pytest.raises(UsageError, match="int8 for onnx: choose from fp32"):
+        check_recipe(recipe)
+    assert recipe.file_name("net") == "net-int8.onnx"
+
+
+def test_what_is_not_installed_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "find_spec", lambda name: None if name == "litert_torch" else object())
+    with pytest.raises(MissingDependencyError, match="cannot export tflite: litert_torch not installed") as caught:
+        require_export(Format.TFLITE)
+    assert caught.value.hint == "pip install 'edgevit-export[tflite]'"
+    require_export(Format.ONNX)
+
+
+def test_readers_import_no_converter() -> None:
+    """All four in one bare process: neither torch, nor a converter, nor the modules of ours that drive one."""
+    barred = {"torch", "onnxsim", "litert_torch", "ai_edge_litert", "executorch", "flatbuffers", "export.program"}
+    code = (
+        "import sys; from export.formats.table import FORMATS, load\n"
+        "for row in FORMATS.values(): load(row.reader)\n"
+        f"found = sorted(name for name in sys.modules if name in {barred!r} or name.endswith('.write'))\n"
+        "sys.exit(' '.join(found) or None)"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,79 @@
+"""Manifests: found, checked against their schema, and bound to their directory."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from export_rig import ONNX, PTL, export_to
+
+from edgevit.errors import ArtifactError, UsageError
+from export.artifact import Manifest
+from export.manifest import (
+    TOOLS,
+    created_utc,
+    find_manifests,
+    load_manifest,
+    manifest_path,
+    manifest_schema_text,
+    tool_versions,
+)
+
+
+def test_the_published_schema_is_current_and_fits(tmp_path: Path) -> None:
+    published = (Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text()
+    assert published == manifest_schema_text(), "write manifest_schema_text() to docs/manifest.schema.json"
+    (path,) = export_to(tmp_path)
+    document = json.loads(path.read_text())
+    validator = jsonschema.Draft202012Validator(json.loads(published))
+    validator.validate(document)
+    del document["sha256"]
+    assert not validator.is_valid(document)
+
+
+def test_manifests_are_found_by_directory_artifact_and_name(tmp_path: Path) -> None:
+    ptl, onnx = export_to(tmp_path, PTL, ONNX)
+    assert set(find_manifests([tmp_path])) == {ptl, onnx}
+    assert find_manifests([tmp_path / "conv-net.ptl", ptl]) == (ptl,)
+    ptl.unlink()
+    with pytest.raises(ArtifactError, match=r"conv-net\.ptl has no manifest"):
+        find_manifests([tmp_path / "conv-net.ptl"])
+    with pytest.raises(UsageError, match="no such file"):
+        find_manifests([tmp_path / "nothing.onnx"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no manifest in"):
+        find_manifests([tmp_path / "empty"])
+
+
+def test_the_time_of_creation_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert created_utc() == "1970-01-02T00:00:00Z"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        created_utc()
+
+
+def test_a_manifest_knows_where_it_belongs() -> None:
+    assert manifest_path(Path("a/edgevit-s-224x224.onnx")) == Path("a/edgevit-s-224x224.onnx.json")
+    assert Manifest.__struct_fields__[0] == "schema_version"
+
+
+def test_a_manifest_that_names_files_elsewhere_or_is_none_is_refused(tmp_path: Path) -> None:
+    (ptl,) = export_to(tmp_path)
+    whole = ptl.read_text()
+    ptl.write_text(whole.replace('"conv-net.ptl"', '"../conv-net.ptl"'))
+    with pytest.raises(ArtifactError, match="not beside it"):
+        load_manifest(ptl)
+    ptl.write_text("{}")
+    with pytest.raises(ArtifactError, match="not a valid Manifest"):
+        load_manifest(ptl)
+    ptl.unlink()
+    with pytest.raises(ArtifactError, match="is missing"):
+        load_manifest(ptl)
+
+
+def test_tools_are_those_installed() -> None:
+    versions = tool_versions()
+    assert versions["torch"] == importlib.metadata.version("torch")
+    assert set(versions) <= set(TOOLS)

@@ -1,0 +1,242 @@
+"""Runs under a meter on this machine, with a meter that draws what the runner really did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+
+import msgspec
+import onnx
+from bench_rig import Events, misbehaving_python, onnx_subject, processes_of
+from metered import measure_energy
+from onnx import TensorProto, helper, numpy_helper
+from stamp_meter import BUSY_MW, StampMeter
+
+from edgevit.errors import MeterError
+from edgevit.records import sha256_file
+from edgevit.spec import TensorSpec
+from export.recipe import Format
+from runtimes.bench.record import DeviceRun, EnergyRun
+from runtimes.bench.request import Conditions
+from runtimes.devices.host import HostDevice
+from runtimes.power.trace import PowerTrace
+from runtimes.runners.runner import Subject
+from runtimes.runners.workload import Workload
+from validation.energy.analysis import analyze_energy
+from validation.energy.judge import judge_energy
+
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
+
+WORKLOAD = Workload(runs=12, rounds=2, warmup=3, gap_ms=60.0, timeout_s=60.0)
+# thousands of a tiny model, so that a burst takes tens of milliseconds on the fastest machine too
+TINY = Workload(runs=6, rounds=2, warmup=2, gap_ms=40.0, burst=5000, timeout_s=60.0)
+
+
+def products(path: Path, *, size: int = 900, repeats: int = 6) -> Subject:
+    """Matrix products that take some milliseconds."""
+    rng = np.random.default_rng(0)
+    weight = numpy_helper.from_array((rng.normal(size=(size, size)) / size).astype(np.float32), "w")
+    names = ["x", *(f"h{i}" for i in range(repeats - 1)), "y"]
+    nodes = [helper.make_node("MatMul", [names[i], "w"], [names[i + 1]]) for i in range(repeats)]
+    shape = (size, size)
+    graph = helper.make_graph(
+        nodes, "products",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)], [weight],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return Subject(
+        name=path.name, path=path, format=Format.ONNX, sha256=sha256_file(path), size_bytes=path.stat().st_size,
+        inputs=(TensorSpec(name="x", shape=shape),), outputs=(TensorSpec(name="y", shape=shape),),
+        feeds=({"x": rng.normal(size=shape).astype(np.float32)},),
+    )  # fmt: skip
+
+
+class Host(HostDevice):
+    """Records when it is called back."""
+
+    reconnected = 0
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        self.reconnected += 1
+
+
+class Measured:
+    """One record with its energy, and what stood around it."""
+
+    def __init__(self, home: Path) -> None:
+        self.device, self.meter, self.events = Host(home / "scratch"), StampMeter(home), Events()
+        # Only the shape of the answer is judged: the products' weights are not the rig's.
+        outcome = measure_energy(
+            self.device, [onnx_subject(home / "tiny.onnx")], home / "out", self.meter, TINY, events=self.events
+        )
+        (self.run,) = outcome.runs
+        self.directory = home / "out" / "host"
+
+    @property
+    def energy(self) -> EnergyRun:
+        assert self.run.energy is not None, self.run.energy_failure
+        return self.run.energy
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    home = tmp_path_factory.mktemp("metered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        return Measured(home)
+
+
+def test_one_record_holds_latencies_and_energy(measured: Measured) -> None:
+    (stored,) = measured.directory.glob("*.json")
+    assert DeviceRun.load(stored) == measured.run
+    assert measured.run.complete
+    assert [len(each.measured.samples) for each in measured.run.rounds] == [3, 3]
+    assert len(measured.energy.run.measured.samples) == 6 * 5000
+    assert measured.energy.run.verification.status == "passed"
+    trace = measured.directory / measured.energy.trace_file
+    assert sha256_file(trace) == measured.energy.trace_sha256
+    assert measured.energy.stamps is not None
+    assert len(measured.energy.stamps.bursts) == 6
+
+
+def test_its_energy_is_right(measured: Measured) -> None:
+    report = judge_energy(measured.run, measured.directory, top1_percent=70.0)
+    assert report is not None and report.subject is not None and measured.energy.stamps is not None
+    durations_s = [(window.end_ns - window.start_ns) / 1e9 for window in measured.energy.stamps.bursts]
+    assert report.energy_mj == pytest.approx(BUSY_MW * float(np.mean(durations_s)) / 5000, rel=0.05)
+    assert (report.subject.artifact, report.subject.sha256) == ("tiny.onnx", measured.run.artifact.sha256)
+    assert report.subject.runtime.startswith("onnxruntime")
+    assert (report.top1_percent, report.inferences, report.inferences_per_burst) == (70.0, 30_000, 5000)
+
+
+def test_host_clock_and_trace_agree(measured: Measured) -> None:
+    trace = PowerTrace.load(measured.directory / measured.energy.trace_file)
+    found = analyze_energy(trace, stamps=measured.energy.stamps)
+    assert found.alignment is not None and measured.energy.device_to_trace_s is not None
+    assert measured.energy.device_to_trace_s == pytest.approx(found.alignment.offset_s, abs=0.05)
+    assert found.alignment.pulses == 6
+
+
+def test_order_of_things(measured: Measured) -> None:
+    calls = [call for call in measured.meter.calls if call != "close"]
+    assert calls == ["prepare", "prepare", "start", "stop"], "tried before the rounds, then used once"
+    assert measured.meter.calls[-1] == "close", "nothing was put back after the run"
+    assert measured.device.reconnected == 1
+    assert any("USB is cut" in note for note in measured.events.notes)
+    assert PowerTrace.load(measured.directory / measured.energy.trace_file).seconds > measured.energy.layout.expected_s
+
+
+def test_idle_lies_around_the_run(measured: Measured) -> None:
+    report = judge_energy(measured.run, measured.directory)
+    assert report is not None and report.background is not None
+    assert report.background.before_s > 1.6
+    assert report.background.after_s > 1.0
+    assert report.background.during_mw == pytest.approx(800.0, abs=5.0)
+
+
+def test_a_single_inference_of_milliseconds_is_aligned(tmp_path: Path) -> None:
+    """The products' outputs are not the rig's ``y``, so they are judged wrong: energy is measured all the same."""
+    meter = StampMeter(tmp_path)
+    (run,) = measure_energy(Host(tmp_path / "s"), [products(tmp_path / "m.onnx")], tmp_path, meter, WORKLOAD).runs
+    assert run.energy is not None and run.energy.stamps is not None
+    assert run.energy.layout.workload.burst == 1
+    report = judge_energy(run, tmp_path / "host")
+    durations_s = [(window.end_ns - window.start_ns) / 1e9 for window in run.energy.stamps.bursts]
+    assert report is not None and report.aligned is not None and report.alignment is not None
+    assert report.energy_mj == pytest.approx(BUSY_MW * float(np.mean(durations_s)), rel=0.02)
+    assert report.alignment.residual_ms is not None and report.alignment.residual_ms < 0.3
+    assert report.aligned.found == 12
+
+
+def test_a_meter_lost_in_the_middle_ends_the_run_and_brings_the_device_back(tmp_path: Path) -> None:
+    device, meter = Host(tmp_path / "scratch"), StampMeter(tmp_path, fails=True)
+    subjects = [onnx_subject(tmp_path / "a.onnx"), onnx_subject(tmp_path / "b.onnx", scale=1.0 + 1e-7)]
+    first, second = measure_energy(device, subjects, tmp_path / "out", meter, TINY).runs
+    for run in (first, second):
+        assert len(run.rounds) == 2 and run.failure is None, "the latencies stand"
+        assert run.energy is None and run.energy_failure is not None
+        assert "unplugged" in run.energy_failure.message and run.energy_failure.exit_code == MeterError.exit_code
+    assert meter.calls.count("start") == 1, "a meter that is gone is not tried for each artifact"
+    assert meter.calls[-1] == "close" and "stop" not in meter.calls
+    assert device.reconnected == 1
+    assert processes_of(tmp_path) == []
+
+
+def test_resume_measures_only_the_energy_that_is_missing(tmp_path: Path) -> None:
+    subject, out = onnx_subject(tmp_path / "tiny.onnx"), tmp_path / "out"
+    broken = StampMeter(tmp_path, fails=True)
+    (first,) = measure_energy(Host(tmp_path / "s"), [subject], out, broken, TINY).runs
+    assert [path.name.endswith(".partial.json") for path in (out / "host").glob("*.json")] == [True]
+    events = Events()
+    (second,) = measure_energy(
+        Host(tmp_path / "s"), [subject], out, StampMeter(tmp_path), TINY, events=events, resume=True
+    ).runs
+    assert events.started == []
+    assert second.rounds == first.rounds
+    assert second.energy is not None and second.energy_failure is None and second.complete
+    meter = StampMeter(tmp_path)
+    (third,) = measure_energy(Host(tmp_path / "s"), [subject], out, meter, TINY, resume=True).runs
+    assert third == second
+    assert "start" not in meter.calls
+
+
+def test_conditions_hold_for_the_metered_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a temperature that cannot be reached, energy is refused as latency is."""
+    from runtimes.bench import measure as measure_module
+
+    asked: list[float] = []
+
+    class Wait:
+        """What waiting for a temperature told."""
+
+        reached = True
+        waited_s = 0.0
+
+    def waited(device: object, limit_c: float, *, timeout_s: float) -> Wait:
+        asked.append(limit_c)
+        return Wait()
+
+    monkeypatch.setattr(measure_module, "wait_for_temperature", waited)
+    (run,) = measure_energy(
+        Host(tmp_path / "s"), [onnx_subject(tmp_path / "tiny.onnx")], tmp_path / "out", StampMeter(tmp_path), TINY,
+        conditions=Conditions(max_temp_c=45.0, cooldown_s=1.0),
+    ).runs  # fmt: skip
+    assert asked == [45.0] * 3, "two rounds and the metered run"
+    assert run.conditions == Conditions(max_temp_c=45.0, cooldown_s=1.0)
+
+
+def test_what_the_meter_cannot_resolve_fails_the_energy_alone(tmp_path: Path) -> None:
+    subject = onnx_subject(tmp_path / "tiny.onnx")
+    short = msgspec.structs.replace(TINY, burst=1)
+    (run,) = measure_energy(Host(tmp_path / "s"), [subject], tmp_path / "out", StampMeter(tmp_path), short).runs
+    assert run.failure is None and len(run.rounds) == 2
+    assert run.energy_failure is not None
+    assert "cannot tell the energy of one" in run.energy_failure.message
+
+
+def test_an_artifact_that_does_not_run_fails_before_the_meter_samples(tmp_path: Path) -> None:
+    subject = onnx_subject(tmp_path / "m.onnx")
+    subject.path.write_bytes(b"no model")
+    meter = StampMeter(tmp_path)
+    (run,) = measure_energy(Host(tmp_path / "scratch"), [subject], tmp_path / "out", meter, TINY).runs
+    assert run.failure is not None and "the runner failed" in run.failure.message
+    assert run.energy_failure is None
+    assert "start" not in meter.calls and meter.calls[-1] == "close"
+
+
+def test_a_metered_process_that_fails_is_told_with_its_latencies_kept(tmp_path: Path) -> None:
+    python = misbehaving_python(tmp_path / "python", "true")
+    Path(python).write_text(
+        Path(python).read_text().replace('"threads": 2', '"idle_s": 2.2').replace("    true", "    exit 3")
+    )
+    (run,) = measure_energy(
+        Host(tmp_path / "s"), [onnx_subject(tmp_path / "tiny.onnx")], tmp_path / "out", StampMeter(tmp_path), TINY,
+        python=python,
+    ).runs  # fmt: skip
+    assert len(run.rounds) == 2
+    assert run.energy_failure is not None and "exit code 3" in run.energy_failure.message

@@ -1,0 +1,91 @@
+"""Joining latency and energy of one artifact under one set of conditions."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import pytest
+from report_records import energy_of, failed_run, run_of, sha_of, with_artifact
+
+from edgevit.spec import Layout, TensorSpec
+from runtimes.bench.record import DeviceRun
+from validation.energy.report import EnergyReport
+from validation.report.entries import UNKNOWN_INPUT, Entry, ModelFacts, grouped, input_words, joined_entries
+from validation.report.results import Results
+
+
+def entries_of(
+    runs: Iterable[DeviceRun], energies: Iterable[EnergyReport] = (), facts: dict[str, ModelFacts] | None = None
+) -> list[Entry]:
+    results = Results(runs=list(runs), energies=[(Path("some.energy.json"), energy) for energy in energies])
+    return joined_entries(results, facts or {})
+
+
+def parts_of(entries: Iterable[Entry]) -> list[tuple[str, bool, bool]]:
+    return [(entry.artifact, entry.latency is not None, entry.energy is not None) for entry in entries]
+
+
+def test_energy_joins_the_latency_of_the_same_file_on_the_same_device() -> None:
+    entries = entries_of([run_of("a.onnx", 30.0), run_of("b.onnx", 40.0)], [energy_of("b.onnx", 100.0)])
+    assert parts_of(entries) == [("a.onnx", True, False), ("b.onnx", True, True)]
+
+
+def test_two_energies_of_one_file_make_two_entries() -> None:
+    entries = entries_of([run_of("a.onnx", 30.0)], [energy_of("a.onnx", 100.0), energy_of("a.onnx", 101.0)])
+    assert parts_of(entries) == [("a.onnx", True, True), ("a.onnx", False, True)]
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [
+        energy_of("a.onnx", 100.0, device="R5CR"),
+        energy_of("b.onnx", 100.0),
+        msgspec.structs.replace(
+            energy_of("a.onnx", 100.0),
+            subject=msgspec.structs.replace(energy_of("a.onnx", 100.0).subject, runtime="onnxruntime 1.18.0"),
+        ),
+    ],
+    ids=["device", "file", "runtime"],
+)
+def test_energy_of_another_device_file_or_runtime_is_not_joined(energy: EnergyReport) -> None:
+    assert energy.subject is not None
+    entries = entries_of([run_of("a.onnx", 30.0)], [energy])
+    assert parts_of(entries) == [("a.onnx", True, False), (energy.subject.artifact, False, True)]
+
+
+def test_a_run_that_never_started_takes_device_and_runtime_from_the_others_of_its_format() -> None:
+    started, broken, other = entries_of([run_of("a.onnx", 30.0), failed_run("b.onnx"), failed_run("c.tflite")])
+    assert broken.conditions == started.conditions
+    assert (other.conditions.device, other.conditions.runtime) == (started.conditions.device, "")
+    assert [len(group) for group in grouped([started, broken, other])] == [2, 1]
+
+
+def test_repetitions_of_one_file_are_told_apart_by_date() -> None:
+    again = msgspec.structs.replace(run_of("a.onnx", 31.0), created_utc="2026-02-02T00:00:00+00:00")
+    suffixes = [entry.suffix for entry in entries_of([run_of("a.onnx", 30.0), again, run_of("b.onnx", 10.0)])]
+    assert suffixes == [" [2026-01-01T00:00:00+00:00]", " [2026-02-02T00:00:00+00:00]", ""]
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "expected"),
+    [
+        ((1, 3, 224, 256), Layout.NCHW, "224x256"),
+        ((1, 224, 256, 3), Layout.NHWC, "224x256"),
+        ((1, 224, 256, 3), None, "224x256"),
+        ((8, 3, 224, 224), None, "224x224, batch 8"),
+        ((1, 7, 7, 768), None, "1x7x7x768"),
+        ((1, 128), None, "1x128"),
+    ],
+)
+def test_input_sizes_read_the_same_in_every_layout(
+    shape: tuple[int, ...], layout: Layout | None, expected: str
+) -> None:
+    assert input_words([TensorSpec(name="x", shape=shape, layout=layout)]) == expected
+
+
+def test_a_record_without_shapes_says_so_unless_the_manifest_knows() -> None:
+    run = with_artifact(run_of("a.onnx", 30.0), "a.onnx")
+    bare = msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, inputs=()))
+    assert entries_of([bare])[0].conditions.input == UNKNOWN_INPUT
+    facts = {sha_of("a.onnx"): ModelFacts(inputs=run.artifact.inputs)}
+    assert entries_of([bare], facts=facts)[0].conditions.input == "224x224"

@@ -1,0 +1,58 @@
+"""A report as files: what is rendered for which format, what is refused, and how it is written."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from report_records import SMALL
+
+from edgevit.errors import MissingDependencyError, UsageError
+from validation.report.files import ReportFormat, render_report, require_formats, write_report
+from validation.report.rows import ReportData
+
+
+def test_markdown_shows_the_plots_that_are_written_beside_it() -> None:
+    data = ReportData(title="t", created_utc="", tool="", tables=(SMALL,))
+    both = render_report(data, (ReportFormat.MD, ReportFormat.SVG))
+    assert list(both) == ["plots/phone-latency.svg", "report.md"]
+    assert b"](plots/phone-latency.svg)" in both["report.md"]
+    assert b"](plots" not in render_report(data, (ReportFormat.MD,))["report.md"]
+
+
+def test_tables_need_no_drawing_library() -> None:
+    program = (
+        "import sys\n"
+        "from validation.report.files import ReportFormat, render_report\n"
+        "from validation.report.paper import paper_report_tables\n"
+        "from validation.report.rows import ReportData\n"
+        "data = ReportData(title='t', created_utc='', tool='', tables=paper_report_tables())\n"
+        "done = render_report(data, (ReportFormat.MD, ReportFormat.CSV))\n"
+        "print(sorted(done), {'matplotlib', 'jinja2'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['report.csv', 'report.md'] set()"
+
+
+@pytest.mark.parametrize(
+    ("package", "refused", "accepted"),
+    [("matplotlib", ReportFormat.PNG, ReportFormat.CSV), ("jinja2", ReportFormat.HTML, ReportFormat.SVG)],
+)
+def test_what_cannot_be_rendered_is_refused_early(
+    package: str, refused: ReportFormat, accepted: ReportFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else found(name))
+    require_formats([accepted])
+    with pytest.raises(MissingDependencyError, match=f"{package} is not installed") as caught:
+        require_formats([refused])
+    assert "edgevit-export[report]" in (caught.value.hint or "")
+
+
+def test_files_are_written_below_the_directory_or_the_refusal_names_the_file(tmp_path: Path) -> None:
+    written = write_report({"plots/a.svg": b"1", "report.md": b"2"}, tmp_path / "new")
+    assert [path.read_bytes() for path in written] == [b"1", b"2"]
+    (tmp_path / "plots").write_text("a file where a directory should be")
+    with pytest.raises(UsageError, match=r"cannot write .*a\.svg"):
+        write_report({"plots/a.svg": b"1"}, tmp_path)

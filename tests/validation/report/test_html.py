@@ -1,0 +1,107 @@
+"""The page, read back as HTML."""
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+from report_records import NASTY, SMALL
+
+from validation.report.html import report_html
+from validation.report.paper import paper_beside
+from validation.report.rows import Metric, ReportData
+
+INLINE = "data:image/svg+xml;base64,"
+
+
+class Reader(HTMLParser):
+    """What a page holds: tags with attributes, ids, text outside of style."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    beside = paper_beside(Metric.TOP1, "224x224")
+    assert beside is not None
+    data = ReportData(
+        title=NASTY, created_utc="2026-01-01", tool="test", sources=(NASTY,), notes=(NASTY,), problems=(NASTY,),
+        tables=(SMALL, beside), paper={SMALL.slug: beside.slug},
+    )  # fmt: skip
+    return report_html(data)
+
+
+@pytest.fixture(scope="module")
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_the_page_loads_nothing_and_runs_nothing(page: str, read: Reader) -> None:
+    assert not {tag for tag, _ in read.tags} & {"script", "link", "iframe", "object", "embed", "base"}
+    for tag, attributes in read.tags:
+        assert (attributes.get("href") or "#").startswith("#"), attributes
+        for name in ("src", "srcset"):
+            assert (attributes.get(name) or INLINE).startswith(INLINE), (tag, attributes)
+        assert not any(name.startswith("on") for name in attributes)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "default-src 'none'" in page
+
+
+def test_the_page_escapes_what_comes_from_files(page: str, read: Reader) -> None:
+    assert "<script" not in page
+    assert "".join(read.text).count("alert(1)") >= 8
+
+
+def test_the_page_is_balanced_with_unique_ids_and_semantic_tables(read: Reader) -> None:
+    assert read.open == []
+    ids = Counter(attributes["id"] for _, attributes in read.tags if attributes.get("id"))
+    assert {name for name, count in ids.items() if count > 1} == set()
+    anchors = {(a["href"] or "")[1:] for tag, a in read.tags if tag == "a"}
+    assert anchors and anchors <= set(ids)
+    kinds = Counter(tag for tag, _ in read.tags)
+    assert kinds["table"] == kinds["caption"] == 2
+    assert kinds["img"] == kinds["source"] == 1
+    for tag, attributes in read.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+        if tag == "td":
+            assert attributes["data-label"]
+    assert ("html", {"lang": "en"}) in read.tags
+    assert any(a.get("name") == "viewport" for tag, a in read.tags if tag == "meta")
+
+
+def test_each_plot_is_drawn_for_desks_and_for_phones(read: Reader) -> None:
+    sources = [attributes.get("src") or attributes.get("srcset") or "" for tag, attributes in read.tags]
+    drawings = [ET.fromstring(base64.b64decode(each.removeprefix(INLINE))) for each in sources if each]
+    assert [root.get("width") for root in drawings] == ["288pt", "691.2pt"]
+    assert ("source", "(max-width: 44rem)") in [(tag, attributes.get("media")) for tag, attributes in read.tags]
+
+
+def test_rows_are_marked_by_what_they_are(page: str) -> None:
+    rows = dict(re.findall(r'<tr role="row" class="([^"]*)"><th role="rowheader" scope="row">([^<]+)', page))
+    assert {"front", "front unsound", "failed"} <= set(rows)
+    assert rows["failed"] == "wrong"
+    assert rows["front unsound"] == "edgevit-xs"

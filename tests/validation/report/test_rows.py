@@ -1,0 +1,51 @@
+"""Rows of a table against each other, and the report as JSON."""
+
+import json
+
+from validation.report.paper import paper_report_tables
+from validation.report.rows import (
+    Accuracy,
+    Cost,
+    Metric,
+    Quantity,
+    ReportData,
+    ReportRow,
+    with_dominance,
+    worth_plotting,
+)
+
+
+def row(model: str, latency: float | None, accuracy: float | None, status: str = "valid") -> ReportRow:
+    return ReportRow(
+        model=model,
+        latency_ms=None if latency is None else Quantity(mean=latency),
+        accuracy=None if accuracy is None else Accuracy(metric=Metric.TOP1, value=accuracy, kind="stated"),
+        latency_status=status,
+    )
+
+
+def test_failed_rows_neither_stand_on_a_front_nor_push_others_off() -> None:
+    rows = with_dominance([row("good", 10, 70), row("wrong", 1, 99, "failed"), row("noisy", 20, 60, "noisy")])
+    places = {each.model: each.latency_dominance for each in rows}
+    assert places["wrong"] is None
+    assert places["good"] is not None and places["good"].on_front
+    assert places["noisy"] is not None and places["noisy"].dominated_by == "good"
+
+
+def test_rows_without_accuracy_or_cost_stand_in_no_comparison() -> None:
+    rows = with_dominance([row("a", 10, None), row("b", None, 70), row("c", 30, 60)])
+    assert [each.latency_dominance is not None for each in rows] == [False, False, True]
+    assert all(each.energy_dominance is None for each in rows)
+
+
+def test_a_plot_is_worth_drawing_when_one_row_can_be_compared() -> None:
+    assert worth_plotting([row("a", 10, None), row("wrong", 1, 99, "failed")]) == ()
+    assert worth_plotting([row("a", 10, None), row("b", 20, 70)]) == (Cost.LATENCY,)
+
+
+def test_the_report_reads_back_and_its_json_keeps_the_names_that_it_was_first_printed_with() -> None:
+    data = ReportData(title="Paper", created_utc="2026-01-01", tool="test", tables=paper_report_tables())
+    assert ReportData.from_json(data.to_json()) == data
+    printed = json.loads(data.to_json())["tables"][0]["rows"][0]
+    assert printed["latency_standing"] == {"on_front": False, "dominated_by": "EdgeViT-XXS"}
+    assert printed["energy_standing"] is None

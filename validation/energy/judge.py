@@ -1,0 +1,65 @@
+"""The verdict on the energy of a ``DeviceRun``, from its stamps and the power trace beside its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edgevit.errors import ArtifactError
+from edgevit.records import sha256_file
+from runtimes.bench.record import DeviceRun
+from runtimes.power.trace import PowerTrace
+from validation.energy.analysis import analyze_energy
+from validation.energy.report import EnergyReport, EnergySubject
+from validation.energy.whole_run import analyze_whole_run
+
+
+def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None = None) -> EnergyReport | None:
+    """Energy per inference of ``run``; None where no meter was there.
+
+    Args:
+        run: The record.
+        directory: Where the record and its trace stand.
+        top1_percent: Top-1 accuracy as the user states it.
+
+    Raises:
+        ArtifactError: The trace is not there, or not the one that was recorded.
+    """
+    energy = run.energy
+    if energy is None:
+        return None
+    path, stamps = directory / energy.trace_file, energy.stamps
+    if not path.is_file():
+        raise ArtifactError(f"{path}: the power trace of {run.artifact.name} on {run.device} is not there")
+    if (seen := sha256_file(path)) != energy.trace_sha256:
+        raise ArtifactError(
+            f"{path} is not the power trace of its record: expected SHA-256 {energy.trace_sha256[:12]}, got {seen[:12]}"
+        )
+    trace = PowerTrace.load(path)
+    if energy.layout.whole_run:
+        if stamps is None or energy.device_to_trace_s is None:
+            raise ArtifactError(
+                f"{energy.meter} needs the run's times, which {run.runner} does not tell",
+                hint="bench --runner python, or --energy monsoon",
+            )
+        report = analyze_whole_run(
+            trace,
+            stamps,
+            device_to_trace_s=energy.device_to_trace_s,
+            period_s=energy.period_s,
+            top1_percent=top1_percent,
+        )
+    else:
+        bursts = None if stamps else run.workload.runs
+        report = analyze_energy(trace, runs=bursts, stamps=stamps, top1_percent=top1_percent)
+    subject = EnergySubject(
+        artifact=run.artifact.name,
+        sha256=run.artifact.sha256,
+        format=str(run.artifact.format),
+        device=run.device,
+        runner=run.runner,
+        runtime=energy.run.measured.runtime,
+        threads=run.workload.threads,
+    )
+    return msgspec.structs.replace(report, subject=subject)
