@@ -1,11 +1,18 @@
-"""Pure parsers from a device's words to the records of ``state``."""
+"""Pure parsers from a device's words to ``DeviceState`` and its parts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from runtimes.conditions.state import BatteryState, CoreCluster, CpuState, DeviceState, Temperature, ThermalState
+from runtimes.conditions.device_state import (
+    BatteryState,
+    CoreCluster,
+    CpuState,
+    DeviceState,
+    Temperature,
+    ThermalState,
+)
 from runtimes.devices.adb.adb_device import parse_getprop
 from runtimes.devices.device import Kind
 

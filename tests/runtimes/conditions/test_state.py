@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevit.errors import DeviceError
-from runtimes.conditions.state import STATE_SCRIPT, DeviceState, read_state
+from runtimes.conditions.device_state import DeviceState
+from runtimes.conditions.state import STATE_SCRIPT, read_state
 from runtimes.conditions.state_parsers import (
     parse_battery,
     parse_cpu_list,
