@@ -16,7 +16,7 @@ from edgevit_export.console import print_line, print_note, print_table
 
 if TYPE_CHECKING:
     from runtimes.conditions.device_state import DeviceState
-    from runtimes.devices.select import AttachedDevice
+    from runtimes.devices.attached import AttachedDevice
     from runtimes.runners.choose import DeviceSetup
     from validation.latency.fitness import Fitness
 

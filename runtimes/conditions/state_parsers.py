@@ -13,7 +13,6 @@ from runtimes.conditions.device_state import (
     Temperature,
     ThermalState,
 )
-from runtimes.devices.adb.adb_device import parse_getprop
 from runtimes.devices.device import Kind
 
 # android.hardware.thermal: TemperatureType
@@ -76,6 +75,16 @@ def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> De
         is_root=_integer(part.get("root")) == 0 if part.get("root", "").strip() else None,
         missing=_why_missing(part, cpus, thermal),
     )
+
+
+def parse_getprop(text: str) -> dict[str, str]:
+    """Parse ``getprop``: lines ``[key]: [value]``; a value may go over several lines."""
+    found: dict[str, str] = {}
+    for block in text.replace("\r", "").split("\n["):
+        key, separator, value = block.lstrip("[").partition("]: [")
+        if separator:
+            found[key] = value.rstrip().removesuffix("]")
+    return found
 
 
 def parse_cpus(text: str) -> tuple[CpuState, ...]:

@@ -12,20 +12,24 @@ signal N.
 from __future__ import annotations
 
 import shlex
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
+from runtimes.devices import processes
 from runtimes.devices.packets import CommandStream, Packets, collect
+
+KILLED_S = 0.2  # chosen, because the kernel needs no longer to end what was killed
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(name, done_bytes, total_bytes)`` while a file is transferred."""
 
-Kind = Literal["adb", "host"]
+Kind = str
+"""A kind of device by its name in ``runtimes.devices.select.DEVICE_KINDS``."""
 
 
 class CommandResult(Record):
@@ -106,8 +110,7 @@ class Device(ABC):
 
     Attributes:
         serial: Its name for ``--device``; ``"host"`` for this machine.
-        kind: The transport.
-        is_network: Whether the transport is the network, so that switching the radio off would cut it.
+        kind: Its kind: ``adb`` or ``host``.
         adb_server: Address of the server behind which it is; None without one.
         process_log: A file on the device to which streamed and detached processes write "pid start", so that
             they can be found after a crash of this program; set by the device lock.
@@ -115,7 +118,6 @@ class Device(ABC):
 
     serial: str
     kind: Kind
-    is_network: bool
     adb_server: str | None = None
     process_log: str | None = None
 
@@ -202,18 +204,6 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def properties(self) -> dict[str, str]:
-        """Android's system properties (``getprop``); empty where there are none."""
-
-    @abstractmethod
-    def features(self) -> frozenset[str]:
-        """What the device's daemon can do: ``shell_v2``, ``cmd`` and the like; empty for the oldest and the host."""
-
-    @abstractmethod
-    def state(self) -> str:
-        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
-
-    @abstractmethod
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """Get back a device that was lost.
 
@@ -235,22 +225,41 @@ class Device(ABC):
             argv: The command.
             log: File on the device that gets its standard output and error.
             rc_file: File on the device that gets the exit code when it has ended.
-        """
-        from runtimes.devices.processes import spawn
 
-        return spawn(self, argv, log=log, rc_file=rc_file)
+        Raises:
+            DeviceError: It could not be started.
+        """
+        result = self.script(processes.SPAWN, log, rc_file or "", self.process_log or "", *argv)
+        words = result.out.split()
+        if not result.ok or len(words) != 3 or words[0] != "spawned":
+            raise DeviceError(
+                f"'{argv[0]}' could not be started in the background on {self.serial}: {result.complaint}"
+            )
+        return ProcessHandle(pid=int(words[1]), start=words[2])
 
     def is_alive(self, handle: ProcessHandle) -> bool:
-        """Whether that very process still runs."""
-        from runtimes.devices.processes import is_alive
-
-        return is_alive(self, handle)
+        """Whether that very process still runs; a reused pid and a zombie do not count."""
+        return "alive" in self.script(processes.ALIVE, str(handle.pid), handle.start).out
 
     def kill(self, handle: ProcessHandle, *, timeout_s: float = 5.0) -> bool:
-        """End a process and its group: TERM, then KILL. False when it was gone already."""
-        from runtimes.devices.processes import kill
+        """End a process and its group: TERM, then KILL after ``timeout_s``. False when it was gone already.
 
-        return kill(self, handle, timeout_s=timeout_s)
+        Raises:
+            DeviceError: The process is still there after KILL, or may not be ended.
+        """
+        first = self.script(processes.SIGNAL, str(handle.pid), handle.start, "TERM")
+        if first.rc == processes.GONE:
+            return False
+        deadline = time.monotonic() + timeout_s
+        while self.is_alive(handle):
+            if time.monotonic() > deadline:
+                self.script(processes.SIGNAL, str(handle.pid), handle.start, "KILL")
+                time.sleep(KILLED_S)
+                if self.is_alive(handle):
+                    raise DeviceError(f"process {handle.pid} on {self.serial} cannot be ended: {first.complaint}")
+                break
+            time.sleep(0.05)
+        return True
 
     def _label(self, argv: Sequence[str]) -> str:
         return f"'{argv[0]}' on {self.serial}"
@@ -258,14 +267,5 @@ class Device(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def lines_of(text: str) -> Iterator[str]:
-    """The lines of a command's output without blank ones and without the carriage returns of old ptys."""
-    for line in text.splitlines():
-        if line.strip():
-            yield line.rstrip()

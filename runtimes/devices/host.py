@@ -16,7 +16,8 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError
 from edgevit.records import atomic_path, sha256_file
-from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.attached import HOST, USABLE, AttachedDevice
+from runtimes.devices.device import Device, Progress, Transfer
 from runtimes.devices.packets import Channel, Packet, Packets
 
 CHUNK_BYTES = 1 << 20
@@ -29,9 +30,8 @@ class HostDevice(Device):
         scratch: Directory for this program's files; None for ``edgevit-export-UID`` in the temporary directory.
     """
 
-    serial = "host"
-    kind: Kind = "host"
-    is_network = False
+    serial = HOST
+    kind = "host"
 
     def __init__(self, scratch: Path | None = None) -> None:
         self._scratch = scratch
@@ -90,15 +90,6 @@ class HostDevice(Device):
             raise _refused(f"cannot copy {source} to {local}", error) from error
         return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="copy")
 
-    def properties(self) -> dict[str, str]:
-        return {}
-
-    def features(self) -> frozenset[str]:
-        return frozenset()
-
-    def state(self) -> str:
-        return "device"
-
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """Nothing to do: this machine cannot be lost."""
 
@@ -109,6 +100,16 @@ class HostDevice(Device):
         if self._scratch.stat().st_uid != os.getuid():
             raise DeviceError(f"{self._scratch} belongs to someone else", hint="set TMPDIR to a directory of your own")
         return str(self._scratch.resolve())
+
+
+def attached(adb_server: str | None) -> tuple[AttachedDevice, ...]:
+    """This machine, as the only device of its kind; there is no server to ask."""
+    return (AttachedDevice(serial=HOST, kind="host", state=USABLE, model=None, hint=None),)
+
+
+def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> HostDevice:
+    """This machine, with ``remote_dir`` for this program's files."""
+    return HostDevice(Path(remote_dir) if remote_dir else None)
 
 
 class _Refused:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from enum import Enum
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from edgevit.errors import DeviceTimeoutError
@@ -136,9 +135,7 @@ class CommandStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -1,6 +1,6 @@
 """Record a session with a device, and play it back without one.
 
-A recording holds every command with its answer, every file that came back, and what the device said about itself.
+A recording holds every command with its answer, and every file that was sent or came back.
 Played back, a command gets the recorded answers of that very command, in their order, and the last one again when
 they are used up: how often a state is read depends on the time that passes, and none passes in a replay. A command
 that was never recorded is an error.
@@ -55,19 +55,22 @@ class Pushed(Record):
 
 
 class Recording(Record):
-    """One session with one device. ``note`` is free for whoever records (the request, for instance)."""
+    """One session with one device. ``note`` is free for whoever records (the request, for instance).
+
+    ``is_network``, ``properties`` and ``features`` stand in earlier recordings; nothing reads them.
+    """
 
     schema_version: Literal[1] = 1
     serial: str
     kind: Kind
-    is_network: bool
     scratch: str
-    properties: dict[str, str]
-    features: tuple[str, ...]
     answers: tuple[Answer, ...]
     pulled: tuple[Pulled, ...]
     pushed: tuple[Pushed, ...]
     note: str = ""
+    is_network: bool = False
+    properties: dict[str, str] | None = None
+    features: tuple[str, ...] = ()
 
 
 class RecordingDevice(Device):
@@ -75,7 +78,7 @@ class RecordingDevice(Device):
 
     def __init__(self, inner: Device) -> None:
         self._inner = inner
-        self.serial, self.kind, self.is_network = inner.serial, inner.kind, inner.is_network
+        self.serial, self.kind = inner.serial, inner.kind
         self.adb_server = inner.adb_server
         self._answers: list[Answer] = []
         self._pulled: list[Pulled] = []
@@ -87,10 +90,7 @@ class RecordingDevice(Device):
         return Recording(
             serial=self.serial,
             kind=self.kind,
-            is_network=self.is_network,
             scratch=self._inner.scratch_dir(),
-            properties=self._inner.properties(),
-            features=tuple(sorted(self._inner.features())),
             answers=tuple(self._answers),
             pulled=tuple(self._pulled),
             pushed=tuple(self._pushed),
@@ -127,15 +127,6 @@ class RecordingDevice(Device):
         self._pulled.append(Pulled(remote=remote, data_base64=data, transfer=done))
         return done
 
-    def properties(self) -> dict[str, str]:
-        return self._inner.properties()
-
-    def features(self) -> frozenset[str]:
-        return self._inner.features()
-
-    def state(self) -> str:
-        return self._inner.state()
-
     def reconnect(self, timeout_s: float = 20.0) -> None:
         self._inner.reconnect(timeout_s)
 
@@ -150,7 +141,7 @@ class ReplayDevice(Device):
     """Answers from a recording; see the module."""
 
     def __init__(self, recording: Recording) -> None:
-        self.serial, self.kind, self.is_network = recording.serial, recording.kind, recording.is_network
+        self.serial, self.kind = recording.serial, recording.kind
         self._recording = recording
         self._answers = _queues([(answer.words, answer) for answer in recording.answers])
         self._pulled = _queues([((each.remote,), each) for each in recording.pulled])
@@ -174,15 +165,6 @@ class ReplayDevice(Device):
         with atomic_path(local) as part:
             part.write_bytes(b64decode(pulled.data_base64))
         return pulled.transfer
-
-    def properties(self) -> dict[str, str]:
-        return self._recording.properties
-
-    def features(self) -> frozenset[str]:
-        return frozenset(self._recording.features)
-
-    def state(self) -> str:
-        return "device"
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """A recording does not come back by itself."""

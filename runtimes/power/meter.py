@@ -7,7 +7,6 @@ What it cannot resolve it refuses by ``require_resolution``, before anything is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Self
 
 from edgevit.errors import MeterError
@@ -99,9 +98,7 @@ class PowerMeter(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -15,7 +15,7 @@ from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
 from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
-from runtimes.devices.device import Device, Kind, Progress, Transfer, quote
+from runtimes.devices.device import Device, Progress, Transfer, quote
 from runtimes.devices.packets import Packets
 
 if TYPE_CHECKING:
@@ -60,13 +60,12 @@ class AdbDevice(Device):
         DeviceLostError: It is offline or not attached.
     """
 
-    kind: Kind = "adb"
+    kind = "adb"
 
     def __init__(self, serial: str, server: ServerAddress, *, scratch: str | None = None) -> None:
         if scratch is not None and not scratch.startswith("/"):
             raise UsageError(f"the directory on the device must be an absolute path, not '{scratch}'")
         self.serial = serial
-        self.is_network = is_network_serial(serial)
         self.adb_server = str(server)
         self._server = server
         self._requested_scratch = scratch
@@ -206,22 +205,6 @@ class AdbDevice(Device):
             raise DeviceError(f"cannot fetch {remote} from {self.serial}: {error}") from error
         return Transfer(sha256=digest.hexdigest(), size_bytes=done, skipped=False, verified_by="size")
 
-    def properties(self) -> dict[str, str]:
-        return parse_getprop(self.run(["getprop"], timeout_s=ROUND_TRIP_S).out)
-
-    def features(self) -> frozenset[str]:
-        return self._features
-
-    def state(self) -> str:
-        from adbutils import AdbError
-
-        if not is_listening(self._server):
-            return "absent"
-        try:
-            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
-        except (AdbError, OSError, EOFError):
-            return "absent"
-
     def reconnect(self, timeout_s: float = 20.0) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
@@ -238,7 +221,7 @@ class AdbDevice(Device):
 
     def _try_again(self) -> None:
         client = connect_client(self._server)
-        if self.is_network and ":" in self.serial and self.state() != "device":
+        if is_network_serial(self.serial) and ":" in self.serial and self._connection_state() != "device":
             # A lost network device stays "offline", and "connect" alone then says that it is connected already.
             with translated(self.serial, "reconnecting"):
                 client.disconnect(self.serial)
@@ -246,6 +229,17 @@ class AdbDevice(Device):
         self._open()
         if not self.run(["true"], timeout_s=5.0).ok:
             raise DeviceLostError(f"{self.serial} runs no commands")
+
+    def _connection_state(self) -> str:
+        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
+        from adbutils import AdbError
+
+        if not is_listening(self._server):
+            return "absent"
+        try:
+            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
+        except (AdbError, OSError, EOFError):
+            return "absent"
 
     def scratch_dir(self) -> str:
         if self._scratch is None:
@@ -264,16 +258,6 @@ class AdbDevice(Device):
 def is_network_serial(serial: str) -> bool:
     """Whether a serial names a device on the network: ``HOST:PORT``, or one found by mDNS."""
     return ":" in serial or "._adb" in serial
-
-
-def parse_getprop(text: str) -> dict[str, str]:
-    """Parse ``getprop``: lines ``[key]: [value]``; a value may go over several lines."""
-    found: dict[str, str] = {}
-    for block in text.replace("\r", "").split("\n["):
-        key, separator, value = block.lstrip("[").partition("]: [")
-        if separator:
-            found[key] = value.rstrip().removesuffix("]")
-    return found
 
 
 def _require_absolute(remote: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from adbd_rig import Adbd, AdbRig, free_port, why_not
+from adbd_rig import AdbRig, why_not
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from runtimes.devices.adb import server as adb_server
@@ -76,33 +76,6 @@ def test_several_devices_at_once(rig: AdbRig) -> None:
 def test_all_of_none(rig: AdbRig) -> None:
     with pytest.raises(DeviceError, match="no usable device"):
         select_devices(("all",), adb_server=str(rig.server))
-
-
-def test_an_unknown_serial_names_the_choices(rig: AdbRig) -> None:
-    daemon = rig.add()
-    with pytest.raises(DeviceError, match="device 'R58M' is not attached") as caught:
-        select_device("R58M", adb_server=str(rig.server))
-    assert daemon.serial in caught.value.message
-
-
-def test_network_devices_are_connected_on_demand(rig: AdbRig, tmp_path: Path) -> None:
-    daemon = Adbd(tmp_path / "net")
-    rig.daemons.append(daemon)
-    with select_device(daemon.serial, adb_server=str(rig.server)) as device:
-        assert device.run(["true"]).ok
-
-
-def test_an_offline_network_device_is_connected_anew(rig: AdbRig) -> None:
-    daemon = rig.add()
-    daemon.pull_cable()
-    daemon.start()
-    with select_device(daemon.serial, adb_server=str(rig.server)) as device:
-        assert device.run(["true"]).ok
-
-
-def test_a_network_device_that_is_not_there(rig: AdbRig) -> None:
-    with pytest.raises(DeviceError, match=r"cannot be connected|did not answer"):
-        select_device(f"127.0.0.1:{free_port()}", adb_server=str(rig.server))
 
 
 def test_without_adbutils_the_host_remains(monkeypatch: pytest.MonkeyPatch) -> None:
