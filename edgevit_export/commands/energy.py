@@ -13,7 +13,7 @@ from edgevit_export.commands.options import AsJson
 from edgevit_export.console import print_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from runtimes.power.meters import MeterRow
+    from runtimes.power.meters import ListedMeter
     from validation.energy.report import EnergyReport, MethodEnergy
 
 app = typer.Typer(
@@ -125,7 +125,7 @@ def meters(
     print_table(columns, [_meter_cells(row) for row in rows], right=columns[2:5])
 
 
-def _meter_cells(row: MeterRow) -> tuple[str, ...]:
+def _meter_cells(row: ListedMeter) -> tuple[str, ...]:
     usable = {True: "yes", False: "no", None: "?"}[row.usable]
     return (
         row.name, row.what, f"{row.period_ms:g} ms", f"{row.shortest_window_ms:g} ms", f"{row.shortest_run_s:g} s",

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
-from runtimes.power.meter import Resolution
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import DeviceSysfs, number
 from runtimes.power.trace import Doubles, PowerTrace, from_readings
@@ -21,6 +21,11 @@ from runtimes.power.trace import Doubles, PowerTrace, from_readings
 DIRECTORIES = ("/sys/class/power_supply/battery", "/sys/class/power_supply/bms", "/sys/class/power_supply/BAT0")
 MILLI_BELOW = 10_000.0
 GRID_HZ = 20.0
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The battery gauge of ``device``; it has no options."""
+    return BatteryMeter(device)
 
 
 class BatteryMeter(PollingMeter):
@@ -32,7 +37,6 @@ class BatteryMeter(PollingMeter):
     """
 
     name = "battery"
-    needs_unplugged = True
 
     def __init__(self, device: Device, *, period_s: float = 0.5) -> None:
         super().__init__()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevit.errors import MeterError
-from runtimes.power.meter import Resolution
+from runtimes.devices.device import Device
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
-from runtimes.power.sysfs import LocalSysfs, Sysfs, number
+from runtimes.power.sysfs import LocalSysfs, Sysfs, number, sysfs_of
 from runtimes.power.trace import Doubles, PowerTrace, from_readings
 
 TOTALS = ("VDD_IN", "POM_5V_IN", "VDD_5V_IN", "5V_IN", "SYS_VIN")
@@ -58,6 +59,11 @@ def _hwmon_rails(sysfs: Sysfs, directory: str, chip: str) -> list[Rail]:
         elif number(volts) is not None:
             rails.append(Rail(name, (current, f"{directory}/in{channel}_input"), 1e-3, update))
     return rails
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The sensors of ``device``, which may be this machine."""
+    return HwmonMeter(sysfs_of(device), rails=options.rails)
 
 
 class HwmonMeter(PollingMeter):

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from edgevit.errors import MeterError
 from runtimes.power.monsoon_packets import PACKET_BYTES, READ_BYTES
 
-CHUNK_PACKETS = 1 << 16
-STAMP_EVERY = 256
+CHUNK_PACKETS = 1 << 16  # chosen, because 4 MiB are laid out at once and last for half a minute
+STAMP_EVERY = 256  # packets: what one transfer brings
 SWITCH_INTERVAL_S = 0.0005
-SILENCE_S = 3.0
+SILENCE_S = 3.0  # chosen, because a unit that samples sends every millisecond
 
 ReadInto = Callable[[memoryview], int]
 """Fills the buffer with packets of 64 bytes, the last one possibly short, and returns the number of bytes: 0 when
@@ -80,13 +80,11 @@ class PacketReader:
         if self._collecting:
             gc.enable()
 
-    @property
-    def packets(self) -> int:
-        """Number of packets so far."""
-        return self._filled
-
     def recording(self) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """All packets (n, 64), and (m, 2) the number of a packet with the host's monotonic seconds of its arrival.
+        """All packets, and when some of them came.
+
+        Returns:
+            (n, 64) uint8 packets; (m, 2) float64: number of a packet, host's monotonic seconds of its arrival.
 
         Raises:
             MeterError: The reading broke off, or has not ended.
@@ -128,7 +126,7 @@ class PacketReader:
                 elif now_s - last_s > SILENCE_S:
                     raise MeterError(
                         f"the Monsoon went silent: nothing for {SILENCE_S:g} s after {self._filled} packets",
-                        hint="check its USB cable and its supply; the recording is void",
+                        hint="check its USB cable and its supply; what was recorded cannot be used",
                     )
 
     def _took(self, count: int, now_s: float) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from edgevit.errors import MeterError, MissingDependencyError
 from edgevit.records import Record
-from runtimes.power.monsoon_packets import READ_BYTES, Channel, Scales
+from runtimes.power.monsoon_packets import READ_BYTES, Scales
 
 VENDOR, PRODUCT = 0x2AB9, 0x0001
 HVPM_MODEL = 2
@@ -25,7 +25,7 @@ BULK_IN = 0x81
 SAMPLING_BIT = 0x80
 ENDLESS = 0xFFFFFFFF
 CALIBRATION_MS = 1250
-PASSTHROUGH = {"off": 0, "on": 1, "auto": 2}
+PASSTHROUGH_AUTO = 2  # 0 is off, 1 on
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", MODE="0666", TAG+="uaccess"'
 PERMISSION_HINT = f"put this line into /etc/udev/rules.d/60-monsoon.rules, then plug the unit in again: {UDEV_RULE}"
 
@@ -37,7 +37,6 @@ class UnitFacts(Record):
 
     serial: str
     firmware: int
-    protocol: int
     model: int
     passthrough: int
 
@@ -186,7 +185,6 @@ class MonsoonUnit:
         return UnitFacts(
             serial=serial,
             firmware=self._value(OpCodes.FirmwareVersion, 2),
-            protocol=self._value(OpCodes.ProtocolVersion, 4) & 0xFF,
             model=self._value(OpCodes.HardwareModel, 2),
             passthrough=self._value(OpCodes.setUsbPassthroughMode, 4) & 0xFF,
         )
@@ -202,19 +200,15 @@ class MonsoonUnit:
                 hint="update it with the vendor's PowerTool or the package's Monsoon.reflash",
             )
 
-    def scales(self, channel: Channel) -> Scales:
-        """The unit's stored calibration of ``channel``."""
-        from Monsoon.Operations import OpCodes as op
+    def scales(self) -> Scales:
+        """The unit's stored calibration of its main output."""
+        from Monsoon.Operations import OpCodes
 
-        codes = {
-            "main": (op.setMainFineScale, op.setMainCoarseScale, op.SetMainFineZeroOffset, op.SetMainCoarseZeroOffset),
-            "usb": (op.setUSBFineScale, op.setUSBCoarseScale, op.SetUSBFineZeroOffset, op.SetUSBCoarseZeroOffset),
-        }[channel]
         return Scales(
-            fine=float(self._value(codes[0], 2)),
-            coarse=float(self._value(codes[1], 2)),
-            fine_zero=float(self._value(codes[2], 2, signed=True)),
-            coarse_zero=float(self._value(codes[3], 2, signed=True)),
+            fine=float(self._value(OpCodes.setMainFineScale, 2)),
+            coarse=float(self._value(OpCodes.setMainCoarseScale, 2)),
+            fine_zero=float(self._value(OpCodes.SetMainFineZeroOffset, 2, signed=True)),
+            coarse_zero=float(self._value(OpCodes.SetMainCoarseZeroOffset, 2, signed=True)),
         )
 
     def set_passthrough(self, mode: int) -> None:

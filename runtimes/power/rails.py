@@ -12,7 +12,7 @@ import numpy as np
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
-from runtimes.power.meter import Resolution
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.trace import Doubles, PowerTrace, from_counter
 
@@ -37,6 +37,11 @@ def parse_rails(text: str) -> dict[str, float]:
         if found := _RAIL.match(line):
             rails[found.group(1).strip()] = float(found.group(2))
     return rails
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The rails of ``device``."""
+    return RailsMeter(device, rails=options.rails)
 
 
 class RailsMeter(PollingMeter):

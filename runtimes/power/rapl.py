@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgevit.errors import MeterError
-from runtimes.power.meter import Resolution
+from runtimes.devices.device import Device
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import LocalSysfs, Sysfs, number
 from runtimes.power.trace import Doubles, PowerTrace, from_counter
@@ -32,6 +33,11 @@ def find_domains(sysfs: Sysfs) -> list[Domain]:
         name, span = sysfs.read([file, f"{directory}/max_energy_range_uj"])
         domains.append(Domain(name or directory, f"{directory}/energy_uj", number(span) or 0.0))
     return domains
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The packages of this machine; there are no options."""
+    return RaplMeter()
 
 
 class RaplMeter(PollingMeter):

@@ -7,7 +7,7 @@ milliseconds. The host's stamps are kept beside the samples to check the rate, a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -92,20 +92,6 @@ class PowerTrace:
         index, seconds = stamps[:, 0] - stamps[0, 0], stamps[:, 1] - stamps[0, 1]
         slope, _ = np.polyfit(seconds, index, 1)
         return float(slope)
-
-    def section(self, start_s: float, end_s: float) -> PowerTrace:
-        """The part between two times; sample indices start at zero again."""
-        first = max(0, round(start_s * self.rate_hz))
-        last = min(len(self.power_mw), round(end_s * self.rate_hz))
-        inside = (self.host_stamps[:, 0] >= first) & (self.host_stamps[:, 0] < last)
-        return replace(
-            self,
-            power_mw=self.power_mw[first:last],
-            flags=self.flags[first:last],
-            current_ma=None if self.current_ma is None else self.current_ma[first:last],
-            voltage_v=None if self.voltage_v is None else self.voltage_v[first:last],
-            host_stamps=self.host_stamps[inside] - np.array([first, 0.0]),
-        )
 
     def save(self, path: Path) -> None:
         """Write the trace to ``path`` (``.npz``), atomically."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from trace_section import section
 
 from edgevit.errors import FailureError, UsageError
 from runtimes.power.scenarios import HARD, TABLE, Scenario, scenario_named
@@ -170,7 +171,7 @@ def test_current_limit_wrong_rate_and_missing_idle_are_reasons() -> None:
     slow = made.trace.host_stamps * np.array([1.0, 1.01])
     reasons = " ".join(analyze_energy(_with(made.trace, host_stamps=slow), stamps=made.stamps).reasons)
     assert "by the host's clock" in reasons
-    cut = made.trace.section(3.6, made.trace.seconds)
+    cut = section(made.trace, 3.6, made.trace.seconds)
     assert "s of idle before the run" in " ".join(analyze_energy(cut, stamps=made.stamps).reasons)
 
 
@@ -246,9 +247,9 @@ def test_requests_that_contradict_are_refused() -> None:
     with pytest.raises(UsageError, match="expected percent"):
         analyze_energy(made.trace, runs=50, top1_percent=120.0)
     with pytest.raises(FailureError, match="not of the same run"):
-        analyze_energy(made.trace.section(0, 3), stamps=made.stamps)
+        analyze_energy(section(made.trace, 0, 3), stamps=made.stamps)
     with pytest.raises(FailureError, match="nothing to analyse"):
-        analyze_energy(made.trace.section(0, 0.001), runs=50)
+        analyze_energy(section(made.trace, 0, 0.001), runs=50)
 
 
 def test_records_survive_json(tmp_path: Path) -> None:
