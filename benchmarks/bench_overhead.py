@@ -95,7 +95,6 @@ class _Timed:
 
     def __init__(self, inner: Packets, device: TimedDevice) -> None:
         self._inner, self._device, self._start = inner, device, time.monotonic()
-        self.merged = inner.merged
 
     def read(self, timeout_s: float) -> Packet:
         packet = self._inner.read(timeout_s)

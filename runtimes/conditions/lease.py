@@ -118,11 +118,6 @@ class DeviceSession:
         self._ending = threading.RLock()
         self._ended = False
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What is changed on the device now, oldest first."""
-        return self._journal.changes if self._journal is not None else ()
-
     def __enter__(self) -> Self:
         self._file = _lock_host(self.device.serial)
         try:

@@ -14,6 +14,8 @@ from runtimes.devices.device import Device
 
 __all__ = ["STATE_SCRIPT", "DeviceState", "read_state"]
 
+ANSWER_S = 20.0  # chosen, because a phone whose dumpsys is busy may take some seconds
+
 # One process per question would cost 40 round trips; reads are the shell's own where possible. $1 is put before /sys
 # and /proc (tests). The prefix @@ begins a section.
 STATE_SCRIPT = r"""
@@ -57,19 +59,18 @@ echo "@@ end"
 """
 
 
-def read_state(device: Device, *, root: str = "", timeout_s: float = 20.0) -> DeviceState:
+def read_state(device: Device, *, root: str = "") -> DeviceState:
     """Ask a device everything that a measurement depends on, in one round trip (about 0.1 s; phones take 0.3 s).
 
     Args:
         device: The device.
         root: Put before ``/sys`` and ``/proc``; only tests need it.
-        timeout_s: Deadline.
 
     Raises:
         DeviceError: The answer is incomplete.
         DeviceLostError, DeviceTimeoutError: As ``Device.run``.
     """
-    result = device.script(STATE_SCRIPT, root, timeout_s=timeout_s)
+    result = device.script(STATE_SCRIPT, root, timeout_s=ANSWER_S)
     if "@@ end" not in result.out:
         raise DeviceError(f"{device.serial} did not tell its whole state: {result.complaint}")
     return parse_state(result.out, serial=device.serial, kind=device.kind, unix_time_s=time.time())

@@ -38,14 +38,12 @@ class CommandResult(Record):
     Attributes:
         rc: Exit code; 128 + N after signal N.
         out: Standard output, decoded as UTF-8 with replacement characters.
-        err: Standard error; empty when ``merged``.
-        merged: The device cannot keep the two apart (no ``shell_v2``): ``out`` holds both.
+        err: Standard error; empty where the device cannot keep the two apart (no ``shell_v2``) and ``out`` holds both.
     """
 
     rc: int
     out: str
     err: str
-    merged: bool = False
 
     @property
     def ok(self) -> bool:
@@ -73,13 +71,13 @@ class ProcessHandle(Record):
 
 
 class Transfer(Record):
-    """How a file came over.
+    """How a file came to the device.
 
     Attributes:
-        sha256: Hex digest of the bytes that are now at the destination.
+        sha256: Hex digest of the bytes that are there now.
         size_bytes: Size of the file.
-        skipped: The destination already held these bytes.
-        verified_by: The device-side check: ``sha256sum`` and the like, ``readback`` or ``copy``.
+        skipped: The device already held these bytes.
+        verified_by: How it was checked: ``sha256sum`` and the like on the device, or ``readback``.
     """
 
     sha256: str
@@ -136,8 +134,8 @@ class Device(ABC):
             DeviceLostError: The connection ended before the command.
         """
         packets = self.open_packets(argv, start_timeout_s=timeout_s)
-        rc, out, err, merged = collect(packets, self._label(argv), timeout_s)
-        return CommandResult(rc=rc, out=out, err=err, merged=merged)
+        rc, out, err = collect(packets, self._label(argv), timeout_s)
+        return CommandResult(rc=rc, out=out, err=err)
 
     def script(self, text: str, *arguments: str, timeout_s: float = 30.0) -> CommandResult:
         """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip."""
@@ -194,7 +192,7 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
         """Fetch a file; ``local`` is replaced only when every byte has come and the size is right.
 
         Raises:

@@ -61,6 +61,7 @@ class HostDevice(Device):
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
     ) -> Transfer:
+        """Copy and hash the copy, unless these bytes are there already."""
         target = Path(remote)
         digest, size = sha256_file(local), local.stat().st_size
         try:
@@ -77,23 +78,23 @@ class HostDevice(Device):
             raise _refused(f"cannot copy {local} to {target}", error) from error
         return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="sha256")
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Copy; ``local`` is replaced only when all of it is written."""
         source = Path(remote)
         if not source.is_file():
             kind = "is a directory" if source.is_dir() else "does not exist"
             raise DeviceError(f"cannot fetch {remote} from host: it {kind}")
         try:
             with atomic_path(local) as part:
-                _copy(source, part, progress)
-                digest, size = sha256_file(part), part.stat().st_size
+                _copy(source, part, None)
         except OSError as error:
             raise _refused(f"cannot copy {source} to {local}", error) from error
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="copy")
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """Nothing to do: this machine cannot be lost."""
 
     def scratch_dir(self) -> str:
+        """A directory that is this user's alone."""
         if self._scratch is None:
             self._scratch = Path(tempfile.gettempdir()) / f"edgevit-export-{os.getuid()}"
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,8 +116,6 @@ def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> 
 class _Refused:
     """A command that could not be started, told the way a shell tells it."""
 
-    merged = False
-
     def __init__(self, program: str, error: Exception) -> None:
         missing = isinstance(error, FileNotFoundError)
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -137,8 +136,6 @@ class _Refused:
 
 class _ProcessPackets:
     """A child in its own process group; both pipes are read through one selector."""
-
-    merged = False
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

@@ -29,8 +29,6 @@ class Packet(NamedTuple):
 class Packets(Protocol):
     """A running command, as the transport sees it."""
 
-    merged: bool
-
     def read(self, timeout_s: float) -> Packet:
         """The next packet; the last one is ``EXIT``.
 
@@ -49,8 +47,8 @@ class Packets(Protocol):
         ...
 
 
-def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str, bool]:
-    """Read a command to its end: exit code, standard output, standard error, and whether these came as one.
+def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str]:
+    """Read a command to its end: exit code, standard output, standard error.
 
     Raises:
         DeviceTimeoutError: The command did not end in ``timeout_s``; it was killed.
@@ -64,7 +62,7 @@ def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, s
             packet = packets.read(max(0.0, deadline - time.monotonic()))
             if packet.channel is Channel.EXIT:
                 ended = True
-                return packet.rc, _text(out), _text(err), packets.merged
+                return packet.rc, _text(out), _text(err)
             (out if packet.channel is Channel.OUT else err).extend(packet.data)
     except TimeoutError as error:
         tail = _tail(_text(err) or _text(out))
@@ -78,12 +76,10 @@ class CommandStream:
 
     Attributes:
         rc: The exit code, once the lines have ended; None before.
-        merged: Whether standard error comes among the lines (no ``shell_v2``).
     """
 
     def __init__(self, packets: Packets, label: str, *, heartbeat_s: float, timeout_s: float) -> None:
         self.rc: int | None = None
-        self.merged = packets.merged
         self._packets = packets
         self._label = label
         self._heartbeat_s = heartbeat_s

@@ -27,23 +27,26 @@ _VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
 
 
 class Answer(Record):
-    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed."""
+    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed.
+
+    ``merged`` stands in earlier recordings; nothing reads it.
+    """
 
     words: tuple[str, ...]
     rc: int | None
     out_base64: str
     err_base64: str
-    merged: bool
     lost: str | None = None
+    merged: bool = False
 
 
 class Pulled(Record):
-    """A file that came back; ``error`` when it did not."""
+    """A file that came back; ``error`` when it did not. ``transfer`` stands in earlier recordings; nothing reads it."""
 
     remote: str
     data_base64: str
-    transfer: Transfer | None
     error: str | None = None
+    transfer: Transfer | None = None
 
 
 class Pushed(Record):
@@ -98,6 +101,7 @@ class RecordingDevice(Device):
         )
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start it on ``inner``, and keep its output."""
         self._inner.process_log = self.process_log
         packets = self._inner.open_packets(argv, start_timeout_s=start_timeout_s, tracked=tracked)
         return _Tee(packets, stable(argv), self._keep)
@@ -109,6 +113,7 @@ class RecordingDevice(Device):
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
     ) -> Transfer:
+        """Send it to ``inner``, and keep how that went."""
         try:
             done = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
         except DeviceError as error:
@@ -117,23 +122,25 @@ class RecordingDevice(Device):
         self._pushed.append(Pushed(remote=remote, transfer=done))
         return done
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Fetch it from ``inner``, and keep its bytes."""
         try:
-            done = self._inner.pull(remote, local, progress=progress, timeout_s=timeout_s)
+            self._inner.pull(remote, local, timeout_s=timeout_s)
         except DeviceError as error:
-            self._pulled.append(Pulled(remote=remote, data_base64="", transfer=None, error=error.message))
+            self._pulled.append(Pulled(remote=remote, data_base64="", error=error.message))
             raise
-        data = b64encode(local.read_bytes()).decode()
-        self._pulled.append(Pulled(remote=remote, data_base64=data, transfer=done))
-        return done
+        self._pulled.append(Pulled(remote=remote, data_base64=b64encode(local.read_bytes()).decode()))
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
+        """As ``inner``; a connection is not recorded."""
         self._inner.reconnect(timeout_s)
 
     def scratch_dir(self) -> str:
+        """As ``inner``."""
         return self._inner.scratch_dir()
 
     def close(self) -> None:
+        """Let go of ``inner``."""
         self._inner.close()
 
 
@@ -148,29 +155,32 @@ class ReplayDevice(Device):
         self._pushed = _queues([((each.remote,), each) for each in recording.pushed])
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """The recorded answer of that command."""
         return _Played(self._next(self._answers, stable(argv), "command"))
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
     ) -> Transfer:
+        """How it went when it was recorded; nothing is sent."""
         pushed = self._next(self._pushed, (remote,), "push")
         if pushed.transfer is None:
             raise DeviceError(pushed.error or f"{remote} was refused")
         return pushed.transfer
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Write the recorded bytes."""
         pulled = self._next(self._pulled, (remote,), "pull")
-        if pulled.transfer is None:
-            raise DeviceError(pulled.error or f"{remote} did not come back")
+        if pulled.error is not None:
+            raise DeviceError(pulled.error)
         with atomic_path(local) as part:
             part.write_bytes(b64decode(pulled.data_base64))
-        return pulled.transfer
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """A recording does not come back by itself."""
         raise DeviceLostError(f"the recording of {self.serial} ends here")
 
     def scratch_dir(self) -> str:
+        """Where it was on the recorded device."""
         return self._recording.scratch
 
     def _next(self, queues: dict[tuple[str, ...], list[_T]], words: tuple[str, ...], what: str) -> _T:
@@ -193,7 +203,6 @@ class _Tee:
 
     def __init__(self, inner: Packets, words: tuple[str, ...], keep: Callable[[Answer], None]) -> None:
         self._inner, self._words, self._keep = inner, words, keep
-        self.merged = inner.merged
         self._out, self._err = bytearray(), bytearray()
         self._ended = False
 
@@ -221,14 +230,13 @@ class _Tee:
             return
         self._ended = True
         out, err = b64encode(self._out).decode(), b64encode(self._err).decode()
-        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, merged=self.merged, lost=lost))
+        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, lost=lost))
 
 
 class _Played:
     """A recorded answer as packets; one that never ended passes every deadline at once."""
 
     def __init__(self, answer: Answer) -> None:
-        self.merged = answer.merged
         self._answer = answer
         streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
         self._left = [Packet(channel, b64decode(text)) for channel, text in streams if text]

@@ -46,12 +46,11 @@ class PacketLosses(Record):
     """What went missing, by who noticed.
 
     ``dropped_by_unit`` is counted by the unit (its queue ran over); ``lost_packets`` is read from gaps in the sequence
-    numbers (lost between unit and program), each standing for about ``samples_per_packet`` samples.
+    numbers (lost between unit and program).
     """
 
     dropped_by_unit: int
     lost_packets: int
-    samples_per_packet: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +107,7 @@ def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64
     per_packet = float(np.mean(counts))
     unseen = np.rint(np.cumsum(missed) * per_packet).astype(np.int64)
     base = np.cumsum(counts) - counts + np.cumsum(newly) + unseen
-    return base, PacketLosses(
-        dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()), samples_per_packet=per_packet
-    )
+    return base, PacketLosses(dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()))
 
 
 def _missed(packets: Bytes2D) -> NDArray[np.int64]:

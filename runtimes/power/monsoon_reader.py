@@ -27,6 +27,7 @@ from runtimes.power.monsoon_packets import PACKET_BYTES, READ_BYTES
 CHUNK_PACKETS = 1 << 16  # chosen, because 4 MiB are laid out at once and last for half a minute
 STAMP_EVERY = 256  # packets: what one transfer brings
 SWITCH_INTERVAL_S = 0.0005
+START_S = 5.0  # chosen, because the unit calibrates itself before it sends
 SILENCE_S = 3.0  # chosen, because a unit that samples sends every millisecond
 
 ReadInto = Callable[[memoryview], int]
@@ -50,19 +51,17 @@ class PacketReader:
         self._collecting = gc.isenabled()
         self._switching_s = sys.getswitchinterval()
 
-    def start(self, *, timeout_s: float = 5.0) -> None:
+    def start(self) -> None:
         """Begin to read; returns when the first packet is in.
 
         Raises:
-            MeterError: Nothing came in ``timeout_s``, or the unit was lost.
+            MeterError: Nothing came in ``START_S``, or the unit was lost.
         """
         gc.disable()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
-        if not self._first.wait(timeout_s) or self._error is not None:
-            error = self._error or MeterError(
-                f"the Monsoon sent nothing in {timeout_s:g} s after the start of sampling"
-            )
+        if not self._first.wait(START_S) or self._error is not None:
+            error = self._error or MeterError(f"the Monsoon sent nothing in {START_S:g} s after the start of sampling")
             self.stop()
             raise error
 

@@ -177,14 +177,14 @@ def _background(scenario: Scenario, edges: Doubles, rng: np.random.Generator) ->
     power = scenario.idle_mw + scenario.drift_mw_per_s * middle + _wander(scenario, count, rng)
     if scenario.step_mw:
         power += scenario.step_mw * (middle > scenario.step_at * seconds)
-    foreign = [
+    interference = [
         *_events(rng, scenario.spikes_per_s, seconds, (1e-3, 8e-3), (300.0, 1500.0)),
-        *_events(rng, scenario.foreign_per_s, seconds, scenario.foreign_s, (300.0, 1200.0)),
+        *_events(rng, scenario.interference_per_s, seconds, scenario.interference_s, (300.0, 1200.0)),
     ]
     if scenario.radio_period_s:
         starts = np.arange(float(rng.uniform(0, scenario.radio_period_s)), seconds, scenario.radio_period_s)
-        foreign += [Busy(float(start), float(start) + 6e-3, 400.0) for start in starts]
-    for event in foreign:
+        interference += [Busy(float(start), float(start) + 6e-3, 400.0) for start in starts]
+    for event in interference:
         _add(power, event, edges)
     noisy: Doubles = power + rng.normal(0.0, scenario.noise_mw, count)
     return noisy

@@ -38,7 +38,7 @@ class PowerTrace:
 
     Attributes:
         rate_hz: Samples per second of the meter's clock.
-        power_mw: (n,) power in mW; NaN where there is no measurement.
+        power_mw: (n,) float32 or float64, mW; NaN where there is no measurement.
         flags: (n,) uint8 bit set of ``LOST``, ``CALIBRATION``, ``OVER_CURRENT`` and ``OUTPUT_OFF``.
         current_ma: (n,) current in mA, or None for a meter that only knows power.
         voltage_v: (n,) voltage in V, or None.
@@ -138,33 +138,23 @@ def from_readings(
     """Put instantaneous readings at irregular times on a uniform grid (linear between readings).
 
     Args:
-        seconds: (n,) times of the readings, increasing.
-        power_mw: (n,) power at these times.
+        seconds: (n,) float64 times of the readings in s, increasing.
+        power_mw: (n,) power at these times, mW.
         rate_hz: Rate of the grid.
-        current_ma: (n,) or None.
-        voltage_v: (n,) or None.
+        current_ma: (n,) mA, or None.
+        voltage_v: (n,) V, or None.
         meta: Kept in the trace.
 
     Raises:
         MeterError: Fewer than two readings.
     """
-    if len(seconds) < 2:
-        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    stamps = _host_stamps(seconds, rate_hz)
     grid = np.arange(seconds[0], seconds[-1], 1.0 / rate_hz)
-
-    def resample(values: Doubles | None) -> Doubles | None:
-        return None if values is None else np.interp(grid, seconds, values)
-
-    power = np.interp(grid, seconds, power_mw)
-    return PowerTrace(
-        rate_hz=rate_hz,
-        power_mw=power,
-        flags=np.zeros(len(grid), np.uint8),
-        current_ma=resample(current_ma),
-        voltage_v=resample(voltage_v),
-        host_stamps=np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1),
-        meta=dict(meta or {}),
+    power, current, voltage = (
+        None if values is None else np.interp(grid, seconds, values) for values in (power_mw, current_ma, voltage_v)
     )
+    assert power is not None
+    return PowerTrace(rate_hz, power, np.zeros(len(grid), np.uint8), current, voltage, stamps, dict(meta or {}))
 
 
 def from_counter(
@@ -172,11 +162,16 @@ def from_counter(
 ) -> PowerTrace:
     """Put readings of a cumulative energy counter on a uniform grid; the energy between readings is kept exactly.
 
+    Args:
+        seconds: (n,) float64 times of the readings in s, increasing.
+        energy_mj: (n,) the counter at these times, mJ.
+        rate_hz: Rate of the grid.
+        meta: Kept in the trace.
+
     Raises:
         MeterError: Fewer than two readings, or a counter that went backwards.
     """
-    if len(seconds) < 2:
-        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    stamps = _host_stamps(seconds, rate_hz)
     if np.any(np.diff(energy_mj) < 0):
         where = int(np.argmax(np.diff(energy_mj) < 0))
         raise MeterError(
@@ -184,10 +179,11 @@ def from_counter(
         )
     edges = np.arange(seconds[0], seconds[-1] + 0.5 / rate_hz, 1.0 / rate_hz)
     power = np.diff(np.interp(edges, seconds, energy_mj)) * rate_hz
-    return PowerTrace(
-        rate_hz=rate_hz,
-        power_mw=power,
-        flags=np.zeros(len(power), np.uint8),
-        host_stamps=np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1),
-        meta=dict(meta or {}),
-    )
+    return PowerTrace(rate_hz, power, np.zeros(len(power), np.uint8), host_stamps=stamps, meta=dict(meta or {}))
+
+
+def _host_stamps(seconds: Doubles, rate_hz: float) -> Doubles:
+    """(n, 2) ``host_stamps`` for readings at ``seconds``, (n,)."""
+    if len(seconds) < 2:
+        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    return np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 5037
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-ANSWER_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 20.0
+ANSWER_TIMEOUT_S = 10.0  # chosen, because a server on the network answers within one
+START_TIMEOUT_S = 20.0  # chosen, because adb itself gives up earlier
 
+LISTING = "edgevit-export devices"
 UNAUTHORIZED_HINT = (
     "unlock the device and accept the question 'Allow USB debugging?'; if none appears, revoke the authorisations in "
     "its developer options and plug it in again"
@@ -102,7 +103,7 @@ def require_adbutils() -> None:
 def require_server(address: ServerAddress) -> None:
     """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
     if not is_listening(address):
-        raise DeviceLostError(f"the adb server at {address} is gone", hint=_listing())
+        raise DeviceLostError(f"the adb server at {address} is gone", hint=LISTING)
 
 
 def ensure_server(address: ServerAddress) -> None:
@@ -175,19 +176,19 @@ def translated(serial: str, doing: str) -> Iterator[None]:
         yield
     except (AdbTimeout, TimeoutError) as error:
         raise DeviceTimeoutError(
-            f"{serial} did not answer in time while {doing}", hint=f"reconnect it, then: {_listing()}"
+            f"{serial} did not answer in time while {doing}", hint=f"reconnect it, then: {LISTING}"
         ) from error
     except (AdbConnectionError, EOFError, ConnectionError) as error:
         raise lost(serial, doing) from error
     except (AdbError, ValueError) as error:
         raise _refusal(serial, doing, str(error.args[0] if error.args else error)) from error
     except OSError as error:
-        raise DeviceLostError(f"{serial}: {error} while {doing}", hint=_listing()) from error
+        raise DeviceLostError(f"{serial}: {error} while {doing}", hint=LISTING) from error
 
 
 def lost(serial: str, doing: str) -> DeviceLostError:
     """The error for a connection that ended while something was ``doing``."""
-    return DeviceLostError(f"{serial} was lost while {doing}", hint=f"check the cable or network, then: {_listing()}")
+    return DeviceLostError(f"{serial} was lost while {doing}", hint=f"check the cable or network, then: {LISTING}")
 
 
 def _refusal(serial: str, doing: str, text: str) -> DeviceError:
@@ -201,9 +202,5 @@ def _refusal(serial: str, doing: str, text: str) -> DeviceError:
         )
     if any(word in low for word in ("not found", "offline", "closed", "no devices", "device still")):
         detail = "is offline" if "offline" in low else "is not attached" if "not found" in low else "was lost"
-        return DeviceLostError(f"{serial} {detail} ({doing})", hint=f"check the cable or network, then: {_listing()}")
+        return DeviceLostError(f"{serial} {detail} ({doing})", hint=f"check the cable or network, then: {LISTING}")
     return DeviceError(f"{serial} refused while {doing}: {text or 'no reason given'}")
-
-
-def _listing() -> str:
-    return "edgevit-export devices"

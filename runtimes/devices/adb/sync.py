@@ -83,11 +83,16 @@ class SyncChannel:
         self._answer()
 
     def _answer(self) -> None:
-        word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
-        if word == b"FAIL":
-            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+        word, _ = self._head()
         if word != b"OKAY":
             raise self._nonsense(word)
+
+    def _head(self) -> tuple[bytes, int]:
+        """The word and the number that begin an answer; FAIL is raised with the device's own text."""
+        word, size = struct.unpack("<4sI", self._exactly(8))
+        if word == b"FAIL":
+            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+        return word, size
 
     def receive(self, path: str) -> Iterator[bytes]:
         """The bytes of ``path``, ended by the device's own DONE.
@@ -97,11 +102,9 @@ class SyncChannel:
         """
         self._request(b"RECV", path)
         while True:
-            word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
+            word, size = self._head()
             if word == b"DONE":
                 return
-            if word == b"FAIL":
-                raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
             if word != b"DATA" or size > CHUNK_BYTES:
                 raise self._nonsense(word)
             yield self._exactly(size)

@@ -14,7 +14,7 @@ from adbd_rig import Adbd, names
 from session_child import turn
 
 from edgevit.errors import DeviceError, DeviceLostError
-from runtimes.conditions.journal import journal_path
+from runtimes.conditions.journal import journal_path, read_journal
 from runtimes.conditions.lease import DeviceSession, end_all_sessions
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device
@@ -35,7 +35,7 @@ def test_a_session_leaves_nothing(device: Device, knob: Path, tmp_path: Path) ->
     with DeviceSession(device, report=told.append) as session:
         session.make(turn(device, knob))
         assert knob.read_text() == "new"
-        assert [change.old for change in session.changes] == ["old value"]
+        assert [change.old for change in read_journal(journal_path(device.serial))[1]] == ["old value"]
         assert journal_path(device.serial).exists()
         handle = device.spawn_detached(["sleep", "600"], log=str(tmp_path / "log"))
     assert knob.read_text() == "old value"

@@ -12,6 +12,7 @@ from adbd_rig import Adbd
 from edgevit.errors import DeviceError
 from runtimes.conditions import prepare
 from runtimes.conditions.device_state import DeviceState, Temperature, ThermalState
+from runtimes.conditions.journal import journal_path, read_journal
 from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.prepare import fix_performance_mode, stay_awake, wait_for_temperature
 from runtimes.conditions.state_parsers import parse_state
@@ -79,7 +80,7 @@ class TestAndroid:
             stay_awake(session)
             assert (adbd.data / "setting_global_stay_on_while_plugged_in").read_text() == "7\n"
             assert "Awake" in (adbd.data / "dumpsys_power").read_text()
-            assert len(session.changes) == 3
+            assert len(read_journal(journal_path(adb_device.serial))[1]) == 3
         assert not (adbd.data / "setting_global_stay_on_while_plugged_in").exists()
         assert (adbd.data / "setting_system_screen_off_timeout").read_text() == "30000\n"
         assert "Asleep" in (adbd.data / "dumpsys_power").read_text()
@@ -108,6 +109,6 @@ class TestAndroid:
 def test_a_host_that_is_not_android_is_left_as_it_is(tmp_path: Path) -> None:
     with DeviceSession(HostDevice(tmp_path / "scratch")) as session:
         stay_awake(session)
-        assert session.changes == ()
+        assert read_journal(journal_path("host"))[1] == ()
         with pytest.raises(DeviceError, match="it is not Android"):
             fix_performance_mode(session)

@@ -36,7 +36,7 @@ def test_exit_codes_are_a_shells(device: Device, argv: list[str], rc: int) -> No
 
 def test_output_and_errors_are_apart(device: Device) -> None:
     result = device.run(["sh", "-c", "echo out; echo err >&2"])
-    assert (result.out, result.err, result.merged) == ("out\n", "err\n", False)
+    assert (result.out, result.err) == ("out\n", "err\n")
 
 
 def test_large_output_is_whole(device: Device) -> None:
@@ -70,9 +70,8 @@ def test_a_file_goes_there_and_back(device: Device, remote: Path, tmp_path: Path
     assert seen == sorted(seen)
     assert seen[-1] == (300_001, 300_001)
     assert names(remote / "new dir") == [Path(target).name]
-    back = device.pull(target, tmp_path / "back")
+    device.pull(target, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == local.read_bytes()
-    assert back.sha256 == sent.sha256
 
 
 def test_an_empty_file_too(device: Device, remote: Path, tmp_path: Path) -> None:

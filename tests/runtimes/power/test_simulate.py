@@ -21,8 +21,8 @@ def test_truth_is_exactly_what_is_in_the_trace(scenario) -> None:  # type: ignor
     from dataclasses import replace
 
     silent = replace(
-        scenario, noise_mw=0.0, wander_mw=0.0, spikes_per_s=0.0, foreign_per_s=0.0, radio_period_s=0.0, lost_share=0.0,
-        drift_mw_per_s=0.0, step_mw=0.0, pulses_ms=(), idle_mw=0.0,
+        scenario, noise_mw=0.0, wander_mw=0.0, spikes_per_s=0.0, interference_per_s=0.0, radio_period_s=0.0,
+        lost_share=0.0, drift_mw_per_s=0.0, step_mw=0.0, pulses_ms=(), idle_mw=0.0,
     )  # fmt: skip
     made = simulate(silent, 6)
     power = np.nan_to_num(made.trace.power_mw.astype(np.float64))

@@ -66,7 +66,7 @@ def test_an_end_without_an_exit_code_is_never_success(faulty: Make) -> None:
 def test_daemons_without_shell_v2(faulty: Make, local: Path, remote: Path, line_ends: bool) -> None:
     _, device = faulty(Faults(shell_v2=False, merge_with_pty_line_ends=line_ends))
     result = device.run(["sh", "-c", "echo out; echo err >&2; printf '@@ no end'; exit 7"])
-    assert (result.rc, result.out, result.err, result.merged) == (7, "out\nerr\n@@ no end", "", True)
+    assert (result.rc, result.out, result.err) == (7, "out\nerr\n@@ no end", "")
     assert device.run(["sh", "-c", "kill -9 $$"]).rc == 137
     stream = device.stream(["sh", "-c", "echo one; echo two >&2; exit 4"], heartbeat_s=5, timeout_s=5)
     assert (list(stream), stream.rc) == (["one", "two"], 4)
