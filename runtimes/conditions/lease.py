@@ -12,11 +12,12 @@ import fcntl
 import getpass
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
@@ -256,35 +257,32 @@ def ending_sessions_on_signals() -> Iterator[None]:
 
     To be used once, in the main thread, around everything that opens sessions.
     """
-    import signal
 
     def unwind(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        end_all_sessions()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with _handled(unwind, signal.SIGTERM, signal.SIGHUP):
+        try:
+            yield
+        finally:
+            end_all_sessions()
+
+
+def _shielded() -> AbstractContextManager[None]:
+    """Keep an impatient second Ctrl-C from cutting the clean-up short; all of its steps have deadlines."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()  # other threads get no signals
+    return _handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _shielded() -> Iterator[None]:
-    """Keep an impatient second Ctrl-C from cutting the clean-up short; all of its steps have deadlines."""
-    import signal
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _lock_host(serial: str) -> IO[str]:

@@ -21,7 +21,7 @@ from typing import Self
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from runtimes.devices import processes
-from runtimes.devices.packets import CommandStream, Packets, collect
+from runtimes.devices.packets import CommandStream, Packets, collect, last_lines
 
 KILLED_S = 0.2  # chosen, because the kernel needs no longer to end what was killed
 
@@ -53,9 +53,7 @@ class CommandResult(Record):
     @property
     def complaint(self) -> str:
         """What the command had to say for itself, on one line, for error messages."""
-        text = (self.err if self.err.strip() else self.out).strip()
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return " | ".join(lines[-3:]) if lines else f"exit code {self.rc}"
+        return last_lines(self.err) or last_lines(self.out) or f"exit code {self.rc}"
 
 
 class ProcessHandle(Record):

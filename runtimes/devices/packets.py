@@ -148,5 +148,10 @@ def _text(data: bytes | bytearray) -> str:
 
 
 def _tail(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"; its last words: {' | '.join(lines[-3:])}" if lines else ""
+    words = last_lines(text)
+    return f"; its last words: {words}" if words else ""
+
+
+def last_lines(text: str) -> str:
+    """The last three lines that say something, on one, for messages."""
+    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:])

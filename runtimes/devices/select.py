@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from edgevit.errors import DeviceError, EdgevitExportError, MissingDependencyError, UsageError
+from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from runtimes.devices import host
 from runtimes.devices.adb import attached as adb
 from runtimes.devices.attached import HOST, AttachedDevice, DeviceListing, choices
@@ -118,12 +119,8 @@ def select_devices(
             raise DeviceError("no usable device is attached", hint="edgevit-export devices")
     if len(set(requested)) != len(requested):
         raise UsageError(f"a device is named twice: {', '.join(requested)}")
-    opened: list[Device] = []
-    try:
-        for serial in requested:
-            opened.append(select_device(serial, adb_server=adb_server, remote_dir=remote_dir))
-    except EdgevitExportError:
-        for device in opened:
-            device.close()
-        raise
+    with ExitStack() as stack:
+        opened = [stack.enter_context(select_device(serial, adb_server=adb_server, remote_dir=remote_dir))
+                  for serial in requested]  # fmt: skip
+        stack.pop_all()
     return tuple(opened)

@@ -12,7 +12,8 @@ import errno
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Protocol
 
 from edgevit.errors import MeterError, MissingDependencyError
 from edgevit.records import Record
@@ -29,7 +30,11 @@ PASSTHROUGH_AUTO = 2  # 0 is off, 1 on
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", MODE="0666", TAG+="uaccess"'
 PERMISSION_HINT = f"put this line into /etc/udev/rules.d/60-monsoon.rules, then plug the unit in again: {UDEV_RULE}"
 
-_T = TypeVar("_T")
+
+class _UsbDevice(Protocol):
+    """What is asked of pyusb's device before it is claimed."""
+
+    serial_number: str
 
 
 class UnitFacts(Record):
@@ -41,7 +46,7 @@ class UnitFacts(Record):
     passthrough: int
 
 
-def _import() -> tuple[Any, Any, Any]:
+def _import() -> tuple[ModuleType, ModuleType, ModuleType]:
     """``Monsoon.HVPM``, ``Monsoon.pmapi`` and ``usb.core``, with libusb from its own package."""
     try:
         import warnings
@@ -112,7 +117,7 @@ def list_units() -> list[str]:
     return [_serial(device) for device in found]
 
 
-def _serial(device: Any) -> str:
+def _serial(device: _UsbDevice) -> str:
     import usb.core
 
     try:
@@ -154,7 +159,7 @@ class MonsoonUnit:
             raise
 
     @staticmethod
-    def _claim_once(core: Any, serial: str) -> None:
+    def _claim_once(core: ModuleType, serial: str) -> None:
         """Fail early when another program holds the unit: a claim must come before any command."""
         import usb.util
 

@@ -17,6 +17,7 @@ from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
 from runtimes.devices.device import Device, Progress, Transfer, quote
 from runtimes.devices.packets import Packets
+from runtimes.devices.processes import SIGNAL
 
 if TYPE_CHECKING:
     from adbutils import AdbDevice as Transport
@@ -40,11 +41,6 @@ for dir in "$@"; do
 done
 exit 1
 """
-
-_KILL_GROUP = (
-    '[ -r "/proc/$1/stat" ] || exit 0; read -r l <"/proc/$1/stat"; set -- "$1" "$2" ${l##*) }; '
-    'eval "s=\\${22}"; [ "$s" = "$2" ] || exit 0; if [ "$5" = "$1" ]; then kill -9 "-$1"; else kill -9 "$1"; fi'
-)
 
 
 class AdbDevice(Device):
@@ -102,7 +98,7 @@ class AdbDevice(Device):
             self._ending = True  # the killer itself may fail to end; it must not call for a killer
             try:
                 with suppress(DeviceError):
-                    self.script(_KILL_GROUP, str(pid), start, timeout_s=3.0)
+                    self.script(SIGNAL, str(pid), start, "KILL", timeout_s=3.0)
             finally:
                 self._ending = False
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, MissingDependencyError, UsageError
 from edgevit.records import Record
+from runtimes.devices.packets import last_lines
 
 if TYPE_CHECKING:
     from adbutils import AdbClient
@@ -137,8 +138,8 @@ def start_server(address: ServerAddress) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"'{program} start-server' failed: {error}", hint="run 'adb start-server' by hand") from error
     if not is_listening(address):
-        said = " | ".join(done.stderr.decode(errors="replace").strip().splitlines()[-3:])
-        raise DeviceError(f"the adb server did not start on port {address.port}: {said or 'it said nothing'}")
+        said = last_lines(done.stderr.decode(errors="replace")) or "it said nothing"
+        raise DeviceError(f"the adb server did not start on port {address.port}: {said}")
 
 
 def adb_program() -> str:
