@@ -68,22 +68,6 @@ class ProcessHandle(Record):
     start: str
 
 
-class Transfer(Record):
-    """How a file came to the device.
-
-    Attributes:
-        sha256: Hex digest of the bytes that are there now.
-        size_bytes: Size of the file.
-        skipped: The device already held these bytes.
-        verified_by: How it was checked: ``sha256sum`` and the like on the device, or ``readback``.
-    """
-
-    sha256: str
-    size_bytes: int
-    skipped: bool
-    verified_by: str
-
-
 def quote(argv: Sequence[str]) -> str:
     """The one shell line that runs ``argv`` with every argument as it is."""
     if not argv:
@@ -139,17 +123,6 @@ class Device(ABC):
         """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip."""
         return self.run(["sh", "-c", text, "sh", *arguments], timeout_s)
 
-    def check(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
-        """``run``, with an exit code other than 0 as an error.
-
-        Raises:
-            DeviceError: The command failed; the message holds what it said.
-        """
-        result = self.run(argv, timeout_s)
-        if not result.ok:
-            raise DeviceError(f"'{argv[0]}' failed on {self.serial} (exit code {result.rc}): {result.complaint}")
-        return result
-
     def stream(self, argv: Sequence[str], *, heartbeat_s: float, timeout_s: float) -> CommandStream:
         """Start a command and read its standard output line by line while it runs.
 
@@ -169,7 +142,7 @@ class Device(ABC):
     @abstractmethod
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """Bring a file to the device, verified there by SHA-256.
 
         Skipped when ``remote`` already holds these bytes. Otherwise the bytes go to ``remote + ".part"``, are hashed
@@ -182,6 +155,9 @@ class Device(ABC):
             progress: Called with the file's name, bytes done and bytes in all.
             mode: Permission bits of the file (0o755 for programs).
             timeout_s: The longest time without any progress.
+
+        Returns:
+            Whether it was sent; False when ``remote`` held these bytes already.
 
         Raises:
             DeviceError: Disk full, path not writable, hash wrong: the message says which, and what to do.

@@ -17,7 +17,7 @@ from pathlib import Path
 from edgevit.errors import DeviceError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.attached import HOST, USABLE, AttachedDevice
-from runtimes.devices.device import Device, Progress, Transfer
+from runtimes.devices.device import Device, Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 
 CHUNK_BYTES = 1 << 20
@@ -60,14 +60,14 @@ class HostDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """Copy and hash the copy, unless these bytes are there already."""
         target = Path(remote)
         digest, size = sha256_file(local), local.stat().st_size
         try:
             if target.is_file() and target.stat().st_size == size and sha256_file(target) == digest:
                 target.chmod(mode)
-                return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by="sha256")
+                return False
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(target) as part:
                 _copy(local, part, progress)
@@ -76,7 +76,7 @@ class HostDevice(Device):
                     raise DeviceError(f"the copy of {local} at {target} differs from the original: is the disk sound?")
         except OSError as error:
             raise _refused(f"cannot copy {local} to {target}", error) from error
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="sha256")
+        return True
 
     def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
         """Copy; ``local`` is replaced only when all of it is written."""

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from edgevit.errors import DeviceError, DeviceLostError
 from edgevit.records import Record, atomic_path
-from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.device import Device, Kind, Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 
 _T = TypeVar("_T")
@@ -46,15 +46,16 @@ class Pulled(Record):
     remote: str
     data_base64: str
     error: str | None = None
-    transfer: Transfer | None = None
+    transfer: dict[str, str | int | bool] | None = None
 
 
 class Pushed(Record):
-    """A file that was sent; ``error`` when it was refused."""
+    """A file that was pushed; ``error`` when it was refused. ``transfer`` is as in ``Pulled``."""
 
     remote: str
-    transfer: Transfer | None
+    sent: bool = True
     error: str | None = None
+    transfer: dict[str, str | int | bool] | None = None
 
 
 class Recording(Record):
@@ -112,15 +113,15 @@ class RecordingDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """Send it to ``inner``, and keep how that went."""
         try:
-            done = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
+            sent = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
         except DeviceError as error:
-            self._pushed.append(Pushed(remote=remote, transfer=None, error=error.message))
+            self._pushed.append(Pushed(remote=remote, sent=False, error=error.message))
             raise
-        self._pushed.append(Pushed(remote=remote, transfer=done))
-        return done
+        self._pushed.append(Pushed(remote=remote, sent=sent))
+        return sent
 
     def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
         """Fetch it from ``inner``, and keep its bytes."""
@@ -160,12 +161,12 @@ class ReplayDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """How it went when it was recorded; nothing is sent."""
         pushed = self._next(self._pushed, (remote,), "push")
-        if pushed.transfer is None:
-            raise DeviceError(pushed.error or f"{remote} was refused")
-        return pushed.transfer
+        if pushed.error is not None:
+            raise DeviceError(pushed.error)
+        return pushed.sent
 
     def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
         """Write the recorded bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,7 +16,7 @@ from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
 from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
-from runtimes.devices.device import Device, Progress, Transfer, quote
+from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
 from runtimes.devices.processes import SIGNAL
 
@@ -108,30 +109,30 @@ class AdbDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """Hash what is there, send to ``.part``, hash that on the device, and only then give it its name."""
         _require_absolute(remote)
         digest, size = _local_facts(local)
         hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
         there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
-        if there is not None and there.value is None:
-            there = adb_push.Digest(tool="readback", value=self._read_back(remote, timeout_s))
-        if there is not None and there.value == digest:
-            return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by=there.tool)
+        if there == adb_push.NOT_HASHED:
+            there = self._read_back(remote, timeout_s)
+        if there == digest:
+            return False
         with self._dropping_part(remote):
             self._send(local, remote, mode, progress, timeout_s)
             seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
-            by_device = seen.value is not None
+            by_device = seen != adb_push.NOT_HASHED
             if not by_device:
-                seen = adb_push.Digest(tool="readback", value=self._read_back(f"{remote}.part", timeout_s))
-            if seen.value != digest:
+                seen = self._read_back(f"{remote}.part", timeout_s)
+            if seen != digest:
                 raise DeviceError(
-                    f"{local.name} arrived on {self.serial} with SHA-256 {seen.value}, expected {digest}",
+                    f"{local.name} arrived on {self.serial} with SHA-256 {seen}, expected {digest}",
                     hint="try again; if it happens twice, try another cable or port",
                 )
             if not by_device:
                 adb_push.move_into_place(self, remote, mode)
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by=seen.tool)
+        return True
 
     @contextmanager
     def _dropping_part(self, remote: str) -> Iterator[None]:
@@ -183,17 +184,17 @@ class AdbDevice(Device):
                 translated(self.serial, f"{remote} was pulled"),
                 self._sync(timeout_s) as channel,
             ):
-                expected = channel.stat(remote)
-                if not expected.is_file:
-                    kind = "is a directory" if expected.is_directory else "is not a file there, or may not be read"
+                file_mode, size = channel.stat(remote)
+                if not stat.S_ISREG(file_mode):
+                    kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
                     raise DeviceError(f"cannot fetch {remote} from {self.serial}: it {kind}")
                 with _local_target(local) as part, part.open("wb") as writer:
                     for chunk in channel.receive(remote):
                         writer.write(chunk)
                         done += len(chunk)
-                    if done % (1 << 32) != expected.size_bytes:
+                    if done % (1 << 32) != size:
                         raise DeviceError(
-                            f"{remote} came from {self.serial} with {done} bytes, expected {expected.size_bytes}",
+                            f"{remote} came from {self.serial} with {done} bytes, expected {size}",
                             hint="is something still writing it?",
                         )
         except SyncRefusal as error:

