@@ -6,7 +6,7 @@ A new kind of device costs a row in ``DEVICE_KINDS`` and the file of its ``Devic
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -68,7 +68,6 @@ def select_device(
     *,
     adb_server: str | None = None,
     remote_dir: str | None = None,
-    environ: Mapping[str, str] = os.environ,
 ) -> Device:
     """Open the device that is meant.
 
@@ -77,14 +76,13 @@ def select_device(
             None: ``$ANDROID_SERIAL``, else the only attached device, else this host.
         adb_server: ``--adb-server HOST:PORT``; None for the environment's.
         remote_dir: This program's directory on the device; None to look for one.
-        environ: Where ``ANDROID_SERIAL`` is looked up.
 
     Raises:
         UsageError: Several devices and no request; the message has the choices.
         DeviceError: Not attached, unauthorised, offline: with the next step.
         MissingDependencyError: A device was asked for, and adb or adbutils is missing.
     """
-    wanted = requested or environ.get("ANDROID_SERIAL") or None
+    wanted = requested or os.environ.get("ANDROID_SERIAL") or None
     if wanted is None:
         wanted = _only_device(adb_server)
     kind = next(kind for kind in DEVICE_KINDS.values() if kind.is_named(wanted))

@@ -134,7 +134,7 @@ class HwmonMeter(PollingMeter):
         return total_mw, volts
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Readings on a grid of the polling rate."""
+        """Readings, (n, 2) mW and V, on a grid of the polling rate."""
         known = len(self._rails) == 1 and readings[:, 1].min() > 0
         meta = {"meter": f"hwmon of {self._sysfs.place}", "rails": self.resolution.scope}
         return from_readings(

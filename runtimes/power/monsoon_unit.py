@@ -20,10 +20,11 @@ from edgevit.records import Record
 from runtimes.power.monsoon_packets import READ_BYTES, Scales
 
 VENDOR, PRODUCT = 0x2AB9, 0x0001
+# From the ``monsoon`` package 0.1.88: Operations.py, pmapi.py, sampleEngine.py.
 HVPM_MODEL = 2
 OLDEST_FIRMWARE = 32
 BULK_IN = 0x81
-SAMPLING_BIT = 0x80
+STATUS_OPCODE, SAMPLING_BIT = 0xC4, 0x80
 ENDLESS = 0xFFFFFFFF
 CALIBRATION_MS = 1250
 PASSTHROUGH_AUTO = 2  # 0 is off, 1 on
@@ -177,7 +178,7 @@ class MonsoonUnit:
     def _stop_stale_sampling(self) -> None:
         """A program that died while sampling leaves the unit in sample mode, where it refuses commands."""
         with _usb("reading its state"):
-            if self._protocol.getValue(0xC4, 4) & SAMPLING_BIT:
+            if self._protocol.getValue(STATUS_OPCODE, 4) & SAMPLING_BIT:
                 self._protocol.stopSampling()
 
     def _value(self, opcode: int, length: int, *, signed: bool = False) -> int:
@@ -227,7 +228,7 @@ class MonsoonUnit:
         Raises:
             MeterError: Outside 0.8 to 13.5 V (0 would switch the phone off), or refused by the unit's own check.
         """
-        if not 0.8 <= volts <= 13.5:
+        if not 0.8 <= volts <= 13.5:  # what the HVPM's data sheet gives
             raise MeterError(f"a supply voltage of {volts:g} V: the HVPM gives 0.8 to 13.5 V")
         with _usb(f"setting {volts:g} V"):
             self._monsoon.setVout(volts)

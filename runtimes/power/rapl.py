@@ -83,7 +83,7 @@ class RaplMeter(PollingMeter):
         return tuple(value for value in values if value is not None)
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Sum of the packages, with wraps undone."""
+        """Sum of the packages, (n, packages) uJ, with wraps undone."""
         total = np.zeros(len(readings))
         for column, domain in zip(readings.T, self._domains, strict=True):
             total += unwrap(column, domain.range_uj, domain.name)
@@ -92,7 +92,7 @@ class RaplMeter(PollingMeter):
 
 
 def unwrap(counter: Doubles, span: float, name: str) -> Doubles:
-    """A counter that starts again at zero after ``span``, made continuous.
+    """A counter, (n,) float64 of any unit, that starts again at zero after ``span``, made continuous.
 
     Raises:
         MeterError: It went backwards, and the span is not known.

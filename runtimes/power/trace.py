@@ -28,10 +28,6 @@ OUTPUT_OFF = 8  # the meter's supply output was off
 SCHEMA_VERSION = 1
 
 
-def _no_stamps() -> Doubles:
-    return np.zeros((0, 2))
-
-
 @dataclass(frozen=True, eq=False)
 class PowerTrace:
     """Power over time at one supply.
@@ -51,7 +47,7 @@ class PowerTrace:
     flags: NDArray[np.uint8]
     current_ma: Floats | None = None
     voltage_v: Floats | None = None
-    host_stamps: Doubles = field(default_factory=_no_stamps)
+    host_stamps: Doubles = field(default_factory=lambda: np.zeros((0, 2)))
     meta: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

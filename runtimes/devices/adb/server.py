@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -40,26 +40,27 @@ class ServerAddress(Record):
         return f"{self.host}:{self.port}"
 
 
-def server_address(requested: str | None = None, environ: Mapping[str, str] = os.environ) -> ServerAddress:
+def server_address(requested: str | None = None) -> ServerAddress:
     """The server to talk to: the request, else adb's own environment variables, else port 5037 of this machine.
+
+    The variables are ``ADB_SERVER_SOCKET`` (``tcp:HOST:PORT``), else ``ANDROID_ADB_SERVER_ADDRESS`` (or ``_HOST``) and
+    ``ANDROID_ADB_SERVER_PORT``.
 
     Args:
         requested: ``HOST:PORT``, ``HOST`` or ``:PORT``, as in ``--adb-server``.
-        environ: Where ``ADB_SERVER_SOCKET`` (``tcp:HOST:PORT``), ``ANDROID_ADB_SERVER_ADDRESS`` (or ``_HOST``) and
-            ``ANDROID_ADB_SERVER_PORT`` are looked up, in this order.
 
     Raises:
         UsageError: An address that cannot be read.
     """
     if requested:
         return _parse_address(requested, "--adb-server")
-    if spec := environ.get("ADB_SERVER_SOCKET"):
+    if spec := os.environ.get("ADB_SERVER_SOCKET"):
         if not spec.startswith("tcp:"):
             raise UsageError(f"ADB_SERVER_SOCKET is '{spec}': only tcp:HOST:PORT or tcp:PORT can be used")
         address = spec.removeprefix("tcp:")
         return _parse_address(f":{address}" if address.isdigit() else address, "ADB_SERVER_SOCKET")
-    host = environ.get("ANDROID_ADB_SERVER_ADDRESS") or environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1"
-    port = environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
+    host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS") or os.environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1"
+    port = os.environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
     return ServerAddress(host=host, port=_parse_port(port, "ANDROID_ADB_SERVER_PORT"))
 
 

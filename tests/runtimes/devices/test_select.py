@@ -13,6 +13,12 @@ from runtimes.devices.adb import server as adb_server
 from runtimes.devices.select import list_devices, select_device, select_devices
 
 
+@pytest.fixture(autouse=True)
+def no_serial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's own environment."""
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[AdbRig]:
     """A server that no other test's devices are attached to."""
@@ -31,12 +37,12 @@ def test_the_host_is_always_listed(rig: AdbRig) -> None:
 
 def test_nothing_attached_means_the_host(rig: AdbRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{rig.server}")
-    assert select_device(environ={}).serial == "host"
+    assert select_device().serial == "host"
 
 
 def test_an_empty_rack_is_not_the_host(rig: AdbRig) -> None:
     with pytest.raises(DeviceError, match="no device is attached to the adb server at 127"):
-        select_device(adb_server=str(rig.server), environ={})
+        select_device(adb_server=str(rig.server))
 
 
 def test_the_only_device_is_meant(rig: AdbRig) -> None:
@@ -46,21 +52,21 @@ def test_the_only_device_is_meant(rig: AdbRig) -> None:
         (daemon.serial, "adb", "device"),
         ("host", "host", "device"),
     ]
-    with select_device(adb_server=str(rig.server), environ={}) as device:
+    with select_device(adb_server=str(rig.server)) as device:
         assert device.serial == daemon.serial
         assert device.run(["echo", "here"]).out == "here\n"
 
 
-def test_two_devices_need_a_choice(rig: AdbRig) -> None:
+def test_two_devices_need_a_choice(rig: AdbRig, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = rig.add("one"), rig.add("two")
     with pytest.raises(UsageError, match="2 devices are attached: choose one with --device") as caught:
-        select_device(adb_server=str(rig.server), environ={})
+        select_device(adb_server=str(rig.server))
     for name in (one.serial, two.serial, "host"):
         assert name in caught.value.message
     assert select_device(two.serial, adb_server=str(rig.server)).serial == two.serial
-    environ = {"ANDROID_SERIAL": one.serial}
-    assert select_device(adb_server=str(rig.server), environ=environ).serial == one.serial
-    assert select_device("host", adb_server=str(rig.server), environ=environ).serial == "host"
+    monkeypatch.setenv("ANDROID_SERIAL", one.serial)
+    assert select_device(adb_server=str(rig.server)).serial == one.serial
+    assert select_device("host", adb_server=str(rig.server)).serial == "host"
 
 
 def test_several_devices_at_once(rig: AdbRig) -> None:
@@ -83,9 +89,9 @@ def test_without_adbutils_the_host_remains(monkeypatch: pytest.MonkeyPatch) -> N
     listing = list_devices()
     assert [each.serial for each in listing.devices] == ["host"]
     assert 'pip install "edgevit-export[adb]"' in (listing.note or "")
-    assert select_device(environ={}).serial == "host"
+    assert select_device().serial == "host"
     with pytest.raises(MissingDependencyError):
-        select_device("R58M", environ={})
+        select_device("R58M")
     with pytest.raises(MissingDependencyError):
         list_devices("rack:5037")
 

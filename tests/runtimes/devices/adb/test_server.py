@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,16 +84,20 @@ def test_no_adbutils(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, {"ANDROID_ADB_SERVER_HOST": "b"}, "b:5037"),
     ],
 )
-def test_server_addresses(requested: str | None, environ: dict[str, str], expected: str) -> None:
-    assert str(server_address(requested, environ)) == expected
+def test_server_addresses(
+    monkeypatch: pytest.MonkeyPatch, requested: str | None, environ: dict[str, str], expected: str
+) -> None:
+    monkeypatch.setattr(os, "environ", environ)
+    assert str(server_address(requested)) == expected
 
 
 @pytest.mark.parametrize("text", ["a:b", "a:0", "a:65536", "a:1:2", " ", "rack:"])
 def test_bad_server_addresses(text: str) -> None:
     with pytest.raises(UsageError, match="--adb-server"):
-        server_address(text, {})
+        server_address(text)
 
 
-def test_a_socket_that_is_no_tcp() -> None:
+def test_a_socket_that_is_no_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADB_SERVER_SOCKET", "localfilesystem:/x")
     with pytest.raises(UsageError, match="ADB_SERVER_SOCKET"):
-        server_address(None, {"ADB_SERVER_SOCKET": "localfilesystem:/x"})
+        server_address(None)
