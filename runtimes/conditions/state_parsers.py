@@ -18,7 +18,7 @@ from runtimes.devices.device import Kind
 # android.hardware.thermal: TemperatureType
 THERMAL_TYPES = {0: "cpu", 1: "gpu", 2: "battery", 3: "skin", 9: "npu"}
 NOT_TEMPERATURES = frozenset({-1, 6, 7, 8})  # unknown, and the battery current limiter's volts, amperes and percent
-CHARGING, FULL = 2, 5  # android.os.BatteryManager: BATTERY_STATUS_*
+CHARGING = 2  # android.os.BatteryManager: BATTERY_STATUS_CHARGING
 SPEED_TOLERANCE = 0.9  # cores within 10 % of each other are one cluster: favoured cores of desktops differ by less
 
 _ZONE_KINDS = (

@@ -20,7 +20,7 @@ from runtimes.devices.attached import HOST, USABLE, AttachedDevice
 from runtimes.devices.device import Device, Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20  # chosen, because progress is then told often enough
 
 
 class HostDevice(Device):

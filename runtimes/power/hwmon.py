@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
@@ -97,12 +99,8 @@ class HwmonMeter(PollingMeter):
         self._rails = self._chosen(found)
         intervals = [number(text) for text in self._sysfs.read([r.update_file for r in self._rails if r.update_file])]
         slowest_s = max([0.0, *(value / 1e3 for value in intervals if value)])
-        self.resolution = Resolution(
-            period_s=max(self.period_s, slowest_s),
-            step_mj=0.0,
-            scope=" + ".join(rail.label for rail in self._rails),
-            note=self.resolution.note,
-        )
+        scope = " + ".join(rail.label for rail in self._rails)
+        self.resolution = replace(self.resolution, period_s=max(self.period_s, slowest_s), scope=scope)
         self.read_once()
 
     def _chosen(self, found: list[Rail]) -> list[Rail]:

@@ -18,7 +18,7 @@ from runtimes.devices.packets import last_lines
 if TYPE_CHECKING:
     from adbutils import AdbClient
 
-DEFAULT_PORT = 5037
+DEFAULT_PORT = 5037  # adb's own
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANSWER_TIMEOUT_S = 10.0  # chosen, because a server on the network answers within one
 START_TIMEOUT_S = 20.0  # chosen, because adb itself gives up earlier
@@ -103,23 +103,6 @@ def require_server(address: ServerAddress) -> None:
         raise DeviceLostError(f"the adb server at {address} is gone", hint=LISTING)
 
 
-def ensure_server(address: ServerAddress) -> None:
-    """Make sure that the server answers; a local one is started when it does not run.
-
-    Raises:
-        MissingDependencyError: There is no ``adb`` program to start one with.
-        DeviceError: It cannot be started, or it is another machine's and does not answer.
-    """
-    if is_listening(address):
-        return
-    if address.host not in LOCAL_HOSTS:
-        raise DeviceError(
-            f"no adb server answers at {address}",
-            hint=f"on {address.host} run 'adb -a -P {address.port} nodaemon server', or tunnel to it with ssh -L",
-        )
-    start_server(address)
-
-
 def start_server(address: ServerAddress) -> None:
     """Start the adb server of this machine on the port of ``address``."""
     program = adb_program()
@@ -144,7 +127,6 @@ def adb_program() -> str:
     Raises:
         MissingDependencyError: There is none.
     """
-    require_adbutils()
     from adbutils import AdbError, adb_path
 
     try:
@@ -156,11 +138,22 @@ def adb_program() -> str:
 
 
 def connect_client(address: ServerAddress) -> AdbClient:
-    """A client of a server that runs; see ``ensure_server`` for what is raised."""
+    """A client of a server that answers; a local one is started when it does not run.
+
+    Raises:
+        MissingDependencyError: No adbutils, or no ``adb`` program to start a server with.
+        DeviceError: The server cannot be started, or is another machine's and does not answer.
+    """
     require_adbutils()
-    ensure_server(address)
     from adbutils import AdbClient
 
+    if not is_listening(address):
+        if address.host not in LOCAL_HOSTS:
+            raise DeviceError(
+                f"no adb server answers at {address}",
+                hint=f"on {address.host} run 'adb -a -P {address.port} nodaemon server', or tunnel to it with ssh -L",
+            )
+        start_server(address)
     return AdbClient(host=address.host, port=address.port, socket_timeout=ANSWER_TIMEOUT_S)
 
 

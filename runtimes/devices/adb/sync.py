@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from adbutils import AdbConnection
     from adbutils import AdbDevice as Transport
 
-CHUNK_BYTES = 1 << 16
-PATH_BYTES = 1024
+CHUNK_BYTES = 1 << 16  # the protocol's greatest piece (SYNC_DATA_MAX)
+PATH_BYTES = 1024  # and its longest path
 
 
 class SyncRefusal(Exception):
