@@ -108,7 +108,7 @@ class PowerTrace:
             MeterError: The file is missing, damaged, or not a power trace.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             header = json.loads(str(arrays.pop("header")))
             if header["schema_version"] != SCHEMA_VERSION:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtimes.power.scenarios import SCENARIOS, scenario_named
+from runtimes.power.scenarios import SCENARIOS, Scenario, scenario_named
 from runtimes.power.simulate import RATE_HZ, Busy, simulate
 
 
@@ -17,7 +17,7 @@ def test_same_seed_same_trace_and_other_seeds_differ() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
-def test_truth_is_exactly_what_is_in_the_trace(scenario) -> None:  # type: ignore[no-untyped-def]
+def test_truth_is_exactly_what_is_in_the_trace(scenario: Scenario) -> None:
     from dataclasses import replace
 
     silent = replace(
