@@ -22,11 +22,13 @@ class DeviceKind:
     """How devices of one kind are found and opened.
 
     Attributes:
+        noun: What one is called in messages.
         is_named: Whether a serial, as ``--device`` takes it, is of this kind.
         attached: Given ``--adb-server``, every device of this kind.
         open: Given a serial, ``--adb-server`` and ``--remote-dir``, the device.
     """
 
+    noun: str
     is_named: Callable[[str], bool]
     attached: Callable[[str | None], tuple[AttachedDevice, ...]]
     open: Callable[[str, str | None, str | None], Device]
@@ -34,8 +36,8 @@ class DeviceKind:
 
 # The first kind whose name a serial is opens it; adb is the last, since any word can be a serial there.
 DEVICE_KINDS: dict[Kind, DeviceKind] = {
-    "host": DeviceKind(lambda serial: serial == HOST, host.attached, host.open_device),
-    "adb": DeviceKind(lambda serial: True, adb.attached, adb.open_device),
+    HOST: DeviceKind("host", lambda serial: serial == HOST, host.attached, host.open_device),
+    "adb": DeviceKind("Android device", lambda serial: True, adb.attached, adb.open_device),
 }
 
 

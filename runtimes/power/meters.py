@@ -11,8 +11,10 @@ from importlib import import_module
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit.records import Record
+from runtimes.devices.attached import HOST
 from runtimes.devices.device import Device, Kind
 from runtimes.devices.host import HostDevice
+from runtimes.devices.select import DEVICE_KINDS
 from runtimes.power.meter import MeterOptions, PowerMeter
 
 
@@ -45,13 +47,7 @@ METERS: dict[str, MeterRow] = {
     "battery": MeterRow("the phone's own battery gauge", "runtimes.power.battery", kind="adb"),
     "rails": MeterRow("power rails of a Pixel 6 or later", "runtimes.power.rails", ("rails",), kind="adb"),
     "hwmon": MeterRow("INA current sensors of a Linux board", "runtimes.power.hwmon", ("rails",)),
-    "rapl": MeterRow("energy counters of this machine's CPU", "runtimes.power.rapl", kind="host"),
-}
-
-# What to say, and what to do, when the device is not of the only kind that a meter can measure.
-_NEEDED: dict[Kind, tuple[str, str]] = {
-    "adb": ("is read from an Android device", "--device SERIAL"),
-    "host": ("measures this machine, not {serial}", "--device host"),
+    "rapl": MeterRow("energy counters of this machine's CPU", "runtimes.power.rapl", kind=HOST),
 }
 
 _LACKING = {
@@ -102,9 +98,10 @@ def open_meter(
     for option, value in (("serial", serial), ("volts", volts), ("rails", rails)):
         if value is not None and option not in row.options:
             raise UsageError(f"--energy {name} has {_LACKING[option]}")
+    if row.kind == HOST and place.kind != HOST:
+        raise UsageError(f"{name} measures this machine, not {place.serial}", hint="--device host")
     if row.kind not in (None, place.kind):
-        what, hint = _NEEDED[row.kind]
-        raise UsageError(f"{name} {what.format(serial=place.serial)}", hint=hint)
+        raise UsageError(f"{name} is read from an {DEVICE_KINDS[row.kind].noun}", hint="--device SERIAL")
     return row.open(place, MeterOptions(serial=serial, volts=volts, rails=rails))
 
 
@@ -132,10 +129,11 @@ def _listed(name: str, row: MeterRow, device: Device | None) -> ListedMeter:
 
 
 def _usable(row: MeterRow, meter: PowerMeter, device: Device | None) -> tuple[bool | None, str]:
-    if row.kind == "adb" and device is None:
-        return None, "needs --device SERIAL"
-    if row.kind == "adb" and device and device.kind != "adb":
-        return False, f"{device.serial} is no Android device"
+    if row.kind not in (None, HOST):  # a meter of this machine can be asked whatever the device is
+        if device is None:
+            return None, "needs --device SERIAL"
+        if device.kind != row.kind:
+            return False, f"{device.serial} is no {DEVICE_KINDS[row.kind].noun}"
     try:
         return meter.probe()
     except EdgevitExportError as error:
