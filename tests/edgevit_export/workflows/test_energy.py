@@ -12,11 +12,22 @@ from bench_rig import onnx_subject
 from stamp_meter import StampMeter
 
 from edgevit.errors import MeterError, UsageError
-from edgevit_export.workflows.energy import EnergyBench, EnergyOptions, measure_energy
+from edgevit_export.workflows.energy import (
+    EnergyBench,
+    EnergyOptions,
+    EnergyOutcome,
+    energy_row,
+    exit_code,
+    measure_energy,
+    print_outcomes,
+)
 from runtimes.bench.energy_plan import EnergySettings
 from runtimes.devices.host import HostDevice
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
 from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
+from validation.energy.analysis import analyze_energy
 from validation.energy.report import EnergyReport
 
 pytestmark = pytest.mark.alone  # real time: bursts must not be torn by other tests
@@ -70,3 +81,18 @@ def test_meters_that_do_not_fit_stop_everything(tmp_path: Path) -> None:
     with pytest.raises(MeterError, match="no INA power sensor"):
         measure_energy(device, [subject], EnergyOptions(meter="hwmon"), tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_outcomes_add_up_to_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    made = simulate(scenario_named("short"), 4)
+    good = EnergyOutcome("a.onnx", analyze_energy(made.trace, stamps=made.stamps))
+    alone = EnergyOutcome("b.onnx", analyze_energy(made.trace, runs=50))
+    lost = EnergyOutcome("c.onnx", error=MeterError("the Monsoon was unplugged"))
+    assert exit_code([good]) == 0
+    assert exit_code([good, alone]) == 1
+    assert exit_code([good, alone, lost]) == 4
+    print_outcomes([good, alone, lost])
+    assert good.report is not None and energy_row("a.onnx", good.report)[-1] == "verified"
+    seen = capsys.readouterr()
+    assert "a.onnx" in seen.out
+    assert "the Monsoon was unplugged" in seen.err
