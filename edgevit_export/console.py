@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from edgevit.errors import EdgevitExportError
+from edgevit.records import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +46,16 @@ def _own_stderr() -> TextIO:
 def print_line(text: str = "") -> None:
     """One line of data to stdout, never wrapped, without markup."""
     sys.stdout.write(text + "\n")
+
+
+def print_record(record: Record) -> None:
+    """A record as JSON to stdout."""
+    print_line(record.to_json().rstrip())
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """Records as one JSON list to stdout."""
+    print_line(json.dumps([json.loads(record.to_json()) for record in records], indent=2))
 
 
 def print_note(text: str) -> None:
