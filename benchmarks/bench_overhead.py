@@ -28,7 +28,7 @@ from adbd_rig import AdbRig, why_not
 from edgevit_export.workflows.subjects import Subjects, find_subjects
 from runtimes.bench.measure import BenchRequest, Measurement
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.devices.device import Progress, Transfer
+from runtimes.devices.device import Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 from validation.latency.analysis import samples_ms
 from validation.statistics import bootstrap_interval, median
@@ -79,11 +79,11 @@ class TimedDevice(AdbDevice):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         start = time.monotonic()
-        done = super().push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
+        sent = super().push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
         self.push_s += time.monotonic() - start
-        return done
+        return sent
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         packets = super().open_packets(argv, start_timeout_s=start_timeout_s, tracked=tracked)
@@ -95,7 +95,6 @@ class _Timed:
 
     def __init__(self, inner: Packets, device: TimedDevice) -> None:
         self._inner, self._device, self._start = inner, device, time.monotonic()
-        self.merged = inner.merged
 
     def read(self, timeout_s: float) -> Packet:
         packet = self._inner.read(timeout_s)

@@ -12,11 +12,11 @@ import typer
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, split_list
-from edgevit_export.console import print_line, print_note, print_table
+from edgevit_export.console import print_line, print_note, print_records, print_table
 
 if TYPE_CHECKING:
-    from runtimes.conditions.state import DeviceState
-    from runtimes.devices.select import AttachedDevice
+    from runtimes.conditions.device_state import DeviceState
+    from runtimes.devices.attached import AttachedDevice
     from runtimes.runners.choose import DeviceSetup
     from validation.latency.fitness import Fitness
 
@@ -127,16 +127,16 @@ def _setup(
         except EdgevitExportError as error:
             print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
     if as_json:
-        print_line(json.dumps([_plain(setup) for setup in setups], indent=2))
+        print_records(setups)
         return
+    options = [(setup, option) for setup in setups for option in setup.options]
     rows = [
         (setup.serial, setup.abi, option.format.value, option.runner, "yes" if option.usable else "no",
          "yes" if option.verifies else "no", option.why_not or "")
-        for setup in setups for option in setup.options
+        for setup, option in options
     ]  # fmt: skip
     print_table(("device", "ABI", "format", "runner", "usable", "verifies", "why not"), rows)
-    options = [option for setup in setups for option in setup.options if not option.usable]
-    missing = {f"{option.runner} for {option.format}: {option.how}" for option in options}
+    missing = {f"{option.runner} for {option.format}: {option.how}" for _, option in options if not option.usable}
     for line in sorted(missing):
         print_note(line)
 
@@ -147,10 +147,10 @@ def _restore(wanted: tuple[str, ...], adb_server: str | None, *, as_json: bool) 
 
     restored = restore_devices(wanted, adb_server=adb_server, report=None if as_json else print_note)
     if as_json:
-        print_line(json.dumps([_plain(each) for each in restored], indent=2))
+        print_records(restored)
     else:
         for each in restored:
-            undone = ", ".join(each.undone) if each.undone else "nothing to undo"
+            undone = ", ".join(each.undone) or "nothing to undo"
             print_line(f"{each.serial}: {f'failed: {each.problem}' if each.problem else undone}")
             if each.hint:
                 print_note(f"{each.serial}: {each.hint}")

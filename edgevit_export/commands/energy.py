@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,10 @@ import typer
 
 from edgevit.errors import UsageError
 from edgevit_export.commands.options import AsJson
-from edgevit_export.console import print_line, print_note, print_table
+from edgevit_export.console import print_line, print_note, print_record, print_records, print_table
 
 if TYPE_CHECKING:
-    from runtimes.power.meters import MeterRow
+    from runtimes.power.meters import ListedMeter
     from validation.energy.report import EnergyReport, MethodEnergy
 
 app = typer.Typer(
@@ -23,7 +23,27 @@ app = typer.Typer(
 )
 
 
-@app.command()
+_ANALYZE = """Energy per inference in a recorded trace; exit code 1 while the figure is not verified.
+
+\b
+Without --stamps only the paper's segmentation is possible, and nothing confirms its result.
+
+\b
+Examples:
+  edgevit-export energy analyze trace.csv --runs 50
+  edgevit-export energy analyze trace.npz --stamps trace.stamps.json --top1 81.0
+"""
+
+_SIMULATE = """Write a power trace whose energy is exactly known, the runner's stamps for it, and the truth.
+
+\b
+Example:
+  edgevit-export energy simulate --scenario ramp-tail --seed 3
+  edgevit-export energy analyze energy/ramp-tail-3.csv --stamps energy/ramp-tail-3.stamps.json
+"""
+
+
+@app.command(help=_ANALYZE)
 def analyze(
     trace: Annotated[Path, typer.Argument(help="Power trace: .npz, or .csv (ours, PyMonsoon, PowerTool, FAI-PEP).")],
     runs: Annotated[int | None, typer.Option(min=1, help="Inferences in the trace; needed without --stamps.")] = None,
@@ -32,16 +52,7 @@ def analyze(
     save: Annotated[Path | None, typer.Option(help="Also write the whole record to this JSON file.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Energy per inference in a recorded trace; exit code 1 while the figure is not verified.
-
-    \b
-    Without --stamps only the paper's segmentation is possible, and nothing confirms its result.
-
-    \b
-    Examples:
-      edgevit-export energy analyze trace.csv --runs 50
-      edgevit-export energy analyze trace.npz --stamps trace.stamps.json --top1 81.0
-    """
+    """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
     from runtimes.power.stamps import RunStamps
     from runtimes.power.trace_csv import read_trace
     from validation.energy.analysis import analyze_energy
@@ -58,13 +69,13 @@ def analyze(
         save.parent.mkdir(parents=True, exist_ok=True)
         report.save(save)
     if as_json:
-        print_line(report.to_json().rstrip())
+        print_record(report)
     else:
         print_report(report)
     raise typer.Exit(0 if report.passed else 1)
 
 
-@app.command()
+@app.command(help=_SIMULATE)
 def simulate(
     scenario: Annotated[str, typer.Option(help="Name of the scenario; see --list.")] = "clean",
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same trace.")] = 0,
@@ -72,13 +83,7 @@ def simulate(
     npz: Annotated[bool, typer.Option("--npz", help="Write the trace as .npz instead of .csv.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and stop.")] = False,
 ) -> None:  # fmt: skip
-    """Write a power trace whose energy is exactly known, the runner's stamps for it, and the truth.
-
-    \b
-    Example:
-      edgevit-export energy simulate --scenario ramp-tail --seed 3
-      edgevit-export energy analyze energy/ramp-tail-3.csv --stamps energy/ramp-tail-3.stamps.json
-    """
+    """Write a power trace whose energy is exactly known, the runner's stamps for it, and the truth."""
     from runtimes.power.scenarios import SCENARIOS, scenario_named
     from runtimes.power.simulate import simulate as make
     from runtimes.power.trace_csv import write_csv
@@ -109,23 +114,19 @@ def meters(
     as_json: AsJson = False,
 ) -> None:
     """List the power meters, what each can resolve, and whether it can be used here."""
+    from runtimes.devices.select import select_device
     from runtimes.power.meters import list_meters
 
-    if device is None:
-        rows = list_meters(None)
-    else:
-        from runtimes.devices.select import select_device
-
-        with select_device(device) as selected:
-            rows = list_meters(selected)
+    with select_device(device) if device is not None else nullcontext() as selected:
+        rows = list_meters(selected)
     if as_json:
-        print_line(json.dumps([json.loads(row.to_json()) for row in rows], indent=2))
+        print_records(rows)
         return
     columns = ("meter", "measures", "a reading every", "shortest inference", "shortest run", "usable here", "")
     print_table(columns, [_meter_cells(row) for row in rows], right=columns[2:5])
 
 
-def _meter_cells(row: MeterRow) -> tuple[str, ...]:
+def _meter_cells(row: ListedMeter) -> tuple[str, ...]:
     usable = {True: "yes", False: "no", None: "?"}[row.usable]
     return (
         row.name, row.what, f"{row.period_ms:g} ms", f"{row.shortest_window_ms:g} ms", f"{row.shortest_run_s:g} s",
@@ -135,27 +136,12 @@ def _meter_cells(row: MeterRow) -> tuple[str, ...]:
 
 def print_report(report: EnergyReport) -> None:
     """One report for a person: the figure, the methods side by side, what they rest on, the verdict."""
-    if report.energy_mj is None:
-        print_line("energy per inference: unknown")
-    else:
-        print_line(_headline(report))
-    rows = [
-        _method_cells(name, method)
-        for name, method in (("aligned", report.aligned), ("regions", report.regions))
-        if method
-    ]
-    if report.whole is not None:
-        rows.append(
-            (
-                "whole burst",
-                "",
-                f"{report.whole.energy_mj:.3f}",
-                "",
-                "",
-                "",
-                f"{report.whole.deviation:+.1%} off windows + tails",
-            )
-        )
+    print_line("energy per inference: unknown" if report.energy_mj is None else _headline(report))
+    methods = (("aligned", report.aligned), ("regions", report.regions))
+    rows = [_method_cells(name, method) for name, method in methods if method]
+    if (whole := report.whole) is not None:
+        deviation = f"{whole.deviation:+.1%} off windows + tails"
+        rows.append(("whole burst", "", f"{whole.energy_mj:.3f}", "", "", "", deviation))
     if rows:
         columns = ("method", "found", "energy mJ", "± sd", "power mW", "time ms", "")
         print_table(columns, rows, right=columns[1:6])

@@ -17,14 +17,9 @@ from runtimes.bench.plan import Job, Plan, make_plan
 from runtimes.bench.record import DeviceRun, RunFailure, new_record
 from runtimes.bench.request import BenchRequest
 from runtimes.bench.store import RecordStore
-from runtimes.conditions.hygiene import (
-    affinity_mask,
-    fix_performance_mode,
-    stay_awake,
-    verify_pinning,
-    wait_for_temperature,
-)
+from runtimes.conditions.affinity import affinity_mask, verify_pinning
 from runtimes.conditions.lease import DeviceSession
+from runtimes.conditions.prepare import fix_performance_mode, stay_awake, wait_for_temperature
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
 from runtimes.power.meters import open_meter

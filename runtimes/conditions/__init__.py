@@ -1,1 +1,1 @@
-"""The conditions of a measurement: state, hygiene, lock, and the journal that brings everything back."""
+"""The conditions of a measurement: state, cores, readiness, lock, and the journal that brings everything back."""

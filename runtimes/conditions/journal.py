@@ -19,8 +19,8 @@ from edgevit.records import Record
 from runtimes.devices.device import Device, quote
 
 Report = Callable[[str], None]
-SETTLE_TRIES, SETTLE_S = 10, 0.2
-UNDO_TIMEOUT_S = 10.0
+SETTLE_TRIES, SETTLE_S = 10, 0.2  # chosen, because a screen takes a moment to go on
+UNDO_TIMEOUT_S = 10.0  # chosen, because a command that hangs must not keep the others from being undone
 RESTORE_HINT = "edgevit-export devices --restore"
 
 
@@ -69,9 +69,9 @@ class _Line(Record):
     undone: str | None = None
 
 
-def state_home(environ: os._Environ[str] = os.environ) -> Path:
+def state_home() -> Path:
     """The user's directory for this program's state: below ``$XDG_STATE_HOME``, or ``~/.local/state``."""
-    base = environ.get("XDG_STATE_HOME")
+    base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
 
 
@@ -92,19 +92,14 @@ class Journal:
     Args:
         device: The device.
         restore_script: Path on the device of the copy; None to keep none there.
-        path: The journal's file; None for the usual place.
+        changes: What is changed already, oldest first.
     """
 
-    def __init__(self, device: Device, *, restore_script: str | None, path: Path | None = None) -> None:
-        self.path = path or journal_path(device.serial)
+    def __init__(self, device: Device, *, restore_script: str | None, changes: Sequence[Change] = ()) -> None:
+        self.path = journal_path(device.serial)
         self._device = device
         self._restore_script = restore_script
-        self._open: list[Change] = []
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What is changed now, oldest first."""
-        return tuple(self._open)
+        self._open = list(changes)
 
     def open(self) -> None:
         """Begin the file: from now on a crash is noticed at the next contact, even one before the first change."""
@@ -237,13 +232,12 @@ def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
     return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
 
 
-def restore(device: Device, report: Report | None = None, *, path: Path | None = None) -> tuple[str, ...]:
+def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
     """Undo what an earlier run left changed on a device; for ``devices --restore`` and before each new session.
 
     Args:
         device: The device.
         report: Told of each value that is back.
-        path: The journal; None for the usual place.
 
     Returns:
         The keys that were undone; empty when nothing was left.
@@ -252,7 +246,7 @@ def restore(device: Device, report: Report | None = None, *, path: Path | None =
         RestoreError: Something does not read as before, or the journal belongs to another device.
         DeviceLostError, DeviceTimeoutError: The device is gone (again).
     """
-    path = path or journal_path(device.serial)
+    path = journal_path(device.serial)
     if not path.exists():
         return ()
     whole, end, _ = path.read_bytes().rpartition(b"\n")
@@ -266,8 +260,7 @@ def restore(device: Device, report: Report | None = None, *, path: Path | None =
             f"the journal of {device.serial} was written on another device ('{head.identity}', not '{now}')",
             hint=f"attach that device, or delete {path} if it is gone for good",
         )
-    journal = Journal(device, restore_script=None, path=path)
-    journal._open = list(changes)
+    journal = Journal(device, restore_script=None, changes=changes)
     try:
         journal.undo_all(report)
         journal.close()

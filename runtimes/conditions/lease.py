@@ -12,12 +12,12 @@ import fcntl
 import getpass
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
@@ -25,8 +25,9 @@ from runtimes.conditions.journal import RESTORE_HINT, Change, Journal, Report, f
 from runtimes.devices.device import Device, ProcessHandle
 from runtimes.devices.processes import START_OF
 
-LEASE_S = 1800.0
-WATCH_PERIOD_S = 15
+LEASE_S = 1800.0  # chosen, because a phone may stay awake for half an hour after a crash of this host, not longer
+WATCH_PERIOD_S = 15  # chosen, because it wakes the phone rarely and is short against the lease
+OWNERLESS_S = 2.0  # a lock without an owner: another run between two of its steps, or, after this, one that crashed
 
 # $1 lock directory. What its processes file names and still runs is ended, then what was changed is undone.
 _SWEEP = (
@@ -87,7 +88,6 @@ class DeviceSession:
     Args:
         device: The device.
         lease_s: How long the device keeps the changes without hearing from this host; see ``extend``.
-        wait_s: How long to wait for another run to end.
         report: Told of each thing that is brought back.
         watch_period_s: How often the device looks at the deadline.
 
@@ -104,13 +104,11 @@ class DeviceSession:
         device: Device,
         *,
         lease_s: float = LEASE_S,
-        wait_s: float = 0.0,
         report: Report | None = None,
         watch_period_s: int = WATCH_PERIOD_S,
     ) -> None:
         self.device = device
         self._lease_s = lease_s
-        self._wait_s = wait_s
         self._report = report
         self._watch_period_s = watch_period_s
         self._directory = ""
@@ -121,18 +119,12 @@ class DeviceSession:
         self._ending = threading.RLock()
         self._ended = False
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What is changed on the device now, oldest first."""
-        return self._journal.changes if self._journal is not None else ()
-
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + self._wait_s
-        self._file = _lock_host(self.device.serial, deadline)
+        self._file = _lock_host(self.device.serial)
         try:
             restore(self.device, self._report)
             self._directory = f"{self.device.scratch_dir()}/session"
-            self._acquire(deadline)
+            self._acquire()
         except BaseException:
             self._file.close()
             raise
@@ -146,30 +138,27 @@ class DeviceSession:
             raise
         return self
 
-    def _acquire(self, deadline: float) -> None:
+    def _acquire(self) -> None:
         evictable = "none"
-        empty_since: float | None = None
+        given_up_s = time.monotonic() + OWNERLESS_S
         while True:
-            lease = str(int(self._lease_s))
-            result = self.device.script(_ACQUIRE, self._directory, self.owner, lease, evictable)
+            result = self.device.script(_ACQUIRE, self._directory, self.owner, str(int(self._lease_s)), evictable)
             if result.ok:
                 self.device.process_log = f"{self._directory}/processes"
                 return
             if result.rc != 4:
                 raise DeviceError(f"{self.device.serial} cannot be locked: {result.complaint}")
             owner = result.out.strip()
-            if owner and _is_dead(owner):
-                evictable = owner
-                continue
-            if not owner:  # another run between two of its steps, or one that crashed there
-                empty_since = empty_since or time.monotonic()
-                evictable = "-" if time.monotonic() > empty_since + 2.0 else evictable
-            elif time.monotonic() > deadline:
+            if owner and not _is_dead(owner):
                 raise DeviceError(
                     f"{self.device.serial} is in use by {owner.rpartition(' ')[0]}",
                     hint=f"wait for it to end; after a crash there: {RESTORE_HINT}",
                 )
-            time.sleep(0.2)
+            if owner:
+                evictable = owner
+            else:
+                time.sleep(0.2)
+                evictable = "-" if time.monotonic() > given_up_s else evictable
 
     def _start_watcher(self) -> None:
         log_file, self.device.process_log = self.device.process_log, None
@@ -234,9 +223,7 @@ class DeviceSession:
             self.device.kill(self._watcher, timeout_s=2.0)
         self.device.run(["rm", "-f", f"{self._directory}.watch"])
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None:
             self.end()
             return
@@ -270,54 +257,47 @@ def ending_sessions_on_signals() -> Iterator[None]:
 
     To be used once, in the main thread, around everything that opens sessions.
     """
-    import signal
 
     def unwind(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        end_all_sessions()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with _handled(unwind, signal.SIGTERM, signal.SIGHUP):
+        try:
+            yield
+        finally:
+            end_all_sessions()
+
+
+def _shielded() -> AbstractContextManager[None]:
+    """Keep an impatient second Ctrl-C from cutting the clean-up short; all of its steps have deadlines."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()  # other threads get no signals
+    return _handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _shielded() -> Iterator[None]:
-    """Keep an impatient second Ctrl-C from cutting the clean-up short; all of its steps have deadlines."""
-    import signal
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers: signal.Signals) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
-def _lock_host(serial: str, deadline: float) -> IO[str]:
+def _lock_host(serial: str) -> IO[str]:
     path = state_home() / "locks" / f"{file_name(serial)}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                file.close()
-                raise DeviceError(
-                    f"{serial} is in use by {holder} on this host", hint="wait for it to end, or end it"
-                ) from error
-            time.sleep(0.2)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise DeviceError(
+            f"{serial} is in use by {holder} on this host", hint="wait for it to end, or end it"
+        ) from error
     with suppress(OSError):
         file.truncate(0)
         file.write(f"pid {os.getpid()}\n")
@@ -338,5 +318,5 @@ def _is_dead(owner: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        return False  # someone else's, and so alive
     return False

@@ -1,18 +1,24 @@
-"""Pure parsers from a device's words to the records of ``state``."""
+"""Pure parsers from a device's words to ``DeviceState`` and its parts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from runtimes.conditions.state import BatteryState, CoreCluster, CpuState, DeviceState, Temperature, ThermalState
-from runtimes.devices.adb.adb_device import parse_getprop
+from runtimes.conditions.device_state import (
+    BatteryState,
+    CoreCluster,
+    CpuState,
+    DeviceState,
+    Temperature,
+    ThermalState,
+)
 from runtimes.devices.device import Kind
 
 # android.hardware.thermal: TemperatureType
 THERMAL_TYPES = {0: "cpu", 1: "gpu", 2: "battery", 3: "skin", 9: "npu"}
 NOT_TEMPERATURES = frozenset({-1, 6, 7, 8})  # unknown, and the battery current limiter's volts, amperes and percent
-CHARGING, FULL = 2, 5  # android.os.BatteryManager: BATTERY_STATUS_*
+CHARGING = 2  # android.os.BatteryManager: BATTERY_STATUS_CHARGING
 SPEED_TOLERANCE = 0.9  # cores within 10 % of each other are one cluster: favoured cores of desktops differ by less
 
 _ZONE_KINDS = (
@@ -46,14 +52,14 @@ def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> De
         unix_time_s=unix_time_s,
         uptime_s=_number(part.get("uptime", "")),
         manufacturer=props.get("ro.product.manufacturer"),
-        model=props.get("ro.product.model") or _board(part),
+        model=props.get("ro.product.model") or part.get("board", "").strip("\0 \n") or None,
         soc=_soc(props, part),
-        system=_os_name(part.get("os", "")),
+        system=_found(r'^PRETTY_NAME="?([^"\n]*)', part.get("os", "")),
         android_version=props.get("ro.build.version.release"),
         sdk=_integer(props.get("ro.build.version.sdk")),
         fingerprint=props.get("ro.build.fingerprint"),
-        kernel=_kernel(part.get("uname", "")),
-        abi=props.get("ro.product.cpu.abi") or _machine(part.get("uname", "")),
+        kernel=_found(r"^\s*(\S+ \S+)", part.get("uname", "")),
+        abi=props.get("ro.product.cpu.abi") or _found(r"^\s*\S+ \S+ (?:.* )?(\S+)\s*$", part.get("uname", "")),
         cpus=cpus,
         clusters=core_clusters(cpus),
         thermal=thermal,
@@ -69,6 +75,16 @@ def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> De
         is_root=_integer(part.get("root")) == 0 if part.get("root", "").strip() else None,
         missing=_why_missing(part, cpus, thermal),
     )
+
+
+def parse_getprop(text: str) -> dict[str, str]:
+    """Parse ``getprop``: lines ``[key]: [value]``; a value may go over several lines."""
+    found: dict[str, str] = {}
+    for block in text.replace("\r", "").split("\n["):
+        key, separator, value = block.lstrip("[").partition("]: [")
+        if separator:
+            found[key] = value.rstrip().removesuffix("]")
+    return found
 
 
 def parse_cpus(text: str) -> tuple[CpuState, ...]:
@@ -126,12 +142,11 @@ def parse_thermal(service: str, zones: str) -> ThermalState:
 
     Only the block "Current temperatures from HAL" counts: the cached one above it may be hours old.
     """
-    status = re.search(r"Thermal Status: (\d+)", service)
     _, found, block = service.partition("Current temperatures from HAL:")
     hal = _hal_temperatures(block) if found else ()
     temperatures = hal or _zone_temperatures(zones)
     return ThermalState(
-        status=int(status[1]) if status else None,
+        status=_integer(_found(r"Thermal Status: (\d+)", service)),
         source="hal" if hal else "zones" if temperatures else None,
         temperatures=temperatures,
     )
@@ -208,7 +223,7 @@ def parse_supplies(text: str) -> BatteryState | None:
 
 
 def parse_quota(text: str) -> float | None:
-    """cgroup v2 ``cpu.max``: ``QUOTA PERIOD`` in microseconds, or ``max PERIOD``."""
+    """Cores' worth of time by cgroup v2's ``cpu.max``: ``QUOTA PERIOD`` in microseconds, or ``max PERIOD``."""
     words = text.split()
     quota, period = (_number(words[0]), _number(words[1])) if len(words) >= 2 else (None, None)
     return quota / period if quota and period else None
@@ -236,38 +251,25 @@ def _soc(props: dict[str, str], part: dict[str, str]) -> str | None:
         if props.get(key):
             return props[key]
     for field in ("Hardware", "model name", "Model"):
-        if match := re.search(rf"^{field}\s*:\s*(.+)$", part.get("cpuinfo", ""), re.MULTILINE):
-            return match[1].strip()
+        if name := _found(rf"^{field}\s*:\s*(.+)$", part.get("cpuinfo", "")):
+            return name.strip()
     return None
 
 
-def _board(part: dict[str, str]) -> str | None:
-    return part.get("board", "").strip("\0 \n") or None
-
-
-def _os_name(text: str) -> str | None:
-    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', text, re.MULTILINE)
-    return match[1] if match else None
-
-
-def _kernel(uname: str) -> str | None:
-    words = uname.split()
-    return " ".join(words[:2]) if len(words) >= 2 else None
-
-
-def _machine(uname: str) -> str | None:
-    words = uname.split()
-    return words[-1] if len(words) >= 3 else None
-
-
 def _wakefulness(text: str) -> str | None:
-    match = re.search(r"mWakefulness=(\w+)", text)
-    return match[1].lower() if match else None
+    word = _found(r"mWakefulness=(\w+)", text)
+    return word.lower() if word else None
 
 
 def _meminfo(text: str, field: str) -> int | None:
-    match = re.search(rf"^{field}:\s*(\d+) kB", text, re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
+    kib = _found(rf"^{field}:\s*(\d+) kB", text)
+    return int(kib) * 1024 if kib else None
+
+
+def _found(pattern: str, text: str) -> str | None:
+    """What the group of ``pattern`` holds at its first place in ``text``; ``^`` and ``$`` are the lines' ends."""
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else None
 
 
 def _flag(text: str) -> bool | None:

@@ -12,20 +12,24 @@ signal N.
 from __future__ import annotations
 
 import shlex
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
-from runtimes.devices.packets import CommandStream, Packets, collect
+from runtimes.devices import processes
+from runtimes.devices.packets import CommandStream, Packets, collect, last_lines
+
+KILLED_S = 0.2  # chosen, because the kernel needs no longer to end what was killed
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(name, done_bytes, total_bytes)`` while a file is transferred."""
 
-Kind = Literal["adb", "host"]
+Kind = str
+"""A kind of device by its name in ``runtimes.devices.select.DEVICE_KINDS``."""
 
 
 class CommandResult(Record):
@@ -34,14 +38,12 @@ class CommandResult(Record):
     Attributes:
         rc: Exit code; 128 + N after signal N.
         out: Standard output, decoded as UTF-8 with replacement characters.
-        err: Standard error; empty when ``merged``.
-        merged: The device cannot keep the two apart (no ``shell_v2``): ``out`` holds both.
+        err: Standard error; empty where the device cannot keep the two apart (no ``shell_v2``) and ``out`` holds both.
     """
 
     rc: int
     out: str
     err: str
-    merged: bool = False
 
     @property
     def ok(self) -> bool:
@@ -51,9 +53,7 @@ class CommandResult(Record):
     @property
     def complaint(self) -> str:
         """What the command had to say for itself, on one line, for error messages."""
-        text = (self.err if self.err.strip() else self.out).strip()
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return " | ".join(lines[-3:]) if lines else f"exit code {self.rc}"
+        return last_lines(self.err) or last_lines(self.out) or f"exit code {self.rc}"
 
 
 class ProcessHandle(Record):
@@ -66,22 +66,6 @@ class ProcessHandle(Record):
 
     pid: int
     start: str
-
-
-class Transfer(Record):
-    """How a file came over.
-
-    Attributes:
-        sha256: Hex digest of the bytes that are now at the destination.
-        size_bytes: Size of the file.
-        skipped: The destination already held these bytes.
-        verified_by: The device-side check: ``sha256sum`` and the like, ``readback`` or ``copy``.
-    """
-
-    sha256: str
-    size_bytes: int
-    skipped: bool
-    verified_by: str
 
 
 def quote(argv: Sequence[str]) -> str:
@@ -106,8 +90,7 @@ class Device(ABC):
 
     Attributes:
         serial: Its name for ``--device``; ``"host"`` for this machine.
-        kind: The transport.
-        is_network: Whether the transport is the network, so that switching the radio off would cut it.
+        kind: Its kind: ``adb`` or ``host``.
         adb_server: Address of the server behind which it is; None without one.
         process_log: A file on the device to which streamed and detached processes write "pid start", so that
             they can be found after a crash of this program; set by the device lock.
@@ -115,7 +98,6 @@ class Device(ABC):
 
     serial: str
     kind: Kind
-    is_network: bool
     adb_server: str | None = None
     process_log: str | None = None
 
@@ -134,23 +116,12 @@ class Device(ABC):
             DeviceLostError: The connection ended before the command.
         """
         packets = self.open_packets(argv, start_timeout_s=timeout_s)
-        rc, out, err, merged = collect(packets, self._label(argv), timeout_s)
-        return CommandResult(rc=rc, out=out, err=err, merged=merged)
+        rc, out, err = collect(packets, self._label(argv), timeout_s)
+        return CommandResult(rc=rc, out=out, err=err)
 
     def script(self, text: str, *arguments: str, timeout_s: float = 30.0) -> CommandResult:
         """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip."""
         return self.run(["sh", "-c", text, "sh", *arguments], timeout_s)
-
-    def check(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
-        """``run``, with an exit code other than 0 as an error.
-
-        Raises:
-            DeviceError: The command failed; the message holds what it said.
-        """
-        result = self.run(argv, timeout_s)
-        if not result.ok:
-            raise DeviceError(f"'{argv[0]}' failed on {self.serial} (exit code {result.rc}): {result.complaint}")
-        return result
 
     def stream(self, argv: Sequence[str], *, heartbeat_s: float, timeout_s: float) -> CommandStream:
         """Start a command and read its standard output line by line while it runs.
@@ -171,7 +142,7 @@ class Device(ABC):
     @abstractmethod
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
         """Bring a file to the device, verified there by SHA-256.
 
         Skipped when ``remote`` already holds these bytes. Otherwise the bytes go to ``remote + ".part"``, are hashed
@@ -185,6 +156,9 @@ class Device(ABC):
             mode: Permission bits of the file (0o755 for programs).
             timeout_s: The longest time without any progress.
 
+        Returns:
+            Whether it was sent; False when ``remote`` held these bytes already.
+
         Raises:
             DeviceError: Disk full, path not writable, hash wrong: the message says which, and what to do.
             DeviceLostError: The connection ended.
@@ -192,7 +166,7 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
         """Fetch a file; ``local`` is replaced only when every byte has come and the size is right.
 
         Raises:
@@ -200,18 +174,6 @@ class Device(ABC):
             DeviceLostError: The connection ended.
             DeviceTimeoutError: Nothing moved for ``timeout_s``.
         """
-
-    @abstractmethod
-    def properties(self) -> dict[str, str]:
-        """Android's system properties (``getprop``); empty where there are none."""
-
-    @abstractmethod
-    def features(self) -> frozenset[str]:
-        """What the device's daemon can do: ``shell_v2``, ``cmd`` and the like; empty for the oldest and the host."""
-
-    @abstractmethod
-    def state(self) -> str:
-        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
 
     @abstractmethod
     def reconnect(self, timeout_s: float = 20.0) -> None:
@@ -235,22 +197,41 @@ class Device(ABC):
             argv: The command.
             log: File on the device that gets its standard output and error.
             rc_file: File on the device that gets the exit code when it has ended.
-        """
-        from runtimes.devices.processes import spawn
 
-        return spawn(self, argv, log=log, rc_file=rc_file)
+        Raises:
+            DeviceError: It could not be started.
+        """
+        result = self.script(processes.SPAWN, log, rc_file or "", self.process_log or "", *argv)
+        words = result.out.split()
+        if not result.ok or len(words) != 3 or words[0] != "spawned":
+            raise DeviceError(
+                f"'{argv[0]}' could not be started in the background on {self.serial}: {result.complaint}"
+            )
+        return ProcessHandle(pid=int(words[1]), start=words[2])
 
     def is_alive(self, handle: ProcessHandle) -> bool:
-        """Whether that very process still runs."""
-        from runtimes.devices.processes import is_alive
-
-        return is_alive(self, handle)
+        """Whether that very process still runs; a reused pid and a zombie do not count."""
+        return "alive" in self.script(processes.ALIVE, str(handle.pid), handle.start).out
 
     def kill(self, handle: ProcessHandle, *, timeout_s: float = 5.0) -> bool:
-        """End a process and its group: TERM, then KILL. False when it was gone already."""
-        from runtimes.devices.processes import kill
+        """End a process and its group: TERM, then KILL after ``timeout_s``. False when it was gone already.
 
-        return kill(self, handle, timeout_s=timeout_s)
+        Raises:
+            DeviceError: The process is still there after KILL, or may not be ended.
+        """
+        first = self.script(processes.SIGNAL, str(handle.pid), handle.start, "TERM")
+        if first.rc == processes.GONE:
+            return False
+        deadline = time.monotonic() + timeout_s
+        while self.is_alive(handle):
+            if time.monotonic() > deadline:
+                self.script(processes.SIGNAL, str(handle.pid), handle.start, "KILL")
+                time.sleep(KILLED_S)
+                if self.is_alive(handle):
+                    raise DeviceError(f"process {handle.pid} on {self.serial} cannot be ended: {first.complaint}")
+                break
+            time.sleep(0.05)
+        return True
 
     def _label(self, argv: Sequence[str]) -> str:
         return f"'{argv[0]}' on {self.serial}"
@@ -258,14 +239,5 @@ class Device(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def lines_of(text: str) -> Iterator[str]:
-    """The lines of a command's output without blank ones and without the carriage returns of old ptys."""
-    for line in text.splitlines():
-        if line.strip():
-            yield line.rstrip()

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError
 from edgevit.records import atomic_path, sha256_file
-from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.attached import HOST, USABLE, AttachedDevice
+from runtimes.devices.device import Device, Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20  # chosen, because progress is then told often enough
 
 
 class HostDevice(Device):
@@ -29,9 +30,8 @@ class HostDevice(Device):
         scratch: Directory for this program's files; None for ``edgevit-export-UID`` in the temporary directory.
     """
 
-    serial = "host"
-    kind: Kind = "host"
-    is_network = False
+    serial = HOST
+    kind = "host"
 
     def __init__(self, scratch: Path | None = None) -> None:
         self._scratch = scratch
@@ -60,13 +60,14 @@ class HostDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
+        """Copy and hash the copy, unless these bytes are there already."""
         target = Path(remote)
         digest, size = sha256_file(local), local.stat().st_size
         try:
             if target.is_file() and target.stat().st_size == size and sha256_file(target) == digest:
                 target.chmod(mode)
-                return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by="sha256")
+                return False
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(target) as part:
                 _copy(local, part, progress)
@@ -75,34 +76,25 @@ class HostDevice(Device):
                     raise DeviceError(f"the copy of {local} at {target} differs from the original: is the disk sound?")
         except OSError as error:
             raise _refused(f"cannot copy {local} to {target}", error) from error
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="sha256")
+        return True
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Copy; ``local`` is replaced only when all of it is written."""
         source = Path(remote)
         if not source.is_file():
             kind = "is a directory" if source.is_dir() else "does not exist"
             raise DeviceError(f"cannot fetch {remote} from host: it {kind}")
         try:
             with atomic_path(local) as part:
-                _copy(source, part, progress)
-                digest, size = sha256_file(part), part.stat().st_size
+                _copy(source, part, None)
         except OSError as error:
             raise _refused(f"cannot copy {source} to {local}", error) from error
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by="copy")
-
-    def properties(self) -> dict[str, str]:
-        return {}
-
-    def features(self) -> frozenset[str]:
-        return frozenset()
-
-    def state(self) -> str:
-        return "device"
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """Nothing to do: this machine cannot be lost."""
 
     def scratch_dir(self) -> str:
+        """A directory that is this user's alone."""
         if self._scratch is None:
             self._scratch = Path(tempfile.gettempdir()) / f"edgevit-export-{os.getuid()}"
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,10 +103,18 @@ class HostDevice(Device):
         return str(self._scratch.resolve())
 
 
+def attached(adb_server: str | None) -> tuple[AttachedDevice, ...]:
+    """This machine, as the only device of its kind; there is no server to ask."""
+    return (AttachedDevice(serial=HOST, kind="host", state=USABLE, model=None, hint=None),)
+
+
+def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> HostDevice:
+    """This machine, with ``remote_dir`` for this program's files."""
+    return HostDevice(Path(remote_dir) if remote_dir else None)
+
+
 class _Refused:
     """A command that could not be started, told the way a shell tells it."""
-
-    merged = False
 
     def __init__(self, program: str, error: Exception) -> None:
         missing = isinstance(error, FileNotFoundError)
@@ -136,8 +136,6 @@ class _Refused:
 
 class _ProcessPackets:
     """A child in its own process group; both pipes are read through one selector."""
-
-    merged = False
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

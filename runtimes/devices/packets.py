@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from enum import Enum
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from edgevit.errors import DeviceTimeoutError
@@ -30,8 +29,6 @@ class Packet(NamedTuple):
 class Packets(Protocol):
     """A running command, as the transport sees it."""
 
-    merged: bool
-
     def read(self, timeout_s: float) -> Packet:
         """The next packet; the last one is ``EXIT``.
 
@@ -50,8 +47,8 @@ class Packets(Protocol):
         ...
 
 
-def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str, bool]:
-    """Read a command to its end: exit code, standard output, standard error, and whether these came as one.
+def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str]:
+    """Read a command to its end: exit code, standard output, standard error.
 
     Raises:
         DeviceTimeoutError: The command did not end in ``timeout_s``; it was killed.
@@ -65,7 +62,7 @@ def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, s
             packet = packets.read(max(0.0, deadline - time.monotonic()))
             if packet.channel is Channel.EXIT:
                 ended = True
-                return packet.rc, _text(out), _text(err), packets.merged
+                return packet.rc, _text(out), _text(err)
             (out if packet.channel is Channel.OUT else err).extend(packet.data)
     except TimeoutError as error:
         tail = _tail(_text(err) or _text(out))
@@ -79,12 +76,10 @@ class CommandStream:
 
     Attributes:
         rc: The exit code, once the lines have ended; None before.
-        merged: Whether standard error comes among the lines (no ``shell_v2``).
     """
 
     def __init__(self, packets: Packets, label: str, *, heartbeat_s: float, timeout_s: float) -> None:
         self.rc: int | None = None
-        self.merged = packets.merged
         self._packets = packets
         self._label = label
         self._heartbeat_s = heartbeat_s
@@ -136,9 +131,7 @@ class CommandStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -155,5 +148,10 @@ def _text(data: bytes | bytearray) -> str:
 
 
 def _tail(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"; its last words: {' | '.join(lines[-3:])}" if lines else ""
+    words = last_lines(text)
+    return f"; its last words: {words}" if words else ""
+
+
+def last_lines(text: str) -> str:
+    """The last three lines that say something, on one, for messages."""
+    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:])

@@ -1,6 +1,6 @@
 """Record a session with a device, and play it back without one.
 
-A recording holds every command with its answer, every file that came back, and what the device said about itself.
+A recording holds every command with its answer, and every file that was sent or came back.
 Played back, a command gets the recorded answers of that very command, in their order, and the last one again when
 they are used up: how often a state is read depends on the time that passes, and none passes in a replay. A command
 that was never recorded is an error.
@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from edgevit.errors import DeviceError, DeviceLostError
 from edgevit.records import Record, atomic_path
-from runtimes.devices.device import Device, Kind, Progress, Transfer
+from runtimes.devices.device import Device, Kind, Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 
 _T = TypeVar("_T")
@@ -27,47 +27,54 @@ _VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
 
 
 class Answer(Record):
-    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed."""
+    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed.
+
+    ``merged`` stands in earlier recordings; nothing reads it.
+    """
 
     words: tuple[str, ...]
     rc: int | None
     out_base64: str
     err_base64: str
-    merged: bool
     lost: str | None = None
+    merged: bool = False
 
 
 class Pulled(Record):
-    """A file that came back; ``error`` when it did not."""
+    """A file that came back; ``error`` when it did not. ``transfer`` stands in earlier recordings; nothing reads it."""
 
     remote: str
     data_base64: str
-    transfer: Transfer | None
     error: str | None = None
+    transfer: dict[str, str | int | bool] | None = None
 
 
 class Pushed(Record):
-    """A file that was sent; ``error`` when it was refused."""
+    """A file that was pushed; ``error`` when it was refused. ``transfer`` is as in ``Pulled``."""
 
     remote: str
-    transfer: Transfer | None
+    sent: bool = True
     error: str | None = None
+    transfer: dict[str, str | int | bool] | None = None
 
 
 class Recording(Record):
-    """One session with one device. ``note`` is free for whoever records (the request, for instance)."""
+    """One session with one device. ``note`` is free for whoever records (the request, for instance).
+
+    ``is_network``, ``properties`` and ``features`` stand in earlier recordings; nothing reads them.
+    """
 
     schema_version: Literal[1] = 1
     serial: str
     kind: Kind
-    is_network: bool
     scratch: str
-    properties: dict[str, str]
-    features: tuple[str, ...]
     answers: tuple[Answer, ...]
     pulled: tuple[Pulled, ...]
     pushed: tuple[Pushed, ...]
     note: str = ""
+    is_network: bool = False
+    properties: dict[str, str] | None = None
+    features: tuple[str, ...] = ()
 
 
 class RecordingDevice(Device):
@@ -75,7 +82,7 @@ class RecordingDevice(Device):
 
     def __init__(self, inner: Device) -> None:
         self._inner = inner
-        self.serial, self.kind, self.is_network = inner.serial, inner.kind, inner.is_network
+        self.serial, self.kind = inner.serial, inner.kind
         self.adb_server = inner.adb_server
         self._answers: list[Answer] = []
         self._pulled: list[Pulled] = []
@@ -87,10 +94,7 @@ class RecordingDevice(Device):
         return Recording(
             serial=self.serial,
             kind=self.kind,
-            is_network=self.is_network,
             scratch=self._inner.scratch_dir(),
-            properties=self._inner.properties(),
-            features=tuple(sorted(self._inner.features())),
             answers=tuple(self._answers),
             pulled=tuple(self._pulled),
             pushed=tuple(self._pushed),
@@ -98,6 +102,7 @@ class RecordingDevice(Device):
         )
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """Start it on ``inner``, and keep its output."""
         self._inner.process_log = self.process_log
         packets = self._inner.open_packets(argv, start_timeout_s=start_timeout_s, tracked=tracked)
         return _Tee(packets, stable(argv), self._keep)
@@ -108,41 +113,35 @@ class RecordingDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
+        """Send it to ``inner``, and keep how that went."""
         try:
-            done = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
+            sent = self._inner.push(local, remote, progress=progress, mode=mode, timeout_s=timeout_s)
         except DeviceError as error:
-            self._pushed.append(Pushed(remote=remote, transfer=None, error=error.message))
+            self._pushed.append(Pushed(remote=remote, sent=False, error=error.message))
             raise
-        self._pushed.append(Pushed(remote=remote, transfer=done))
-        return done
+        self._pushed.append(Pushed(remote=remote, sent=sent))
+        return sent
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Fetch it from ``inner``, and keep its bytes."""
         try:
-            done = self._inner.pull(remote, local, progress=progress, timeout_s=timeout_s)
+            self._inner.pull(remote, local, timeout_s=timeout_s)
         except DeviceError as error:
-            self._pulled.append(Pulled(remote=remote, data_base64="", transfer=None, error=error.message))
+            self._pulled.append(Pulled(remote=remote, data_base64="", error=error.message))
             raise
-        data = b64encode(local.read_bytes()).decode()
-        self._pulled.append(Pulled(remote=remote, data_base64=data, transfer=done))
-        return done
-
-    def properties(self) -> dict[str, str]:
-        return self._inner.properties()
-
-    def features(self) -> frozenset[str]:
-        return self._inner.features()
-
-    def state(self) -> str:
-        return self._inner.state()
+        self._pulled.append(Pulled(remote=remote, data_base64=b64encode(local.read_bytes()).decode()))
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
+        """As ``inner``; a connection is not recorded."""
         self._inner.reconnect(timeout_s)
 
     def scratch_dir(self) -> str:
+        """As ``inner``."""
         return self._inner.scratch_dir()
 
     def close(self) -> None:
+        """Let go of ``inner``."""
         self._inner.close()
 
 
@@ -150,45 +149,39 @@ class ReplayDevice(Device):
     """Answers from a recording; see the module."""
 
     def __init__(self, recording: Recording) -> None:
-        self.serial, self.kind, self.is_network = recording.serial, recording.kind, recording.is_network
+        self.serial, self.kind = recording.serial, recording.kind
         self._recording = recording
         self._answers = _queues([(answer.words, answer) for answer in recording.answers])
         self._pulled = _queues([((each.remote,), each) for each in recording.pulled])
         self._pushed = _queues([((each.remote,), each) for each in recording.pushed])
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
+        """The recorded answer of that command."""
         return _Played(self._next(self._answers, stable(argv), "command"))
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
+        """How it went when it was recorded; nothing is sent."""
         pushed = self._next(self._pushed, (remote,), "push")
-        if pushed.transfer is None:
-            raise DeviceError(pushed.error or f"{remote} was refused")
-        return pushed.transfer
+        if pushed.error is not None:
+            raise DeviceError(pushed.error)
+        return pushed.sent
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Write the recorded bytes."""
         pulled = self._next(self._pulled, (remote,), "pull")
-        if pulled.transfer is None:
-            raise DeviceError(pulled.error or f"{remote} did not come back")
+        if pulled.error is not None:
+            raise DeviceError(pulled.error)
         with atomic_path(local) as part:
             part.write_bytes(b64decode(pulled.data_base64))
-        return pulled.transfer
-
-    def properties(self) -> dict[str, str]:
-        return self._recording.properties
-
-    def features(self) -> frozenset[str]:
-        return frozenset(self._recording.features)
-
-    def state(self) -> str:
-        return "device"
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """A recording does not come back by itself."""
         raise DeviceLostError(f"the recording of {self.serial} ends here")
 
     def scratch_dir(self) -> str:
+        """Where it was on the recorded device."""
         return self._recording.scratch
 
     def _next(self, queues: dict[tuple[str, ...], list[_T]], words: tuple[str, ...], what: str) -> _T:
@@ -211,7 +204,6 @@ class _Tee:
 
     def __init__(self, inner: Packets, words: tuple[str, ...], keep: Callable[[Answer], None]) -> None:
         self._inner, self._words, self._keep = inner, words, keep
-        self.merged = inner.merged
         self._out, self._err = bytearray(), bytearray()
         self._ended = False
 
@@ -239,14 +231,13 @@ class _Tee:
             return
         self._ended = True
         out, err = b64encode(self._out).decode(), b64encode(self._err).decode()
-        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, merged=self.merged, lost=lost))
+        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, lost=lost))
 
 
 class _Played:
     """A recorded answer as packets; one that never ended passes every deadline at once."""
 
     def __init__(self, answer: Answer) -> None:
-        self.merged = answer.merged
         self._answer = answer
         streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
         self._left = [Packet(channel, b64decode(text)) for channel, text in streams if text]

@@ -13,14 +13,19 @@ import numpy as np
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
-from runtimes.power.meter import Resolution
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import DeviceSysfs, number
 from runtimes.power.trace import Doubles, PowerTrace, from_readings
 
 DIRECTORIES = ("/sys/class/power_supply/battery", "/sys/class/power_supply/bms", "/sys/class/power_supply/BAT0")
-MILLI_BELOW = 10_000.0
-GRID_HZ = 20.0
+MILLI_BELOW = 10_000.0  # below it mA, else uA: a phone that is awake draws over 10 mA (10,000 uA), and never 10 A
+GRID_HZ = 20.0  # chosen, because it is finer than any gauge updates
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The battery gauge of ``device``; it has no options."""
+    return BatteryMeter(device)
 
 
 class BatteryMeter(PollingMeter):
@@ -32,7 +37,6 @@ class BatteryMeter(PollingMeter):
     """
 
     name = "battery"
-    needs_unplugged = True
 
     def __init__(self, device: Device, *, period_s: float = 0.5) -> None:
         super().__init__()
@@ -95,7 +99,7 @@ class BatteryMeter(PollingMeter):
         return float(found.group(1)) if found else None
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Readings on a grid of 20 Hz, each held until the next by a straight line."""
+        """Readings, (n, 2) mA and V, on a grid of 20 Hz with straight lines between them."""
         if not np.any(readings[:, 0] != readings[0, 0]):
             raise MeterError(
                 f"the battery gauge of {self._device.serial} gave {readings[0, 0]:.0f} mA all the time: "

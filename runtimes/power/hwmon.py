@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from edgevit.errors import MeterError
-from runtimes.power.meter import Resolution
+from runtimes.devices.device import Device
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
-from runtimes.power.sysfs import LocalSysfs, Sysfs, number
+from runtimes.power.sysfs import LocalSysfs, Sysfs, number, sysfs_of
 from runtimes.power.trace import Doubles, PowerTrace, from_readings
 
 TOTALS = ("VDD_IN", "POM_5V_IN", "VDD_5V_IN", "5V_IN", "SYS_VIN")
@@ -60,6 +63,11 @@ def _hwmon_rails(sysfs: Sysfs, directory: str, chip: str) -> list[Rail]:
     return rails
 
 
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The sensors of ``device``, which may be this machine."""
+    return HwmonMeter(sysfs_of(device), rails=options.rails)
+
+
 class HwmonMeter(PollingMeter):
     """INA sensors of the board that this program runs on, or of a device.
 
@@ -91,12 +99,8 @@ class HwmonMeter(PollingMeter):
         self._rails = self._chosen(found)
         intervals = [number(text) for text in self._sysfs.read([r.update_file for r in self._rails if r.update_file])]
         slowest_s = max([0.0, *(value / 1e3 for value in intervals if value)])
-        self.resolution = Resolution(
-            period_s=max(self.period_s, slowest_s),
-            step_mj=0.0,
-            scope=" + ".join(rail.label for rail in self._rails),
-            note=self.resolution.note,
-        )
+        scope = " + ".join(rail.label for rail in self._rails)
+        self.resolution = replace(self.resolution, period_s=max(self.period_s, slowest_s), scope=scope)
         self.read_once()
 
     def _chosen(self, found: list[Rail]) -> list[Rail]:
@@ -128,7 +132,7 @@ class HwmonMeter(PollingMeter):
         return total_mw, volts
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Readings on a grid of the polling rate."""
+        """Readings, (n, 2) mW and V, on a grid of the polling rate."""
         known = len(self._rails) == 1 and readings[:, 1].min() > 0
         meta = {"meter": f"hwmon of {self._sysfs.place}", "rails": self.resolution.scope}
         return from_readings(

@@ -7,17 +7,16 @@ What it cannot resolve it refuses by ``require_resolution``, before anything is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Self
 
 from edgevit.errors import MeterError
 from edgevit.records import Record
 from runtimes.power.trace import PowerTrace
 
-SAMPLES_PER_WINDOW = 20
-PERIODS_PER_RUN = 50
-WHOLE_RUN_SHARE = 0.01
-ONE_WATT_MW = 1000.0
+SAMPLES_PER_WINDOW = 20  # chosen, because the two readings at the edges are then at most a tenth of a window
+PERIODS_PER_RUN = 50  # chosen, because a reading that lies beside the run's edge then counts for 2 % at most
+WHOLE_RUN_SHARE = 0.01  # chosen, because a step of the counter is then 1 % of what is measured
+ONE_WATT_MW = 1000.0  # a round figure for a phone that computes
 
 
 class Resolution(Record):
@@ -46,6 +45,20 @@ class Resolution(Record):
         return max(PERIODS_PER_RUN * self.period_s, self.step_mj / WHOLE_RUN_SHARE / ONE_WATT_MW)
 
 
+class MeterOptions(Record):
+    """What a user can ask of a meter; which of it a meter takes is in its row of ``METERS``.
+
+    Attributes:
+        serial: Number of the unit.
+        volts: Supply voltage that it is to set; None leaves it alone.
+        rails: Power rails to add up.
+    """
+
+    serial: str | None = None
+    volts: float | None = None
+    rails: tuple[str, ...] | None = None
+
+
 class PowerMeter(ABC):
     """A power meter.
 
@@ -53,13 +66,11 @@ class PowerMeter(ABC):
         name: For ``--energy`` and the record.
         resolution: How fine it is.
         cuts_usb: Whether the phone's USB line is cut while it samples, so that the run has to be detached.
-        needs_unplugged: Whether it says nothing useful while the device is charged over USB.
     """
 
     name: str
     resolution: Resolution
     cuts_usb: bool = False
-    needs_unplugged: bool = False
 
     @abstractmethod
     def prepare(self) -> None:
@@ -69,6 +80,16 @@ class PowerMeter(ABC):
             MeterError: Not found, in use, not permitted, too old, or not fit for this device.
             MissingDependencyError: A package that this meter needs is not installed.
         """
+
+    def probe(self) -> tuple[bool, str]:
+        """Whether it can be used here, changing nothing, and a word on it.
+
+        Raises:
+            EdgevitExportError: It cannot; the message says why.
+        """
+        with self:
+            self.prepare()
+        return True, ""
 
     @abstractmethod
     def start(self) -> None:
@@ -99,9 +120,7 @@ class PowerMeter(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -1,30 +1,63 @@
-"""All meters by name, for ``--energy`` and ``energy meters``."""
+"""The meters as data, for ``--energy`` and ``energy meters``. A new one costs its file and a row here.
+
+A row names its module as a string, which is loaded on first use; there, ``open_meter(device, options)`` gives the
+``PowerMeter``, and touches nothing before ``prepare``.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
+
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit.records import Record
-from runtimes.devices.device import Device
+from runtimes.devices.attached import HOST
+from runtimes.devices.device import Device, Kind
 from runtimes.devices.host import HostDevice
-from runtimes.power.battery import BatteryMeter
-from runtimes.power.hwmon import HwmonMeter
-from runtimes.power.meter import PowerMeter
-from runtimes.power.monsoon import MonsoonMeter
-from runtimes.power.monsoon_unit import list_units
-from runtimes.power.rails import RailsMeter
-from runtimes.power.rapl import RaplMeter
-from runtimes.power.sysfs import DeviceSysfs, LocalSysfs
+from runtimes.devices.select import DEVICE_KINDS
+from runtimes.power.meter import MeterOptions, PowerMeter
 
-METERS: dict[str, str] = {
-    "monsoon": "Monsoon HVPM on this machine's USB, at the phone's supply",
-    "battery": "the phone's own battery gauge",
-    "rails": "power rails of a Pixel 6 or later",
-    "hwmon": "INA current sensors of a Linux board",
-    "rapl": "energy counters of this machine's CPU",
+
+@dataclass(frozen=True)
+class MeterRow:
+    """What is known of a meter without loading it.
+
+    Attributes:
+        what: What it is, in words.
+        module: The module with its ``open_meter``.
+        options: The fields of ``MeterOptions`` that it takes.
+        kind: The only kind of device that it can measure; None for any.
+    """
+
+    what: str
+    module: str
+    options: tuple[str, ...] = ()
+    kind: Kind | None = None
+
+    def open(self, device: Device, options: MeterOptions) -> PowerMeter:
+        """The meter, for a device that is of the right kind."""
+        meter: PowerMeter = import_module(self.module).open_meter(device, options)
+        return meter
+
+
+METERS: dict[str, MeterRow] = {
+    "monsoon": MeterRow(
+        "Monsoon HVPM on this machine's USB, at the phone's supply", "runtimes.power.monsoon", ("serial", "volts")
+    ),
+    "battery": MeterRow("the phone's own battery gauge", "runtimes.power.battery", kind="adb"),
+    "rails": MeterRow("power rails of a Pixel 6 or later", "runtimes.power.rails", ("rails",), kind="adb"),
+    "hwmon": MeterRow("INA current sensors of a Linux board", "runtimes.power.hwmon", ("rails",)),
+    "rapl": MeterRow("energy counters of this machine's CPU", "runtimes.power.rapl", kind=HOST),
+}
+
+_LACKING = {
+    "serial": "no serial and no voltage: these are the Monsoon's",
+    "volts": "no serial and no voltage: these are the Monsoon's",
+    "rails": "no rails to choose from",
 }
 
 
-class MeterRow(Record):
+class ListedMeter(Record):
     """One meter: how fine it is, and whether it can be used here (None: needs a device to tell)."""
 
     name: str
@@ -51,7 +84,7 @@ def open_meter(
 
     Args:
         name: One of ``METERS``.
-        device: The device that is measured; needed by ``battery`` and ``rails``, and by ``hwmon`` for its files.
+        device: The device that is measured; None for this machine.
         serial: Number of the Monsoon unit.
         volts: Supply voltage that the Monsoon is to set; None leaves it alone.
         rails: Rails to add up (``rails``, ``hwmon``).
@@ -61,36 +94,29 @@ def open_meter(
     """
     if name not in METERS:
         raise unknown_choice("energy meter", name, METERS)
-    if name != "monsoon" and (serial is not None or volts is not None):
-        raise UsageError(f"--energy {name} has no serial and no voltage: these are the Monsoon's")
-    if rails is not None and name not in ("rails", "hwmon"):
-        raise UsageError(f"--energy {name} has no rails to choose from")
-    if name == "monsoon":
-        return MonsoonMeter(serial, volts=volts)
-    if name == "hwmon":
-        remote = device is not None and device.kind != "host"
-        return HwmonMeter(DeviceSysfs(device) if remote and device else LocalSysfs(), rails=rails)
-    if name == "rapl":
-        if device is not None and device.kind != "host":
-            raise UsageError(f"rapl measures this machine, not {device.serial}", hint="--device host")
-        return RaplMeter()
-    if device is None or device.kind != "adb":
-        raise UsageError(f"{name} is read from an Android device", hint="--device SERIAL")
-    return BatteryMeter(device) if name == "battery" else RailsMeter(device, rails=rails)
+    row, place = METERS[name], device or HostDevice()
+    for option, value in (("serial", serial), ("volts", volts), ("rails", rails)):
+        if value is not None and option not in row.options:
+            raise UsageError(f"--energy {name} has {_LACKING[option]}")
+    if row.kind == HOST and place.kind != HOST:
+        raise UsageError(f"{name} measures this machine, not {place.serial}", hint="--device host")
+    if row.kind not in (None, place.kind):
+        raise UsageError(f"{name} is read from an {DEVICE_KINDS[row.kind].noun}", hint="--device SERIAL")
+    return row.open(place, MeterOptions(serial=serial, volts=volts, rails=rails))
 
 
-def list_meters(device: Device | None) -> list[MeterRow]:
+def list_meters(device: Device | None) -> list[ListedMeter]:
     """Every meter, how fine it is, and whether it can be used here and on ``device``; changes nothing."""
-    return [_row(name, what, device) for name, what in METERS.items()]
+    return [_listed(name, row, device) for name, row in METERS.items()]
 
 
-def _row(name: str, what: str, device: Device | None) -> MeterRow:
-    meter = _unconnected(name, device)
-    usable, why_not = _usable(name, meter, device)
+def _listed(name: str, row: MeterRow, device: Device | None) -> ListedMeter:
+    meter = row.open(device or HostDevice(), MeterOptions())  # without a phone only its resolution is asked for
+    usable, why_not = _usable(row, meter, device)
     resolution = meter.resolution
-    return MeterRow(
+    return ListedMeter(
         name=name,
-        what=what,
+        what=row.what,
         scope=resolution.scope,
         period_ms=resolution.period_s * 1e3,
         step_mj=resolution.step_mj,
@@ -102,23 +128,13 @@ def _row(name: str, what: str, device: Device | None) -> MeterRow:
     )
 
 
-def _unconnected(name: str, device: Device | None) -> PowerMeter:
-    if name in ("battery", "rails"):
-        place = device or HostDevice()  # only its resolution is asked for when there is no phone
-        return BatteryMeter(place) if name == "battery" else RailsMeter(place)
-    return RaplMeter() if name == "rapl" else open_meter(name, device)
-
-
-def _usable(name: str, meter: PowerMeter, device: Device | None) -> tuple[bool | None, str]:
-    """Whether it answers; a Monsoon is only looked for, since preparing it changes its passthrough."""
-    if name in ("battery", "rails") and (device is None or device.kind != "adb"):
-        return (None, "needs --device SERIAL") if device is None else (False, f"{device.serial} is no Android device")
+def _usable(row: MeterRow, meter: PowerMeter, device: Device | None) -> tuple[bool | None, str]:
+    if row.kind not in (None, HOST):  # a meter of this machine can be asked whatever the device is
+        if device is None:
+            return None, "needs --device SERIAL"
+        if device.kind != row.kind:
+            return False, f"{device.serial} is no {DEVICE_KINDS[row.kind].noun}"
     try:
-        if name == "monsoon":
-            units = list_units()
-            return bool(units), f"units: {', '.join(units)}" if units else "no unit on USB (2ab9:0001)"
-        with meter:
-            meter.prepare()
-        return True, ""
+        return meter.probe()
     except EdgevitExportError as error:
         return False, error.message

@@ -7,14 +7,20 @@ from contextlib import suppress
 import numpy as np
 
 from edgevit.errors import MeterError
-from runtimes.power.meter import PowerMeter, Resolution
-from runtimes.power.monsoon_packets import Channel, PacketLosses, decode
+from runtimes.devices.device import Device
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
+from runtimes.power.monsoon_packets import PacketLosses, decode
 from runtimes.power.monsoon_reader import PacketReader
-from runtimes.power.monsoon_unit import PASSTHROUGH, MonsoonUnit
+from runtimes.power.monsoon_unit import PASSTHROUGH_AUTO, MonsoonUnit, list_units
 from runtimes.power.trace import LOST, OUTPUT_OFF, PowerTrace
 
-MAX_LOST = 0.01
-NOTHING_MW = 5.0
+MAX_LOST = 0.01  # chosen, because a reader that keeps up loses none at all
+NOTHING_MW = 5.0  # chosen, because the unit's own noise is about 0.3 mA, and no phone that is on draws so little
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The unit on this machine's USB, whatever the device is that it supplies."""
+    return MonsoonMeter(options.serial, volts=options.volts)
 
 
 class MonsoonMeter(PowerMeter):
@@ -25,9 +31,7 @@ class MonsoonMeter(PowerMeter):
 
     Args:
         serial: The unit's number; may be left out when there is only one.
-        channel: Which output the device under test hangs on.
         volts: Supply voltage to set, or None to leave it as it is.
-        passthrough: ``auto`` cuts the phone's USB while sampling, ``keep`` leaves passthrough as it is.
     """
 
     name = "monsoon"
@@ -36,24 +40,12 @@ class MonsoonMeter(PowerMeter):
     )
     cuts_usb = True
 
-    def __init__(
-        self,
-        serial: str | None = None,
-        *,
-        channel: Channel = "main",
-        volts: float | None = None,
-        passthrough: str = "auto",
-    ) -> None:
-        if passthrough not in ("auto", "keep"):
-            raise MeterError(f"passthrough '{passthrough}': choose auto or keep")
+    def __init__(self, serial: str | None = None, *, volts: float | None = None) -> None:
         self._serial = serial
-        self._channel: Channel = channel
         self._volts = volts
-        self._passthrough = passthrough
         self._unit: MonsoonUnit | None = None
         self._reader: PacketReader | None = None
         self._before: int | None = None
-        self.losses: PacketLosses | None = None
 
     def prepare(self) -> None:
         """Find, claim and check the unit, read its calibration and set passthrough (and the voltage, if asked)."""
@@ -61,15 +53,20 @@ class MonsoonMeter(PowerMeter):
             return
         self._unit = MonsoonUnit(self._serial)
         try:
-            self._scales = self._unit.scales(self._channel)
+            self._scales = self._unit.scales()
             if self._volts is not None:
                 self._unit.set_voltage(self._volts)
-            if self._passthrough == "auto" and self._unit.facts.passthrough != PASSTHROUGH["auto"]:
+            if self._unit.facts.passthrough != PASSTHROUGH_AUTO:
                 self._before = self._unit.facts.passthrough
-                self._unit.set_passthrough(PASSTHROUGH["auto"])
+                self._unit.set_passthrough(PASSTHROUGH_AUTO)
         except BaseException:
             self.close()
             raise
+
+    def probe(self) -> tuple[bool, str]:
+        """A unit is only looked for, since preparing it changes its passthrough."""
+        units = list_units()
+        return bool(units), f"units: {', '.join(units)}" if units else "no unit on USB (2ab9:0001)"
 
     def start(self) -> None:
         """Enter sample mode; from here on the phone's USB is cut."""
@@ -104,9 +101,8 @@ class MonsoonMeter(PowerMeter):
         packets, stamps = reader.recording()
         self._reader = None
         facts = unit.facts
-        meta = {"meter": f"Monsoon HVPM {facts.serial}", "firmware": str(facts.firmware), "channel": self._channel}
-        trace, self.losses = decode(packets, self._scales, channel=self._channel, host_stamps=stamps, meta=meta)
-        return self._accepted(trace, self.losses)
+        meta = {"meter": f"Monsoon HVPM {facts.serial}", "firmware": str(facts.firmware), "channel": "main"}
+        return self._accepted(*decode(packets, self._scales, host_stamps=stamps, meta=meta))
 
     def close(self) -> None:
         """End whatever runs, put passthrough back and let the unit go."""

@@ -10,7 +10,6 @@ Source: the ``monsoon`` package 0.1.88 (MIT), HVPM.py, sampleEngine.py and Opera
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,33 +22,19 @@ RATE_HZ = 5000.0
 PACKET_BYTES = 64
 READ_BYTES = 256 * PACKET_BYTES  # asked for in one transfer: 16 KiB, what Linux does in one piece
 SAMPLE_BYTES = 18
-VOLTS_PER_TICK = 62.5e-6
-KEPT_CALIBRATIONS = 5
+COARSE, FINE, VOLTAGE = 0, 1, 6  # words of a sample: the main output's
+FINE_BELOW = 64000  # ticks: from here on the fine range is at its end (HVPM.fineThreshold)
+VOLTS_PER_TICK = 4 * 62.5e-6
+KEPT_CALIBRATIONS = 5  # as the package's sampleEngine
 CHUNK = 1 << 18  # packets decoded at a time
 
 MEASUREMENT, ZERO_CALIBRATION, INVALID, REFERENCE_CALIBRATION = 0x00, 0x10, 0x20, 0x30
 
 Bytes2D = NDArray[np.uint8]
-Channel = Literal["main", "usb"]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    coarse: int
-    fine: int
-    voltage: int
-    volts: float
-    fine_below: int
-
-
-LAYOUTS: dict[Channel, _Layout] = {
-    "main": _Layout(coarse=0, fine=1, voltage=6, volts=VOLTS_PER_TICK * 4, fine_below=64000),
-    "usb": _Layout(coarse=2, fine=3, voltage=7, volts=VOLTS_PER_TICK * 2, fine_below=64000),
-}
 
 
 class Scales(Record):
-    """The unit's own calibration of one channel, as it stores it: mA scales and zero offsets in ticks."""
+    """The unit's own calibration of its main output, as it stores it: mA scales and zero offsets in ticks."""
 
     fine: float
     coarse: float
@@ -61,17 +46,16 @@ class PacketLosses(Record):
     """What went missing, by who noticed.
 
     ``dropped_by_unit`` is counted by the unit (its queue ran over); ``lost_packets`` is read from gaps in the sequence
-    numbers (lost between unit and program), each standing for about ``samples_per_packet`` samples.
+    numbers (lost between unit and program).
     """
 
     dropped_by_unit: int
     lost_packets: int
-    samples_per_packet: float
 
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """Samples in the order of arrival: grid index, raw values, type and packet flags."""
+    """(n,) samples in the order of arrival: grid index, raw values in ticks, type and packet flags."""
 
     index: NDArray[np.int64]
     coarse: NDArray[np.uint16]
@@ -85,17 +69,15 @@ def decode(
     packets: Bytes2D,
     scales: Scales,
     *,
-    channel: Channel = "main",
     host_stamps: Doubles | None = None,
     meta: dict[str, str] | None = None,
 ) -> tuple[PowerTrace, PacketLosses]:
     """Turn raw packets into a trace on the unit's own sample grid.
 
     Args:
-        packets: (packets, 64) in the order of arrival.
-        scales: The unit's scales for ``channel``.
-        channel: Which output the device under test hangs on.
-        host_stamps: (m, 2) number of the packet, host's monotonic seconds when it arrived.
+        packets: (packets, 64) uint8 in the order of arrival.
+        scales: The unit's scales.
+        host_stamps: (m, 2) float64: number of the packet, host's monotonic seconds when it arrived.
         meta: Kept in the trace.
 
     Raises:
@@ -108,9 +90,9 @@ def decode(
         bad = int(np.argmax((counts < 1) | (counts > 3)))
         raise MeterError(f"Monsoon packet {bad} claims {counts[bad]} samples: expected 1 to 3")
     base, losses = _grid(packets, counts)
-    samples = _samples(packets, counts, base, LAYOUTS[channel])
+    samples = _samples(packets, counts, base)
     length = int(samples.index[-1]) + 1
-    trace = _trace(samples, length, scales, LAYOUTS[channel], meta or {})
+    trace = _trace(samples, length, scales, meta or {})
     if host_stamps is not None and len(host_stamps):
         at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
         trace = replace(trace, host_stamps=at)
@@ -118,20 +100,18 @@ def decode(
 
 
 def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
-    """Index of each packet's first sample: samples delivered, dropped by the unit, and lost on the way before it."""
+    """(packets,) grid index of each packet's first sample, after all that was dropped or lost before it; the losses."""
     dropped = packets[:, 0].astype(np.int64) | packets[:, 1].astype(np.int64) << 8
     newly = np.diff(dropped, prepend=dropped[0]) % 65536
     missed = _missed(packets)
     per_packet = float(np.mean(counts))
     unseen = np.rint(np.cumsum(missed) * per_packet).astype(np.int64)
     base = np.cumsum(counts) - counts + np.cumsum(newly) + unseen
-    return base, PacketLosses(
-        dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()), samples_per_packet=per_packet
-    )
+    return base, PacketLosses(dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()))
 
 
 def _missed(packets: Bytes2D) -> NDArray[np.int64]:
-    """Packets that are missing before each one, up to 15, by the sequence number.
+    """(packets,) packets that are missing before each one, up to 15, by the sequence number.
 
     A number that does not mostly rise by one is no sequence number (unknown firmware), and says nothing.
     """
@@ -140,7 +120,8 @@ def _missed(packets: Bytes2D) -> NDArray[np.int64]:
     return missed if float(np.mean(missed == 0)) > 0.5 else np.zeros(len(packets), np.int64)
 
 
-def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64], layout: _Layout) -> _Samples:
+def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64]) -> _Samples:
+    """All samples; ``counts`` (packets,) how many in each packet, ``base`` (packets,) grid index of its first."""
     total = int(counts.sum())
     index = np.empty(total, np.int64)
     coarse, fine, voltage = (np.empty(total, np.uint16) for _ in range(3))
@@ -153,7 +134,7 @@ def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64
         chosen = body[there]
         to = slice(place, place + len(chosen))
         words = np.ascontiguousarray(chosen[:, :16]).view(">u2")
-        coarse[to], fine[to], voltage[to] = words[:, layout.coarse], words[:, layout.fine], words[:, layout.voltage]
+        coarse[to], fine[to], voltage[to] = words[:, COARSE], words[:, FINE], words[:, VOLTAGE]
         kind[to] = chosen[:, 17] & 0x30
         index[to] = (base[part, None] + np.arange(3))[there]
         flags[to] = np.broadcast_to(packets[part, 2][:, None], there.shape)[there]
@@ -161,29 +142,32 @@ def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64
     return _Samples(index, coarse, fine, voltage, kind, flags)
 
 
-def _trace(samples: _Samples, length: int, scales: Scales, layout: _Layout, meta: dict[str, str]) -> PowerTrace:
+def _trace(samples: _Samples, length: int, scales: Scales, meta: dict[str, str]) -> PowerTrace:
+    """The trace of ``length`` samples; NaN and a flag where nothing was measured."""
     current = np.full(length, np.nan, np.float32)
     voltage = np.full(length, np.nan, np.float32)
     flags = np.full(length, LOST, np.uint8)
     measured = samples.kind == MEASUREMENT
     at = samples.index[measured]
-    current[at] = _current_ma(samples, measured, scales, layout)
-    voltage[at] = samples.voltage[measured] * layout.volts
+    current[at] = _current_ma(samples, measured, scales)
+    voltage[at] = samples.voltage[measured] * VOLTS_PER_TICK
     flags[samples.index] = np.where(measured, 0, CALIBRATION).astype(np.uint8)
     flags[samples.index] |= np.where(samples.flags & 0x10, OVER_CURRENT, 0).astype(np.uint8)
     flags[samples.index] |= np.where(samples.flags & 0x20, 0, OUTPUT_OFF).astype(np.uint8)
     return PowerTrace(RATE_HZ, current * voltage, flags, current, voltage, meta=meta)
 
 
-def _current_ma(samples: _Samples, measured: NDArray[np.bool_], scales: Scales, layout: _Layout) -> Doubles:
+def _current_ma(samples: _Samples, measured: NDArray[np.bool_], scales: Scales) -> Doubles:
+    """(m,) mA of the m samples that ``measured``, (n,) bool, marks; the fine range where it is not at its end."""
     fine = _scaled(samples, samples.fine, measured, scales.fine, scales.fine_zero, "fine") / 1000.0
     coarse = _scaled(samples, samples.coarse, measured, scales.coarse, scales.coarse_zero, "coarse")
-    return np.where(samples.fine[measured] < layout.fine_below, fine, coarse)
+    return np.where(samples.fine[measured] < FINE_BELOW, fine, coarse)
 
 
 def _scaled(
     samples: _Samples, raw: NDArray[np.uint16], measured: NDArray[np.bool_], scale: float, offset: float, name: str
 ) -> Doubles:
+    """(m,) readings of one range, ``raw`` (n,) ticks, between the zero and the reference calibration before each."""
     at = samples.index[measured]
     zero = offset + _calibration(samples, raw, ZERO_CALIBRATION, at, f"zero calibration ({name})")
     reference = _calibration(samples, raw, REFERENCE_CALIBRATION, at, f"reference calibration ({name})")
@@ -194,7 +178,18 @@ def _scaled(
 
 
 def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDArray[np.int64], name: str) -> Doubles:
-    """Mean of the last five calibration values before each sample; the first five serve what lies before them."""
+    """Mean of the last five calibration values before each sample; the first five serve what lies before them.
+
+    Args:
+        samples: All samples.
+        raw: (n,) ticks of one range.
+        kind: Which calibration.
+        at: (m,) grid indices of the samples to be scaled.
+        name: What is missing when there is none.
+
+    Returns:
+        (m,) float64, ticks.
+    """
     chosen = (samples.kind == kind) & (raw != 0)
     if not np.any(chosen):
         raise MeterError(f"the Monsoon sent no {name}: its readings cannot be scaled")

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from edgevit.errors import MeterError
 from runtimes.power.monsoon_packets import PACKET_BYTES, READ_BYTES
 
-CHUNK_PACKETS = 1 << 16
-STAMP_EVERY = 256
-SWITCH_INTERVAL_S = 0.0005
-SILENCE_S = 3.0
+CHUNK_PACKETS = 1 << 16  # chosen, because 4 MiB are laid out at once and last for half a minute
+STAMP_EVERY = 256  # packets: what one transfer brings
+SWITCH_INTERVAL_S = 0.0005  # chosen, because it is a sixth of the unit's queue
+START_S = 5.0  # chosen, because the unit calibrates itself before it sends
+SILENCE_S = 3.0  # chosen, because a unit that samples sends every millisecond
 
 ReadInto = Callable[[memoryview], int]
 """Fills the buffer with packets of 64 bytes, the last one possibly short, and returns the number of bytes: 0 when
@@ -50,19 +51,17 @@ class PacketReader:
         self._collecting = gc.isenabled()
         self._switching_s = sys.getswitchinterval()
 
-    def start(self, *, timeout_s: float = 5.0) -> None:
+    def start(self) -> None:
         """Begin to read; returns when the first packet is in.
 
         Raises:
-            MeterError: Nothing came in ``timeout_s``, or the unit was lost.
+            MeterError: Nothing came in ``START_S``, or the unit was lost.
         """
         gc.disable()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
-        if not self._first.wait(timeout_s) or self._error is not None:
-            error = self._error or MeterError(
-                f"the Monsoon sent nothing in {timeout_s:g} s after the start of sampling"
-            )
+        if not self._first.wait(START_S) or self._error is not None:
+            error = self._error or MeterError(f"the Monsoon sent nothing in {START_S:g} s after the start of sampling")
             self.stop()
             raise error
 
@@ -80,13 +79,11 @@ class PacketReader:
         if self._collecting:
             gc.enable()
 
-    @property
-    def packets(self) -> int:
-        """Number of packets so far."""
-        return self._filled
-
     def recording(self) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """All packets (n, 64), and (m, 2) the number of a packet with the host's monotonic seconds of its arrival.
+        """All packets, and when some of them came.
+
+        Returns:
+            (n, 64) uint8 packets; (m, 2) float64: number of a packet, host's monotonic seconds of its arrival.
 
         Raises:
             MeterError: The reading broke off, or has not ended.
@@ -128,7 +125,7 @@ class PacketReader:
                 elif now_s - last_s > SILENCE_S:
                     raise MeterError(
                         f"the Monsoon went silent: nothing for {SILENCE_S:g} s after {self._filled} packets",
-                        hint="check its USB cable and its supply; the recording is void",
+                        hint="check its USB cable and its supply; what was recorded cannot be used",
                     )
 
     def _took(self, count: int, now_s: float) -> None:

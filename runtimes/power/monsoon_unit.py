@@ -12,24 +12,30 @@ import errno
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Protocol
 
 from edgevit.errors import MeterError, MissingDependencyError
 from edgevit.records import Record
-from runtimes.power.monsoon_packets import READ_BYTES, Channel, Scales
+from runtimes.power.monsoon_packets import READ_BYTES, Scales
 
 VENDOR, PRODUCT = 0x2AB9, 0x0001
+# From the ``monsoon`` package 0.1.88: Operations.py, pmapi.py, sampleEngine.py.
 HVPM_MODEL = 2
 OLDEST_FIRMWARE = 32
 BULK_IN = 0x81
-SAMPLING_BIT = 0x80
+STATUS_OPCODE, SAMPLING_BIT = 0xC4, 0x80
 ENDLESS = 0xFFFFFFFF
 CALIBRATION_MS = 1250
-PASSTHROUGH = {"off": 0, "on": 1, "auto": 2}
+PASSTHROUGH_AUTO = 2  # 0 is off, 1 on
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", MODE="0666", TAG+="uaccess"'
 PERMISSION_HINT = f"put this line into /etc/udev/rules.d/60-monsoon.rules, then plug the unit in again: {UDEV_RULE}"
 
-_T = TypeVar("_T")
+
+class _UsbDevice(Protocol):
+    """What is asked of pyusb's device before it is claimed."""
+
+    serial_number: str
 
 
 class UnitFacts(Record):
@@ -37,12 +43,11 @@ class UnitFacts(Record):
 
     serial: str
     firmware: int
-    protocol: int
     model: int
     passthrough: int
 
 
-def _import() -> tuple[Any, Any, Any]:
+def _import() -> tuple[ModuleType, ModuleType, ModuleType]:
     """``Monsoon.HVPM``, ``Monsoon.pmapi`` and ``usb.core``, with libusb from its own package."""
     try:
         import warnings
@@ -113,7 +118,7 @@ def list_units() -> list[str]:
     return [_serial(device) for device in found]
 
 
-def _serial(device: Any) -> str:
+def _serial(device: _UsbDevice) -> str:
     import usb.core
 
     try:
@@ -155,7 +160,7 @@ class MonsoonUnit:
             raise
 
     @staticmethod
-    def _claim_once(core: Any, serial: str) -> None:
+    def _claim_once(core: ModuleType, serial: str) -> None:
         """Fail early when another program holds the unit: a claim must come before any command."""
         import usb.util
 
@@ -173,7 +178,7 @@ class MonsoonUnit:
     def _stop_stale_sampling(self) -> None:
         """A program that died while sampling leaves the unit in sample mode, where it refuses commands."""
         with _usb("reading its state"):
-            if self._protocol.getValue(0xC4, 4) & SAMPLING_BIT:
+            if self._protocol.getValue(STATUS_OPCODE, 4) & SAMPLING_BIT:
                 self._protocol.stopSampling()
 
     def _value(self, opcode: int, length: int, *, signed: bool = False) -> int:
@@ -186,7 +191,6 @@ class MonsoonUnit:
         return UnitFacts(
             serial=serial,
             firmware=self._value(OpCodes.FirmwareVersion, 2),
-            protocol=self._value(OpCodes.ProtocolVersion, 4) & 0xFF,
             model=self._value(OpCodes.HardwareModel, 2),
             passthrough=self._value(OpCodes.setUsbPassthroughMode, 4) & 0xFF,
         )
@@ -202,19 +206,15 @@ class MonsoonUnit:
                 hint="update it with the vendor's PowerTool or the package's Monsoon.reflash",
             )
 
-    def scales(self, channel: Channel) -> Scales:
-        """The unit's stored calibration of ``channel``."""
-        from Monsoon.Operations import OpCodes as op
+    def scales(self) -> Scales:
+        """The unit's stored calibration of its main output."""
+        from Monsoon.Operations import OpCodes
 
-        codes = {
-            "main": (op.setMainFineScale, op.setMainCoarseScale, op.SetMainFineZeroOffset, op.SetMainCoarseZeroOffset),
-            "usb": (op.setUSBFineScale, op.setUSBCoarseScale, op.SetUSBFineZeroOffset, op.SetUSBCoarseZeroOffset),
-        }[channel]
         return Scales(
-            fine=float(self._value(codes[0], 2)),
-            coarse=float(self._value(codes[1], 2)),
-            fine_zero=float(self._value(codes[2], 2, signed=True)),
-            coarse_zero=float(self._value(codes[3], 2, signed=True)),
+            fine=float(self._value(OpCodes.setMainFineScale, 2)),
+            coarse=float(self._value(OpCodes.setMainCoarseScale, 2)),
+            fine_zero=float(self._value(OpCodes.SetMainFineZeroOffset, 2, signed=True)),
+            coarse_zero=float(self._value(OpCodes.SetMainCoarseZeroOffset, 2, signed=True)),
         )
 
     def set_passthrough(self, mode: int) -> None:
@@ -228,7 +228,7 @@ class MonsoonUnit:
         Raises:
             MeterError: Outside 0.8 to 13.5 V (0 would switch the phone off), or refused by the unit's own check.
         """
-        if not 0.8 <= volts <= 13.5:
+        if not 0.8 <= volts <= 13.5:  # what the HVPM's data sheet gives
             raise MeterError(f"a supply voltage of {volts:g} V: the HVPM gives 0.8 to 13.5 V")
         with _usb(f"setting {volts:g} V"):
             self._monsoon.setVout(volts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +13,23 @@ from edgevit.errors import DeviceError, MeterError
 from runtimes.power.meter import PowerMeter
 from runtimes.power.trace import Doubles, PowerTrace
 
-MAX_FAILURES = 3
+MAX_FAILURES = 3  # chosen, because a single reading may fail while the device is busy
+LAST_READING_S = 30.0  # chosen, because no reading has a longer deadline
+
+
+@dataclass
+class _Polling:
+    """One run of the thread. A thread that is late to end keeps its own, so that it never adds to the next one's.
+
+    Attributes:
+        readings: Time on the host's monotonic clock in s, and the values.
+        ending: Set when the thread is to end.
+        error: What ended the readings.
+    """
+
+    readings: list[tuple[float, tuple[float, ...]]]
+    ending: threading.Event = field(default_factory=threading.Event)
+    error: MeterError | None = None
 
 
 class PollingMeter(PowerMeter):
@@ -25,9 +42,7 @@ class PollingMeter(PowerMeter):
     period_s: float
 
     def __init__(self) -> None:
-        self._readings: list[tuple[float, tuple[float, ...]]] = []
-        self._error: MeterError | None = None
-        self._ending = threading.Event()
+        self._polling: _Polling | None = None
         self._thread: threading.Thread | None = None
 
     @abstractmethod
@@ -44,35 +59,32 @@ class PollingMeter(PowerMeter):
 
     def start(self) -> None:
         """Take the first reading here, the others in a thread."""
-        self._readings = [self._timed()]
-        self._error = None
-        self._ending.clear()
-        self._thread = threading.Thread(target=self._loop, name=f"{self.name}-meter", daemon=True)
+        self._polling = _Polling([self._timed()])
+        self._thread = threading.Thread(
+            target=self._loop, args=(self._polling,), name=f"{self.name}-meter", daemon=True
+        )
         self._thread.start()
 
     def check(self) -> None:
         """Raise what ended the readings, if anything did."""
-        if self._error is not None:
-            raise self._error
+        if self._polling is not None and self._polling.error is not None:
+            raise self._polling.error
 
     def stop(self) -> PowerTrace:
         """End the readings, take a last one, and hand all over."""
-        if self._thread is None:
+        if self._thread is None or self._polling is None:
             raise MeterError(f"{self.name} is not being read")
-        self._end()
+        self.close()
         self.check()
-        self._readings.append(self._timed())
-        seconds = np.array([moment for moment, _ in self._readings])
-        return self.trace_of(seconds, np.array([values for _, values in self._readings]))
+        readings = [*self._polling.readings, self._timed()]
+        seconds = np.array([moment for moment, _ in readings])
+        return self.trace_of(seconds, np.array([values for _, values in readings]))
 
     def close(self) -> None:
         """End the readings."""
-        self._end()
-
-    def _end(self) -> None:
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30.0)
+        if self._thread is not None and self._polling is not None:
+            self._polling.ending.set()
+            self._thread.join(timeout=LAST_READING_S)
             self._thread = None
 
     def _timed(self) -> tuple[float, tuple[float, ...]]:
@@ -80,27 +92,20 @@ class PollingMeter(PowerMeter):
         values = self.read_once()
         return (before + time.monotonic()) / 2, values
 
-    def _loop(self) -> None:
+    def _loop(self, polling: _Polling) -> None:
         failures = 0
         due = time.monotonic() + self.period_s
-        while not self._ending.wait(max(0.0, due - time.monotonic())):
+        while not polling.ending.wait(max(0.0, due - time.monotonic())):
             due = max(due + self.period_s, time.monotonic())
             try:
-                self._readings.append(self._timed())
+                polling.readings.append(self._timed())
                 failures = 0
             except DeviceError as error:
                 failures += 1
                 if failures >= MAX_FAILURES:
-                    self._error = MeterError(f"{self.name} stopped answering: {error.message}", hint=error.hint)
+                    polling.error = MeterError(f"{self.name} stopped answering: {error.message}", hint=error.hint)
                     return
             except Exception as error:  # the thread must not die without a word
-                self._error = MeterError(f"reading {self.name} failed: {error!r}")
-                self._error.__cause__ = error
+                polling.error = MeterError(f"reading {self.name} failed: {error!r}")
+                polling.error.__cause__ = error
                 return
-
-
-def distinct(seconds: Doubles, readings: Doubles) -> tuple[Doubles, Doubles]:
-    """Only readings that differ from the one before, and the last: gauges repeat a value until they update."""
-    changed = np.append(True, np.any(np.diff(readings, axis=0) != 0, axis=1))
-    changed[-1] = True
-    return seconds[changed], readings[changed]

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
-from runtimes.power.meter import Resolution
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.trace import Doubles, PowerTrace, from_counter
 
@@ -22,7 +22,7 @@ COMMANDS = (
 )
 _HEADING = re.compile(r"=+ PowerStats HAL (?:2\.0 energy meter|1\.0 rail energy data) =+")
 _RAIL = re.compile(r"^\s*(\S.*?)\s{2,}(-?\d+(?:\.\d+)?)\s+mWs\b")
-GRID_HZ = 20.0
+GRID_HZ = 20.0  # chosen, because it is finer than the rails are read
 
 
 def parse_rails(text: str) -> dict[str, float]:
@@ -37,6 +37,11 @@ def parse_rails(text: str) -> dict[str, float]:
         if found := _RAIL.match(line):
             rails[found.group(1).strip()] = float(found.group(2))
     return rails
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The rails of ``device``."""
+    return RailsMeter(device, rails=options.rails)
 
 
 class RailsMeter(PollingMeter):
@@ -95,7 +100,7 @@ class RailsMeter(PollingMeter):
         return (sum(rails[name] for name in self._names),)
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Mean power between readings; the energy is kept exactly."""
+        """Mean power between readings, (n, 1) mJ since boot; the energy is kept exactly."""
         if np.any(np.diff(readings[:, 0]) < 0):
             raise MeterError(f"{self._device.serial} restarted during the run: its energy counters began again")
         meta = {"meter": f"power rails of {self._device.serial}", "rails": ", ".join(self._names)}

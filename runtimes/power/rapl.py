@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgevit.errors import MeterError
-from runtimes.power.meter import Resolution
+from runtimes.devices.device import Device
+from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import LocalSysfs, Sysfs, number
 from runtimes.power.trace import Doubles, PowerTrace, from_counter
@@ -32,6 +33,11 @@ def find_domains(sysfs: Sysfs) -> list[Domain]:
         name, span = sysfs.read([file, f"{directory}/max_energy_range_uj"])
         domains.append(Domain(name or directory, f"{directory}/energy_uj", number(span) or 0.0))
     return domains
+
+
+def open_meter(device: Device, options: MeterOptions) -> PowerMeter:
+    """The packages of this machine; there are no options."""
+    return RaplMeter()
 
 
 class RaplMeter(PollingMeter):
@@ -77,7 +83,7 @@ class RaplMeter(PollingMeter):
         return tuple(value for value in values if value is not None)
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """Sum of the packages, with wraps undone."""
+        """Sum of the packages, (n, packages) uJ, with wraps undone."""
         total = np.zeros(len(readings))
         for column, domain in zip(readings.T, self._domains, strict=True):
             total += unwrap(column, domain.range_uj, domain.name)
@@ -86,7 +92,7 @@ class RaplMeter(PollingMeter):
 
 
 def unwrap(counter: Doubles, span: float, name: str) -> Doubles:
-    """A counter that starts again at zero after ``span``, made continuous.
+    """A counter, (n,) float64 of any unit, that starts again at zero after ``span``, made continuous.
 
     Raises:
         MeterError: It went backwards, and the span is not known.

@@ -37,8 +37,8 @@ class Scenario:
     step_mw: float = 0.0
     step_at: float = 0.5
     spikes_per_s: float = 0.0
-    foreign_per_s: float = 0.0
-    foreign_s: tuple[float, float] = (0.05, 0.2)
+    interference_per_s: float = 0.0
+    interference_s: tuple[float, float] = (0.05, 0.2)
     radio_period_s: float = 0.0
     first_slower: float = 1.0
     lost_share: float = 0.0002
@@ -61,10 +61,10 @@ TABLE: tuple[Scenario, ...] = (
         tail_ms=50.0,
     ),
     replace(_CLEAN, name="no-gaps", summary="back to back", gap_ms=0.0),
-    replace(_CLEAN, name="spikes", summary="5 foreign spikes a second, 1-8 ms", quiet=False, spikes_per_s=5.0),
+    replace(_CLEAN, name="spikes", summary="5 spikes of interference a second, 1-8 ms", quiet=False, spikes_per_s=5.0),
     replace(
-        _CLEAN, name="other-process", summary="foreign bursts of 50-200 ms, 0.3 a second", quiet=False,
-        foreign_per_s=0.3,
+        _CLEAN, name="other-process", summary="interference of 50-200 ms, 0.3 a second", quiet=False,
+        interference_per_s=0.3,
     ),
     replace(_CLEAN, name="drift", summary="background rises by 60 mW a second", quiet=False, drift_mw_per_s=60.0),
     replace(_CLEAN, name="latency-spread", summary="latency spread of 30 %", latency_spread=0.3),
@@ -75,8 +75,8 @@ HARD: tuple[Scenario, ...] = (
     replace(_CLEAN, name="radio", summary="radio wakes every 1.28 s", quiet=False, radio_period_s=1.28),
     replace(_CLEAN, name="first-slower", summary="the first inference takes 3 times as long", first_slower=3.0),
     replace(
-        _CLEAN, name="long-foreign", summary="foreign bursts of 0.3-1 s, longer than an inference", quiet=False,
-        foreign_per_s=0.3, foreign_s=(0.3, 1.0),
+        _CLEAN, name="long-foreign", summary="interference of 0.3-1 s, longer than an inference", quiet=False,
+        interference_per_s=0.3, interference_s=(0.3, 1.0),
     ),
     replace(_CLEAN, name="lossy", summary="2 % of the samples are lost", quiet=False, lost_share=0.02),
     replace(_CLEAN, name="no-pulses", summary="a runner without sync pulses", pulses_ms=()),

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.records import Record
+from runtimes.power.monsoon_packets import RATE_HZ
 from runtimes.power.scenarios import Scenario
 from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import CALIBRATION, LOST, Doubles, PowerTrace
 
-RATE_HZ = 5000.0
-CALIBRATION_PERIOD_S = 1.25
-VOLTAGE_V = 3.85
+CALIBRATION_PERIOD_S = 1.25  # the HVPM's, as CALIBRATION_MS of ``monsoon_unit``
+VOLTAGE_V = 3.85  # nominal voltage of a phone's battery
 
 
 class SimulationTruth(Record):
@@ -70,7 +70,7 @@ class Busy:
     tail_decays: bool = False
 
     def active_mj(self, t: Doubles | float) -> Doubles:
-        """Energy drawn from the start until time ``t``, tail not counted."""
+        """Energy in mJ drawn from the start until the times ``t``, (n,) s or one; tail not counted."""
         x = np.clip(np.asarray(t, np.float64) - self.start_s, 0.0, self.end_s - self.start_s)
         if self.ramp_s == 0.0:
             return self.level_mw * x
@@ -79,7 +79,7 @@ class Busy:
         return energy
 
     def tail_mj(self, t: Doubles | float) -> Doubles:
-        """Energy of the tail from the end of the interval until time ``t``."""
+        """Energy in mJ of the tail from the end of the interval until the times ``t``, (n,) s or one."""
         x = np.clip(np.asarray(t, np.float64) - self.end_s, 0.0, self.reach_s - self.end_s)
         if not (self.tail_decays and self.tail_s):
             return self.tail_mw * x
@@ -164,7 +164,7 @@ def _inferences(scenario: Scenario, rng: np.random.Generator) -> tuple[list[floa
 
 
 def _add(power_mw: Doubles, busy: Busy, edges: Doubles) -> None:
-    """Add the mean power of ``busy`` over each sample period that it touches."""
+    """Add to (n,) mW the mean power of ``busy`` over each sample period that it touches; ``edges`` (n + 1,) s."""
     first = max(0, math.floor(busy.start_s * RATE_HZ) - 1)
     last = min(len(edges) - 1, math.ceil(busy.reach_s * RATE_HZ) + 1)
     local = edges[first : last + 1]
@@ -172,26 +172,27 @@ def _add(power_mw: Doubles, busy: Busy, edges: Doubles) -> None:
 
 
 def _background(scenario: Scenario, edges: Doubles, rng: np.random.Generator) -> Doubles:
+    """(n,) mW of all but the model, noise included, in the sample periods between ``edges``, (n + 1,) s."""
     count, seconds = len(edges) - 1, float(edges[-1])
     middle = (edges[:-1] + edges[1:]) / 2
     power = scenario.idle_mw + scenario.drift_mw_per_s * middle + _wander(scenario, count, rng)
     if scenario.step_mw:
         power += scenario.step_mw * (middle > scenario.step_at * seconds)
-    foreign = [
+    interference = [
         *_events(rng, scenario.spikes_per_s, seconds, (1e-3, 8e-3), (300.0, 1500.0)),
-        *_events(rng, scenario.foreign_per_s, seconds, scenario.foreign_s, (300.0, 1200.0)),
+        *_events(rng, scenario.interference_per_s, seconds, scenario.interference_s, (300.0, 1200.0)),
     ]
     if scenario.radio_period_s:
         starts = np.arange(float(rng.uniform(0, scenario.radio_period_s)), seconds, scenario.radio_period_s)
-        foreign += [Busy(float(start), float(start) + 6e-3, 400.0) for start in starts]
-    for event in foreign:
+        interference += [Busy(float(start), float(start) + 6e-3, 400.0) for start in starts]
+    for event in interference:
         _add(power, event, edges)
     noisy: Doubles = power + rng.normal(0.0, scenario.noise_mw, count)
     return noisy
 
 
 def _wander(scenario: Scenario, count: int, rng: np.random.Generator) -> Doubles:
-    """Slow random change: knots every 0.25 s from a mean-reverting walk, linear between."""
+    """(count,) mW of slow random change: knots every 0.25 s from a mean-reverting walk, linear between."""
     knots = max(2, int(count / RATE_HZ * 4) + 2)
     keep = math.exp(-0.25 / 2.0)
     walk = np.zeros(knots)
@@ -211,6 +212,7 @@ def _events(
 
 
 def _holes(scenario: Scenario, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """(count,) flags: calibration slots and lost samples."""
     flags = np.zeros(count, np.uint8)
     slots = np.arange(CALIBRATION_PERIOD_S, count / RATE_HZ - 0.01, CALIBRATION_PERIOD_S) * RATE_HZ
     for slot in slots.astype(int):
@@ -270,6 +272,7 @@ def _truth(scenario: Scenario, seed: int, plan: Plan, offset_s: float, drift_ppm
 
 
 def _trace(power_mw: Doubles, flags: NDArray[np.uint8], scenario: Scenario, seed: int) -> PowerTrace:
+    """The trace of (n,) mW and (n,) flags, NaN where a flag is set."""
     power = np.where(flags == 0, power_mw, np.nan).astype(np.float32)
     voltage = np.full(len(power), VOLTAGE_V, np.float32)
     index = np.arange(0, len(power), 500, dtype=np.float64)

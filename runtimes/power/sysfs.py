@@ -77,6 +77,11 @@ class DeviceSysfs:
         return sorted(found.out.split())
 
 
+def sysfs_of(device: Device) -> Sysfs:
+    """The kernel files of ``device``; this machine's are read without a shell."""
+    return LocalSysfs() if device.kind == "host" else DeviceSysfs(device)
+
+
 def number(text: str | None) -> float | None:
     """A number, or None for anything else."""
     try:

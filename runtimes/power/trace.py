@@ -7,7 +7,7 @@ milliseconds. The host's stamps are kept beside the samples to check the rate, a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -28,17 +28,13 @@ OUTPUT_OFF = 8  # the meter's supply output was off
 SCHEMA_VERSION = 1
 
 
-def _no_stamps() -> Doubles:
-    return np.zeros((0, 2))
-
-
 @dataclass(frozen=True, eq=False)
 class PowerTrace:
     """Power over time at one supply.
 
     Attributes:
         rate_hz: Samples per second of the meter's clock.
-        power_mw: (n,) power in mW; NaN where there is no measurement.
+        power_mw: (n,) float32 or float64, mW; NaN where there is no measurement.
         flags: (n,) uint8 bit set of ``LOST``, ``CALIBRATION``, ``OVER_CURRENT`` and ``OUTPUT_OFF``.
         current_ma: (n,) current in mA, or None for a meter that only knows power.
         voltage_v: (n,) voltage in V, or None.
@@ -51,7 +47,7 @@ class PowerTrace:
     flags: NDArray[np.uint8]
     current_ma: Floats | None = None
     voltage_v: Floats | None = None
-    host_stamps: Doubles = field(default_factory=_no_stamps)
+    host_stamps: Doubles = field(default_factory=lambda: np.zeros((0, 2)))
     meta: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,20 +88,6 @@ class PowerTrace:
         index, seconds = stamps[:, 0] - stamps[0, 0], stamps[:, 1] - stamps[0, 1]
         slope, _ = np.polyfit(seconds, index, 1)
         return float(slope)
-
-    def section(self, start_s: float, end_s: float) -> PowerTrace:
-        """The part between two times; sample indices start at zero again."""
-        first = max(0, round(start_s * self.rate_hz))
-        last = min(len(self.power_mw), round(end_s * self.rate_hz))
-        inside = (self.host_stamps[:, 0] >= first) & (self.host_stamps[:, 0] < last)
-        return replace(
-            self,
-            power_mw=self.power_mw[first:last],
-            flags=self.flags[first:last],
-            current_ma=None if self.current_ma is None else self.current_ma[first:last],
-            voltage_v=None if self.voltage_v is None else self.voltage_v[first:last],
-            host_stamps=self.host_stamps[inside] - np.array([first, 0.0]),
-        )
 
     def save(self, path: Path) -> None:
         """Write the trace to ``path`` (``.npz``), atomically."""
@@ -152,33 +134,23 @@ def from_readings(
     """Put instantaneous readings at irregular times on a uniform grid (linear between readings).
 
     Args:
-        seconds: (n,) times of the readings, increasing.
-        power_mw: (n,) power at these times.
+        seconds: (n,) float64 times of the readings in s, increasing.
+        power_mw: (n,) power at these times, mW.
         rate_hz: Rate of the grid.
-        current_ma: (n,) or None.
-        voltage_v: (n,) or None.
+        current_ma: (n,) mA, or None.
+        voltage_v: (n,) V, or None.
         meta: Kept in the trace.
 
     Raises:
         MeterError: Fewer than two readings.
     """
-    if len(seconds) < 2:
-        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    stamps = _host_stamps(seconds, rate_hz)
     grid = np.arange(seconds[0], seconds[-1], 1.0 / rate_hz)
-
-    def resample(values: Doubles | None) -> Doubles | None:
-        return None if values is None else np.interp(grid, seconds, values)
-
-    power = np.interp(grid, seconds, power_mw)
-    return PowerTrace(
-        rate_hz=rate_hz,
-        power_mw=power,
-        flags=np.zeros(len(grid), np.uint8),
-        current_ma=resample(current_ma),
-        voltage_v=resample(voltage_v),
-        host_stamps=np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1),
-        meta=dict(meta or {}),
+    power, current, voltage = (
+        None if values is None else np.interp(grid, seconds, values) for values in (power_mw, current_ma, voltage_v)
     )
+    assert power is not None
+    return PowerTrace(rate_hz, power, np.zeros(len(grid), np.uint8), current, voltage, stamps, dict(meta or {}))
 
 
 def from_counter(
@@ -186,11 +158,16 @@ def from_counter(
 ) -> PowerTrace:
     """Put readings of a cumulative energy counter on a uniform grid; the energy between readings is kept exactly.
 
+    Args:
+        seconds: (n,) float64 times of the readings in s, increasing.
+        energy_mj: (n,) the counter at these times, mJ.
+        rate_hz: Rate of the grid.
+        meta: Kept in the trace.
+
     Raises:
         MeterError: Fewer than two readings, or a counter that went backwards.
     """
-    if len(seconds) < 2:
-        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    stamps = _host_stamps(seconds, rate_hz)
     if np.any(np.diff(energy_mj) < 0):
         where = int(np.argmax(np.diff(energy_mj) < 0))
         raise MeterError(
@@ -198,10 +175,11 @@ def from_counter(
         )
     edges = np.arange(seconds[0], seconds[-1] + 0.5 / rate_hz, 1.0 / rate_hz)
     power = np.diff(np.interp(edges, seconds, energy_mj)) * rate_hz
-    return PowerTrace(
-        rate_hz=rate_hz,
-        power_mw=power,
-        flags=np.zeros(len(power), np.uint8),
-        host_stamps=np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1),
-        meta=dict(meta or {}),
-    )
+    return PowerTrace(rate_hz, power, np.zeros(len(power), np.uint8), host_stamps=stamps, meta=dict(meta or {}))
+
+
+def _host_stamps(seconds: Doubles, rate_hz: float) -> Doubles:
+    """(n, 2) ``host_stamps`` for readings at ``seconds``, (n,)."""
+    if len(seconds) < 2:
+        raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
+    return np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1)

@@ -18,11 +18,11 @@ import numpy as np
 
 from edgevit.errors import MeterError
 from edgevit.records import atomic_path
+from runtimes.power.monsoon_packets import RATE_HZ as MONSOON_HZ
 from runtimes.power.trace import LOST, Doubles, PowerTrace
 
 OURS = ("time_s", "current_ma", "voltage_v", "power_mw", "flags")
-MONSOON_HZ = 5000.0
-STAMP_EVERY = 500
+STAMP_EVERY = 500  # chosen, because ten stamps a second tell the rate as well as all of them
 _NUMPY_REPR = re.compile(rb"np\.float(?:64|32)\(([^)]*)\)")
 
 
@@ -120,7 +120,7 @@ def _numbers(body: bytes, columns: int, path: Path) -> Doubles:
 
 
 def _carefully(body: bytes, columns: int, path: Path) -> Doubles:
-    """Row by row: empty cells are gaps, anything else that is no number is an error with its line."""
+    """(rows, columns), row by row: empty cells are gaps, anything else that is no number is an error with its line."""
     table: list[list[float]] = []
     for number, line in enumerate(body.split(b"\n"), start=2):
         cells = line.replace(b'"', b"").split(b",")
@@ -135,6 +135,7 @@ def _carefully(body: bytes, columns: int, path: Path) -> Doubles:
 
 
 def _trace(table: Doubles, names: list[str], layout: Layout, path: Path) -> PowerTrace:
+    """The trace in a table, (n, columns), whose columns ``names`` tells."""
     column = {_plain(name): table[:, index] for index, name in enumerate(names)}
     seconds = column[layout.time]
     if layout.name == "PyMonsoon" and _is_milliseconds(seconds):
@@ -160,12 +161,13 @@ def _trace(table: Doubles, names: list[str], layout: Layout, path: Path) -> Powe
 
 
 def _is_milliseconds(seconds: Doubles) -> bool:
-    """Whether the times only make sense as ms: 5000 samples in 1000 of them."""
+    """Whether the times, (n,), only make sense as ms: 5000 samples in 1000 of them."""
     span = float(seconds[-1] - seconds[0])
     return span > 0 and abs((len(seconds) - 1) / span * 1e3 / MONSOON_HZ - 1) < 0.02
 
 
 def _rate(seconds: Doubles, layout: Layout, path: Path) -> float:
+    """Sample rate in Hz of the times, (n,) s, by their number and span."""
     span = float(seconds[-1] - seconds[0])
     if not (np.isfinite(span) and span > 0):
         raise MeterError(

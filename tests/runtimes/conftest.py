@@ -11,6 +11,8 @@ from adbd_rig import Adbd, AdbRig, why_not
 from fault_daemon import FaultDaemon, Faults
 
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.device import Device
+from runtimes.devices.host import HostDevice
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,16 @@ def adbd(adb_rig: AdbRig, tmp_path: Path) -> Iterator[Adbd]:
 def adb_device(adb_rig: AdbRig, adbd: Adbd) -> AdbDevice:
     """The real daemon as a device."""
     return AdbDevice(adbd.serial, adb_rig.server, scratch=str(adbd.root / "scratch dir"))
+
+
+@pytest.fixture(params=["host", "adb"])
+def device(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
+    """This host, and the real daemon: what every device must do alike."""
+    if request.param == "host":
+        return HostDevice(tmp_path / "host scratch")
+    found = request.getfixturevalue("adb_device")
+    assert isinstance(found, Device)
+    return found
 
 
 @pytest.fixture

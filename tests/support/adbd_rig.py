@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from runtimes.devices.adb.server import ServerAddress
+from runtimes.devices.device import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,18 +40,6 @@ echo "$@" >>"{data}/cmd_log"
 case "$1 $2" in
   "power set-fixed-performance-mode-enabled") [ -e "{data}/no_fixed_mode" ] && {{ echo "Failed"; exit 255; }}
     echo "$3" >"{data}/fixed_mode" ;;
-  "connectivity airplane-mode")
-    [ "$3" = enable ] && echo 1 >"{data}/setting_global_airplane_mode_on"
-    [ "$3" = disable ] && echo 0 >"{data}/setting_global_airplane_mode_on"
-    exit 0 ;;
-esac
-"""
-SVC = """#!/bin/sh
-echo "$@" >>"{data}/svc_log"
-[ "$1 $2" = "power stayon" ] && case $3 in
-  usb) echo 2 >"{data}/setting_global_stay_on_while_plugged_in" ;;
-  false) echo 0 >"{data}/setting_global_stay_on_while_plugged_in" ;;
-  *) echo 7 >"{data}/setting_global_stay_on_while_plugged_in" ;;
 esac
 """
 INPUT = """#!/bin/sh
@@ -59,7 +48,7 @@ echo "$@" >>"{data}/input_log"
 [ "$1 $2" = "keyevent 223" ] && sed -i 's/mWakefulness=.*/mWakefulness=Asleep/' "{data}/dumpsys_power"
 exit 0
 """
-STUBS = {"getprop": GETPROP, "dumpsys": DUMPSYS, "settings": SETTINGS, "cmd": CMD, "svc": SVC, "input": INPUT}
+STUBS = {"getprop": GETPROP, "dumpsys": DUMPSYS, "settings": SETTINGS, "cmd": CMD, "input": INPUT}
 
 
 def adbd_path() -> Path | None:
@@ -95,6 +84,19 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def after(done_bytes: int, act: object) -> Progress:
+    """A progress callback that acts once, in the middle of the transfer."""
+    acted = []
+
+    def progress(_: str, done: int, total: int) -> None:
+        if done > done_bytes and not acted and done < total:
+            acted.append(True)
+            assert callable(act)
+            act()
+
+    return progress
 
 
 class Adbd:

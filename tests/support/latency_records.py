@@ -8,7 +8,7 @@ import numpy as np
 
 from export.recipe import Format
 from runtimes.bench.record import ArtifactFacts, DeviceRun, Round, Verification
-from runtimes.conditions.state import CpuState, DeviceState, ThermalState
+from runtimes.conditions.device_state import CpuState, DeviceState, ThermalState
 from runtimes.runners.runner import Measured, RunSample, Summary
 from runtimes.runners.workload import Workload
 

@@ -66,7 +66,7 @@ def _simplify(model: onnx.ModelProto, program: Program) -> onnx.ModelProto:
     import onnxsim
 
     try:
-        simplified, _ = onnxsim.simplify(model)
+        simplified: onnx.ModelProto = onnxsim.simplify(model)[0]
     except Exception as error:
         raise ExportError(f"onnxsim failed on {program.spec.name}: {error}") from error
     return simplified

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,14 +16,15 @@ from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
 from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
-from runtimes.devices.device import Device, Kind, Progress, Transfer, quote
+from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
+from runtimes.devices.processes import SIGNAL
 
 if TYPE_CHECKING:
     from adbutils import AdbDevice as Transport
 
-HASH_BYTES_PER_S = 20e6
-ROUND_TRIP_S = 10.0
+HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
+ROUND_TRIP_S = 10.0  # chosen, because it is a hundred times what a round trip takes
 
 SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", "/var/tmp/edgevit-export-UID")
 
@@ -41,11 +43,6 @@ done
 exit 1
 """
 
-_KILL_GROUP = (
-    '[ -r "/proc/$1/stat" ] || exit 0; read -r l <"/proc/$1/stat"; set -- "$1" "$2" ${l##*) }; '
-    'eval "s=\\${22}"; [ "$s" = "$2" ] || exit 0; if [ "$5" = "$1" ]; then kill -9 "-$1"; else kill -9 "$1"; fi'
-)
-
 
 class AdbDevice(Device):
     """A device that an adb server knows.
@@ -60,13 +57,12 @@ class AdbDevice(Device):
         DeviceLostError: It is offline or not attached.
     """
 
-    kind: Kind = "adb"
+    kind = "adb"
 
     def __init__(self, serial: str, server: ServerAddress, *, scratch: str | None = None) -> None:
         if scratch is not None and not scratch.startswith("/"):
             raise UsageError(f"the directory on the device must be an absolute path, not '{scratch}'")
         self.serial = serial
-        self.is_network = is_network_serial(serial)
         self.adb_server = str(server)
         self._server = server
         self._requested_scratch = scratch
@@ -103,7 +99,7 @@ class AdbDevice(Device):
             self._ending = True  # the killer itself may fail to end; it must not call for a killer
             try:
                 with suppress(DeviceError):
-                    self.script(_KILL_GROUP, str(pid), start, timeout_s=3.0)
+                    self.script(SIGNAL, str(pid), start, "KILL", timeout_s=3.0)
             finally:
                 self._ending = False
 
@@ -113,29 +109,30 @@ class AdbDevice(Device):
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
-    ) -> Transfer:
+    ) -> bool:
+        """Hash what is there, send to ``.part``, hash that on the device, and only then give it its name."""
         _require_absolute(remote)
         digest, size = _local_facts(local)
         hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
         there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
-        if there is not None and there.value is None:
-            there = adb_push.Digest(tool="readback", value=self._read_back(remote, timeout_s))
-        if there is not None and there.value == digest:
-            return Transfer(sha256=digest, size_bytes=size, skipped=True, verified_by=there.tool)
+        if there == adb_push.NOT_HASHED:
+            there = self._read_back(remote, timeout_s)
+        if there == digest:
+            return False
         with self._dropping_part(remote):
             self._send(local, remote, mode, progress, timeout_s)
             seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
-            by_device = seen.value is not None
+            by_device = seen != adb_push.NOT_HASHED
             if not by_device:
-                seen = adb_push.Digest(tool="readback", value=self._read_back(f"{remote}.part", timeout_s))
-            if seen.value != digest:
+                seen = self._read_back(f"{remote}.part", timeout_s)
+            if seen != digest:
                 raise DeviceError(
-                    f"{local.name} arrived on {self.serial} with SHA-256 {seen.value}, expected {digest}",
+                    f"{local.name} arrived on {self.serial} with SHA-256 {seen}, expected {digest}",
                     hint="try again; if it happens twice, try another cable or port",
                 )
             if not by_device:
                 adb_push.move_into_place(self, remote, mode)
-        return Transfer(sha256=digest, size_bytes=size, skipped=False, verified_by=seen.tool)
+        return True
 
     @contextmanager
     def _dropping_part(self, remote: str) -> Iterator[None]:
@@ -178,51 +175,33 @@ class AdbDevice(Device):
             raise DeviceError(f"{remote} cannot be read back from {self.serial}: {error}") from error
         return digest.hexdigest()
 
-    def pull(self, remote: str, local: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Transfer:
+    def pull(self, remote: str, local: Path, *, timeout_s: float = 30.0) -> None:
+        """Receive to the device's own end of the file, and compare with the size that it told."""
         _require_absolute(remote)
-        digest, done = hashlib.sha256(), 0
+        done = 0
         try:
             with (
                 translated(self.serial, f"{remote} was pulled"),
                 self._sync(timeout_s) as channel,
             ):
-                expected = channel.stat(remote)
-                if not expected.is_file:
-                    kind = "is a directory" if expected.is_directory else "is not a file there, or may not be read"
+                file_mode, size = channel.stat(remote)
+                if not stat.S_ISREG(file_mode):
+                    kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
                     raise DeviceError(f"cannot fetch {remote} from {self.serial}: it {kind}")
                 with _local_target(local) as part, part.open("wb") as writer:
                     for chunk in channel.receive(remote):
                         writer.write(chunk)
-                        digest.update(chunk)
                         done += len(chunk)
-                        if progress is not None:
-                            progress(local.name, done, max(done, expected.size_bytes))
-                    if done % (1 << 32) != expected.size_bytes:
+                    if done % (1 << 32) != size:
                         raise DeviceError(
-                            f"{remote} came from {self.serial} with {done} bytes, expected {expected.size_bytes}",
+                            f"{remote} came from {self.serial} with {done} bytes, expected {size}",
                             hint="is something still writing it?",
                         )
         except SyncRefusal as error:
             raise DeviceError(f"cannot fetch {remote} from {self.serial}: {error}") from error
-        return Transfer(sha256=digest.hexdigest(), size_bytes=done, skipped=False, verified_by="size")
-
-    def properties(self) -> dict[str, str]:
-        return parse_getprop(self.run(["getprop"], timeout_s=ROUND_TRIP_S).out)
-
-    def features(self) -> frozenset[str]:
-        return self._features
-
-    def state(self) -> str:
-        from adbutils import AdbError
-
-        if not is_listening(self._server):
-            return "absent"
-        try:
-            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
-        except (AdbError, OSError, EOFError):
-            return "absent"
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
+        """Try until the device runs commands again; one of the network is connected anew."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -238,7 +217,7 @@ class AdbDevice(Device):
 
     def _try_again(self) -> None:
         client = connect_client(self._server)
-        if self.is_network and ":" in self.serial and self.state() != "device":
+        if is_network_serial(self.serial) and ":" in self.serial and self._connection_state() != "device":
             # A lost network device stays "offline", and "connect" alone then says that it is connected already.
             with translated(self.serial, "reconnecting"):
                 client.disconnect(self.serial)
@@ -247,7 +226,19 @@ class AdbDevice(Device):
         if not self.run(["true"], timeout_s=5.0).ok:
             raise DeviceLostError(f"{self.serial} runs no commands")
 
+    def _connection_state(self) -> str:
+        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
+        from adbutils import AdbError
+
+        if not is_listening(self._server):
+            return "absent"
+        try:
+            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
+        except (AdbError, OSError, EOFError):
+            return "absent"
+
     def scratch_dir(self) -> str:
+        """The named directory, or the first of ``SCRATCH_CHOICES`` where a program can be started."""
         if self._scratch is None:
             choices = (self._requested_scratch,) if self._requested_scratch is not None else SCRATCH_CHOICES
             result = self.script(_FIND_SCRATCH, *choices, timeout_s=ROUND_TRIP_S)
@@ -264,16 +255,6 @@ class AdbDevice(Device):
 def is_network_serial(serial: str) -> bool:
     """Whether a serial names a device on the network: ``HOST:PORT``, or one found by mDNS."""
     return ":" in serial or "._adb" in serial
-
-
-def parse_getprop(text: str) -> dict[str, str]:
-    """Parse ``getprop``: lines ``[key]: [value]``; a value may go over several lines."""
-    found: dict[str, str] = {}
-    for block in text.replace("\r", "").split("\n["):
-        key, separator, value = block.lstrip("[").partition("]: [")
-        if separator:
-            found[key] = value.rstrip().removesuffix("]")
-    return found
 
 
 def _require_absolute(remote: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 from edgevit.errors import DeviceError
-from edgevit.records import Record
 from runtimes.devices.device import CommandResult, Device
+
+NOT_HASHED = "not hashed: the device has no program for that"
 
 # Digest programs in the order in which they are tried. They read standard input, because their lines would otherwise
 # hold the file's name, which may look like a digest itself.
 _HASH = (
     "hash_of() { for _t in sha256sum 'toybox sha256sum' 'busybox sha256sum' 'openssl dgst -sha256' 'shasum -a 256'; do "
-    '_h=$($_t 2>/dev/null <"$1") && [ -n "$_h" ] && { echo "hash ${_t%% *} $_h"; return; }; done; echo "hash none"; }; '
+    '_h=$($_t 2>/dev/null <"$1") && [ -n "$_h" ] && { echo "hash $_h"; return; }; done; echo "hash none"; }; '
 )
 
 # $1 target, $2 size, $3 mode. A .part that an interrupted push left is removed, never continued.
@@ -40,18 +41,11 @@ _DROP = 'rm -f "$1.part"'
 _FREE = 'df -k "$1" 2>/dev/null | tail -n 1'
 
 
-class Digest(Record):
-    """A digest that the device computed; ``value`` is None when it has no program for that."""
-
-    tool: str
-    value: str | None
-
-
-def prepare(device: Device, remote: str, size_bytes: int, mode: int, timeout_s: float) -> Digest | None:
+def prepare(device: Device, remote: str, size_bytes: int, mode: int, timeout_s: float) -> str | None:
     """Make the directory, remove leftovers, and hash a file of the right size that is there.
 
     Returns:
-        The digest of what is there; None when nothing is, or it has another size.
+        The digest of what is there, or ``NOT_HASHED``; None when nothing is there, or it has another size.
 
     Raises:
         DeviceError: The directory cannot be made or written.
@@ -63,8 +57,11 @@ def prepare(device: Device, remote: str, size_bytes: int, mode: int, timeout_s: 
     return _digest(result) if "hash " in result.out else None
 
 
-def settle(device: Device, remote: str, digest: str, mode: int, timeout_s: float) -> Digest:
+def settle(device: Device, remote: str, digest: str, mode: int, timeout_s: float) -> str:
     """Hash ``remote + ".part"`` on the device; when that is ``digest``, the file has its mode and name afterwards.
+
+    Returns:
+        The digest, or ``NOT_HASHED``.
 
     Raises:
         DeviceError: The file cannot be moved.
@@ -123,9 +120,9 @@ def _free_kib(device: Device, remote: str) -> int | None:
     return None
 
 
-def _digest(result: CommandResult) -> Digest:
-    match = re.search(r"^hash (\S+) ?(.*)$", result.out, re.MULTILINE)
+def _digest(result: CommandResult) -> str:
+    match = re.search(r"^hash (.*)$", result.out, re.MULTILINE)
     if match is None:
         raise DeviceError(f"the device could not hash a file: {result.complaint}")
-    value = re.search(r"\b[0-9a-fA-F]{64}\b", match[2])
-    return Digest(tool=match[1], value=value[0].lower() if value else None)
+    value = re.search(r"\b[0-9a-fA-F]{64}\b", match[1])
+    return value[0].lower() if value else NOT_HASHED

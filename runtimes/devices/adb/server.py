@@ -6,22 +6,24 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, MissingDependencyError, UsageError
 from edgevit.records import Record
+from runtimes.devices.packets import last_lines
 
 if TYPE_CHECKING:
     from adbutils import AdbClient
 
-DEFAULT_PORT = 5037
+DEFAULT_PORT = 5037  # adb's own
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-ANSWER_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 20.0
+ANSWER_TIMEOUT_S = 10.0  # chosen, because a server on the network answers within one
+START_TIMEOUT_S = 20.0  # chosen, because adb itself gives up earlier
 
+LISTING = "edgevit-export devices"
 UNAUTHORIZED_HINT = (
     "unlock the device and accept the question 'Allow USB debugging?'; if none appears, revoke the authorisations in "
     "its developer options and plug it in again"
@@ -37,32 +39,28 @@ class ServerAddress(Record):
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it is a server of this machine, which this program may start."""
-        return self.host in LOCAL_HOSTS
 
-
-def server_address(requested: str | None = None, environ: Mapping[str, str] = os.environ) -> ServerAddress:
+def server_address(requested: str | None = None) -> ServerAddress:
     """The server to talk to: the request, else adb's own environment variables, else port 5037 of this machine.
+
+    The variables are ``ADB_SERVER_SOCKET`` (``tcp:HOST:PORT``), else ``ANDROID_ADB_SERVER_ADDRESS`` (or ``_HOST``) and
+    ``ANDROID_ADB_SERVER_PORT``.
 
     Args:
         requested: ``HOST:PORT``, ``HOST`` or ``:PORT``, as in ``--adb-server``.
-        environ: Where ``ADB_SERVER_SOCKET`` (``tcp:HOST:PORT``), ``ANDROID_ADB_SERVER_ADDRESS`` (or ``_HOST``) and
-            ``ANDROID_ADB_SERVER_PORT`` are looked up, in this order.
 
     Raises:
         UsageError: An address that cannot be read.
     """
     if requested:
         return _parse_address(requested, "--adb-server")
-    if spec := environ.get("ADB_SERVER_SOCKET"):
+    if spec := os.environ.get("ADB_SERVER_SOCKET"):
         if not spec.startswith("tcp:"):
             raise UsageError(f"ADB_SERVER_SOCKET is '{spec}': only tcp:HOST:PORT or tcp:PORT can be used")
         address = spec.removeprefix("tcp:")
         return _parse_address(f":{address}" if address.isdigit() else address, "ADB_SERVER_SOCKET")
-    host = environ.get("ANDROID_ADB_SERVER_ADDRESS") or environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1"
-    port = environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
+    host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS") or os.environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1"
+    port = os.environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
     return ServerAddress(host=host, port=_parse_port(port, "ANDROID_ADB_SERVER_PORT"))
 
 
@@ -102,24 +100,7 @@ def require_adbutils() -> None:
 def require_server(address: ServerAddress) -> None:
     """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
     if not is_listening(address):
-        raise DeviceLostError(f"the adb server at {address} is gone", hint=_listing())
-
-
-def ensure_server(address: ServerAddress) -> None:
-    """Make sure that the server answers; a local one is started when it does not run.
-
-    Raises:
-        MissingDependencyError: There is no ``adb`` program to start one with.
-        DeviceError: It cannot be started, or it is another machine's and does not answer.
-    """
-    if is_listening(address):
-        return
-    if not address.is_local:
-        raise DeviceError(
-            f"no adb server answers at {address}",
-            hint=f"on {address.host} run 'adb -a -P {address.port} nodaemon server', or tunnel to it with ssh -L",
-        )
-    start_server(address)
+        raise DeviceLostError(f"the adb server at {address} is gone", hint=LISTING)
 
 
 def start_server(address: ServerAddress) -> None:
@@ -136,8 +117,8 @@ def start_server(address: ServerAddress) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"'{program} start-server' failed: {error}", hint="run 'adb start-server' by hand") from error
     if not is_listening(address):
-        said = " | ".join(done.stderr.decode(errors="replace").strip().splitlines()[-3:])
-        raise DeviceError(f"the adb server did not start on port {address.port}: {said or 'it said nothing'}")
+        said = last_lines(done.stderr.decode(errors="replace")) or "it said nothing"
+        raise DeviceError(f"the adb server did not start on port {address.port}: {said}")
 
 
 def adb_program() -> str:
@@ -146,7 +127,6 @@ def adb_program() -> str:
     Raises:
         MissingDependencyError: There is none.
     """
-    require_adbutils()
     from adbutils import AdbError, adb_path
 
     try:
@@ -158,11 +138,22 @@ def adb_program() -> str:
 
 
 def connect_client(address: ServerAddress) -> AdbClient:
-    """A client of a server that runs; see ``ensure_server`` for what is raised."""
+    """A client of a server that answers; a local one is started when it does not run.
+
+    Raises:
+        MissingDependencyError: No adbutils, or no ``adb`` program to start a server with.
+        DeviceError: The server cannot be started, or is another machine's and does not answer.
+    """
     require_adbutils()
-    ensure_server(address)
     from adbutils import AdbClient
 
+    if not is_listening(address):
+        if address.host not in LOCAL_HOSTS:
+            raise DeviceError(
+                f"no adb server answers at {address}",
+                hint=f"on {address.host} run 'adb -a -P {address.port} nodaemon server', or tunnel to it with ssh -L",
+            )
+        start_server(address)
     return AdbClient(host=address.host, port=address.port, socket_timeout=ANSWER_TIMEOUT_S)
 
 
@@ -175,19 +166,19 @@ def translated(serial: str, doing: str) -> Iterator[None]:
         yield
     except (AdbTimeout, TimeoutError) as error:
         raise DeviceTimeoutError(
-            f"{serial} did not answer in time while {doing}", hint=f"reconnect it, then: {_listing()}"
+            f"{serial} did not answer in time while {doing}", hint=f"reconnect it, then: {LISTING}"
         ) from error
     except (AdbConnectionError, EOFError, ConnectionError) as error:
         raise lost(serial, doing) from error
     except (AdbError, ValueError) as error:
         raise _refusal(serial, doing, str(error.args[0] if error.args else error)) from error
     except OSError as error:
-        raise DeviceLostError(f"{serial}: {error} while {doing}", hint=_listing()) from error
+        raise DeviceLostError(f"{serial}: {error} while {doing}", hint=LISTING) from error
 
 
 def lost(serial: str, doing: str) -> DeviceLostError:
     """The error for a connection that ended while something was ``doing``."""
-    return DeviceLostError(f"{serial} was lost while {doing}", hint=f"check the cable or network, then: {_listing()}")
+    return DeviceLostError(f"{serial} was lost while {doing}", hint=f"check the cable or network, then: {LISTING}")
 
 
 def _refusal(serial: str, doing: str, text: str) -> DeviceError:
@@ -201,9 +192,5 @@ def _refusal(serial: str, doing: str, text: str) -> DeviceError:
         )
     if any(word in low for word in ("not found", "offline", "closed", "no devices", "device still")):
         detail = "is offline" if "offline" in low else "is not attached" if "not found" in low else "was lost"
-        return DeviceLostError(f"{serial} {detail} ({doing})", hint=f"check the cable or network, then: {_listing()}")
+        return DeviceLostError(f"{serial} {detail} ({doing})", hint=f"check the cable or network, then: {LISTING}")
     return DeviceError(f"{serial} refused while {doing}: {text or 'no reason given'}")
-
-
-def _listing() -> str:
-    return "edgevit-export devices"

@@ -60,7 +60,7 @@ class AdbPackets:
     def __init__(
         self, connection: AdbConnection, nonce: str, *, merged: bool, serial: str, end: Callable[[int, str], None]
     ) -> None:
-        self.merged = merged
+        self._merged = merged
         self._connection = connection
         self._serial = serial
         self._end = end
@@ -73,6 +73,7 @@ class AdbPackets:
         self._process: tuple[int, str] | None = None
 
     def read(self, timeout_s: float) -> Packet:
+        """The next packet, without what the prelude said; see ``Packets``."""
         deadline = time.monotonic() + timeout_s
         while True:
             packet = self._next()
@@ -90,7 +91,7 @@ class AdbPackets:
     def _next(self) -> Packet | None:
         packet, self._left = self._left, None
         if packet is None:
-            packet = self._plain() if self.merged else self._framed()
+            packet = self._plain() if self._merged else self._framed()
         return packet
 
     def _receive(self, timeout_s: float) -> None:
@@ -154,6 +155,7 @@ class AdbPackets:
             self._end(*self._process)
 
     def close(self) -> None:
+        """Hang up; twice is no error."""
         if not self._connection.closed:
             self._connection.close()
 

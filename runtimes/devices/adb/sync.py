@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from edgevit.errors import DeviceError
 from runtimes.devices.adb.server import lost
@@ -20,29 +20,12 @@ if TYPE_CHECKING:
     from adbutils import AdbConnection
     from adbutils import AdbDevice as Transport
 
-CHUNK_BYTES = 1 << 16
-PATH_BYTES = 1024
+CHUNK_BYTES = 1 << 16  # the protocol's greatest piece (SYNC_DATA_MAX)
+PATH_BYTES = 1024  # and its longest path
 
 
 class SyncRefusal(Exception):
     """The device said FAIL; the message is its own (often a C library's error text)."""
-
-
-class RemoteStat(NamedTuple):
-    """What STAT tells; ``mode`` 0 means that there is nothing (or that it may not be seen)."""
-
-    mode: int
-    size_bytes: int
-
-    @property
-    def is_file(self) -> bool:
-        """A regular file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_directory(self) -> bool:
-        """A directory."""
-        return stat.S_ISDIR(self.mode)
 
 
 class SyncChannel:
@@ -52,13 +35,13 @@ class SyncChannel:
         self._connection = connection
         self._serial = serial
 
-    def stat(self, path: str) -> RemoteStat:
-        """Mode and size (modulo 2**32) of ``path``."""
+    def stat(self, path: str) -> tuple[int, int]:
+        """Mode and size (modulo 2**32) of ``path``; mode 0 means that there is nothing, or that it may not be seen."""
         self._request(b"STAT", path)
         if (word := self._exactly(4)) != b"STAT":
             raise self._nonsense(word)
         mode, size, _ = struct.unpack("<III", self._exactly(12))
-        return RemoteStat(mode, size)
+        return mode, size
 
     def send(self, source: BinaryIO, path: str, mode: int, progress: Callable[[int], None]) -> None:
         """Write ``source`` to ``path``.
@@ -83,11 +66,16 @@ class SyncChannel:
         self._answer()
 
     def _answer(self) -> None:
-        word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
-        if word == b"FAIL":
-            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+        word, _ = self._head()
         if word != b"OKAY":
             raise self._nonsense(word)
+
+    def _head(self) -> tuple[bytes, int]:
+        """The word and the number that begin an answer; FAIL is raised with the device's own text."""
+        word, size = struct.unpack("<4sI", self._exactly(8))
+        if word == b"FAIL":
+            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+        return word, size
 
     def receive(self, path: str) -> Iterator[bytes]:
         """The bytes of ``path``, ended by the device's own DONE.
@@ -97,11 +85,9 @@ class SyncChannel:
         """
         self._request(b"RECV", path)
         while True:
-            word, size = self._exactly(4), struct.unpack("<I", self._exactly(4))[0]
+            word, size = self._head()
             if word == b"DONE":
                 return
-            if word == b"FAIL":
-                raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
             if word != b"DATA" or size > CHUNK_BYTES:
                 raise self._nonsense(word)
             yield self._exactly(size)

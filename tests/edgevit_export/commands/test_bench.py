@@ -158,17 +158,6 @@ def test_compare_fails_a_job_on_a_regression(tmp_path: Path) -> None:
     assert isinstance(error_of(invoke("compare", a, b)), ArtifactError)
 
 
-def test_devices_lists_and_surveys_this_host(artifacts: Path) -> None:
-    (entry,) = json.loads(invoke("devices", "--device", "host", "--json").stdout)
-    assert (entry["serial"], entry["state"]["kind"]) == ("host", "host")
-    (setup,) = json.loads(invoke("devices", "--device", "host", "--setup", "--json").stdout)
-    usable = {(option["format"], option["runner"]): option["usable"] for option in setup["options"]}
-    assert usable["onnx", "python"] is True
-    assert usable["onnx", "onnxruntime_perf_test"] is False
-    assert all(option["how"] for option in setup["options"])
-    assert isinstance(error_of(invoke("devices", "--device", "nobody")), EdgevitExportError)
-
-
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbRig]:
     if reason := why_not():

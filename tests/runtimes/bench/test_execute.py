@@ -24,7 +24,7 @@ from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.record import DeviceRun
 from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.devices.device import Device, Transfer
+from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
 from runtimes.runners.runner import Subject
@@ -105,11 +105,10 @@ def test_wrong_outputs_are_failed(adb_device: AdbDevice, model: Subject, tmp_pat
 class Altering(HostDevice):
     """Outputs are not what was written by the time they arrive."""
 
-    def pull(self, remote: str, local: Path, **options: object) -> Transfer:
-        done = super().pull(remote, local, **options)  # type: ignore[arg-type]
+    def pull(self, remote: str, local: Path, **options: object) -> None:
+        super().pull(remote, local, **options)  # type: ignore[arg-type]
         if remote.endswith(".outputs.npz"):
             local.write_bytes(local.read_bytes() + b"x")
-        return done
 
 
 def test_outputs_that_were_changed_on_their_way_are_refused(model: Subject, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from trace_section import section
 
 from edgevit.errors import FailureError
 from runtimes.power.scenarios import scenario_named
@@ -28,7 +29,7 @@ def test_clock_is_recovered(name: str) -> None:
 def test_stamps_longer_than_the_trace_are_not_of_the_same_run() -> None:
     made = simulate(scenario_named("short"), 1)
     with pytest.raises(FailureError, match="not of the same run"):
-        align(signal_of(made.trace.section(0, 3)), made.stamps)
+        align(signal_of(section(made.trace, 0, 3)), made.stamps)
 
 
 def test_nanoseconds_of_a_clock_that_runs_for_years_are_kept() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from trace_section import section
 
 from edgevit.errors import FailureError, UsageError
 from runtimes.power.scenarios import TABLE, Scenario, scenario_named
@@ -100,9 +101,9 @@ def test_requests_that_contradict_are_refused() -> None:
     with pytest.raises(UsageError, match="expected percent"):
         analyze_energy(made.trace, runs=50, top1_percent=120.0)
     with pytest.raises(FailureError, match="not of the same run"):
-        analyze_energy(made.trace.section(0, 3), stamps=made.stamps)
+        analyze_energy(section(made.trace, 0, 3), stamps=made.stamps)
     with pytest.raises(FailureError, match="nothing to analyse"):
-        analyze_energy(made.trace.section(0, 0.001), runs=50)
+        analyze_energy(section(made.trace, 0, 0.001), runs=50)
 
 
 def test_paper_figures_are_means_and_deviations_over_the_regions() -> None:

@@ -124,5 +124,5 @@ def test_current_limit_wrong_rate_and_missing_idle_are_reasons() -> None:
     slow = made.trace.host_stamps * np.array([1.0, 1.01])
     reasons = " ".join(analyze_energy(_with(made.trace, host_stamps=slow), stamps=made.stamps).reasons)
     assert "by the host's clock" in reasons
-    cut = made.trace.section(3.6, made.trace.seconds)
+    cut = section(made.trace, 3.6, made.trace.seconds)
     assert "s of idle before the run" in " ".join(analyze_energy(cut, stamps=made.stamps).reasons)

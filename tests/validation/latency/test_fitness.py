@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtimes.conditions.state import BatteryState, DeviceState, Temperature, ThermalState
+from runtimes.conditions.device_state import BatteryState, DeviceState, Temperature, ThermalState
 from runtimes.conditions.state_parsers import parse_state
 from validation.latency.fitness import fitness
 

@@ -1,0 +1,67 @@
+"""Keep commands on chosen cores of a device."""
+
+from __future__ import annotations
+
+import re
+
+from edgevit.errors import DeviceError, UsageError
+from runtimes.conditions.device_state import DeviceState
+from runtimes.conditions.state_parsers import parse_cpu_list
+from runtimes.devices.device import Device
+
+
+def affinity_mask(state: DeviceState, wanted: str) -> int:
+    """The cores that ``--affinity`` means, as a bit mask (bit n = core n).
+
+    Args:
+        state: The device's state, for its clusters.
+        wanted: ``big`` (all but the slowest cluster), ``little`` (the slowest), a hexadecimal mask (``f0``, ``0xf0``)
+            or a list of cores (``4-7``, ``0,4``).
+
+    Raises:
+        UsageError: No such cores, or commands may not run there; the message names those that can be used.
+    """
+    present = {cpu.index for cpu in state.cpus if cpu.online}
+    usable = present & set(state.cpus_allowed) if state.cpus_allowed is not None else present
+    cpus = _wanted_cpus(state, wanted)
+    if not cpus or not set(cpus) <= usable:
+        seen = ", ".join(str(cpu) for cpu in sorted(set(cpus) - usable)) or "none"
+        raise UsageError(
+            f"--affinity {wanted} means cores of {state.serial} that cannot be used ({seen}): "
+            f"choose from {', '.join(str(cpu) for cpu in sorted(usable))}, as a list or a hexadecimal mask"
+        )
+    return sum(1 << cpu for cpu in cpus)
+
+
+def _wanted_cpus(state: DeviceState, wanted: str) -> tuple[int, ...]:
+    if wanted in ("big", "little"):
+        if len(state.clusters) < 2:
+            detail = "its cores are all alike" if state.clusters else "it does not tell the speed of its cores"
+            raise UsageError(f"{state.serial} has no {wanted} cores: {detail}", hint="name cores: --affinity 0-1")
+        if wanted == "little":
+            return state.clusters[0].cpus
+        return tuple(sorted(cpu for cluster in state.clusters[1:] for cpu in cluster.cpus))
+    if re.fullmatch(r"\d+([-,]\d+)+", wanted):
+        return parse_cpu_list(wanted)
+    if re.fullmatch(r"(0[xX])?[0-9a-fA-F]{1,16}", wanted):
+        mask = int(wanted, 16)
+        return tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
+    raise UsageError(f"--affinity '{wanted}' is neither big, little, a hexadecimal mask (f0) nor a list of cores (4-7)")
+
+
+def verify_pinning(device: Device, mask: int) -> None:
+    """Make sure that the device keeps commands on the cores of ``mask``.
+
+    Raises:
+        DeviceError: It has no ``taskset``, or its scheduler says otherwise.
+    """
+    result = device.run(["taskset", f"{mask:x}", "grep", "Cpus_allowed:", "/proc/self/status"])  # toybox: no 0x
+    if not result.ok:
+        raise DeviceError(
+            f"{device.serial} cannot pin commands to cores: {result.complaint}", hint="leave out --affinity"
+        )
+    seen = int(result.out.partition(":")[2].strip().replace(",", "") or "0", 16)
+    if seen != mask:
+        raise DeviceError(
+            f"{device.serial} runs pinned commands on cores {seen:#x}, not {mask:#x}: its cpusets forbid it"
+        )
