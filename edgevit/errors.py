@@ -103,3 +103,8 @@ def unknown_choice(kind: str, seen: str, choices: Iterable[str]) -> UsageError:
     close = inside if len(inside) == 1 else get_close_matches(seen.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else None
     return UsageError(f"unknown {kind} '{seen}': choose from {', '.join(known)}", hint=hint)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, to be quoted in one of ours; the name of its class where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

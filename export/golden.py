@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import ArtifactError, ExportError
+from edgevit.errors import ArtifactError, ExportError, first_line
 from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-FINGERPRINTED = (0, 11)  # positions among export.stimuli's samples
+FINGERPRINTED = (0, 11)
+"""Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""
 FLOAT64_LIMIT_BYTES = 64 << 20
+"""Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -65,8 +67,8 @@ class GoldenSet:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
         The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, and those of
-        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB
-        in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
+        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB in float64 are stored as float32, which rounds by
+        less than a tenth of the usual yardstick.
         """
         rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
         arrays: dict[str, Array] = {"labels": np.array(self.labels)}
@@ -93,7 +95,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     if reference is not None:
         _check_identity(path, reference)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         found = GoldenSet(
             labels=tuple(str(label) for label in arrays["labels"]),
@@ -157,6 +159,7 @@ def _copy_of(model: nn.Module) -> nn.Module:
 
 
 def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -> dict[str, Floats]:
+    """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
     import torch
 
     batch = _batch(spec)
@@ -169,7 +172,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
             with reference_mode():
                 results = _flat(model(*arguments))
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise ExportError(f"{spec.name} fails in {'float64' if double else 'float32'} eager: {reason}") from error
         _check_shapes(results, spec)
         for part, result in zip(parts, results, strict=True):
@@ -179,6 +182,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
 
 
 def _batch(spec: ModelSpec) -> int:
+    """The size of the first axis that all inputs and outputs share."""
     sizes = {tensor.shape[0] for tensor in (*spec.inputs, *spec.outputs) if tensor.shape}
     scalars = [tensor.name for tensor in (*spec.inputs, *spec.outputs) if not tensor.shape]
     if len(sizes) != 1 or scalars or min(sizes) < 1:
@@ -188,6 +192,7 @@ def _batch(spec: ModelSpec) -> int:
 
 
 def _tensor(array: Array, *, double: bool) -> torch.Tensor:
+    """``array`` as a tensor of its shape and dtype; floats in float64 if ``double``."""
     import torch
 
     tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -208,6 +213,7 @@ def _check_shapes(results: list[torch.Tensor], spec: ModelSpec) -> None:
 
 
 def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
+    """``extra`` behind ``samples``, along axis 0 of each input."""
     for tensor in spec.inputs:
         seen = extra.arrays[tensor.name].shape[1:] if tensor.name in extra.arrays else None
         if seen != tensor.shape[1:]:

@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.fx import Node, map_arg
 
 aten = torch.ops.aten
-TO_NCHW = (0, 3, 1, 2)
-TO_NHWC = (0, 2, 3, 1)
 VIEWS = (aten.reshape.default, aten.permute.default)
 
 

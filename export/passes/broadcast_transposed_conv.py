@@ -13,7 +13,8 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import TO_NCHW, TO_NHWC, are_fixed, argument, aten, operand, pair, shape_of
+from export.patterns import are_fixed, argument, aten, operand, pair, shape_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "broadcast_transposed_conv"
 

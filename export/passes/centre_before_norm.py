@@ -13,7 +13,6 @@ from torch.fx import Node
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import (
-    TO_NHWC,
     argument,
     as_double,
     aten,
@@ -24,6 +23,7 @@ from export.patterns import (
     only_user,
     operand,
 )
+from export.program import TO_NHWC
 
 NAME = "centre_before_norm"
 MARK = "edgevit_export_centred"

@@ -16,7 +16,8 @@ from torch.fx import Node
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.passes import sink_views
-from export.patterns import TO_NCHW, TO_NHWC, aten, has_tensor, is_permute, operand, rank_of
+from export.patterns import aten, has_tensor, is_permute, operand, rank_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "channels_last"
 SPATIAL = (

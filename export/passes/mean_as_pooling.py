@@ -12,7 +12,8 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import TO_NCHW, argument, aten, mean_axes, operand, rank_of, shape_of, sizes_of
+from export.patterns import argument, aten, mean_axes, operand, rank_of, shape_of, sizes_of
+from export.program import TO_NCHW
 
 NAME = "mean_as_pooling"
 

@@ -12,7 +12,8 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import TO_NCHW, TO_NHWC, Window, are_fixed, argument, aten, operand, shape_of, window_of
+from export.patterns import Window, are_fixed, argument, aten, operand, shape_of, window_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "patches_as_linear"
 MIN_CHANNELS = 16

@@ -11,7 +11,8 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import TO_NCHW, TO_NHWC, argument, aten, operand, rank_of, window_of
+from export.patterns import argument, aten, operand, rank_of, window_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "pointwise_as_linear"
 

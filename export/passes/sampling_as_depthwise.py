@@ -12,19 +12,8 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import (
-    TO_NCHW,
-    TO_NHWC,
-    are_fixed,
-    argument,
-    aten,
-    axis_of,
-    is_call,
-    only_user,
-    operand,
-    shape_of,
-    value_of,
-)
+from export.patterns import are_fixed, argument, aten, axis_of, is_call, only_user, operand, shape_of, value_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "sampling_as_depthwise"
 
