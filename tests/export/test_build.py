@@ -31,7 +31,6 @@ from export.manifest import (
     manifest_schema_text,
 )
 from export.program import Program, capture
-from export.quiet import console_stream, quiet
 from export.recipe import Format, Optimize, Recipe
 from export.staging import check_output, commit, remove_stale, staging
 
@@ -263,20 +262,6 @@ def test_a_file_with_other_inputs_than_asked_for_is_refused(tmp_path: Path, monk
     monkeypatch.setattr(to_ptl, "write", lambda program, recipe, path: real(capture(*two_inputs()), recipe, path))
     with pytest.raises(ExportError, match=r"conv-net\.ptl has the inputs .*context"):
         export_to(tmp_path)
-
-
-def test_quiet_silences_natives_and_python_but_not_the_console(capfd: pytest.CaptureFixture[str]) -> None:
-    with console_stream() as console, quiet():
-        os.write(1, b"native\n")
-        subprocess.run(["echo", "child"], check=True)
-        print("python", file=sys.stderr)
-        print("progress", file=console)
-    assert capfd.readouterr() == ("", "progress\n")
-    with quiet(verbose=True):
-        os.write(1, b"native\n")
-    assert capfd.readouterr() == ("", "native\n")
-    os.write(1, b"after\n")
-    assert capfd.readouterr().out == "after\n"
 
 
 def test_the_time_of_creation_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
