@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
-from torch.fx import Node, map_arg
+from torch.fx import Node
+from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 VIEWS = (aten.reshape.default, aten.permute.default)
@@ -167,9 +168,8 @@ def only_user(node: Node) -> Node | None:
     if len(node.users) != 1:
         return None
     user = next(iter(node.users))
-    uses: list[Node] = []
-    map_arg((user.args, user.kwargs), lambda item: uses.append(item) if item is node else None)
-    return user if len(uses) == 1 else None
+    uses = sum(item is node for item in tree_leaves((user.args, user.kwargs)))
+    return user if uses == 1 else None
 
 
 def is_pure(node: Node) -> bool:
