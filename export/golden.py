@@ -142,7 +142,7 @@ def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFi
 
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
-    """Run the first samples again in float32: they must give the same bits."""
+    """Run the first samples again in float32: they must give the same bits as ``single``, by output name."""
     count = min(_batch(spec), len(samples.labels))
     first = Samples(samples.labels[:count], {name: array[:count] for name, array in samples.arrays.items()})
     for name, values in _run(_copy_of(model), spec, first, double=False).items():
@@ -200,6 +200,7 @@ def _tensor(array: Array, *, double: bool) -> torch.Tensor:
 
 
 def _flat(result: object) -> list[torch.Tensor]:
+    """The tensors in what a model returned: one, or a nested tuple, list or dict of them."""
     from torch.utils._pytree import tree_flatten
 
     return list(tree_flatten(result)[0])
@@ -223,7 +224,10 @@ def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
 
 
 def _add(archive: zipfile.ZipFile, key: str, array: Array) -> None:
-    """Inputs are pixels and compress well; outputs are noise to a compressor and are stored as they are."""
+    """Add ``array``, of any shape and dtype.
+
+    Inputs are pixels and compress well; outputs are noise to a compressor and are stored as they are.
+    """
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
     info = zipfile.ZipInfo(f"{key}.npy", _ZIP_TIME)

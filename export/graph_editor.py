@@ -48,9 +48,10 @@ class GraphEditor:
         return value.detach() if isinstance(value, Tensor) else None
 
     def weights(self, product: Node) -> tuple[Tensor, Tensor | None] | None:
-        """Weight and bias (None: without) of a linear layer or convolution; None unless they are constants.
+        """Weight (out, in / groups, ...) and bias (out,), if it has one, of a linear layer or convolution.
 
-        A call with keyword arguments is none that passes know: captured graphs have none there.
+        None unless both are constants. A call with keyword arguments is none that passes know: captured graphs have
+        none there.
         """
         spelled = argument(product, 2, "bias")
         weight, bias = self.constant(argument(product, 1, "weight")), self.constant(spelled)
@@ -103,7 +104,10 @@ class GraphEditor:
         return self.call(at or node, node.target, *args, kwargs=node.kwargs, like=node)
 
     def with_weights(self, product: Node, weight: Tensor, bias: Tensor | None, source: Node | None = None) -> Node:
-        """The linear layer or convolution ``product`` with other constants, rounded to its dtype, on ``source``."""
+        """The linear layer or convolution ``product`` with other constants, on ``source`` (or on what it reads now).
+
+        They are of the shapes of the old ones, in any dtype, and are rounded to that of ``product``.
+        """
         dtype = value_of(product).dtype
         args: list[object] = [source or operand(product), self.add_constant(weight.to(dtype), product, "weight")]
         if bias is None:

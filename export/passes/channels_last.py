@@ -63,6 +63,7 @@ class _ChannelsLast:
 
 
 def _expand(editor: GraphEditor, node: Node, target: Callable[..., Tensor]) -> None:
+    """Write out what ``node`` stands for: a permute to NCHW (or what lies in front of it), ``target``, and one back."""
     source = operand(node)
     first = operand(source) if is_permute(source, TO_NHWC) else editor.permute(node, source, TO_NCHW)
     new = editor.call(node, target, first, *node.args[1:], kwargs=node.kwargs)

@@ -69,6 +69,7 @@ def affine_of(editor: GraphEditor, node: Node) -> tuple[Tensor, Tensor] | None:
 
 
 def _into_producer(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -> bool:
+    """(W x + b) * scale + shift is (W * scale) x + (b * scale + shift), by output channel; both are (out,)."""
     source = operand(node)
     if not is_call(source, aten.conv2d.default, aten.linear.default) or only_user(source) is not node:
         return False
@@ -83,6 +84,7 @@ def _into_producer(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor
 
 
 def _into_users(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -> bool:
+    """W (x * scale + shift) + b is (W * scale) x + (W shift + b), by input channel; both are (in,)."""
     products = [(user, _unpadded_weights(editor, user, node)) for user in node.users]
     if any(weights is None for _, weights in products):
         return False
@@ -113,7 +115,7 @@ def _unpadded_weights(editor: GraphEditor, user: Node, node: Node) -> tuple[Tens
 
 
 def _through_mean(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -> bool:
-    """BatchNorm -> (flatten positions) -> mean over positions -> (flatten) -> linear."""
+    """BatchNorm -> (flatten positions) -> mean over positions -> (flatten) -> linear; both are (in,)."""
     chain = _mean_chain(node)
     if chain is None:
         return False
