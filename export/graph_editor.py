@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 
-from export.patterns import argument, aten, is_pure, operand, value_of
+from export.patterns import argument, aten, operand, value_of
 
 PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
@@ -136,9 +136,9 @@ class GraphEditor:
         return module
 
     def sweep(self) -> None:
-        """Erase what nobody uses."""
+        """Erase what nobody uses, but for calls that write into a tensor or draw random numbers."""
         for node in reversed(list(self.graph.nodes)):
-            if not node.users and (node.op == "get_attr" or (node.op == "call_function" and is_pure(node))):
+            if not node.users and node.op in ("get_attr", "call_function") and not node.is_impure():
                 self.graph.erase_node(node)
 
 

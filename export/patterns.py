@@ -172,15 +172,6 @@ def only_user(node: Node) -> Node | None:
     return user if uses == 1 else None
 
 
-def is_pure(node: Node) -> bool:
-    """Whether a call neither writes into a tensor nor draws random numbers."""
-    if node.is_impure():
-        return False
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return True
-    return not node.target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in node.target.tags
-
-
 def as_double(tensor: Tensor) -> Tensor:
     """``tensor`` in float64, in which weights are folded; of the same shape."""
     return tensor.to(torch.float64)

@@ -11,7 +11,6 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.patterns import is_pure
 
 NAME = "merge_duplicates"
 
@@ -23,7 +22,7 @@ def run(editor: GraphEditor) -> PassLog:
     merged = 0
     for node in editor.nodes():
         key = _key(node)
-        if key is None or not is_pure(node):
+        if key is None or node.is_impure():
             continue
         first = seen.setdefault(key, node)
         if first is not node:

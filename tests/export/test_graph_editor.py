@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from pass_rig import Lambda, calls, captured, randomised
+from small_models import conv_net
 from torch import Tensor, nn
 
 from export.graph_editor import GraphEditor
 from export.patterns import aten, operand, shape_of
-from export.program import Program, module_of
+from export.program import Program, capture, module_of
 
 
 def linear_program(*, bias: bool = True) -> Program:
@@ -85,10 +86,20 @@ def test_what_is_replaced_on_the_way_is_not_visited() -> None:
 def test_sweeping_keeps_calls_that_write() -> None:
     def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
         y = x * 2
-        y.add_(1)
+        y[0].add_(1)
         y.exp()
         return y
 
     editor = GraphEditor(captured(Lambda(forward), (2, 3)).module)
     editor.sweep()
-    assert [node.target for node in editor.nodes()] == [aten.mul.Tensor, aten.add_.Tensor]
+    assert [node.target for node in editor.nodes()] == [aten.mul.Tensor, aten.select.int, aten.add_.Tensor]
+
+
+def test_folded_weights_are_rounded_to_the_products_dtype() -> None:
+    model, spec = conv_net()
+    editor = GraphEditor(capture(model, spec).module)
+    (conv,) = editor.nodes(aten.conv2d.default)
+    weights = editor.weights(conv)
+    assert weights is not None
+    new = editor.with_weights(conv, weights[0].double() / 3, torch.full((8,), 1 / 3, dtype=torch.float64))
+    assert {editor.constant(arg).dtype for arg in new.args[1:3]} == {torch.float32}  # type: ignore[union-attr]
