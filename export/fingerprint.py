@@ -30,7 +30,9 @@ Array = NDArray[np.generic]
 
 PREFIX = "fingerprint_"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Chosen, because they tell distributions apart whose extremes and moments agree."""
 MOST_CHANNELS = 4096
+"""Chosen, because no channel axis of a mobile network is longer: a longer axis holds positions, and costs too much."""
 ROOT = "(output)"  # what the whole network hands out
 
 
@@ -101,7 +103,7 @@ class TraceFingerprint:
 
 
 def statistics(values: Array) -> Floats:
-    """Mean, standard deviation, mean magnitude, root mean square, smallest, largest, five quantiles: ``(11,)``.
+    """Mean, deviation, mean magnitude, root mean square, smallest, largest, five quantiles of any shape: ``(11,)``.
 
     Quantiles are elements of the data, so that repeating all samples changes nothing.
     """
@@ -145,12 +147,15 @@ def fingerprint(
 
 @dataclass(frozen=True)
 class _Layer:
+    """One tensor of one inference: ``stats`` is (11,), ``marginals`` (2, channels)."""
+
     name: str
     count: int
     stats: Floats
     marginals: Floats
 
     def distance(self, other: _Layer) -> float:
+        """A lower bound of the largest difference between elements of the two tensors."""
         channels = np.abs(self.marginals - other.marginals).max(initial=0.0)
         return float(max(np.abs(self.stats - other.stats).max(), channels))
 
@@ -190,6 +195,7 @@ def _recorder(
 
 
 def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:
+    """Of ``tensor``, ``(batch, ...)``: tokens and what linear layers and layer norms give have their channels last."""
     from torch import nn
 
     values = tensor.detach().cpu().double().numpy()
@@ -201,6 +207,7 @@ def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:
 
 
 def _assemble(inputs: Ints, traces: list[list[_Layer]], noise: Floats) -> TraceFingerprint:
+    """``traces`` holds I inferences of the same layers; ``noise`` is (layers, I)."""
     keep = _first_of_equals(traces[0])
     kept = [[layers[position] for position in keep] for layers in traces]
     return TraceFingerprint(

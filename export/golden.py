@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-FINGERPRINTED = (0, 11)  # positions among export.stimuli's samples
+FINGERPRINTED = (0, 11)
+"""Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""
 FLOAT64_LIMIT_BYTES = 64 << 20
+"""Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -65,8 +67,8 @@ class GoldenSet:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
         The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, and those of
-        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB
-        in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
+        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB in float64 are stored as float32, which rounds by
+        less than a tenth of the usual yardstick.
         """
         rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
         arrays: dict[str, Array] = {"labels": np.array(self.labels)}
@@ -140,7 +142,7 @@ def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFi
 
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
-    """Run the first samples again in float32: they must give the same bits."""
+    """Run the first samples again in float32: they must give the same bits as ``single``, by output name."""
     count = min(_batch(spec), len(samples.labels))
     first = Samples(samples.labels[:count], {name: array[:count] for name, array in samples.arrays.items()})
     for name, values in _run(_copy_of(model), spec, first, double=False).items():
@@ -157,6 +159,7 @@ def _copy_of(model: nn.Module) -> nn.Module:
 
 
 def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -> dict[str, Floats]:
+    """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
     import torch
 
     batch = _batch(spec)
@@ -179,6 +182,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
 
 
 def _batch(spec: ModelSpec) -> int:
+    """The size of the first axis that all inputs and outputs share."""
     sizes = {tensor.shape[0] for tensor in (*spec.inputs, *spec.outputs) if tensor.shape}
     scalars = [tensor.name for tensor in (*spec.inputs, *spec.outputs) if not tensor.shape]
     if len(sizes) != 1 or scalars or min(sizes) < 1:
@@ -188,6 +192,7 @@ def _batch(spec: ModelSpec) -> int:
 
 
 def _tensor(array: Array, *, double: bool) -> torch.Tensor:
+    """``array`` as a tensor of its shape and dtype; floats in float64 if ``double``."""
     import torch
 
     tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -195,6 +200,7 @@ def _tensor(array: Array, *, double: bool) -> torch.Tensor:
 
 
 def _flat(result: object) -> list[torch.Tensor]:
+    """The tensors in what a model returned: one, or a nested tuple, list or dict of them."""
     from torch.utils._pytree import tree_flatten
 
     return list(tree_flatten(result)[0])
@@ -208,6 +214,7 @@ def _check_shapes(results: list[torch.Tensor], spec: ModelSpec) -> None:
 
 
 def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
+    """``extra`` behind ``samples``, along axis 0 of each input."""
     for tensor in spec.inputs:
         seen = extra.arrays[tensor.name].shape[1:] if tensor.name in extra.arrays else None
         if seen != tensor.shape[1:]:
@@ -217,7 +224,10 @@ def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
 
 
 def _add(archive: zipfile.ZipFile, key: str, array: Array) -> None:
-    """Inputs are pixels and compress well; outputs are noise to a compressor and are stored as they are."""
+    """Add ``array``, of any shape and dtype.
+
+    Inputs are pixels and compress well; outputs are noise to a compressor and are stored as they are.
+    """
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
     info = zipfile.ZipInfo(f"{key}.npy", _ZIP_TIME)

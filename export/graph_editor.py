@@ -1,16 +1,16 @@
-"""``GraphEditor``: reading and rewriting a captured ATen graph, so that passes can speak of patterns only."""
+"""``GraphEditor``: rewriting a captured ATen graph, so that passes can speak of patterns only (``export.patterns``)."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-    from torch.fx import GraphModule, Node
-    from torch.fx.node import Argument
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.fx import GraphModule, Node, map_arg
+
+from export.patterns import argument, aten, operand, value_of
 
 PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
@@ -19,7 +19,8 @@ class GraphEditor:
     """One graph under rewriting: every new node gets its shape and the provenance of what it replaces.
 
     The editor works on a copy of the graph and shares the tensors of ``module``; it never writes into a tensor, so
-    one that is used in several places stays what it was for the others.
+    one that is used in several places stays what it was for the others. New calls are made *at* a node: they stand in
+    front of it, and count as coming from its module of the network unless another node is named (``like``).
     """
 
     def __init__(self, module: GraphModule) -> None:
@@ -28,7 +29,7 @@ class GraphEditor:
         self.graph = self.module.graph
         self._constants = 0
         for node in self.graph.nodes:
-            node.meta["val"] = _cheap(node.meta.get("val"))
+            node.meta["val"] = _without_storage(node.meta.get("val"))
 
     def nodes(self, *targets: object) -> Iterator[Node]:
         """The calls of ``targets`` (all calls if none is given) in order; safe against rewriting on the way."""
@@ -39,20 +40,27 @@ class GraphEditor:
 
     def constant(self, node: object) -> Tensor | None:
         """The tensor that ``node`` stands for, or None if it is no constant of the module."""
-        import torch
-        from torch.fx import Node
-
         if not isinstance(node, Node) or node.op != "get_attr":
             return None
         value: object = self.module
         for part in str(node.target).split("."):
             value = getattr(value, part)
-        return value.detach() if isinstance(value, torch.Tensor) else None
+        return value.detach() if isinstance(value, Tensor) else None
+
+    def weights(self, product: Node) -> tuple[Tensor, Tensor | None] | None:
+        """Weight (out, in / groups, ...) and bias (out,), if it has one, of a linear layer or convolution.
+
+        None unless both are constants. A call with keyword arguments is none that passes know: captured graphs have
+        none there.
+        """
+        spelled = argument(product, 2, "bias")
+        weight, bias = self.constant(argument(product, 1, "weight")), self.constant(spelled)
+        if product.kwargs or weight is None or (bias is None) != (spelled is None):
+            return None
+        return weight, bias
 
     def add_constant(self, tensor: Tensor, near: Node, name: str) -> Node:
         """A node for the new constant ``tensor``; ``name`` says what it is and ``near`` where it is needed first."""
-        import torch
-
         attribute = f"_{name}_{self._constants}"
         while hasattr(self.module, attribute):
             self._constants += 1
@@ -69,21 +77,44 @@ class GraphEditor:
 
     def call(
         self,
+        at: Node,
         target: Callable[..., object],
-        args: tuple[object, ...],
-        kwargs: dict[str, object] | None = None,
-        *,
-        before: Node,
-        like: Node,
+        *args: object,
+        kwargs: Mapping[str, object] | None = None,
+        like: Node | None = None,
     ) -> Node:
-        """A call of ``target``, placed in front of ``before``, that counts as coming from the module of ``like``."""
-        with self.graph.inserting_before(before):
-            node = self.graph.call_function(
-                target, cast("tuple[Argument, ...]", args), cast("dict[str, Argument]", kwargs or {})
-            )
-        node.meta["val"] = _evaluate(target, args, kwargs or {}, before)
-        _inherit(node, like)
+        """A new call of ``target``."""
+        with self.graph.inserting_before(at):
+            node = self.graph.call_function(target, args, dict(kwargs or {}))  # type: ignore[arg-type]
+        node.meta["val"] = _evaluate(target, node, at)
+        _inherit(node, like or at)
         return node
+
+    def permute(self, at: Node, source: object, axes: Sequence[int], *, like: Node | None = None) -> Node:
+        """``source`` with its axes in the order ``axes``."""
+        return self.call(at, aten.permute.default, source, list(axes), like=like)
+
+    def reshape(self, at: Node, source: object, sizes: Sequence[int], *, like: Node | None = None) -> Node:
+        """``source`` in the shape ``sizes``."""
+        return self.call(at, aten.reshape.default, source, list(sizes), like=like)
+
+    def repeat(self, node: Node, *args: object, at: Node | None = None) -> Node:
+        """The operator of the call ``node``, with its keywords, on ``args``."""
+        assert callable(node.target), node.format_node()
+        return self.call(at or node, node.target, *args, kwargs=node.kwargs, like=node)
+
+    def with_weights(self, product: Node, weight: Tensor, bias: Tensor | None, source: Node | None = None) -> Node:
+        """The linear layer or convolution ``product`` with other constants, on ``source`` (or on what it reads now).
+
+        They are of the shapes of the old ones, in any dtype, and are rounded to that of ``product``.
+        """
+        dtype = value_of(product).dtype
+        args: list[object] = [source or operand(product), self.add_constant(weight.to(dtype), product, "weight")]
+        if bias is None:
+            args += product.args[2:]
+        else:
+            args += [self.add_constant(bias.to(dtype), product, "bias"), *product.args[3:]]
+        return self.repeat(product, *args)
 
     def replace(self, old: Node, new: Node) -> None:
         """Let all users of ``old`` use ``new``."""
@@ -97,8 +128,6 @@ class GraphEditor:
         Raises:
             RuntimeError: A pass left an ill-formed graph behind.
         """
-        from torch.fx import GraphModule
-
         self.sweep()
         self.graph.lint()
         training = self.module.training
@@ -106,113 +135,21 @@ class GraphEditor:
         module.train(training)
         return module
 
-    def sweep(self) -> int:
-        """Erase what nobody uses; the number of calls erased."""
-        erased = 0
+    def sweep(self) -> None:
+        """Erase what nobody uses, but for calls that write into a tensor or draw random numbers."""
         for node in reversed(list(self.graph.nodes)):
-            unused = not node.users and (node.op == "get_attr" or (node.op == "call_function" and is_pure(node)))
-            if unused:
-                erased += node.op == "call_function"
+            if not node.users and node.op in ("get_attr", "call_function") and not node.is_impure():
                 self.graph.erase_node(node)
-        return erased
 
 
-def value_of(node: Node) -> Tensor:
-    """The fake tensor that tells shape and dtype of ``node``."""
-    return cast("Tensor", node.meta["val"])
-
-
-def shape_of(node: Node) -> tuple[int, ...]:
-    """Shape of ``node``; a free axis is a ``SymInt``."""
-    return tuple(value_of(node).shape)
-
-
-def sizes_of(node: Node) -> list[int] | None:
-    """Shape of ``node`` as an argument for reshape, with -1 for axis 0; None if another axis is free.
-
-    Leading with -1 keeps the graph valid for every batch size.
-    """
-    shape = shape_of(node)
-    if not shape or any(not isinstance(size, int) for size in shape[1:]):
-        return None
-    if 0 in shape:
-        return None
-    return [-1, *shape[1:]]
-
-
-def is_call(node: object, *targets: object) -> bool:
-    """Whether ``node`` is a call of one of ``targets``."""
-    from torch.fx import Node
-
-    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
-
-
-def argument(node: Node, index: int, name: str, default: object = None) -> object:
-    """Positional or keyword argument of a call, or ``default`` where the schema's default stands."""
-    if len(node.args) > index:
-        return node.args[index]
-    return node.kwargs.get(name, default)
-
-
-def pair(value: object) -> tuple[int, int]:
-    """An argument for both axes of the image, given once or for each."""
-    values = [value] if isinstance(value, int) else list(cast("list[int]", value))
-    return values[0], values[-1]
-
-
-def only_user(node: Node) -> Node | None:
-    """The one node that uses ``node``, or None if there are several or none, or it uses it twice."""
-    from torch.fx import map_arg
-
-    if len(node.users) != 1:
-        return None
-    user = next(iter(node.users))
-    uses = 0
-
-    def count(item: Node) -> Node:
-        nonlocal uses
-        uses += item is node
-        return item
-
-    map_arg((user.args, user.kwargs), count)
-    return user if uses == 1 else None
-
-
-def has_tensor(node: object) -> bool:
-    """Whether ``node`` is a graph node whose value is one tensor."""
-    import torch
-    from torch.fx import Node
-
-    return isinstance(node, Node) and isinstance(node.meta.get("val"), torch.Tensor)
-
-
-def is_pure(node: Node) -> bool:
-    """Whether a call neither writes into a tensor nor draws random numbers."""
-    import torch
-
-    if node.is_impure():
-        return False
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return True
-    return not node.target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in node.target.tags
-
-
-def as_double(tensor: Tensor) -> Tensor:
-    """``tensor`` in float64, in which weights are folded."""
-    import torch
-
-    return tensor.to(torch.float64)
-
-
-def _evaluate(target: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object], near: Node) -> object:
-    import torch
-    from torch.fx import Node, map_arg
-
-    values, named = map_arg(cast("Any", (args, kwargs)), lambda node: node.meta["val"])
-    shape = _known_shape(target, values)
-    if shape is not None:
-        return torch.empty(shape, dtype=values[0].dtype, device="meta")
-    mode = next((m for m in map(_fake_mode, _inputs(args, Node)) if m), _fake_mode(near))
+def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:
+    """What ``node``, a call of ``target``, gives: meta or fake tensors that tell shape and dtype."""
+    values: tuple[object, ...] = map_arg(node.args, lambda source: source.meta["val"])
+    named = map_arg(node.kwargs, lambda source: source.meta["val"])
+    known = _known_result(target, values)
+    if known is not None:
+        return known
+    mode = next((m for m in map(_fake_mode, node.all_input_nodes) if m), _fake_mode(near))
     if mode is None:
         with torch.no_grad():
             return target(*values, **named)
@@ -220,40 +157,33 @@ def _evaluate(target: Callable[..., object], args: tuple[object, ...], kwargs: d
         return target(*values, **named)
 
 
-def _known_shape(target: Callable[..., object], values: tuple[object, ...]) -> tuple[int, ...] | None:
-    """The result's shape where it is plain to see: torch derives these from decompositions in Python, 1 ms each."""
-    import torch
-
-    aten = torch.ops.aten
+def _known_result(target: Callable[..., object], values: tuple[object, ...]) -> Tensor | None:
+    """The result where its shape is plain to see: torch derives these from decompositions in Python, 1 ms each."""
     first = values[0] if values else None
-    if type(first) is not torch.Tensor or first.device.type != "meta":
+    if type(first) is not Tensor or first.device.type != "meta":
         return None
-    if target is aten.linear.default and isinstance(values[1], torch.Tensor) and values[1].dim() == 2:
-        same = values[1].shape[1:] == first.shape[-1:] and values[1].dtype == first.dtype
-        return (*first.shape[:-1], values[1].shape[0]) if same else None
-    return tuple(first.shape) if target in (aten.layer_norm.default, aten.gelu.default) else None
+    shape: tuple[int, ...] = tuple(first.shape)
+    if target is aten.linear.default:
+        weight = values[1]
+        if not isinstance(weight, Tensor) or weight.dim() != 2:
+            return None
+        if weight.shape[1:] != first.shape[-1:] or weight.dtype != first.dtype:
+            return None
+        shape = (*shape[:-1], weight.shape[0])
+    elif target not in (aten.layer_norm.default, aten.gelu.default):
+        return None
+    return torch.empty(shape, dtype=first.dtype, device="meta")
 
 
-def _inputs(args: tuple[object, ...], kind: type) -> Iterator[Node]:
-    for item in args:
-        if isinstance(item, kind):
-            yield cast("Node", item)
-        elif isinstance(item, (list, tuple)):
-            yield from _inputs(tuple(item), kind)
-
-
-def _cheap(value: object) -> object:
+def _without_storage(value: object) -> object:
     """A meta tensor of the same shape: passes ask for thousands of shapes, and a fake tensor's cost far more."""
-    import torch
-
-    if isinstance(value, torch.Tensor) and all(isinstance(size, int) for size in value.shape):
+    if isinstance(value, Tensor) and all(isinstance(size, int) for size in value.shape):
         return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
     return value
 
 
-def _fake_mode(node: Node) -> torch._subclasses.FakeTensorMode | None:
-    value = node.meta.get("val")
-    return getattr(value, "fake_mode", None)
+def _fake_mode(node: Node) -> FakeTensorMode | None:
+    return getattr(node.meta.get("val"), "fake_mode", None)
 
 
 def _inherit(node: Node, like: Node) -> None:

@@ -54,6 +54,7 @@ def _image_input(spec: ModelSpec) -> tuple[TensorSpec, Preprocessing]:
 
 
 def _load(path: Path, preprocessing: Preprocessing, size: tuple[int, int, int]) -> Pixels:
+    """``(H, W, C) uint8`` of ``size``, channels in the order of ``preprocessing``."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:

@@ -6,7 +6,9 @@ import copy
 import dataclasses
 from typing import TYPE_CHECKING
 
-from edgevit.errors import ExportError, UsageError
+import msgspec
+
+from edgevit.errors import ExportError, UsageError, first_line
 from edgevit.spec import Layout, ModelSpec, TensorSpec
 from export.artifact import PassLog
 
@@ -46,7 +48,7 @@ class Program:
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs of ``module``, which become those of the file."""
-        return tuple(self._free_batch(relayout(tensor, self.input_layout)) for tensor in self.spec.inputs)
+        return tuple(self._free_batch(_relayout(tensor, self.input_layout)) for tensor in self.spec.inputs)
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -56,7 +58,7 @@ class Program:
     def _free_batch(self, tensor: TensorSpec) -> TensorSpec:
         if not self.dynamic_batch:
             return tensor
-        return _with_shape(tensor, (-1, *tensor.shape[1:]))
+        return msgspec.structs.replace(tensor, shape=(-1, *tensor.shape[1:]))
 
 
 def capture(model: nn.Module, spec: ModelSpec) -> Program:
@@ -70,14 +72,14 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
     """
     import torch
 
-    refuse_non_finite(model, spec)
-    example = example_inputs(spec)
+    _refuse_non_finite(model, spec)
+    example = _example_inputs(spec)
     frozen = copy.deepcopy(model).to("cpu").eval().requires_grad_(False)
     try:
         with torch.no_grad():
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ExportError(f"cannot capture {spec.name} with inputs {_shapes(spec.inputs)}: {reason}") from error
     module = _flatten(exported)
     _check_outputs(module, spec)
@@ -117,15 +119,15 @@ def with_input_layout(program: Program, layout: Layout) -> Program:
     return dataclasses.replace(program, module=module, example=tuple(example), input_layout=layout)
 
 
-def relayout(tensor: TensorSpec, layout: Layout | None) -> TensorSpec:
+def _relayout(tensor: TensorSpec, layout: Layout | None) -> TensorSpec:
     """``tensor`` with its axes in ``layout``; unchanged if it is no image or ``layout`` is None."""
     if layout is None or tensor.layout is None or tensor.layout is layout:
         return tensor
     order = TO_NHWC if layout is Layout.NHWC else TO_NCHW
-    return _with_shape(tensor, tuple(tensor.shape[axis] for axis in order), layout)
+    return msgspec.structs.replace(tensor, shape=tuple(tensor.shape[axis] for axis in order), layout=layout)
 
 
-def example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
+def _example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
     """One seeded tensor per input of ``spec``: normal for floats, 0 and 1 for integers and booleans.
 
     Raises:
@@ -142,7 +144,7 @@ def example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
                 "a model is captured for a fixed shape, a free batch is asked for in the recipe",
                 hint="give the batch in the spec and use --dynamic-batch",
             )
-        dtype = torch_dtype(tensor)
+        dtype = _torch_dtype(tensor)
         if dtype.is_floating_point:
             tensors.append(torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(dtype))
         else:
@@ -150,7 +152,7 @@ def example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
-def torch_dtype(tensor: TensorSpec) -> torch.dtype:
+def _torch_dtype(tensor: TensorSpec) -> torch.dtype:
     """The torch dtype that ``tensor.dtype`` names.
 
     Raises:
@@ -164,7 +166,7 @@ def torch_dtype(tensor: TensorSpec) -> torch.dtype:
     return dtype
 
 
-def refuse_non_finite(model: nn.Module, spec: ModelSpec) -> None:
+def _refuse_non_finite(model: nn.Module, spec: ModelSpec) -> None:
     """Refuse weights that no artifact can compute with.
 
     Raises:
@@ -203,6 +205,7 @@ def _flatten(exported: GraphModule) -> GraphModule:
 
 
 def _check_outputs(module: GraphModule, spec: ModelSpec) -> None:
+    """Refuse a network whose outputs are not as many, of the shapes and of the dtypes that ``spec`` says."""
     results = next(node for node in module.graph.nodes if node.op == "output").args[0]
     results = results if isinstance(results, tuple) else (results,)
     if len(results) != len(spec.outputs):
@@ -223,6 +226,7 @@ def _check_outputs(module: GraphModule, spec: ModelSpec) -> None:
 
 
 def _permute_behind(module: GraphModule, node: Node, to_file: tuple[int, ...], to_model: tuple[int, ...]) -> None:
+    """Let ``node``, an image, be given in the file's order, and all its readers see the model's."""
     import torch
 
     value = node.meta["val"]
@@ -231,10 +235,6 @@ def _permute_behind(module: GraphModule, node: Node, to_file: tuple[int, ...], t
     node.replace_all_uses_with(permute, delete_user_cb=lambda user: user is not permute)
     node.meta["val"] = value.permute(to_file).contiguous()
     permute.meta["val"] = node.meta["val"].permute(to_model)
-
-
-def _with_shape(tensor: TensorSpec, shape: tuple[int, ...], layout: Layout | None = None) -> TensorSpec:
-    return TensorSpec(name=tensor.name, shape=shape, dtype=tensor.dtype, layout=layout or tensor.layout)
 
 
 def _shapes(tensors: tuple[TensorSpec, ...]) -> str:

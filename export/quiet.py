@@ -18,7 +18,6 @@ def quiet(*, verbose: bool = False) -> Iterator[None]:
 
     Both the process's file descriptors and Python's own streams are redirected, so that native code is silenced too.
     When the block raises, the last lines of the log become a note of the exception (``error.__notes__``).
-    A caller that shows progress meanwhile writes to the stream of ``console_stream``, opened before.
 
     Args:
         verbose: Let everything through, to stderr: stdout carries data only.
@@ -35,11 +34,6 @@ def quiet(*, verbose: bool = False) -> Iterator[None]:
             if tail := _tail(log):
                 error.add_note("last lines of the converter's log:\n" + tail)
             raise
-
-
-def console_stream() -> IO[str]:
-    """A text stream to the console behind stderr that ``quiet`` does not silence; the caller closes it."""
-    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def _bind(
 
 
 def _pair(value: object) -> _Pair:
+    """An argument for (rows, columns), given once or for each."""
     if isinstance(value, int):
         return value, value
     assert isinstance(value, Sequence)
@@ -76,7 +77,7 @@ def _depthwise(
     padding: _Pair,
     dilation: _Pair,
 ) -> Tensor:
-    """``(N, C, H, W)`` with ``(C, 1, kh, kw)`` to ``(N, C, H', W')``."""
+    """``(N, C, H, W) float64`` with ``(C, 1, kh, kw)`` and bias ``(C,)`` to ``(N, C, H', W')``."""
     from torch.nn import functional
 
     taps = [(row, column) for row in range(weight.shape[2]) for column in range(weight.shape[3])]

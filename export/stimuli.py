@@ -18,7 +18,9 @@ Pixels = NDArray[np.uint8]
 
 SPECTRAL_IMAGES = 7
 DEAD_LEAVES_IMAGES = 5
+"""Chosen, because two models of photographs that know nothing of each other are harder to fit by accident than one."""
 DISCS = 250
+"""Chosen: discs then cover 66 to 85 % of an image of 224 pixels, and the rest shows a smooth background."""
 SEED = 2205
 _EDGES = ("zeros", "ones", "minus-ones", "ramp", "large", "tiny")
 
@@ -97,7 +99,10 @@ def _generator(kind: int, number: int) -> np.random.Generator:
 
 
 def _spectral(generator: np.random.Generator, height: int, width: int, channels: int) -> Pixels:
-    """Random phases under an amplitude of 1/f, the average spectrum of photographs; channels are correlated."""
+    """``(H, W, C) uint8`` with random phases under an amplitude of 1/f, as photographs have on average (Field, 1987).
+
+    The channels share their luminance. Contrast and brightness are chosen so that at most 4 % of it are clipped.
+    """
     planes = np.stack([_pink(generator, height, width) for _ in range(channels)], axis=-1)
     luminance = planes[..., :1]
     mixed = 0.9 * luminance + 0.35 * planes
@@ -106,6 +111,7 @@ def _spectral(generator: np.random.Generator, height: int, width: int, channels:
 
 
 def _pink(generator: np.random.Generator, height: int, width: int) -> Floats:
+    """``(H, W)`` of mean 0 and standard deviation 1."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
     frequency[0, 0] = math.inf
     spectrum = np.fft.rfft2(generator.normal(size=(height, width))) / frequency
@@ -114,7 +120,11 @@ def _pink(generator: np.random.Generator, height: int, width: int) -> Floats:
 
 
 def _dead_leaves(generator: np.random.Generator, height: int, width: int, channels: int) -> Pixels:
-    """Discs that hide each other, radii by a power law: edges and occlusion as in photographs of objects."""
+    """``(H, W, C) uint8``: discs that hide each other, as objects do in photographs.
+
+    The density of radii falls with their third power, which makes the image look alike at every scale (Lee, Mumford,
+    Huang: Occlusion models for natural images, 2001); the smallest and the largest one are chosen.
+    """
     canvas = _spectral(generator, height, width, channels).astype(np.float64)
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
     for _ in range(DISCS):
@@ -130,7 +140,7 @@ def _dead_leaves(generator: np.random.Generator, height: int, width: int, channe
 
 
 def _saturated(height: int, width: int, channels: int) -> Pixels:
-    """Vertical stripes of all fully saturated colours: each channel 0 or 255."""
+    """``(H, W, C) uint8``: vertical stripes of all fully saturated colours, each channel 0 or 255."""
     stripe = np.arange(width) * 2 ** min(channels, 3) // max(width, 1)
     bits = [(stripe >> (channel % 3)) & 1 for channel in range(channels)]
     row = np.stack(bits, axis=-1).astype(np.uint8) * np.uint8(255)
@@ -138,16 +148,19 @@ def _saturated(height: int, width: int, channels: int) -> Pixels:
 
 
 def _checkerboard(height: int, width: int, channels: int, period: int) -> Pixels:
+    """``(H, W, C) uint8``: cells of ``period`` pixels, black and white."""
     cells = (np.arange(height)[:, None] // period + np.arange(width)[None, :] // period) % 2
     plane = cells.astype(np.uint8) * np.uint8(255)
     return np.repeat(plane[..., None], channels, axis=-1)
 
 
 def _to_pixels(values: Floats) -> Pixels:
+    """``values``, 0 to 255, of any shape, rounded and clipped."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _values(tensor: TensorSpec, labels: tuple[str, ...], position: int) -> Array:
+    """``(count, *shape without batch)`` in the dtype of ``tensor``, the input at ``position``."""
     shape = tensor.shape[1:]
     rows = [_value(label, shape, _generator(2 + position, number)) for number, label in enumerate(labels)]
     stacked = np.stack(rows)
@@ -157,6 +170,7 @@ def _values(tensor: TensorSpec, labels: tuple[str, ...], position: int) -> Array
 
 
 def _value(label: str, shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    """The sample called ``label``, of ``shape``; one that is no edge value is normal."""
     normal = np.asarray(generator.normal(size=shape))
     edges = {
         "zeros": np.zeros(shape),

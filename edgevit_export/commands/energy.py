@@ -26,12 +26,14 @@ app = typer.Typer(
 _ANALYZE = """Energy per inference in a recorded trace; exit code 1 while the figure is not verified.
 
 \b
-Without --stamps only the paper's segmentation is possible, and nothing confirms its result.
+A record of `bench --energy` names its trace and its stamps itself. For a trace without --stamps only the paper's
+segmentation is possible, and nothing confirms its result.
 
 \b
 Examples:
   edgevit-export energy analyze trace.csv --runs 50
   edgevit-export energy analyze trace.npz --stamps trace.stamps.json --top1 81.0
+  edgevit-export energy analyze results/8BC1/edgevit-s-224x224.onnx-1a2b3c4d-python-t1.json
 """
 
 _SIMULATE = """Write a power trace whose energy is exactly known, the runner's stamps for it, and the truth.
@@ -45,7 +47,7 @@ Example:
 
 @app.command(help=_ANALYZE)
 def analyze(
-    trace: Annotated[Path, typer.Argument(help="Power trace: .npz, or .csv (ours, PyMonsoon, PowerTool, FAI-PEP).")],
+    trace: Annotated[Path, typer.Argument(help="Power trace: .npz, or .csv (ours, PyMonsoon, PowerTool, FAI-PEP); or a record, .json.")],
     runs: Annotated[int | None, typer.Option(min=1, help="Inferences in the trace; needed without --stamps.")] = None,
     stamps: Annotated[Path | None, typer.Option(help="When the runner was busy: the .stamps.json of the run.")] = None,
     top1: Annotated[float | None, typer.Option(help="Top-1 accuracy in percent, for top-1 %/mJ.")] = None,
@@ -53,18 +55,10 @@ def analyze(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
-    from runtimes.power.stamps import RunStamps
-    from runtimes.power.trace_csv import read_trace
-    from validation.energy.analysis import analyze_energy
-
-    recorded = read_trace(trace)
-    report = analyze_energy(
-        recorded,
-        runs=runs,
-        stamps=RunStamps.load(stamps) if stamps is not None else None,
-        top1_percent=top1,
-        source=str(trace),
-    )
+    if trace.suffix == ".json":
+        report = _analyze_record(trace, runs, stamps, top1)
+    else:
+        report = _analyze_trace(trace, runs, stamps, top1)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         report.save(save)
@@ -73,6 +67,29 @@ def analyze(
     else:
         print_report(report)
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _analyze_trace(trace: Path, runs: int | None, stamps: Path | None, top1: float | None) -> EnergyReport:
+    from runtimes.power.stamps import RunStamps
+    from runtimes.power.trace_csv import read_trace
+    from validation.energy.analysis import analyze_energy
+
+    told = RunStamps.load(stamps) if stamps is not None else None
+    return analyze_energy(read_trace(trace), runs=runs, stamps=told, top1_percent=top1, source=str(trace))
+
+
+def _analyze_record(record: Path, runs: int | None, stamps: Path | None, top1: float | None) -> EnergyReport:
+    from runtimes.bench.record import DeviceRun
+    from validation.energy.judge import judge_energy
+
+    if runs is not None or stamps is not None:
+        raise UsageError(f"--runs and --stamps belong to a trace; {record} holds its own", hint="leave them out")
+    report = judge_energy(DeviceRun.load(record), record.parent, top1_percent=top1)
+    if report is None:
+        raise UsageError(
+            f"{record} holds no energy: it was measured without a power meter", hint="bench --energy METER"
+        )
+    return report
 
 
 @app.command(help=_SIMULATE)

@@ -9,90 +9,64 @@ shapes are the same. A ``reshape`` whose first axis is not its input's keeps its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import operator
+
+import torch
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, has_tensor, pair, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import are_fixed, argument, aten, has_tensor, operand, pair, rank_of, shape_of, sizes_of
 
 NAME = "canonical_views"
+RESHAPES = (
+    aten.flatten.using_ints, aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unflatten.int,
+    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default,
+)  # fmt: skip
+PERMUTES = (
+    aten.permute.default, aten.transpose.int, aten.t.default, aten.mT.default, aten.numpy_T.default, aten.movedim.int,
+    aten.movedim.intlist, aten.swapaxes.default,
+)  # fmt: skip
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite all views, then all samplings."""
-    views = sum(_unbind(editor, node) for node in editor.nodes())
-    views += sum(_view(editor, node) or _order(editor, node) for node in editor.nodes() if has_tensor(node))
-    samplings = sum(_sampling(editor, node) for node in editor.nodes() if has_tensor(node))
+    views = sum(_unbind(editor, node) for node in editor.nodes(aten.unbind.int))
+    for node in editor.nodes(*RESHAPES, *PERMUTES):
+        if has_tensor(node) and has_tensor(node.args[0]):
+            views += _reshape(editor, node) if node.target in RESHAPES else _permute(editor, node)
+    pools = editor.nodes(aten.avg_pool2d.default, aten.max_pool2d.default)
+    samplings = sum(_sampling(editor, node) for node in pools if has_tensor(node))
     return PassLog(name=NAME, rewrites=views + samplings, detail=f"{views} views, {samplings} samplings")
 
 
-def _view(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    spellings = (
-        aten.flatten.using_ints,
-        aten.view.default,
-        aten._unsafe_view.default,
-        aten.reshape.default,
-        aten.unflatten.int,
-        aten.squeeze.default,
-        aten.squeeze.dim,
-        aten.squeeze.dims,
-        aten.unsqueeze.default,
-    )
-    if node.target not in spellings or not has_tensor(node.args[0]):
-        return False
+def _reshape(editor: GraphEditor, node: Node) -> bool:
     sizes = sizes_of(node)
-    if sizes is None or (node.target is aten.reshape.default and list(cast("list[int]", node.args[1])) == sizes):
+    if sizes is None or (node.target is aten.reshape.default and node.args[1] == sizes):
         return False
-    if sizes[1:] and not shape_of(cast("Node", node.args[0])):
+    if sizes[1:] and not shape_of(operand(node)):
         return False
-    new = editor.call(aten.reshape.default, (node.args[0], sizes), before=node, like=node)
-    editor.replace(node, new)
+    editor.replace(node, editor.reshape(node, operand(node), sizes))
     return True
 
 
-def _order(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    spellings = (
-        aten.permute.default,
-        aten.transpose.int,
-        aten.t.default,
-        aten.mT.default,
-        aten.numpy_T.default,
-        aten.movedim.int,
-        aten.movedim.intlist,
-        aten.swapaxes.default,
-    )
-    if node.target not in spellings or not has_tensor(node.args[0]):
-        return False
-    source = cast("Node", node.args[0])
-    rank = len(shape_of(source))
-    order = torch.empty([2 + axis for axis in range(rank)], device="meta")
+def _permute(editor: GraphEditor, node: Node) -> bool:
+    assert callable(node.target)
+    # sizes 2, 3, ... tell the axes apart and are never squeezed
+    order = torch.empty([2 + axis for axis in range(rank_of(operand(node)))], device="meta")
     axes = [size - 2 for size in node.target(order, *node.args[1:], **node.kwargs).shape]
-    if node.target is aten.permute.default and list(cast("list[int]", node.args[1])) == axes:
+    if node.target is aten.permute.default and node.args[1] == axes:
         return False
-    new = editor.call(aten.permute.default, (source, axes), before=node, like=node)
-    editor.replace(node, new)
+    editor.replace(node, editor.permute(node, operand(node), axes))
     return True
 
 
 def _unbind(editor: GraphEditor, node: Node) -> bool:
-    import operator
-
-    import torch
-
-    aten = torch.ops.aten
-    if node.target is not aten.unbind.int or any(user.target is not operator.getitem for user in node.users):
+    if any(user.target is not operator.getitem for user in node.users):
         return False
-    axis = cast("int", argument(node, 1, "dim", 0))
+    axis = argument(node, 1, "dim", 0)
     for user in list(node.users):
-        new = editor.call(aten.select.int, (node.args[0], axis, user.args[1]), before=user, like=node)
+        new = editor.call(user, aten.select.int, node.args[0], axis, user.args[1], like=node)
         editor.replace(user, new)
     editor.graph.erase_node(node)
     return True
@@ -100,11 +74,6 @@ def _unbind(editor: GraphEditor, node: Node) -> bool:
 
 def _sampling(editor: GraphEditor, node: Node) -> bool:
     """AvgPool and MaxPool with kernel 1, no padding: x[..., ::stride, ::stride]."""
-    import torch
-
-    aten = torch.ops.aten
-    if node.target not in (aten.avg_pool2d.default, aten.max_pool2d.default):
-        return False
     average = node.target is aten.avg_pool2d.default
     kernel = pair(argument(node, 1, "kernel_size"))
     stride = pair(argument(node, 2, "stride", None) or kernel)
@@ -112,13 +81,12 @@ def _sampling(editor: GraphEditor, node: Node) -> bool:
     divisor = argument(node, 6, "divisor_override", None) if average else None
     if kernel != (1, 1) or pair(argument(node, 3, "padding", 0)) != (0, 0) or ceil or divisor not in (None, 1):
         return False
-    source = cast("Node", node.args[0])
-    if not all(isinstance(size, int) for size in shape_of(source)[1:]):
+    source = operand(node)
+    shape, rank = shape_of(source), rank_of(source)
+    if not are_fixed(shape[1:]):
         return False
-    for axis, step in zip((-2, -1), stride, strict=True):
-        rank = len(shape_of(source))
+    for axis, step in zip((rank - 2, rank - 1), stride, strict=True):
         if step > 1:
-            args = (source, rank + axis, 0, shape_of(source)[axis], step)
-            source = editor.call(aten.slice.Tensor, args, before=node, like=node)
+            source = editor.call(node, aten.slice.Tensor, source, axis, 0, shape[axis], step)
     editor.replace(node, source)
     return True

@@ -8,13 +8,22 @@ the mean that the normalisation would compute is 0; ``is_centred`` tells it to t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, as_double, is_call, only_user, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import (
+    argument,
+    as_double,
+    aten,
+    is_call,
+    is_over_last_axis,
+    is_permute,
+    keeps_last_axis,
+    only_user,
+    operand,
+)
+from export.program import TO_NHWC
 
 NAME = "centre_before_norm"
 MARK = "edgevit_export_centred"
@@ -22,9 +31,7 @@ MARK = "edgevit_export_centred"
 
 def run(editor: GraphEditor) -> PassLog:
     """Centre every product whose only reader is a layer normalisation."""
-    import torch
-
-    found = sum(_centre(editor, node) for node in editor.nodes(torch.ops.aten.layer_norm.default))
+    found = sum(_centre(editor, node) for node in editor.nodes(aten.layer_norm.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} products centred")
 
 
@@ -34,47 +41,32 @@ def is_centred(norm: Node) -> bool:
 
 
 def _centre(editor: GraphEditor, norm: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    if is_centred(norm) or len(cast("list[int]", norm.args[1])) != 1:
+    if is_centred(norm) or not is_over_last_axis(norm):
         return False
     product = _producer(norm)
-    if product is None or product.kwargs:
+    weights = None if product is None else editor.weights(product)
+    if product is None or weights is None:
         return False
-    weight, bias = editor.constant(product.args[1]), editor.constant(argument(product, 2, "bias"))
-    if weight is None or (bias is None) != (argument(product, 2, "bias") is None):
-        return False
-    double = as_double(weight)
-    constants: list[object] = [editor.add_constant((double - double.mean(0)).to(weight.dtype), product, "weight")]
-    if bias is not None:
-        double = as_double(bias)
-        constants.append(editor.add_constant((double - double.mean()).to(bias.dtype), product, "bias"))
-    elif is_call(product, aten.conv2d.default):
-        constants.append(None)
-    args = (product.args[0], *constants, *product.args[3:])
-    editor.replace(product, editor.call(product.target, args, before=product, like=product))  # type: ignore[arg-type]
+    weight, bias = as_double(weights[0]), weights[1]
+    centred = None if bias is None else as_double(bias) - as_double(bias).mean()
+    editor.replace(product, editor.with_weights(product, weight - weight.mean(0), centred))
     norm.meta[MARK] = True
     return True
 
 
 def _producer(norm: Node) -> Node | None:
     """The product that ``norm`` alone reads, with its output channels as the last axis of what ``norm`` sees."""
-    import torch
-
-    aten = torch.ops.aten
-    user, node = norm, cast("Node", norm.args[0])
+    user, node = norm, operand(norm)
     while only_user(node) is user and is_call(node, aten.reshape.default):
-        inner = cast("Node", node.args[0])
-        if sizes_of(node) is None or shape_of(inner)[-1] != shape_of(node)[-1]:
+        if not keeps_last_axis(node):
             return None
-        user, node = node, inner
+        user, node = node, operand(node)
     if only_user(node) is not user:
         return None
     if is_call(node, aten.linear.default):
         return node
-    if not is_call(node, aten.permute.default) or node.args[1] != [0, 2, 3, 1]:
+    if not is_permute(node, TO_NHWC):
         return None
-    conv = cast("Node", node.args[0])
+    conv = operand(node)
     whole = is_call(conv, aten.conv2d.default) and argument(conv, 6, "groups", 1) == 1
     return conv if whole and only_user(conv) is node else None

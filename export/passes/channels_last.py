@@ -9,36 +9,43 @@ convolution that takes channels-last strides, swallows the pairs. No ``sink_view
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+
+from torch import Tensor
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, has_tensor, is_call, shape_of
+from export.graph_editor import GraphEditor
 from export.passes import sink_views
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.fx import Node
+from export.patterns import aten, has_tensor, is_permute, operand, rank_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "channels_last"
-TO_NHWC = [0, 2, 3, 1]
-TO_NCHW = [0, 3, 1, 2]
+SPATIAL = (
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.conv_transpose2d.input,
+    aten.max_pool2d.default,
+    aten.avg_pool2d.default,
+    aten.adaptive_avg_pool2d.default,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_nearest2d.vec,
+    aten.batch_norm.default,
+)
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Bring the graph to channels-last form."""
-    import torch
-
-    spatial = [node for node in editor.nodes(*_spatial()) if has_tensor(node) and len(shape_of(node)) == 4]
+    spatial = [node for node in editor.nodes(*SPATIAL) if has_tensor(node) and rank_of(node) == 4]
     for node in spatial:
-        last = _permute(editor, cast("Node", node.args[0]), TO_NHWC, node)
-        target = _last(cast("Callable[..., Tensor]", node.target))
-        new = editor.call(target, (last, *node.args[1:]), dict(node.kwargs), before=node, like=node)
-        editor.replace(node, _permute(editor, new, TO_NCHW, node))
+        assert callable(node.target)
+        last = editor.permute(node, operand(node), TO_NHWC)
+        new = editor.call(node, _ChannelsLast(node.target), last, *node.args[1:], kwargs=node.kwargs)
+        editor.replace(node, editor.permute(node, new, TO_NCHW))
     sunk = sink_views.run(editor)
     for node in editor.nodes():
         if isinstance(node.target, _ChannelsLast):
-            _expand(editor, node)
-    left = sum(1 for _ in editor.nodes(torch.ops.aten.permute.default))
+            _expand(editor, node, node.target.target)
+    left = sum(1 for _ in editor.nodes(aten.permute.default))
     return PassLog(name=NAME, rewrites=len(spatial), detail=f"{len(spatial)} spatial calls; {sunk.detail}; {left} left")
 
 
@@ -51,44 +58,13 @@ class _ChannelsLast:
         self.__module__ = __name__
 
     def __call__(self, image: Tensor, *args: object, **kwargs: object) -> Tensor:
+        """(N, H, W, C) to (N, H', W', C')."""
         return self.target(image.permute(TO_NCHW), *args, **kwargs).permute(TO_NHWC)
 
 
-def _last(target: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return _ChannelsLast(target)
-
-
-def _expand(editor: GraphEditor, node: Node) -> None:
-    import torch
-
-    target = cast("_ChannelsLast", node.target).target
-    source = cast("Node", node.args[0])
-    if is_call(source, torch.ops.aten.permute.default) and list(cast("list[int]", source.args[1])) == TO_NHWC:
-        first = cast("Node", source.args[0])
-    else:
-        first = _permute(editor, source, TO_NCHW, node)
-    new = editor.call(target, (first, *node.args[1:]), dict(node.kwargs), before=node, like=node)
-    editor.replace(node, _permute(editor, new, TO_NHWC, node))
-
-
-def _permute(editor: GraphEditor, source: Node, axes: list[int], node: Node) -> Node:
-    import torch
-
-    return editor.call(torch.ops.aten.permute.default, (source, axes), before=node, like=node)
-
-
-def _spatial() -> tuple[object, ...]:
-    import torch
-
-    aten = torch.ops.aten
-    return (
-        aten.conv2d.default,
-        aten.conv2d.padding,
-        aten.conv_transpose2d.input,
-        aten.max_pool2d.default,
-        aten.avg_pool2d.default,
-        aten.adaptive_avg_pool2d.default,
-        aten.upsample_bilinear2d.vec,
-        aten.upsample_nearest2d.vec,
-        aten.batch_norm.default,
-    )
+def _expand(editor: GraphEditor, node: Node, target: Callable[..., Tensor]) -> None:
+    """Write out what ``node`` stands for: a permute to NCHW (or what lies in front of it), ``target``, and one back."""
+    source = operand(node)
+    first = operand(source) if is_permute(source, TO_NHWC) else editor.permute(node, source, TO_NCHW)
+    new = editor.call(node, target, first, *node.args[1:], kwargs=node.kwargs)
+    editor.replace(node, editor.permute(node, new, TO_NHWC))

@@ -8,17 +8,21 @@ such a graph is not optimised at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import TypeGuard
+
+from torch._ops import OpOverload
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, only_user
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import aten, is_call, only_user
 
 NAME = "functional_form"
+SOMETIMES_VIEWS = (
+    aten.reshape.default, aten.contiguous.default, aten.flatten.using_ints, aten.dropout.default,
+)  # fmt: skip
+"""Calls that return their input, or a view of it, in some cases without saying so in their schema."""
 
 
 def run(editor: GraphEditor) -> PassLog:
@@ -27,7 +31,7 @@ def run(editor: GraphEditor) -> PassLog:
     for node in editor.nodes():
         twin = _twin(node)
         if twin is not None:
-            new = editor.call(twin, node.args, dict(node.kwargs), before=node, like=node)
+            new = editor.call(node, twin, *node.args, kwargs=node.kwargs)
             node.replace_all_uses_with(new)
             editor.graph.erase_node(node)
             found += 1
@@ -36,7 +40,7 @@ def run(editor: GraphEditor) -> PassLog:
 
 def blocked(editor: GraphEditor) -> PassLog | None:
     """Why nothing may be moved in this graph; None if everything may."""
-    names = sorted({str(node.target) for node in editor.nodes() if _writes(node) and _twin(node) is None})
+    names = sorted({str(node.target) for node in editor.nodes() if _writes(node.target) and _twin(node) is None})
     if not names:
         return None
     return PassLog(
@@ -44,35 +48,23 @@ def blocked(editor: GraphEditor) -> PassLog | None:
     )
 
 
-def _writes(node: Node) -> bool:
-    import torch
-
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+def _writes(target: object) -> TypeGuard[OpOverload[..., object]]:
+    return isinstance(target, OpOverload) and target._schema.is_mutable
 
 
 def _twin(node: Node) -> Callable[..., object] | None:
-    import torch
-    from torch.fx import Node
-
-    if not _writes(node) or not node.args or not isinstance(node.args[0], Node):
+    """The functional form of an in-place call that alone reads what it writes into; None if there is none."""
+    target, source = node.target, node.args[0] if node.args else None
+    if not _writes(target) or not is_call(source) or only_user(source) is not node or _is_view(source):
         return None
-    source = node.args[0]
-    target = cast("torch._ops.OpOverload", node.target)
     name = target._schema.name.removeprefix("aten::")
-    packet = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
-    if packet is None or only_user(source) is not node or source.op != "call_function" or _is_view(source):
-        return None
-    twin = getattr(packet, target._overloadname, None)
-    return cast("Callable[..., object] | None", twin)
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    twin: Callable[..., object] | None = getattr(packet, target._overloadname, None)
+    return twin
 
 
 def _is_view(node: Node) -> bool:
     """Whether the result may share memory with an input of the call."""
-    import torch
-
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not isinstance(node.target, OpOverload) or node.target in SOMETIMES_VIEWS:
         return True
-    return any(result.alias_info is not None for result in node.target._schema.returns) or (
-        node.target in (torch.ops.aten.reshape.default, torch.ops.aten.contiguous.default)
-        or node.target in (torch.ops.aten.flatten.using_ints, torch.ops.aten.dropout.default)
-    )
+    return any(result.alias_info is not None for result in node.target._schema.returns)

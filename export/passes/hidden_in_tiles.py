@@ -10,72 +10,56 @@ large that fresh pages are taken for it, and cleared, in every run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, is_call, only_user, shape_of, value_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import are_fixed, aten, is_call, only_user, operand, rank_of, shape_of, value_of
 
 NAME = "hidden_in_tiles"
 TILE_BYTES = 768 * 1024
+"""Measured with XXS: 320, 512 and 1024 KiB are no better and up to 5 % slower (``docs/performance.md``)."""
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Tile every hidden layer that is too large."""
-    import torch
-
-    tiles = [count for node in editor.nodes(torch.ops.aten.linear.default) if (count := _tile(editor, node))]
+    tiles = [count for node in editor.nodes(aten.linear.default) if (count := _tile(editor, node))]
     detail = f"{len(tiles)} hidden layers in {sum(tiles)} tiles"
     return PassLog(name=NAME, rewrites=len(tiles), detail=detail)
 
 
 def _tile(editor: GraphEditor, first: Node) -> int:
     """Tile the hidden layer that ``first`` computes; the number of tiles, 0 if it does not fit the pattern."""
-    import torch
-
-    aten = torch.ops.aten
     activation = only_user(first)
     if first.kwargs or not is_call(activation, aten.gelu.default, aten.relu.default, aten.silu.default):
         return 0
-    activation = cast("Node", activation)
     second = only_user(activation)
-    if not is_call(second, aten.linear.default) or cast("Node", second).args[0] is not activation:
+    if not is_call(second, aten.linear.default) or second.args[0] is not activation:
         return 0
-    second = cast("Node", second)
     count = _tiles(first)
     if count < 2 or second.kwargs:
         return 0
-    axis = _axis(first)
+    axis = _token_axis(first)
     size = shape_of(first)[axis] // count
     parts = []
-    for index in range(count):
-        bounds = (axis, index * size, (index + 1) * size)
-        part = editor.call(aten.slice.Tensor, (first.args[0], *bounds), before=second, like=first)
+    for start in range(0, count * size, size):
+        part = editor.call(second, aten.slice.Tensor, operand(first), axis, start, start + size, like=first)
         for call in (first, activation, second):
-            part = editor.call(
-                call.target,  # type: ignore[arg-type]
-                (part, *call.args[1:]),
-                dict(call.kwargs),
-                before=second,
-                like=call,
-            )
+            part = editor.repeat(call, part, *call.args[1:], at=second)
         parts.append(part)
-    editor.replace(second, editor.call(aten.cat.default, (parts, axis), before=second, like=second))
+    editor.replace(second, editor.call(second, aten.cat.default, parts, axis))
     return count
 
 
 def _tiles(hidden: Node) -> int:
     """The smallest number of equal tiles that fit; 0 if that takes more than twice as many as needed."""
     shape = shape_of(hidden)
-    if len(shape) < 2 or any(not isinstance(size, int) for size in shape):
+    if len(shape) < 2 or not are_fixed(shape):
         return 0
-    size = value_of(hidden).numel() * value_of(hidden).element_size()
-    rows, least = shape[_axis(hidden)], -(-size // TILE_BYTES)
+    rows, least = shape[_token_axis(hidden)], -(-value_of(hidden).nbytes // TILE_BYTES)
     return next((count for count in range(least, min(rows, 2 * least) + 1) if rows % count == 0), 0)
 
 
-def _axis(hidden: Node) -> int:
+def _token_axis(hidden: Node) -> int:
     """The axis of the tokens: the first behind the batch, or the only one of a matrix."""
-    return 1 if len(shape_of(hidden)) > 2 else 0
+    return 1 if rank_of(hidden) > 2 else 0

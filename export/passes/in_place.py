@@ -8,77 +8,63 @@ tensors live at once, and no fresh memory is touched. The last pass of a list: n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, has_tensor, is_call, only_user, value_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import VIEWS, aten, has_tensor, is_call, only_user, operand, value_of
 
 NAME = "in_place"
+WRITING: dict[object, Callable[..., object]] = {
+    aten.gelu.default: aten.gelu_.default,
+    aten.add.Tensor: aten.add_.Tensor,
+    aten.mul.Tensor: aten.mul_.Tensor,
+}
+FRESH = (
+    aten.linear.default, aten.conv2d.default, aten.matmul.default, aten.bmm.default, aten.layer_norm.default,
+    *WRITING.keys(), *WRITING.values(),
+)  # fmt: skip
+"""Calls whose result is never a view of what they take."""
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every call that has such an operand."""
-    import torch
-
-    aten = torch.ops.aten
-    writing = {
-        aten.gelu.default: aten.gelu_.default,
-        aten.add.Tensor: aten.add_.Tensor,
-        aten.mul.Tensor: aten.mul_.Tensor,
-    }
     found = 0
     computed = _computed(editor)
-    for node in editor.nodes(*writing):
+    for node in editor.nodes(*WRITING):
         operands = [arg for arg in node.args if has_tensor(arg)]
         if len(operands) != len(node.args) or len(set(operands)) != len(operands):
             continue
         choice = operands[:1] if node.kwargs else operands  # alpha belongs to the second operand
-        target = next((arg for arg in choice if arg in computed and _is_free(cast("Node", arg), node)), None)
+        target = next((arg for arg in choice if arg in computed and _is_free(arg, node)), None)
         if target is not None:
             others = [arg for arg in operands if arg is not target]
-            args = (target, *others)
-            new = editor.call(writing[node.target], args, dict(node.kwargs), before=node, like=node)  # type: ignore[index]
+            new = editor.call(node, WRITING[node.target], target, *others, kwargs=node.kwargs)
             editor.replace(node, new)
             computed.add(new)
             found += 1
     return PassLog(name=NAME, rewrites=found, detail=f"{found} calls write into an operand")
 
 
-def _computed(editor: GraphEditor) -> set[object]:
+def _computed(editor: GraphEditor) -> set[Node]:
     """Nodes that depend on an input; what depends on constants only may be folded, and must not be written into."""
-    computed: set[object] = set()
+    computed: set[Node] = set()
     for node in editor.graph.nodes:
-        if node.op == "placeholder" or any(source in computed for source in node.all_input_nodes):
+        if node.op == "placeholder" or not computed.isdisjoint(node.all_input_nodes):
             computed.add(node)
     return computed
 
 
-def _is_free(operand: Node, node: Node) -> bool:
-    """Whether ``operand`` is memory of its own that ends with ``node``."""
-    import torch
-
-    aten = torch.ops.aten
-    result, value = value_of(node), value_of(operand)
-    if value.shape != result.shape or value.dtype != result.dtype or only_user(operand) is not node:
+def _is_free(source: Node, node: Node) -> bool:
+    """Whether ``source`` is memory of its own that ends with ``node``."""
+    result, value = value_of(node), value_of(source)
+    if value.shape != result.shape or value.dtype != result.dtype or only_user(source) is not node:
         return False
-    source = operand
-    while is_call(source, aten.reshape.default, aten.permute.default):
-        inner = cast("Node", source.args[0])
+    while is_call(source, *VIEWS):
+        inner = operand(source)
         if only_user(inner) is not source:
             return False
         source = inner
-    return is_call(source, *_fresh())
-
-
-def _fresh() -> tuple[object, ...]:
-    """Calls whose result is never a view of what they take."""
-    import torch
-
-    aten = torch.ops.aten
-    return (
-        aten.linear.default, aten.conv2d.default, aten.matmul.default, aten.bmm.default, aten.layer_norm.default,
-        aten.gelu.default, aten.gelu_.default, aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor,
-    )  # fmt: skip
+    return is_call(source, *FRESH)

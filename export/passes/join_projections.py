@@ -11,38 +11,38 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, is_call, only_user, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import aten, axes_of, is_call, only_user, operand, shape_of, sizes_of
 
 NAME = "join_projections"
-HEADS_FIRST = [0, 2, 1, 3]
-TRANSPOSED = [0, 2, 3, 1]
+HEADS_FIRST = (0, 2, 1, 3)
+TRANSPOSED = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """``linear`` -> ``reshape`` into heads -> ``permute``."""
+    """``linear`` -> ``reshape`` into heads -> ``permute``; ``weight`` is (out, in), ``bias`` (out,)."""
 
     linear: Node
+    weight: Tensor
+    bias: Tensor | None
     reshape: Node
     permute: Node
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Join all projections that fit."""
-    import torch
-
     groups: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
-    for node in editor.nodes(torch.ops.aten.linear.default):
+    for node in editor.nodes(aten.linear.default):
         part = _part(editor, node)
         if part is not None:
-            without_bias = argument(node, 2, "bias") is None
-            groups[node.args[0], shape_of(part.reshape)[1:], without_bias].append(part)
+            groups[node.args[0], shape_of(part.reshape)[1:], part.bias is None].append(part)
     joined = [parts for parts in groups.values() if len(parts) > 1]
     for parts in joined:
         _join(editor, parts)
@@ -52,45 +52,30 @@ def run(editor: GraphEditor) -> PassLog:
 
 
 def _part(editor: GraphEditor, linear: Node) -> _Part | None:
-    import torch
-
-    aten = torch.ops.aten
-    bias = argument(linear, 2, "bias")
-    if editor.constant(linear.args[1]) is None or (bias is not None and editor.constant(bias) is None):
+    weights, reshape = editor.weights(linear), only_user(linear)
+    if weights is None or not is_call(reshape, aten.reshape.default):
         return None
-    reshape = only_user(linear)
-    if linear.kwargs or not is_call(reshape, aten.reshape.default):
-        return None
-    reshape = cast("Node", reshape)
     sizes, permute = sizes_of(reshape), only_user(reshape)
     if sizes is None or len(sizes) != 4 or sizes[2] * sizes[3] != shape_of(linear)[-1]:
         return None
-    if not is_call(permute, aten.permute.default) or cast("Node", permute).args[1] not in (HEADS_FIRST, TRANSPOSED):
+    if not is_call(permute, aten.permute.default) or axes_of(permute) not in (HEADS_FIRST, TRANSPOSED):
         return None
-    return _Part(linear, reshape, cast("Node", permute))
+    return _Part(linear, *weights, reshape, permute)
 
 
 def _join(editor: GraphEditor, parts: list[_Part]) -> None:
-    import torch
-
-    aten = torch.ops.aten
     first = parts[0].linear
-
-    def joined(index: int, name: str) -> Node:
-        tensors = [cast("torch.Tensor", editor.constant(argument(part.linear, index, name))) for part in parts]
-        return editor.add_constant(torch.cat(tensors), first, name)
-
-    args: list[object] = [first.args[0], joined(1, "weight")]
-    if argument(first, 2, "bias") is not None:
-        args.append(joined(2, "bias"))
+    constants = [editor.add_constant(torch.cat([part.weight for part in parts]), first, "weight")]
+    biases = [part.bias for part in parts if part.bias is not None]
+    if biases:
+        constants.append(editor.add_constant(torch.cat(biases), first, "bias"))
     _, tokens, heads, size = shape_of(parts[0].reshape)
-    linear = editor.call(aten.linear.default, tuple(args), before=first, like=first)
-    sizes = [-1, tokens, len(parts) * heads, size]
-    split = editor.call(aten.reshape.default, (linear, sizes), before=first, like=parts[0].reshape)
-    order = editor.call(aten.permute.default, (split, HEADS_FIRST), before=first, like=parts[0].permute)
+    linear = editor.call(first, aten.linear.default, operand(first), *constants)
+    split = editor.reshape(first, linear, [-1, tokens, len(parts) * heads, size], like=parts[0].reshape)
+    order = editor.permute(first, split, HEADS_FIRST, like=parts[0].permute)
     for index, part in enumerate(parts):
-        bounds = (1, index * heads, (index + 1) * heads)
-        new = editor.call(aten.slice.Tensor, (order, *bounds), before=part.permute, like=part.permute)
-        if part.permute.args[1] == TRANSPOSED:
-            new = editor.call(aten.permute.default, (new, [0, 1, 3, 2]), before=part.permute, like=part.permute)
-        editor.replace(part.permute, new)
+        at = part.permute
+        new = editor.call(at, aten.slice.Tensor, order, 1, index * heads, (index + 1) * heads)
+        if axes_of(at) == TRANSPOSED:
+            new = editor.permute(at, new, (0, 1, 3, 2))
+        editor.replace(at, new)

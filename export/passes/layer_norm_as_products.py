@@ -7,49 +7,41 @@ products; the epsilon is the bias of the second mean. Nothing reduces an axis, s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import torch
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, shape_of, value_of
+from export.graph_editor import GraphEditor
 from export.passes.centre_before_norm import is_centred
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.patterns import are_fixed, argument, aten, is_over_last_axis, operand, shape_of, value_of
 
 NAME = "layer_norm_as_products"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Phrase every layer normalisation over the last axis."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.layer_norm.default))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.layer_norm.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} normalisations as products")
 
 
 def _rewrite(editor: GraphEditor, norm: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    source = cast("Node", norm.args[0])
+    source = operand(norm)
     channels = shape_of(source)[-1]
-    if len(cast("list[int]", norm.args[1])) != 1 or norm.kwargs or not isinstance(channels, int):
+    if not is_over_last_axis(norm) or norm.kwargs or not are_fixed([channels]):
         return False
     dtype = value_of(norm).dtype
-    eps = torch.tensor([cast("float", argument(norm, 4, "eps", 1e-5))], dtype=dtype)
+    eps = torch.tensor([argument(norm, 4, "eps", 1e-5)], dtype=dtype)
     column = editor.add_constant(torch.full((1, channels), 1 / channels, dtype=dtype), norm, "mean")
-
-    def call(target: object, *args: object) -> Node:
-        return editor.call(target, args, before=norm, like=norm)  # type: ignore[arg-type]
-
     centred = source
     if not is_centred(norm):
-        centred = call(aten.sub.Tensor, source, call(aten.linear.default, source, column))
-    square = call(aten.mul.Tensor, centred, centred)
-    variance = call(aten.linear.default, square, column, editor.add_constant(eps, norm, "eps"))
-    new = call(aten.mul.Tensor, centred, call(aten.rsqrt.default, variance))
+        mean = editor.call(norm, aten.linear.default, source, column)
+        centred = editor.call(norm, aten.sub.Tensor, source, mean)
+    square = editor.call(norm, aten.mul.Tensor, centred, centred)
+    offset = editor.add_constant(eps, norm, "eps")
+    variance = editor.call(norm, aten.linear.default, square, column, offset)
+    new = editor.call(norm, aten.mul.Tensor, centred, editor.call(norm, aten.rsqrt.default, variance))
     for target, index, name in ((aten.mul.Tensor, 2, "weight"), (aten.add.Tensor, 3, "bias")):
         if argument(norm, index, name) is not None:
-            new = call(target, new, argument(norm, index, name))
+            new = editor.call(norm, target, new, argument(norm, index, name))
     editor.replace(norm, new)
     return True

@@ -7,35 +7,28 @@ between neighbours, and a delegate that lays out convolutions itself keeps one l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, shape_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import argument, aten, operand, rank_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "linear_as_pointwise"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every such linear layer."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.linear.default))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.linear.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} linear layers as pointwise convolutions")
 
 
 def _rewrite(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
     weight = editor.constant(node.args[1])
-    if weight is None or len(shape_of(cast("Node", node.args[0]))) != 4 or node.kwargs:
+    if weight is None or rank_of(operand(node)) != 4 or node.kwargs:
         return False
     kernel = editor.add_constant(weight.reshape(*weight.shape, 1, 1), node, "weight")
-    first = editor.call(aten.permute.default, (node.args[0], [0, 3, 1, 2]), before=node, like=node)
-    args = (first, kernel, argument(node, 2, "bias"))
-    conv = editor.call(aten.conv2d.default, args, before=node, like=node)
-    editor.replace(node, editor.call(aten.permute.default, (conv, [0, 2, 3, 1]), before=node, like=node))
+    first = editor.permute(node, operand(node), TO_NCHW)
+    conv = editor.call(node, aten.conv2d.default, first, kernel, argument(node, 2, "bias"))
+    editor.replace(node, editor.permute(node, conv, TO_NHWC))
     return True

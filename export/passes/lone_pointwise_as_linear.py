@@ -7,31 +7,23 @@ runtime with its own blocked image layout keeps such a chain in that layout, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, is_call
+from export.graph_editor import GraphEditor
 from export.passes import pointwise_as_linear
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.patterns import aten, is_call, operand
 
 NAME = "lone_pointwise_as_linear"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every pointwise convolution without a convolution as neighbour."""
-    import torch
-
-    convs = list(editor.nodes(torch.ops.aten.conv2d.default))
+    convs = list(editor.nodes(aten.conv2d.default))
     lone = [node for node in convs if not _has_neighbour(node)]
     found = sum(pointwise_as_linear.rewrite(editor, node) for node in lone)
     return PassLog(name=NAME, rewrites=found, detail=f"{found} of {len(convs)} convolutions as linear layers")
 
 
 def _has_neighbour(node: Node) -> bool:
-    import torch
-
-    conv = torch.ops.aten.conv2d.default
-    readers = list(node.users)
-    return is_call(cast("Node", node.args[0]), conv) or any(is_call(reader, conv) for reader in readers)
+    return any(is_call(neighbour, aten.conv2d.default) for neighbour in (operand(node), *node.users))

@@ -8,52 +8,40 @@ the error of a blocked sum); in parts the drift stays that of ``MAX_TERMS`` term
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, has_tensor, shape_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import are_fixed, aten, has_tensor, operand, rank_of, shape_of
 
 NAME = "long_sums_in_parts"
 MAX_TERMS = 512
+"""Measured on features at 800x800, 2500 terms: 8.4 yardsticks whole (the limit is 8), 2.1 at most in parts of 500."""
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Split every such product."""
-    import torch
-
-    aten = torch.ops.aten
     parts = [count for node in editor.nodes(aten.matmul.default, aten.bmm.default) if (count := _split(editor, node))]
     return PassLog(name=NAME, rewrites=len(parts), detail=f"{len(parts)} products as sums of {sum(parts)}")
 
 
 def _split(editor: GraphEditor, node: Node) -> int:
     """Split one product; the number of its parts, 0 if it is short enough."""
-    import torch
-
-    aten = torch.ops.aten
     if node.kwargs or not all(has_tensor(arg) and editor.constant(arg) is None for arg in node.args):
         return 0
-    left, right = (cast("Node", arg) for arg in node.args)
-    rank, terms = len(shape_of(left)), shape_of(left)[-1]
-    if rank < 2 or rank != len(shape_of(right)) or not isinstance(terms, int) or terms <= MAX_TERMS:
+    left, right = operand(node, 0), operand(node, 1)
+    rank, terms = rank_of(left), shape_of(left)[-1]
+    if rank < 2 or rank != rank_of(right) or not are_fixed([terms]) or terms <= MAX_TERMS:
         return 0
     count = -(-terms // MAX_TERMS)
     size = -(-terms // count)
-
-    def call(target: object, *args: object) -> Node:
-        return editor.call(target, args, before=node, like=node)  # type: ignore[arg-type]
-
     total: Node | None = None
     for start in range(0, terms, size):
         end = min(start + size, terms)
-        part = call(
-            node.target,
-            call(aten.slice.Tensor, left, rank - 1, start, end),
-            call(aten.slice.Tensor, right, rank - 2, start, end),
-        )
-        total = part if total is None else call(aten.add.Tensor, total, part)
-    editor.replace(node, cast("Node", total))
+        columns = editor.call(node, aten.slice.Tensor, left, rank - 1, start, end)
+        rows = editor.call(node, aten.slice.Tensor, right, rank - 2, start, end)
+        part = editor.repeat(node, columns, rows)
+        total = part if total is None else editor.call(node, aten.add.Tensor, total, part)
+    assert total is not None
+    editor.replace(node, total)
     return count

@@ -6,36 +6,27 @@ Guarantees: the same function as ``bmm`` on (N * heads, rows, columns); a conver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import aten, operand, shape_of, sizes_of
 
 NAME = "matmul_as_batch"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every such product."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.matmul.default))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.matmul.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} products with one batch axis")
 
 
 def _rewrite(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    shapes = [shape_of(cast("Node", side)) for side in node.args]
-    if len(shapes[0]) < 4 or shapes[0][:-2] != shapes[1][:-2] or sizes_of(node) is None:
+    sides, sizes = (operand(node, 0), operand(node, 1)), sizes_of(node)
+    left, right = map(shape_of, sides)
+    if len(left) < 4 or left[:-2] != right[:-2] or sizes is None:
         return False
-    sides = []
-    for side, shape in zip(node.args, shapes, strict=True):
-        args = (side, [-1, *shape[-2:]])
-        sides.append(editor.call(aten.reshape.default, args, before=node, like=node))
-    product = editor.call(aten.bmm.default, tuple(sides), before=node, like=node)
-    editor.replace(node, editor.call(aten.reshape.default, (product, sizes_of(node)), before=node, like=node))
+    matrices = [editor.reshape(node, side, [-1, *shape_of(side)[-2:]]) for side in sides]
+    product = editor.call(node, aten.bmm.default, *matrices)
+    editor.replace(node, editor.reshape(node, product, sizes))
     return True

@@ -8,44 +8,37 @@ take this form only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import argument, aten, mean_axes, operand, rank_of, shape_of, sizes_of
+from export.program import TO_NCHW
 
 NAME = "mean_as_pooling"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every such mean."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.mean.dim))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.mean.dim))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} means as global pooling")
 
 
 def _rewrite(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    source = cast("Node", node.args[0])
-    dims, sizes = argument(node, 1, "dim"), sizes_of(node)
-    if not dims or argument(node, 3, "dtype") is not None or sizes is None:
+    source = operand(node)
+    axes, sizes = mean_axes(node), sizes_of(node)
+    if axes is None or sizes is None:
         return False
-    if len(shape_of(source)) == 3 and all(axis % 3 == 1 for axis in cast("list[int]", dims)):
+    if rank_of(source) == 3 and set(axes) == {1}:
         # tokens (N, T, C) are an image of one column
-        args = (source, [-1, shape_of(source)[1], 1, shape_of(source)[2]])
-        source, dims = editor.call(aten.reshape.default, args, before=node, like=node), [1, 2]
-    if len(shape_of(source)) != 4:
+        _, tokens, channels = shape_of(source)
+        source, axes = editor.reshape(node, source, [-1, tokens, 1, channels]), [1, 2]
+    if rank_of(source) != 4:
         return False
-    axes = sorted(axis % 4 for axis in cast("list[int]", dims))
-    if axes == [1, 2]:
-        source = editor.call(aten.permute.default, (source, [0, 3, 1, 2]), before=node, like=node)
-    elif axes != [2, 3] or argument(node, 2, "keepdim", False):
+    if sorted(axes) == [1, 2]:
+        source = editor.permute(node, source, TO_NCHW)
+    elif sorted(axes) != [2, 3] or argument(node, 2, "keepdim", False):
         return False
-    pooled = editor.call(aten.mean.dim, (source, [2, 3], True), before=node, like=node)
-    editor.replace(node, editor.call(aten.reshape.default, (pooled, sizes), before=node, like=node))
+    pooled = editor.call(node, aten.mean.dim, source, [2, 3], True)
+    editor.replace(node, editor.reshape(node, pooled, sizes))
     return True

@@ -6,14 +6,11 @@ Guarantees: calls of the same operator on the same arguments are one call, const
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, is_pure
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
 
 NAME = "merge_duplicates"
 
@@ -25,7 +22,7 @@ def run(editor: GraphEditor) -> PassLog:
     merged = 0
     for node in editor.nodes():
         key = _key(node)
-        if key is None or not is_pure(node):
+        if key is None or node.is_impure():
             continue
         first = seen.setdefault(key, node)
         if first is not node:
@@ -44,16 +41,11 @@ def _merge_constants(editor: GraphEditor) -> int:
             continue
         key = (tuple(tensor.shape), tensor.dtype, hash(tensor.cpu().contiguous().numpy().tobytes()))
         first = seen.setdefault(key, node)
-        if first is not node and _equal(editor.constant(first), tensor):
+        other = editor.constant(first)
+        if first is not node and other is not None and torch.equal(other, tensor):
             editor.replace(node, first)
             merged += 1
     return merged
-
-
-def _equal(first: Tensor | None, second: Tensor) -> bool:
-    import torch
-
-    return first is not None and torch.equal(first, second)
 
 
 def _key(node: Node) -> object:

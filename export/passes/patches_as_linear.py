@@ -8,64 +8,50 @@ permute back; with ``sink_views`` behind it only the copy that gathers the patch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, pair, shape_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import Window, are_fixed, argument, aten, operand, shape_of, window_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "patches_as_linear"
 MIN_CHANNELS = 16
+"""Chosen between the stem's 3 channels, where it costs, and XXS's 36 of the next patch embedding, where it pays."""
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every convolution over patches."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.conv2d.default))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.conv2d.default))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} convolutions over patches as linear layers")
 
 
 def _rewrite(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    weight, bias = editor.constant(node.args[1]), argument(node, 2, "bias")
-    if weight is None or (bias is not None and editor.constant(bias) is None):
+    weights = editor.weights(node)
+    if weights is None or not _takes_patches(node, tuple(weights[0].shape[2:])):
         return False
-    if not _takes_patches(node, tuple(weight.shape)):
-        return False
-    _, channels, height, width = shape_of(cast("Node", node.args[0]))
+    weight = weights[0]
+    _, channels, height, width = shape_of(operand(node))
     rows, columns = weight.shape[2:]
     matrix = editor.add_constant(weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1), node, "weight")
-
-    def call(target: object, *args: object) -> Node:
-        return editor.call(target, args, before=node, like=node)  # type: ignore[arg-type]
-
-    last = call(aten.permute.default, node.args[0], [0, 2, 3, 1])
+    last = editor.permute(node, operand(node), TO_NHWC)
     # axis 0 takes the batch and the rows of patches: four axes are what every converter transposes
-    strips = call(aten.reshape.default, last, [-1, rows, width // columns, columns * channels])
-    gathered = call(aten.permute.default, strips, [0, 2, 1, 3])
+    strips = editor.reshape(node, last, [-1, rows, width // columns, columns * channels])
+    gathered = editor.permute(node, strips, (0, 2, 1, 3))
     sizes = [-1, height // rows, width // columns, rows * columns * channels]
-    linear = call(aten.linear.default, call(aten.reshape.default, gathered, sizes), matrix, bias)
-    editor.replace(node, call(aten.permute.default, linear, [0, 3, 1, 2]))
+    patches = editor.reshape(node, gathered, sizes)
+    linear = editor.call(node, aten.linear.default, patches, matrix, argument(node, 2, "bias"))
+    editor.replace(node, editor.permute(node, linear, TO_NCHW))
     return True
 
 
-def _takes_patches(node: Node, weight: tuple[int, ...]) -> bool:
-    shape = shape_of(cast("Node", node.args[0]))
-    if len(shape) != 4 or node.kwargs or any(not isinstance(size, int) for size in shape[1:]):
+def _takes_patches(node: Node, kernel: tuple[int, ...]) -> bool:
+    shape = shape_of(operand(node))
+    if len(shape) != 4 or not are_fixed(shape[1:]):
         return False
-
-    kernel = weight[2:]
     return (
-        pair(argument(node, 3, "stride", 1)) == kernel
+        window_of(node) == Window(stride=(kernel[0], kernel[1]), padding=(0, 0), dilation=(1, 1), groups=1)
         and kernel != (1, 1)
-        and pair(argument(node, 4, "padding", 0)) == (0, 0)
-        and pair(argument(node, 5, "dilation", 1)) == (1, 1)
-        and argument(node, 6, "groups", 1) == 1
         and shape[2] % kernel[0] == 0
         and shape[3] % kernel[1] == 0
         and shape[1] >= MIN_CHANNELS

@@ -7,68 +7,50 @@ and one more piece of the graph with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import torch
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, is_call, only_user, shape_of, value_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import are_fixed, argument, aten, axis_of, is_call, only_user, operand, shape_of, value_of
+from export.program import TO_NCHW, TO_NHWC
 
 NAME = "sampling_as_depthwise"
-TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Phrase every sampling of channels-last or channels-first images."""
-    import torch
-
-    found = sum(_rewrite(editor, node) for node in editor.nodes(torch.ops.aten.slice.Tensor))
+    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.slice.Tensor))
     return PassLog(name=NAME, rewrites=found, detail=f"{found} samplings as depthwise convolutions")
 
 
 def _rewrite(editor: GraphEditor, second: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
     first = second.args[0]
-    if not is_call(first, aten.slice.Tensor) or only_user(cast("Node", first)) is not second:
+    if not is_call(first, aten.slice.Tensor) or only_user(first) is not second:
         return False
-    first = cast("Node", first)
-    source = cast("Node", first.args[0])
+    source = operand(first)
+    shape, dtype = shape_of(source), value_of(source).dtype
     steps = dict(filter(None, (_whole_axis(first), _whole_axis(second))))
-    if len(shape_of(source)) != 4 or not value_of(source).dtype.is_floating_point:
+    if len(shape) != 4 or not dtype.is_floating_point or set(steps) not in ({1, 2}, {2, 3}):
         return False
-    if set(steps) == {1, 2}:
-        image, channels, back = _permute(editor, source, TO_NCHW, second), shape_of(source)[3], TO_NHWC
-    elif set(steps) == {2, 3}:
-        image, channels, back = source, shape_of(source)[1], None
-    else:
+    channels_last = set(steps) == {1, 2}
+    channels = shape[3 if channels_last else 1]
+    if not are_fixed([channels]):
         return False
-    if not isinstance(channels, int):
-        return False
-    ones = torch.ones((channels, 1, 1, 1), dtype=value_of(source).dtype)
+    image = editor.permute(second, source, TO_NCHW) if channels_last else source
+    ones = editor.add_constant(torch.ones((channels, 1, 1, 1), dtype=dtype), second, "sample")
     stride = [steps[axis] for axis in sorted(steps)]
-    args = (image, editor.add_constant(ones, second, "sample"), None, stride, [0, 0], [1, 1], channels)
-    new = editor.call(aten.conv2d.default, args, before=second, like=second)
-    editor.replace(second, new if back is None else _permute(editor, new, back, second))
+    new = editor.call(second, aten.conv2d.default, image, ones, None, stride, [0, 0], [1, 1], channels)
+    editor.replace(second, editor.permute(second, new, TO_NHWC) if channels_last else new)
     return True
 
 
 def _whole_axis(node: Node) -> tuple[int, int] | None:
     """Axis and step of a slice that runs from 0 over the whole axis."""
-    source = cast("Node", node.args[0])
-    rank = len(shape_of(source))
-    axis = cast("int", argument(node, 1, "dim", 0)) % rank
+    axis = axis_of(node)
     start, end = argument(node, 2, "start"), argument(node, 3, "end")
     step = argument(node, 4, "step", 1)
-    size = shape_of(source)[axis]
+    size = shape_of(operand(node))[axis]
     if start not in (None, 0) or not isinstance(step, int) or not isinstance(size, int):
         return None
     return (axis, step) if end is None or (isinstance(end, int) and end >= size) else None
-
-
-def _permute(editor: GraphEditor, source: Node, axes: list[int], node: Node) -> Node:
-    import torch
-
-    return editor.call(torch.ops.aten.permute.default, (source, axes), before=node, like=node)

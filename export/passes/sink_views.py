@@ -10,22 +10,51 @@ in front of it when it treats groups of axes that the permutation keeps together
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, has_tensor, is_call, shape_of, sizes_of
-
-if TYPE_CHECKING:
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import (
+    VIEWS,
+    are_fixed,
+    argument,
+    aten,
+    axes_of,
+    axis_of,
+    has_tensor,
+    ints,
+    is_call,
+    is_over_last_axis,
+    is_permute,
+    mean_axes,
+    operand,
+    rank_of,
+    shape_of,
+    sizes_of,
+)
 
 NAME = "sink_views"
+MOST_SWEEPS = 8
+"""Chosen, because a deep chain sinks in two or three sweeps: a bound for graphs that never come to rest."""
+UNARY = frozenset(
+    (
+        aten.gelu.default, aten.relu.default, aten.relu_.default, aten.silu.default, aten.silu_.default,
+        aten.sigmoid.default, aten.tanh.default, aten.hardswish.default, aten.hardswish_.default,
+        aten.hardsigmoid.default, aten.hardtanh.default, aten.hardtanh_.default, aten.leaky_relu.default,
+        aten.elu.default, aten.exp.default, aten.erf.default, aten.neg.default, aten.abs.default,
+        aten.sqrt.default, aten.rsqrt.default, aten.square.default, aten.pow.Tensor_Scalar, aten.clamp.default,
+        aten.relu6.default, aten.mish.default, aten.softplus.default,
+    )
+)  # fmt: skip
+BINARY = frozenset((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.add_.Tensor))
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Sink until nothing moves any more."""
     before = _views(editor)
-    for _ in range(8):
+    for _ in range(MOST_SWEEPS):
         moved = sum(_step(editor, node) for node in editor.nodes() if has_tensor(node))
         editor.sweep()
         if not moved:
@@ -69,9 +98,6 @@ def _next_group(
 
 
 def _step(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
     if node.target is aten.permute.default:
         return _permute(editor, node)
     if node.target is aten.reshape.default:
@@ -81,25 +107,19 @@ def _step(editor: GraphEditor, node: Node) -> bool:
 
 
 def _permute(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    source, axes = _parts(node)
-    if axes == sorted(axes):
+    source, axes = operand(node), axes_of(node)
+    if _in_order(axes):
         editor.replace(node, source)
         return True
-    if not is_call(source, torch.ops.aten.permute.default):
+    if not is_call(source, aten.permute.default):
         return False
-    inner, inner_axes = _parts(source)
-    merged = [inner_axes[axis] for axis in axes]
-    editor.replace(node, _permuted(editor, inner, merged, node))
+    inner = axes_of(source)
+    editor.replace(node, _permuted(editor, operand(source), [inner[axis] for axis in axes], node))
     return True
 
 
 def _reshape(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    source = cast("Node", node.args[0])
+    source = operand(node)
     if shape_of(source) == shape_of(node):
         editor.replace(node, source)
         return True
@@ -107,16 +127,13 @@ def _reshape(editor: GraphEditor, node: Node) -> bool:
     if sizes is None:
         return False
     if is_call(source, aten.reshape.default):
-        new = editor.call(aten.reshape.default, (source.args[0], sizes), before=node, like=node)
-        editor.replace(node, new)
+        editor.replace(node, editor.reshape(node, operand(source), sizes))
         return True
     return is_call(source, aten.permute.default) and _reshape_behind_permute(editor, node, source)
 
 
 def _reshape_behind_permute(editor: GraphEditor, node: Node, permute: Node) -> bool:
-    import torch
-
-    source, axes = _parts(permute)
+    axes = axes_of(permute)
     groups = axis_groups(shape_of(permute), shape_of(node))
     if groups is None:
         return False
@@ -124,132 +141,92 @@ def _reshape_behind_permute(editor: GraphEditor, node: Node, permute: Node) -> b
     if not all(block and block == list(range(block[0], block[0] + len(block))) for block in blocks):
         return False
     order = sorted(range(len(groups)), key=lambda index: blocks[index][0])
-    positions: dict[int, int] = {}
-    for index in order:
-        for axis in groups[index][1]:
-            positions[axis] = len(positions)
-    sizes = [shape_of(node)[axis] for axis in positions]
-    if any(not isinstance(size, int) for size in sizes[1:]) or 0 in sizes:
+    inner_axes = [axis for index in order for axis in groups[index][1]]
+    sizes = [shape_of(node)[axis] for axis in inner_axes]
+    if not are_fixed(sizes[1:]) or 0 in sizes:
         return False
-    args = (source, [-1, *sizes[1:]])
-    reshaped = editor.call(torch.ops.aten.reshape.default, args, before=node, like=node)
-    new = _permuted(editor, reshaped, [positions[axis] for axis in range(len(positions))], node)
-    editor.replace(node, new)
+    reshaped = editor.reshape(node, operand(permute), [-1, *sizes[1:]])
+    positions = [inner_axes.index(axis) for axis in range(len(inner_axes))]
+    editor.replace(node, _permuted(editor, reshaped, positions, node))
     return True
 
 
 def _elementwise(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    if node.target in _unary():
+    if node.target in UNARY:
         view = node.args[0]
-        if not is_call(view, aten.permute.default, aten.reshape.default):
-            return False
-        return _behind(editor, node, cast("Node", view), (cast("Node", view).args[0], *node.args[1:]))
-    if node.target not in _binary() or len(node.args) != 2:
+        return is_call(view, *VIEWS) and _behind(editor, node, view, (operand(view), *node.args[1:]))
+    if node.target not in BINARY or len(node.args) != 2:
         return False
     return _binary_permutes(editor, node) or _binary_reshapes(editor, node)
 
 
 def _binary_permutes(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    permutes = [arg for arg in node.args if is_call(arg, torch.ops.aten.permute.default)]
-    if not permutes:
+    first = next((arg for arg in node.args if is_call(arg, aten.permute.default)), None)
+    if not isinstance(first, Node) or rank_of(node) != len(axes_of(first)):
         return False
-    first = cast("Node", permutes[0])
-    _, axes = _parts(first)
-    if len(shape_of(node)) != len(axes):
-        return False
-    args = [_before_permute(editor, node, arg, axes) for arg in node.args]
-    if any(arg is None for arg in args):
-        return False
-    return _behind(editor, node, first, tuple(args))
+    args = tuple(_before_permute(editor, node, arg, axes_of(first)) for arg in node.args)
+    return None not in args and _behind(editor, node, first, args)
 
 
-def _before_permute(editor: GraphEditor, node: Node, operand: object, axes: list[int]) -> object:
-    """What ``operand`` has to be for the same result in front of a permutation; None if it cannot be told."""
-    import torch
-
-    if isinstance(operand, (int, float)):
-        return operand
-    if is_call(operand, torch.ops.aten.permute.default):
-        source, other = _parts(cast("Node", operand))
-        return source if other == axes else None
-    tensor = editor.constant(operand)
+def _before_permute(editor: GraphEditor, node: Node, side: object, axes: tuple[int, ...]) -> object:
+    """What the operand ``side`` has to be for the same result in front of a permutation; None if it cannot be told."""
+    if isinstance(side, (int, float)):
+        return side
+    if is_call(side, aten.permute.default):
+        return operand(side) if is_permute(side, axes) else None
+    tensor = editor.constant(side)
     if tensor is None or tensor.dim() > len(axes):
         return None
-    if tensor.numel() == 1 and tensor.dim() == 0:
-        return operand
+    if tensor.dim() == 0:
+        return side
     full = tensor.reshape((1,) * (len(axes) - tensor.dim()) + tuple(tensor.shape))
     inverse = [axes.index(axis) for axis in range(len(axes))]
     return editor.add_constant(full.permute(inverse), node, "permuted")
 
 
 def _binary_reshapes(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    reshapes = [arg for arg in node.args if is_call(arg, torch.ops.aten.reshape.default)]
-    if not reshapes:
+    first = next((arg for arg in node.args if is_call(arg, aten.reshape.default)), None)
+    if not isinstance(first, Node) or shape_of(first) != shape_of(node):
         return False
-    first = cast("Node", reshapes[0])
-    inner = shape_of(cast("Node", first.args[0]))
-    if shape_of(first) != shape_of(node):
-        return False
+    inner, outer = shape_of(operand(first)), shape_of(first)
     args: list[object] = []
-    for arg in node.args:
-        if isinstance(arg, (int, float)):
-            args.append(arg)
-        elif is_call(arg, torch.ops.aten.reshape.default):
-            other = cast("Node", arg)
-            if shape_of(other) != shape_of(first) or shape_of(cast("Node", other.args[0])) != inner:
-                return False
-            args.append(other.args[0])
-        elif _only_last_axis(editor, arg) and inner[-1] == shape_of(first)[-1]:
-            args.append(arg)
+    for side in node.args:
+        if is_call(side, aten.reshape.default) and shape_of(side) == outer and shape_of(operand(side)) == inner:
+            args.append(operand(side))
+        elif isinstance(side, (int, float)) or (_is_vector(editor, side) and inner[-1:] == outer[-1:]):
+            args.append(side)
         else:
             return False
     return _behind(editor, node, first, tuple(args))
 
 
-def _only_last_axis(editor: GraphEditor, operand: object) -> bool:
-    tensor = editor.constant(operand)
+def _is_vector(editor: GraphEditor, side: object) -> bool:
+    """Whether ``side`` is a constant that has the last axis alone, or none."""
+    tensor = editor.constant(side)
     return tensor is not None and tensor.dim() <= 1
 
 
 def _slice(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
     if node.target is not aten.slice.Tensor or not is_call(node.args[0], aten.permute.default):
         return False
-    permute = cast("Node", node.args[0])
-    source, axes = _parts(permute)
-    axis = axes[cast("int", argument(node, 1, "dim", 0)) % len(axes)]
+    permute = operand(node)
     bounds = [argument(node, *spelled) for spelled in ((2, "start"), (3, "end"))]
-    args = (source, axis, *bounds, argument(node, 4, "step", 1))
+    args = (operand(permute), axes_of(permute)[axis_of(node)], *bounds, argument(node, 4, "step", 1))
     return _behind(editor, node, permute, args)
 
 
 def _mean(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    if node.target is not aten.mean.dim or argument(node, 3, "dtype") is not None:
+    if node.target is not aten.mean.dim or not is_call(node.args[0], *VIEWS):
         return False
-    view, dims = node.args[0], argument(node, 1, "dim")
-    if not is_call(view, aten.permute.default, aten.reshape.default) or not dims:
-        return False
-    view = cast("Node", view)
-    rank = len(shape_of(view))
-    reduced = [axis % rank for axis in cast("list[int]", dims)]
+    view, reduced = operand(node), mean_axes(node)
     keep = bool(argument(node, 2, "keepdim", False))
+    if reduced is None:
+        return False
     if view.target is aten.reshape.default:
         return not keep and _mean_behind_reshape(editor, node, view, reduced)
-    source, axes = _parts(view)
-    new = editor.call(aten.mean.dim, (source, [axes[axis] for axis in reduced], keep), before=node, like=node)
-    kept = axes if keep else [axes[axis] for axis in range(rank) if axis not in reduced]
+    axes = axes_of(view)
+    new = editor.call(node, aten.mean.dim, operand(view), [axes[axis] for axis in reduced], keep)
+    kept = axes if keep else [axis for position, axis in enumerate(axes) if position not in reduced]
     ranks = sorted(kept)
     editor.replace(node, _permuted(editor, new, [ranks.index(axis) for axis in kept], node))
     return True
@@ -257,10 +234,7 @@ def _mean(editor: GraphEditor, node: Node) -> bool:
 
 def _mean_behind_reshape(editor: GraphEditor, node: Node, view: Node, reduced: list[int]) -> bool:
     """Mean over merged axes is the mean over all of them; nothing else may have been reshaped."""
-    import torch
-
-    source = cast("Node", view.args[0])
-    groups = axis_groups(shape_of(source), shape_of(view))
+    groups = axis_groups(shape_of(operand(view)), shape_of(view))
     if groups is None:
         return False
     axes: list[int] = []
@@ -271,111 +245,65 @@ def _mean_behind_reshape(editor: GraphEditor, node: Node, view: Node, reduced: l
             axes += left
         elif len(left) != 1 or len(right) != 1:
             return False
-    new = editor.call(torch.ops.aten.mean.dim, (source, axes, False), before=node, like=node)
-    editor.replace(node, new)
+    editor.replace(node, editor.call(node, aten.mean.dim, operand(view), axes, False))
     return True
 
 
 def _cat(editor: GraphEditor, node: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
-    if node.target is not aten.cat.default:
+    parts = node.args[0]
+    if node.target is not aten.cat.default or not isinstance(parts, (list, tuple)):
         return False
-    parts = cast("list[Node]", node.args[0])
-    if not parts or not all(is_call(part, aten.permute.default) for part in parts):
+    permutes = [part for part in parts if is_call(part, aten.permute.default)]
+    if not permutes or len(permutes) != len(parts):
         return False
-    _, axes = _parts(parts[0])
-    if any(_parts(part)[1] != axes for part in parts):
+    axes, (axis,) = axes_of(permutes[0]), ints(argument(node, 1, "dim", 0))
+    if any(axes_of(part) != axes for part in permutes):
         return False
-    axis = axes[cast("int", argument(node, 1, "dim", 0)) % len(axes)]
-    return _behind(editor, node, parts[0], ([part.args[0] for part in parts], axis))
+    return _behind(editor, node, permutes[0], ([operand(part) for part in permutes], axes[axis]))
 
 
 def _last_axis(editor: GraphEditor, node: Node) -> bool:
     """Linear, layer norm and softmax look at the last axis only."""
-    import torch
-
-    aten = torch.ops.aten
     if node.target not in (aten.linear.default, aten.layer_norm.default, aten.softmax.int):
         return False
     view = node.args[0]
-    if not is_call(view, aten.permute.default, aten.reshape.default):
+    if not is_call(view, *VIEWS):
         return False
-    view = cast("Node", view)
-    inner, outer = shape_of(cast("Node", view.args[0])), shape_of(view)
-    if node.target is aten.layer_norm.default and len(cast("list[int]", node.args[1])) != 1:
+    inner, outer = shape_of(operand(view)), shape_of(view)
+    if node.target is aten.layer_norm.default and not is_over_last_axis(node):
         return False
-    if node.target is aten.softmax.int and cast("int", node.args[1]) % len(outer) != len(outer) - 1:
+    if node.target is aten.softmax.int and axis_of(node) != len(outer) - 1:
         return False
     if view.target is aten.permute.default:
-        if _parts(view)[1][-1] != len(outer) - 1:
+        if axes_of(view)[-1] != len(outer) - 1:
             return False
     elif not inner or inner[-1] != outer[-1] or len(inner) < 2:
         return False
-    args = (view.args[0], *node.args[1:])
-    if node.target is aten.softmax.int:
-        args = (view.args[0], -1, *node.args[2:])
-    return _behind(editor, node, view, args)
+    rest = (-1, *node.args[2:]) if node.target is aten.softmax.int else node.args[1:]
+    return _behind(editor, node, view, (operand(view), *rest))
 
 
 def _behind(editor: GraphEditor, node: Node, view: Node, args: tuple[object, ...]) -> bool:
     """Replace ``node`` by the same call on ``args`` with ``view`` behind it."""
-    import torch
-
-    if node.kwargs:
-        return False
-    target = cast("Callable[..., object]", node.target)
-    if view.target is torch.ops.aten.permute.default:
-        new = editor.call(target, args, before=node, like=node)
-        editor.replace(node, _permuted(editor, new, _parts(view)[1], node, like=view))
-        return True
     sizes = sizes_of(node)
-    if sizes is None:
+    if node.kwargs or (view.target is aten.reshape.default and sizes is None):
         return False
-    new = editor.call(target, args, before=node, like=node)
-    editor.replace(node, editor.call(torch.ops.aten.reshape.default, (new, sizes), before=node, like=view))
+    new = editor.repeat(node, *args)
+    if view.target is aten.permute.default:
+        new = _permuted(editor, new, axes_of(view), node, like=view)
+    elif sizes is not None:
+        new = editor.reshape(node, new, sizes, like=view)
+    editor.replace(node, new)
     return True
 
 
-def _permuted(editor: GraphEditor, source: Node, axes: list[int], node: Node, like: Node | None = None) -> Node:
-    import torch
-
-    if axes == sorted(axes):
-        return source
-    return editor.call(torch.ops.aten.permute.default, (source, axes), before=node, like=like or node)
+def _permuted(editor: GraphEditor, source: Node, axes: Sequence[int], node: Node, like: Node | None = None) -> Node:
+    return source if _in_order(axes) else editor.permute(node, source, axes, like=like)
 
 
-def _parts(permute: Node) -> tuple[Node, list[int]]:
-    source = cast("Node", permute.args[0])
-    rank = len(shape_of(source))
-    return source, [axis % rank for axis in cast("list[int]", permute.args[1])]
+def _in_order(axes: Sequence[int]) -> bool:
+    return list(axes) == sorted(axes)
 
 
 def _views(editor: GraphEditor) -> int:
-    import torch
-
-    return sum(1 for _ in editor.nodes(torch.ops.aten.permute.default, torch.ops.aten.reshape.default))
-
-
-def _unary() -> frozenset[object]:
-    import torch
-
-    aten = torch.ops.aten
-    return frozenset(
-        (
-            aten.gelu.default, aten.relu.default, aten.relu_.default, aten.silu.default, aten.silu_.default,
-            aten.sigmoid.default, aten.tanh.default, aten.hardswish.default, aten.hardswish_.default,
-            aten.hardsigmoid.default, aten.hardtanh.default, aten.hardtanh_.default, aten.leaky_relu.default,
-            aten.elu.default, aten.exp.default, aten.erf.default, aten.neg.default, aten.abs.default,
-            aten.sqrt.default, aten.rsqrt.default, aten.square.default, aten.pow.Tensor_Scalar, aten.clamp.default,
-            aten.relu6.default, aten.mish.default, aten.softplus.default,
-        )
-    )  # fmt: skip
-
-
-def _binary() -> frozenset[object]:
-    import torch
-
-    aten = torch.ops.aten
-    return frozenset((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.add_.Tensor))
+    return sum(1 for _ in editor.nodes(*VIEWS))

@@ -7,57 +7,45 @@ Guarantees: the same function with one linear layer per part; the 5-dimensional 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import torch
+from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor, argument, is_call, only_user, shape_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.fx import Node
+from export.graph_editor import GraphEditor
+from export.patterns import are_fixed, aten, axes_of, axis_of, is_call, only_user, operand, rank_of, shape_of
 
 NAME = "split_projection"
 
 
 def run(editor: GraphEditor) -> PassLog:
     """Split every joint projection whose parts are selected."""
-    import torch
-
-    split = sum(_split(editor, node) for node in editor.nodes(torch.ops.aten.linear.default))
+    split = sum(_split(editor, node) for node in editor.nodes(aten.linear.default))
     return PassLog(name=NAME, rewrites=split, detail=f"{split} joint projections split")
 
 
 def _split(editor: GraphEditor, linear: Node) -> bool:
-    import torch
-
-    aten = torch.ops.aten
     reshape = only_user(linear)
-    weight = editor.constant(linear.args[1])
-    if weight is None or linear.kwargs or not is_call(reshape, aten.reshape.default):
+    if editor.weights(linear) is None or not is_call(reshape, aten.reshape.default):
         return False
-    reshape = cast("Node", reshape)
-    bias = argument(linear, 2, "bias")
     heads = _split_of_last(linear, reshape)
-    if heads is None or (bias is not None and editor.constant(bias) is None):
+    if heads is None:
         return False
     permute = only_user(reshape)
-    order = list(range(len(shape_of(reshape))))
-    selected = reshape
+    selected, order = reshape, tuple(range(rank_of(reshape)))
     if is_call(permute, aten.permute.default):
-        selected = cast("Node", permute)
-        order = [axis % len(order) for axis in cast("list[int]", selected.args[1])]
+        selected, order = permute, axes_of(permute)
     axis = _part_axis(selected)
     if axis is None or order[axis] < heads:
         return False
     for select in list(selected.users):
-        _own_linear(editor, linear, weight, select, order, axis, heads)
+        _own_linear(editor, linear, select, order, axis, heads)
     return True
 
 
 def _split_of_last(linear: Node, reshape: Node) -> int | None:
     """First axis of ``reshape`` that comes from the last axis of ``linear``; None if it mixes in others."""
     total, shape = shape_of(linear)[-1], shape_of(reshape)
-    if any(not isinstance(size, int) for size in shape[1:]):
+    if not are_fixed(shape[1:]):
         return None
     product, axis = 1, len(shape)
     while product < total and axis > 1:
@@ -67,46 +55,36 @@ def _split_of_last(linear: Node, reshape: Node) -> int | None:
 
 
 def _part_axis(selected: Node) -> int | None:
-    import torch
-
-    if not selected.users or not all(is_call(user, torch.ops.aten.select.int) for user in selected.users):
+    """The one axis of ``selected`` from which all of its users select by a constant index; None if some do not."""
+    if not all(is_call(user, aten.select.int) and isinstance(user.args[2], int) for user in selected.users):
         return None
-    rank = len(shape_of(selected))
-    axes = {cast("int", user.args[1]) % rank for user in selected.users}
-    if len(axes) != 1 or not all(isinstance(user.args[2], int) for user in selected.users):
-        return None
-    return axes.pop()
+    axes = {axis_of(user) for user in selected.users}
+    return axes.pop() if len(axes) == 1 else None
 
 
-def _own_linear(
-    editor: GraphEditor, linear: Node, weight: Tensor, select: Node, order: list[int], axis: int, heads: int
-) -> None:
+def _own_linear(editor: GraphEditor, linear: Node, select: Node, order: tuple[int, ...], axis: int, heads: int) -> None:
     """Rows of the part, then the same reshape and permute without the axis of the parts."""
-    import torch
-
-    aten = torch.ops.aten
-    reshaped = _reshaped_sizes(select, order, axis)
-    tail = reshaped[heads:]
-    part = order[axis]
-    index = cast("int", select.args[2])
-    rows = torch.arange(weight.shape[0]).reshape(tail).select(part - heads, index).reshape(-1)
-    bias = editor.constant(argument(linear, 2, "bias"))
-    constants = [editor.add_constant(weight[rows], select, "weight")]
-    if bias is not None:
-        constants.append(editor.add_constant(bias[rows], select, "bias"))
-    new = editor.call(aten.linear.default, (linear.args[0], *constants), before=select, like=linear)
+    reshaped = _reshaped_sizes(select, order)
+    tail, part = reshaped[heads:], order[axis]
+    index = select.args[2]
+    weights = editor.weights(linear)
+    assert weights is not None and isinstance(index, int)
+    rows = torch.arange(weights[0].shape[0]).reshape(tail).select(part - heads, index).reshape(-1)
+    constants = [
+        editor.add_constant(tensor[rows], select, name)
+        for tensor, name in zip(weights, ("weight", "bias"), strict=True)
+        if tensor is not None
+    ]
+    new = editor.call(select, aten.linear.default, operand(linear), *constants, like=linear)
     sizes = [size for position, size in enumerate(reshaped) if position != part]
-    new = editor.call(aten.reshape.default, (new, [-1, *sizes[1:]]), before=select, like=select)
-    kept = [position for position in order if position != part]
-    axes = [position - (position > part) for position in kept]
+    new = editor.reshape(select, new, [-1, *sizes[1:]])
+    axes = [position - (position > part) for position in order if position != part]
     if axes != sorted(axes):
-        new = editor.call(aten.permute.default, (new, axes), before=select, like=select)
+        new = editor.permute(select, new, axes)
     editor.replace(select, new)
 
 
-def _reshaped_sizes(select: Node, order: list[int], axis: int) -> list[int]:
-    shape = shape_of(cast("Node", select.args[0]))
-    sizes = [0] * len(order)
-    for position, size in zip(order, shape, strict=True):
-        sizes[position] = size
-    return sizes
+def _reshaped_sizes(select: Node, order: tuple[int, ...]) -> list[int]:
+    """The shape that the linear layer's result was given, in front of its permutation into ``order``."""
+    shape = shape_of(operand(select))
+    return [shape[order.index(position)] for position in range(len(order))]

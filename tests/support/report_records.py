@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from edgevit.records import sha256_file
 from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.record import DeviceRun, EnergyRun, RunFailure, Verification
-from runtimes.power.stamps import RunStamps
+from runtimes.power.stamps import RunStamps, Window
 from runtimes.runners.contract import Pulse
 from runtimes.runners.runner import Measured, RunSample
 from validation.energy.report import EnergyReport, EnergySubject, TraceFacts
@@ -179,16 +180,7 @@ def front_of(table: ReportTable, cost: Cost) -> list[str]:
 
 def metered(run: DeviceRun, stamps: RunStamps, trace: Path) -> DeviceRun:
     """``run`` with a gap of 300 ms and the energy of the trace at ``trace``, by a process that stamped ``stamps``."""
-    samples = tuple(
-        RunSample(
-            latency_ns=each.end_ns - each.start_ns,
-            start_monotonic_ns=each.start_ns,
-            end_monotonic_ns=each.end_ns,
-            start_boottime_ns=each.start_ns,
-            end_boottime_ns=each.end_ns,
-        )
-        for each in stamps.bursts
-    )
+    samples, warmup = map(_samples, (stamps.bursts, stamps.warmup))
     pulses = tuple(
         Pulse(place="before", index=index, start_monotonic_ns=each.start_ns, end_monotonic_ns=each.end_ns)
         for index, each in enumerate(stamps.pulses)
@@ -198,9 +190,24 @@ def metered(run: DeviceRun, stamps: RunStamps, trace: Path) -> DeviceRun:
         meter="simulated",
         period_s=0.0002,
         layout=MeteredLayout(workload=workload, whole_run=False, latency_s=0.06, expected_s=30.0),
-        run=one_round(5, Measured(runner="python 1", runtime="onnxruntime 1.31.1", samples=samples, pulses=pulses)),
+        run=one_round(
+            5, Measured(runner="python 1", runtime="onnxruntime 1.31.1", samples=samples, warmup=warmup, pulses=pulses)
+        ),
         trace_file=trace.name,
         trace_sha256=sha256_file(trace),
         device_to_trace_s=None,
     )
     return msgspec.structs.replace(run, workload=workload, energy=energy)
+
+
+def _samples(windows: Sequence[Window]) -> tuple[RunSample, ...]:
+    return tuple(
+        RunSample(
+            latency_ns=each.end_ns - each.start_ns,
+            start_monotonic_ns=each.start_ns,
+            end_monotonic_ns=each.end_ns,
+            start_boottime_ns=each.start_ns,
+            end_boottime_ns=each.end_ns,
+        )
+        for each in windows
+    )

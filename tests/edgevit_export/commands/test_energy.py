@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from report_records import metered, run_of
 from typer.testing import CliRunner
 
 from edgevit.errors import MeterError, UsageError
@@ -76,3 +77,22 @@ def test_accuracy_as_stated() -> None:
     assert parse_top1(["81.0", "xs.onnx=77.5"]) == {"": 81.0, "xs.onnx": 77.5}
     with pytest.raises(UsageError, match="expected PERCENT"):
         parse_top1(["good"])
+
+
+def test_a_record_of_bench_is_analysed_by_itself(tmp_path: Path) -> None:
+    made = simulate(scenario_named("clean"), 0)
+    trace, record = tmp_path / "a.energy.npz", tmp_path / "a.json"
+    made.trace.save(trace)
+    metered(run_of("a.onnx", 60.0), made.stamps, trace).save(record)
+    result = RUNNER.invoke(app, ["analyze", str(record), "--top1", "80", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["subject"]["artifact"] == "a.onnx" and report["top1_percent"] == 80.0
+    assert report["energy_mj"] == pytest.approx(made.truth.active_mj, rel=0.02)
+    for words, message in ((["--runs", "5"], "belong to a trace"), (["--stamps", str(record)], "belong to a trace")):
+        assert message in str(RUNNER.invoke(app, ["analyze", str(record), *words]).exception)
+    run_of("b.onnx", 60.0).save(tmp_path / "b.json")
+    assert "holds no energy" in str(RUNNER.invoke(app, ["analyze", str(tmp_path / "b.json")]).exception)
+    trace.write_bytes(trace.read_bytes() + b"x")
+    changed = RUNNER.invoke(app, ["analyze", str(record)]).exception
+    assert "is not the power trace of its record" in str(changed)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import Lambda, apply, calls, few
-from torch import nn
+from pass_rig import Lambda, apply, calls, captured, few, randomised, rewritten
+from torch import Tensor, nn
+from torch.nn import functional
 
 from export.passes import canonical_views, fold_batch_norm
 
@@ -41,6 +45,71 @@ def test_folds_through_the_mean_into_the_head() -> None:
     module, log = apply(net, (2, 4, 3, 5), canonical_views, fold_batch_norm)
     assert "through the mean" in log.detail
     assert calls(module, aten.batch_norm.default) == 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_folds_into_a_matrix_products_on_either_side(bias: bool) -> None:
+    """A linear layer of rank 2 has its channels where the normalisation has them."""
+    before = nn.Sequential(nn.Linear(3, 4, bias=bias), nn.BatchNorm1d(4))
+    behind = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 3, bias=bias))
+    for net, width, kind in ((before, 3, "product before"), (behind, 4, "products after")):
+        module, log = apply(net, (5, width), fold_batch_norm)
+        assert log.detail == f"1 into the {kind}"
+        assert calls(module, aten.batch_norm.default) == 0
+
+
+def test_leaves_tokens_alone_whose_channels_are_elsewhere() -> None:
+    """BatchNorm1d of (N, C, L) normalises axis 1; a linear layer of rank 3 gives its channels last."""
+    before = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    behind = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 4))
+    assert apply(before, (2, 4, 3), fold_batch_norm)[1].rewrites == 0
+    assert apply(behind, (2, 4, 4), fold_batch_norm)[1].rewrites == 0
+
+
+def test_leaves_computed_statistics_alone() -> None:
+    """Without running statistics, or with ones that depend on the input."""
+
+    def own(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        y = m["conv"](x)
+        return functional.batch_norm(y, y.mean((0, 2, 3)), m["norm"].running_var)
+
+    for norm, forward in (
+        (nn.BatchNorm2d(4, track_running_stats=False), lambda m, x: m["norm"](m["conv"](x))),
+        (nn.BatchNorm2d(4), own),
+        (nn.BatchNorm2d(4), lambda m, x: functional.batch_norm(m["conv"](x), None, None, training=True)),
+    ):
+        net = Lambda(forward, conv=nn.Conv2d(3, 4, 1), norm=norm)
+        assert apply(net, (2, 3, 5, 5), fold_batch_norm)[1].rewrites == 0
+
+
+def test_leaves_a_normalisation_in_training_mode_alone() -> None:
+    """It has constant statistics, and does not use them."""
+
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return functional.batch_norm(m["conv"](x), m["norm"].running_mean, m["norm"].running_var, training=True)
+
+    net = Lambda(forward, conv=nn.Conv2d(3, 4, 1), norm=nn.BatchNorm2d(4))
+    assert rewritten(captured(randomised(net), (2, 3, 5, 5)), fold_batch_norm)[1].rewrites == 0
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_every_sign_of_the_folded_bias(affine: bool, bias: bool) -> None:
+    """Worked out by hand: (w x + b - mean) / sqrt(var + eps) * weight + shift, for each place that it folds into."""
+    before = Lambda(
+        lambda m, x: m["norm"](m["conv"](x)), conv=nn.Conv2d(1, 1, 1, bias=bias), norm=nn.BatchNorm2d(1, affine=affine)
+    )
+    program = captured(randomised(before), (1, 1, 1, 1))
+    state = dict(program.module.state_dict())
+    x = 3.0
+    value = float(state["layers.conv.weight"]) * x + (float(state["layers.conv.bias"]) if bias else 0.0)
+    mean, variance = (float(state[f"layers.norm.running_{name}"]) for name in ("mean", "var"))
+    expected = (value - mean) / math.sqrt(variance + 1e-5)
+    if affine:
+        expected = expected * float(state["layers.norm.weight"]) + float(state["layers.norm.bias"])
+    module, log = rewritten(program, fold_batch_norm)
+    assert log.rewrites == 1
+    assert float(module(torch.full((1, 1, 1, 1), x, dtype=torch.float64))) == pytest.approx(expected, rel=1e-12)
 
 
 def test_leaves_a_padded_convolution_behind_alone() -> None:

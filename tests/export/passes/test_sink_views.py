@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,48 @@ def test_mean_over_flattened_positions() -> None:
     net = Lambda(lambda m, x: x.permute(0, 3, 1, 2).flatten(2).mean(-1))
     module, _ = apply(net, (2, 3, 5, 4), canonical_views, sink_views)
     assert calls(module, *VIEWS) == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2])
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (0, 1, 3, 2)])
+def test_softmax_passes_a_permute_only_along_the_last_axis(axis: int, order: tuple[int, ...]) -> None:
+    net = Lambda(lambda m, x: x.permute(order).softmax(axis).relu())
+    module, _ = apply(net, (2, 3, 4, 5), canonical_views, sink_views)
+    targets = [node.target for node in module.graph.nodes if node.op == "call_function"]
+    moved = targets.index(aten.softmax.int) < targets.index(aten.permute.default)
+    assert moved is (axis == -1 and order[-1] == 3)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax_over_another_axis_stays_behind_its_reshape(axis: int) -> None:
+    net = Lambda(lambda m, x: x.reshape(2, 12, 5).softmax(axis))
+    module, _ = apply(net, (2, 3, 4, 5), canonical_views, sink_views)
+    targets = [node.target for node in module.graph.nodes if node.op == "call_function"]
+    assert targets == (
+        [aten.softmax.int, aten.reshape.default] if axis == -1 else [aten.reshape.default, aten.softmax.int]
+    )
+
+
+def test_cat_with_an_operand_that_is_no_permute_stays() -> None:
+    """Parts of one axis, an old form that ``cat`` takes beside any shape if it is empty, and parts in another order."""
+
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        turned = x.permute(0, 2, 1)
+        empty = torch.cat([turned, x.reshape(-1)[:0]], 1)
+        other = torch.cat([turned, x.relu()], 1)
+        orders = torch.cat([turned, x.permute(1, 2, 0)], 2)
+        return empty.sum() + other.sum() + orders.sum()
+
+    module, _ = apply(Lambda(forward), (3, 3, 3), canonical_views, sink_views)
+    permutes = [node for node in module.graph.nodes if node.target is aten.permute.default]
+    assert all(user.target is aten.cat.default for node in permutes for user in node.users)
+    assert calls(module, aten.cat.default) == 3
+
+
+def test_a_scalar_beside_a_reshape_of_a_scalar() -> None:
+    """A 0-dimensional value has no last axis to keep."""
+    net = Lambda(lambda m, x: x.sum().reshape(1) * m["norm"].weight, norm=nn.LayerNorm(1))
+    assert apply(net, (2, 3), canonical_views, sink_views)[1].detail == "1 views before, 1 after"
 
 
 def test_axis_groups() -> None:

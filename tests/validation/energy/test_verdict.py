@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from trace_section import section
 
 from runtimes.power.scenarios import HARD, Scenario, scenario_named
 from runtimes.power.simulate import Simulation, simulate

@@ -1,0 +1,84 @@
+"""A captured batch is freed, and what cannot be freed is refused with its place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pass_rig import Lambda, calls
+from small_models import conv_net, spec_of, two_inputs
+from torch import Tensor, nn
+
+from edgevit.errors import ExportError
+from edgevit.spec import TensorSpec
+from export.dynamic_batch import with_dynamic_batch
+from export.program import Program, capture
+
+
+def freed(module: nn.Module, shape: tuple[int, ...]) -> Program:
+    """The program of ``module``, float32 tensors of ``shape``, for any batch."""
+    with torch.no_grad():
+        result = module(torch.zeros(shape))
+    outputs = (TensorSpec(name="y", shape=tuple(result.shape)),)
+    return with_dynamic_batch(capture(module, spec_of("sample", (TensorSpec(name="x", shape=shape),), outputs)))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_freed_program_runs_at_other_batches(batch: int) -> None:
+    model, spec = conv_net(batch=batch)
+    program = with_dynamic_batch(capture(model, spec))
+    assert program.inputs[0].shape == (-1, 3, 32, 32) and program.outputs[0].shape == (-1, 10)
+    assert program.spec == spec
+    images = torch.randn(5, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(program.module(images), model(images))
+    assert with_dynamic_batch(program) is program
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_sizes_that_tracing_wrote_down_are_freed(batch: int) -> None:
+    """A class token is expanded to the batch and concatenated; views and a flatten name the batch."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.ones(1, 1, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = torch.concat([self.token.expand(x.shape[0], -1, -1), x.view(x.shape[0], -1, 4)], dim=1)
+            return tokens.reshape(x.shape[0], 2, -1).flatten(1)
+
+    program = freed(Tokens(), (batch, 3, 4))
+    assert calls(program.module, torch.ops.aten.flatten.using_ints) == 0
+    x = torch.randn(7, 3, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(program.module(x), Tokens()(x))
+
+
+def test_a_network_that_mixes_samples_is_refused() -> None:
+    with pytest.raises(ExportError, match="output 'y' of sample depends on the other samples of the batch"):
+        freed(Lambda(lambda m, x: x - x.mean(0, keepdim=True)), (2, 4))
+
+
+def test_a_size_that_stays_fixed_is_refused_with_its_place() -> None:
+    constant = torch.arange(8.0).reshape(2, 4)
+
+    class Added(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + constant
+
+    with pytest.raises(ExportError, match="captured for batch 2, fails for 4: The size of tensor"):
+        freed(nn.Sequential(Added()), (2, 4))
+
+
+def test_tensors_without_a_shared_batch_are_refused() -> None:
+    with pytest.raises(ExportError, match="do not share their first axis"):
+        freed(Lambda(lambda m, x: x.sum(0)), (2, 4))
+
+
+def test_several_inputs_share_their_batch() -> None:
+    model, spec = two_inputs()
+    program = with_dynamic_batch(capture(model, spec))
+    picture, hints = torch.randn(3, 3, 16, 16), torch.randn(3, 5)
+    with torch.no_grad():
+        for seen, expected in zip(program.module(picture, hints), model(picture, hints), strict=True):
+            torch.testing.assert_close(seen, expected)
