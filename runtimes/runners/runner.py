@@ -42,6 +42,16 @@ class Subject:
     outputs: tuple[TensorSpec, ...]
     feeds: tuple[Feed, ...]
 
+    @property
+    def short_sha256(self) -> str:
+        """Begins the names of all its files on the device, so that artifacts of one name do not meet there."""
+        return self.sha256[:16]
+
+    @property
+    def remote_name(self) -> str:
+        """The artifact's own name on the device."""
+        return f"{self.short_sha256}.{self.format}"
+
 
 class RunSample(Record):
     """One timed forward pass. Stamps are None where the runner is a tool that tells durations only."""

@@ -13,9 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
 from export.recipe import Format
+from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.record import Round, RunFailure, Verification
+from runtimes.bench.request import BenchRequest
+from runtimes.devices.device import Device
 from runtimes.runners.process import PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Subject
+from runtimes.runners.workload import Workload
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 INPUT, OUTPUT = TensorSpec(name="x", shape=(1, 4)), TensorSpec(name="y", shape=(1, 3))
@@ -125,3 +129,15 @@ class Events:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def measure(
+    device: Device, subjects: list[Subject], output: Path, *, events: Events | None = None, dry_run: bool = False,
+    **asked: object,
+) -> DeviceOutcome:  # fmt: skip
+    """Measure with fields of ``Workload`` and of ``BenchRequest``; four quick runs in two rounds where not asked."""
+    of_workload = set(Workload.__struct_fields__) - {"threads"}
+    work = {"runs": 4, "rounds": 2, "warmup": 1, "timeout_s": 60.0}
+    work |= {name: asked.pop(name) for name in list(asked) if name in of_workload}
+    wanted = BenchRequest(**{"workload": Workload(**work), "python": sys.executable, **asked})  # type: ignore[arg-type]
+    return Measurement(device, subjects, wanted, output, judge, events or Events()).run(dry_run=dry_run)

@@ -8,8 +8,10 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from edgevit.errors import DeviceError
-from runtimes.runners.contract import RunLines, RunRequest, Sample, parse_lines
+from runtimes.runners.contract import RunLines, RunRequest, parse_lines
 from runtimes.runners.exits import exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
@@ -34,14 +36,14 @@ class PythonRunner:
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, its inputs, and the runner for its format."""
-        inputs = staging / f"{_short(subject)}.inputs.npz"
+        inputs = staging / f"{subject.short_sha256}.inputs.npz"
         if not inputs.exists():
             write_arrays(inputs, list(subject.feeds))
         runner = staging / f"runner-{subject.format}.pyz"
         if not runner.exists():
             runner.write_bytes(build_runner(subject.format))
         return [
-            plan_push(subject.path, posixpath.join(directory, _model(subject))),
+            plan_push(subject.path, posixpath.join(directory, subject.remote_name)),
             plan_push(inputs, posixpath.join(directory, inputs.name)),
             plan_push(runner, posixpath.join(directory, runner.name)),
         ]
@@ -80,7 +82,7 @@ class PythonRunner:
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",
                 hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
             )
-        return measured(lines)
+        return measured_of(lines)
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
         """The arrays of the outputs file, one dict for each feed."""
@@ -94,10 +96,10 @@ class PythonRunner:
 
 
 def _request(subject: Subject, workload: Workload) -> RunRequest:
-    short = _short(subject)
+    short = subject.short_sha256
     return RunRequest(
         format=subject.format,
-        model=_model(subject),
+        model=subject.remote_name,
         inputs=f"{short}.inputs.npz",
         lines=f"{short}.lines.jsonl",
         outputs=f"{short}.outputs.npz",
@@ -105,15 +107,15 @@ def _request(subject: Subject, workload: Workload) -> RunRequest:
     )
 
 
-def measured(lines: RunLines) -> Measured:
+def measured_of(lines: RunLines) -> Measured:
     """A complete run of the Python runner as measurements."""
     load = next((phase for phase in lines.phases if phase.name == "load"), None)
     first = (lines.warmup or lines.samples)[:1]
     return Measured(
         runner=lines.header.runner,
         runtime=lines.header.runtime,
-        samples=tuple(map(_sample, lines.samples)),
-        warmup=tuple(map(_sample, lines.warmup)),
+        samples=msgspec.convert(lines.samples, tuple[RunSample, ...], from_attributes=True),
+        warmup=msgspec.convert(lines.warmup, tuple[RunSample, ...], from_attributes=True),
         cpus=lines.header.cpus,
         load_ns=load.end_monotonic_ns - load.start_monotonic_ns if load else None,
         first_ns=first[0].latency_ns if first else None,
@@ -123,21 +125,3 @@ def measured(lines: RunLines) -> Measured:
         pulses=lines.pulses,
         clocks=lines.header.clocks,
     )
-
-
-def _sample(line: Sample) -> RunSample:
-    return RunSample(
-        latency_ns=line.latency_ns,
-        start_monotonic_ns=line.start_monotonic_ns,
-        end_monotonic_ns=line.end_monotonic_ns,
-        start_boottime_ns=line.start_boottime_ns,
-        end_boottime_ns=line.end_boottime_ns,
-    )
-
-
-def _short(subject: Subject) -> str:
-    return subject.sha256[:16]
-
-
-def _model(subject: Subject) -> str:
-    return f"{_short(subject)}.{subject.format}"
