@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,14 @@ from runtimes.devices.device import Device
 from runtimes.runners.process import PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Subject
 from runtimes.runners.workload import Workload
+
+# What a tool's stand-in computes from the file $in to the file $out; see ``WEIGHT``.
+COMPUTE = f"""{sys.executable} - "$in" "$out" <<'END'
+import sys, numpy
+weight = numpy.random.default_rng(0).normal(size=(4, 3)).astype(numpy.float32)
+(numpy.fromfile(sys.argv[1], numpy.float32).reshape(1, 4) @ weight).tofile(sys.argv[2])
+END
+"""
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 INPUT, OUTPUT = TensorSpec(name="x", shape=(1, 4)), TensorSpec(name="y", shape=(1, 3))
@@ -55,6 +64,12 @@ def subject(path: Path, format: Format) -> Subject:
     )
 
 
+def tflite_subject(directory: Path) -> Subject:
+    """For tools that stand in for the real one, which do not read the file."""
+    (directory / "tiny.tflite").write_bytes(b"not read by the stand-in")
+    return subject(directory / "tiny.tflite", Format.TFLITE)
+
+
 def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
     """Passes what is ``x @ WEIGHT``."""
     assert answers
@@ -87,6 +102,13 @@ def program(path: Path, script: str) -> Path:
     """A shell script that is a tool."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("#!/bin/sh\n" + script)
+    path.chmod(0o755)
+    return path
+
+
+def elf(path: Path, machine: int) -> Path:
+    """A program for ``machine`` (``e_machine``) by its ELF header, with nothing behind it."""
+    path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine) + bytes(100))
     path.chmod(0o755)
     return path
 

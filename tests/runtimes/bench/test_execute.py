@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from adbd_rig import Adbd
-from bench_rig import Events, measure, misbehaving_python, onnx_subject, processes_of, program, subject
+from bench_rig import (
+    COMPUTE,
+    Events,
+    measure,
+    misbehaving_python,
+    onnx_subject,
+    processes_of,
+    program,
+    tflite_subject,
+)
+from latency_records import device_run, summary_run
+from msgspec.structs import replace
 
-from export.recipe import Format
+from edgevit.errors import DeviceError
+from runtimes.bench.execute import UNKNOWN_START_S, timing_of
 from runtimes.bench.record import DeviceRun
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.host import HostDevice
-from runtimes.runners.runner import Subject
+from runtimes.runners.runner import Subject, Summary
+from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
 
@@ -112,19 +124,6 @@ echo "INFO: count=$n first=9 curr=9 min=8 max=9 avg=8.5 std=0 p5=8 median=8 p95=
 """
 
 
-COMPUTE = f"""{sys.executable} - "$in" "$out" <<'END'
-import sys, numpy
-weight = numpy.random.default_rng(0).normal(size=(4, 3)).astype(numpy.float32)
-(numpy.fromfile(sys.argv[1], numpy.float32).reshape(1, 4) @ weight).tofile(sys.argv[2])
-END
-"""
-
-
-def tflite(tmp_path: Path) -> Subject:
-    (tmp_path / "tiny.tflite").write_bytes(b"not read by the stand-in")
-    return subject(tmp_path / "tiny.tflite", Format.TFLITE)
-
-
 @pytest.mark.parametrize(
     ("script", "status"),
     [(COMPUTE, "passed"), ("head -c 12 /dev/zero >$out", "failed"), ("head -c 8 /dev/zero >$out", None)],
@@ -134,7 +133,7 @@ def test_a_tool_is_run_and_its_outputs_are_judged(
 ) -> None:
     tool = program(tmp_path / "tools" / "x86_64" / "benchmark_model", TOOL % script)
     tools_dir = str(tool.parents[1])
-    (run,) = measure(adb_device, [tflite(tmp_path)], tmp_path / "out", runner="tool", tools_dir=tools_dir).runs
+    (run,) = measure(adb_device, [tflite_subject(tmp_path)], tmp_path / "out", runner="tool", tools_dir=tools_dir).runs
     if status is None:
         assert run.failure is not None
         assert "gave outputs of 8 bytes, but the artifact declares 12: y (1, 3) float32" in run.failure.message
@@ -160,3 +159,26 @@ def test_gaps_are_kept_between_runs(model: Subject, tmp_path: Path) -> None:
     (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", gap_ms=20.0).runs
     starts = np.array([each.start_monotonic_ns for each in run.rounds[0].measured.samples], np.int64)
     assert (np.diff(starts) >= 20_000_000).all()
+
+
+def test_latency_and_start_time_are_told_from_the_rounds() -> None:
+    """Five runs of 10 ms after one for warm-up, 20 ms apart, in processes that took 1 s and 1.5 s."""
+    run = device_run([[10.0, 10.0, 10.0, 10.0, 90.0], [10.0] * 5])
+    warm = [replace(each, measured=replace(each.measured, warmup=each.measured.samples[:1])) for each in run.rounds]
+    rounds = [replace(each, seconds=seconds) for each, seconds in zip(warm, (1.0, 1.5), strict=True)]
+    latency_s, start_s = timing_of(rounds, Workload(gap_ms=20.0))
+    assert latency_s == pytest.approx(0.010)
+    assert start_s == pytest.approx(1.5 - 6 * 0.010 - 5 * 0.020)
+    assert timing_of(rounds, Workload())[1] == pytest.approx(1.5 - 6 * 0.010)
+
+
+def test_summaries_tell_a_latency_too_and_old_rounds_no_time() -> None:
+    rounds = summary_run([Summary(count=50, mean_ns=4e6)]).rounds
+    assert timing_of([replace(each, seconds=2.0) for each in rounds], Workload()) == pytest.approx((0.004, 1.8))
+    assert timing_of([replace(each, seconds=0.1) for each in rounds], Workload()) == pytest.approx((0.004, 0.0))
+    assert timing_of(rounds, Workload()) == (0.004, UNKNOWN_START_S)
+
+
+def test_rounds_without_a_latency_cannot_plan_energy() -> None:
+    with pytest.raises(DeviceError, match="told no latency"):
+        timing_of([], Workload())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 from adbd_rig import Adbd, AdbRig
-from bench_rig import Events, measure, onnx_subject, program
+from bench_rig import Events, elf, measure, onnx_subject, program
 
 from edgevit.errors import DeviceError, UsageError
 from runtimes.devices.adb.adb_device import AdbDevice
@@ -38,12 +37,6 @@ def test_affinity_reaches_the_runner(model: Subject, tmp_path: Path) -> None:
     cpu = min(os.sched_getaffinity(0))
     (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", affinity=f"{1 << cpu:x}").runs
     assert {each.measured.cpus for each in run.rounds} == {(cpu,)}
-
-
-def elf(path: Path, machine: int) -> Path:
-    path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine) + bytes(100))
-    path.chmod(0o755)
-    return path
 
 
 def test_a_tool_for_another_abi_is_refused_before_it_is_pushed(model: Subject, tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from bench_rig import Events, measure
 from fault_daemon import FaultDaemon, Faults
 
 import runtimes.bench.patience as patience_module
-from edgevit.errors import DeviceError
+from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from runtimes.bench.patience import Patience
 from runtimes.bench.record import DeviceRun
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.host import HostDevice
 from runtimes.runners.runner import Subject
 
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -138,3 +140,65 @@ def test_a_hung_daemon_ends_within_its_deadlines(
     assert isinstance(outcome.error, DeviceError) or outcome.runs[0].failure is not None
     assert len(outcome.runs[0].rounds) == 1
     adbd.wake()
+
+
+class Absent(HostDevice):
+    """Counts how often it is called back; comes back only the first ``returns`` times."""
+
+    def __init__(self, directory: Path, *, returns: int) -> None:
+        super().__init__(directory)
+        self.called = 0
+        self._returns = returns
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        self.called += 1
+        if self.called > self._returns:
+            raise DeviceLostError("it is gone")
+
+
+def lose() -> None:
+    raise DeviceLostError("the cable was pulled")
+
+
+def test_what_was_lost_once_is_done_once_more(tmp_path: Path) -> None:
+    device, notes, tries = Absent(tmp_path, returns=1), [], []
+
+    def work() -> str:
+        tries.append(1)
+        return "done" if len(tries) > 1 else lose() or ""
+
+    patience = Patience(device, notes.append)
+    assert patience.do(work) == "done"
+    assert (len(tries), device.called, patience.lost) == (2, 1, None)
+    assert notes == ["the cable was pulled: trying to get host back"]
+
+
+def test_what_is_lost_for_good_fails_all_the_rest_at_once(tmp_path: Path) -> None:
+    device, tries = Absent(tmp_path, returns=0), []
+    patience = Patience(device, lambda text: None)
+    with pytest.raises(DeviceLostError, match="the cable was pulled") as lost:
+        patience.do(lose)
+    assert lost.value.hint == patience_module.RESUME_HINT
+    with pytest.raises(DeviceLostError) as again:
+        patience.do(lambda: tries.append(1))
+    assert (again.value, tries, device.called) == (lost.value, [], 1)
+
+
+def test_a_device_that_is_lost_twice_in_one_piece_of_work_is_given_up(tmp_path: Path) -> None:
+    device = Absent(tmp_path, returns=5)
+    patience = Patience(device, lambda text: None)
+    with pytest.raises(DeviceLostError):
+        patience.do(lose)
+    assert device.called == 1 and patience.lost is not None
+
+
+def test_a_program_that_hangs_on_a_device_that_answers_is_no_lost_device(tmp_path: Path) -> None:
+    device = Absent(tmp_path, returns=5)
+    patience = Patience(device, lambda text: None)
+
+    def hang() -> None:
+        raise DeviceTimeoutError("it did not end within 3 s")
+
+    with pytest.raises(DeviceTimeoutError):
+        patience.do(hang)
+    assert (device.called, patience.lost) == (0, None)
