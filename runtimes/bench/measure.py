@@ -28,7 +28,7 @@ from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
 from runtimes.power.meters import open_meter
-from runtimes.runners.choose import RunnerChooser, survey
+from runtimes.runners.choose import RunnerChooser, runner_options
 from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
 
@@ -118,9 +118,9 @@ class Measurement:
     def _jobs(self, state: DeviceState, workload: Workload) -> list[Job]:
         """The jobs that can be done; the others become failed records."""
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
-        setup = survey(self.device, state, python=self.request.python, tools_dir=tools_dir)
+        found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir)
         android = state.android_version is not None
-        chooser = RunnerChooser(setup, self.request.runner, tools_dir, android=android)
+        chooser = RunnerChooser(found, self.request.runner, tools_dir, android=android)
         workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []
         for subject in self.subjects:
