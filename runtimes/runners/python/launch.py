@@ -7,6 +7,7 @@ import io
 import posixpath
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import msgspec
 
@@ -88,7 +89,7 @@ class PythonRunner:
         """The arrays of the outputs file, one dict for each feed."""
         try:
             sets = read_arrays(io.BytesIO(files[planned.outputs[0]]))
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise DeviceError(f"the outputs of {subject.name} that came back cannot be read: {error}") from error
         if len(sets) != len(subject.feeds):
             raise DeviceError(f"{subject.name}: expected outputs for {len(subject.feeds)} inputs, got {len(sets)}")
