@@ -33,6 +33,7 @@ from runtimes.bench.store import RecordStore
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device, Progress
 from runtimes.power.meter import PowerMeter
+from runtimes.runners.exits import BY_HAND_HINT
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.workload import Workload
@@ -203,7 +204,7 @@ class PlanExecution:
         if missing := [name for name in planned.outputs if name not in files]:
             raise DeviceError(
                 f"{origin}: the run ended well but left no outputs ({', '.join(missing)})",
-                hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+                hint=BY_HAND_HINT,
             )
         if digest is not None and hashlib.sha256(files[planned.outputs[0]]).hexdigest() != digest:
             raise DeviceError(f"{origin}: the outputs were changed on their way: their SHA-256 is not the runner's")

@@ -90,6 +90,8 @@ class Measurement:
             if refused and len(refused) == len(jobs):
                 raise next(iter(refused.values()))
             if dry_run:
+                for key, reason in refused.items():
+                    self.watcher.failed(key, RunFailure(message=reason.message, hint=reason.hint))
                 return DeviceOutcome(serial=self.device.serial, plan=plan)
             for key, reason in refused.items():
                 self.watcher.failed(key, store.fail(key, reason))

@@ -63,13 +63,11 @@ class MeteredRunner:
         device: The device; its lock is held and it is kept awake by the caller.
         meter: The meter.
         note: Told of each step.
-        sleep: Waits; for tests.
     """
 
     device: Device
     meter: PowerMeter
     note: Callable[[str], None] = lambda text: None
-    sleep: Callable[[float], None] = time.sleep
 
     def run(self, planned: PlannedRun, layout: MeteredLayout, *, idles: bool, start_s: float) -> MeteredProcess:
         """Run ``planned``, which follows ``layout``.
@@ -122,7 +120,7 @@ class MeteredRunner:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 self.meter.check()
-                self.sleep(min(WATCH_S, max(0.0, deadline - time.monotonic())))
+                time.sleep(min(WATCH_S, max(0.0, deadline - time.monotonic())))
             trace = self.meter.stop()
         except BaseException:
             self.meter.close()
@@ -147,4 +145,4 @@ class MeteredRunner:
                     f"{layout.expected_s:.0f} s were planned from its latency: the trace ended before it",
                     hint="let the device cool, or fix its clocks, and measure again",
                 )
-            self.sleep(0.5)
+            time.sleep(0.5)

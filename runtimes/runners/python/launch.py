@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
-import msgspec
-
 from edgevit.errors import DeviceError
-from runtimes.runners.contract import RunLines, RunRequest, parse_lines
-from runtimes.runners.exits import exit_error
+from runtimes.runners.contract import RunRequest
+from runtimes.runners.exits import BY_HAND_HINT, exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
+from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
-from runtimes.runners.runner import Feed, Measured, RunSample, Subject
+from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.workload import Workload
 
 
@@ -75,15 +74,15 @@ class PythonRunner:
         """The lines, checked to the end; the runner's own account of a failure before its exit code."""
         data = finished.files.get(planned.fetch[0])
         if data is not None:
-            lines = parse_lines(data, _request(subject, planned.workload), origin=origin)
+            measured = parse_lines(data, _request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
             raise exit_error(origin, self._python, finished.rc, finished.printed)
         if data is None:
             raise DeviceError(
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",
-                hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+                hint=BY_HAND_HINT,
             )
-        return measured_of(lines)
+        return measured
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
         """The arrays of the outputs file, one dict for each feed."""
@@ -105,24 +104,4 @@ def _request(subject: Subject, workload: Workload) -> RunRequest:
         lines=f"{short}.lines.jsonl",
         outputs=f"{short}.outputs.npz",
         workload=workload,
-    )
-
-
-def measured_of(lines: RunLines) -> Measured:
-    """A complete run of the Python runner as measurements."""
-    load = next((phase for phase in lines.phases if phase.name == "load"), None)
-    first = (lines.warmup or lines.samples)[:1]
-    return Measured(
-        runner=lines.header.runner,
-        runtime=lines.header.runtime,
-        samples=msgspec.convert(lines.samples, tuple[RunSample, ...], from_attributes=True),
-        warmup=msgspec.convert(lines.warmup, tuple[RunSample, ...], from_attributes=True),
-        cpus=lines.header.cpus,
-        load_ns=load.end_monotonic_ns - load.start_monotonic_ns if load else None,
-        first_ns=first[0].latency_ns if first else None,
-        peak_memory_bytes=lines.peak_memory_bytes,
-        outputs_sha256=lines.output.sha256 if lines.output else None,
-        phases=lines.phases,
-        pulses=lines.pulses,
-        clocks=lines.header.clocks,
     )

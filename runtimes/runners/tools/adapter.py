@@ -16,7 +16,7 @@ from edgevit.errors import DeviceError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.recipe import Format
-from runtimes.runners.contract import show_tail
+from runtimes.runners.exits import show_tail
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, RunSample, Summary
 from runtimes.runners.workload import Workload

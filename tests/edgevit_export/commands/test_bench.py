@@ -17,13 +17,17 @@ from typer.testing import CliRunner, Result
 from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import sha256_file
 from edgevit_export.app import app
+from edgevit_export.commands import bench as bench_command
 from edgevit_export.commands.bench import BenchOptions, parse_threads, print_runs, request_of
 from export.artifact import Manifest
 from export.recipe import Format
 from runtimes.bench import measure as measure_module
 from runtimes.bench.record import DeviceRun, RunFailure
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
 from runtimes.runners.workload import Workload
+from validation.energy.analysis import analyze_energy
 
 QUICK = ("--runs", "4", "--rounds", "2", "--warmup", "1")
 
@@ -184,6 +188,20 @@ def test_records_stand_for_exit_codes(
     told = capsys.readouterr()
     for failure in given.values():
         assert failure.message in told.err and failure.message not in told.out
+
+
+@pytest.mark.parametrize(("stamped", "code"), [(True, 0), (False, 1)])
+def test_energy_that_nothing_confirms_is_exit_code_1(
+    stamped: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = simulate(scenario_named("short"), 4)
+    report = analyze_energy(made.trace, stamps=made.stamps) if stamped else analyze_energy(made.trace, runs=50)
+    monkeypatch.setattr(bench_command, "_judge_energy", lambda *_: report)
+    run = device_run(normal_rounds(10.0, seed=1))
+    assert print_runs([run], BenchOptions(artifacts=[], energy="monsoon")) == code
+    told = capsys.readouterr()
+    assert report.verdict in told.out
+    assert ("nothing confirms it" in told.err) == (not stamped)
 
 
 def test_what_is_typed_is_what_is_asked_for() -> None:

@@ -10,10 +10,8 @@ from typer.testing import CliRunner
 
 from edgevit.errors import MeterError, UsageError
 from edgevit_export.commands.energy import app, parse_top1
-from edgevit_export.workflows.energy import EnergyOutcome, energy_row, exit_code, print_outcomes
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
-from validation.energy.analysis import analyze_energy
 from validation.energy.report import EnergyReport
 
 RUNNER = CliRunner()
@@ -78,18 +76,3 @@ def test_accuracy_as_stated() -> None:
     assert parse_top1(["81.0", "xs.onnx=77.5"]) == {"": 81.0, "xs.onnx": 77.5}
     with pytest.raises(UsageError, match="expected PERCENT"):
         parse_top1(["good"])
-
-
-def test_outcomes_add_up_to_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    made = simulate(scenario_named("short"), 4)
-    good = EnergyOutcome("a.onnx", analyze_energy(made.trace, stamps=made.stamps))
-    alone = EnergyOutcome("b.onnx", analyze_energy(made.trace, runs=50))
-    lost = EnergyOutcome("c.onnx", error=MeterError("the Monsoon was unplugged"))
-    assert exit_code([good]) == 0
-    assert exit_code([good, alone]) == 1
-    assert exit_code([good, alone, lost]) == 4
-    print_outcomes([good, alone, lost])
-    assert good.report is not None and energy_row("a.onnx", good.report)[-1] == "verified"
-    seen = capsys.readouterr()
-    assert "a.onnx" in seen.out
-    assert "the Monsoon was unplugged" in seen.err

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from adbd_rig import Adbd, AdbRig
-from bench_rig import Events, elf, measure, onnx_subject, program
+from bench_rig import Events, elf, measure, onnx_subject, program, subject
 
 from edgevit.errors import DeviceError, UsageError
+from export.recipe import Format
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
@@ -88,3 +89,20 @@ def test_a_recorded_session_plays_back(adb_device: AdbDevice, model: Subject, tm
     (run,) = measure(played, [other], tmp_path / "other").runs
     assert run.failure is not None
     assert "it is of another run" in run.failure.message
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_one_combination_cannot_do_is_told_and_the_rest_is_planned(tmp_path: Path, dry_run: bool) -> None:
+    """``speed_benchmark_torch`` takes its threads from the mask: two threads on one core cannot be."""
+    (tmp_path / "m.ptl").write_bytes(b"not read here")
+    events, tool = Events(), program(tmp_path / "tool", "exit 3")
+    cpu = min(os.sched_getaffinity(0))
+    outcome = measure(
+        HostDevice(tmp_path / "s"), [subject(tmp_path / "m.ptl", Format.PTL)], tmp_path / "out", events=events,
+        dry_run=dry_run, runner=str(tool), threads=(1, 2), affinity=f"{1 << cpu:x}",
+    )  # fmt: skip
+    assert outcome.plan is not None
+    assert {planned.workload.threads for planned in outcome.plan.runs} == {1}
+    (failure,) = (failure for key, failure in events.failures.items() if "-t2-" in key)
+    assert "give --affinity a mask with exactly 2 cores" in failure.message
+    assert [run.failure.exit_code for run in outcome.runs if run.failure] == ([] if dry_run else [4, 2])

@@ -16,8 +16,9 @@ from bench_rig import WEIGHT, onnx_subject
 
 from edgevit.errors import DeviceError
 from export.recipe import Format
-from runtimes.runners.contract import RunRequest, parse_lines
+from runtimes.runners.contract import RunRequest
 from runtimes.runners.python.bundle import build_runner
+from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
 from runtimes.runners.workload import SyncPulses, Workload
 
@@ -57,7 +58,7 @@ def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
     done = run(tmp_path, wanted, bare)
     assert done.returncode == 0, done.stderr
     lines = parse_lines((tmp_path / "lines").read_bytes(), wanted, origin="here")
-    assert lines.header.runtime == f"onnxruntime {onnxruntime.__version__}"
+    assert lines.runtime == f"onnxruntime {onnxruntime.__version__}"
     assert [(pulse.place, pulse.index) for pulse in lines.pulses] == [
         ("before", 0), ("before", 1), ("after", 0), ("after", 1)
     ]  # fmt: skip

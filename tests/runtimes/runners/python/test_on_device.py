@@ -14,8 +14,9 @@ import pytest
 from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners import contract
-from runtimes.runners.contract import RunRequest, parse_lines
+from runtimes.runners.contract import RunRequest
 from runtimes.runners.python import on_device
+from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import LineWriter, main, read_arrays, time_runs, write_arrays
 from runtimes.runners.workload import Workload
 
