@@ -17,12 +17,10 @@ from statistics import median
 from threading import Lock
 from typing import Protocol
 
-import msgspec
-
-from edgevit.errors import DeviceError, EdgevitExportError, MeterError, UsageError
+from edgevit.errors import DeviceError, EdgevitExportError, MeterError
 from edgevit.records import sha256_file
 from runtimes.bench.held import HeldDevice
-from runtimes.bench.layout import MeteredLayout, lay_out
+from runtimes.bench.layout import MeteredLayout, lay_out_for
 from runtimes.bench.metered import MeteredRunner
 from runtimes.bench.patience import Patience
 from runtimes.bench.plan import Job, Plan
@@ -216,7 +214,7 @@ class PlanExecution:
             if lost := self._patience.lost or self._meter_lost:
                 raise lost
             latency_s, start_s = timing_of(self._store[job.key].rounds, job.workload)
-            layout = _layout_for(job, metering, latency_s)
+            layout = lay_out_for(job.runner, metering.meter, job.workload, metering.asked, latency_s=latency_s)
             planned = self._place(job, layout, scratch, staging)
             if not self._await_turn(metering.turn, held):
                 return
@@ -312,30 +310,3 @@ def timing_of(rounds: Sequence[Round], workload: Workload) -> tuple[float, float
         busy_s = count * (latency_s + gap_s) + len(measured.warmup) * latency_s
         starts_s.append(UNKNOWN_START_S if each.seconds is None else each.seconds - busy_s)
     return latency_s, max(starts_s)
-
-
-def _layout_for(job: Job, metering: Metering, latency_s: float) -> MeteredLayout:
-    """The layout of the metered process of ``job``.
-
-    Tools run one inference after each gap and tell no times, so only single inferences with idle between them can be
-    told apart in a trace; their warm-up would look the same, and is left out.
-
-    Raises:
-        MeterError: The meter cannot resolve it.
-        UsageError: A tool would have to run bursts, or inferences without gaps.
-    """
-    meter, runner = metering.meter, job.runner
-    if runner.stamps:
-        return lay_out(meter, job.workload, metering.asked, latency_s=latency_s)
-    layout = lay_out(meter, msgspec.structs.replace(job.workload, warmup=0), metering.asked, latency_s=latency_s)
-    if layout.workload.burst != 1:
-        raise UsageError(
-            f"{meter.name} needs bursts of {layout.workload.burst} inferences here, and {runner.name} cannot make them",
-            hint="--runner python, or a finer meter",
-        )
-    if not layout.workload.gap_ms:
-        raise UsageError(
-            f"{runner.name} does not tell when it runs: without gaps its inferences cannot be told apart",
-            hint="leave out --gap 0",
-        )
-    return layout

@@ -13,7 +13,7 @@ from runtimes.bench.request import MeterRequest
 from runtimes.power.meter import PowerMeter, require_resolution, require_run
 from runtimes.power.stamps import RunStamps, Window
 from runtimes.runners.contract import Phase, Pulse
-from runtimes.runners.runner import Measured, RunSample
+from runtimes.runners.runner import Measured, Runner, RunSample
 from runtimes.runners.workload import SyncPulses, Workload
 
 SHORTEST_GAP_MS = 100.0  # chosen, because a phone's power tail is over in some tens of milliseconds
@@ -74,6 +74,34 @@ def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latenc
     )
     around_s = 2 * (request.idle_s + pulses.duration_s)
     return MeteredLayout(workload=workload, whole_run=False, latency_s=latency_s, expected_s=busy_s + around_s)
+
+
+def lay_out_for(
+    runner: Runner, meter: PowerMeter, asked: Workload, request: MeterRequest, *, latency_s: float
+) -> MeteredLayout:
+    """The layout of a run by ``runner``; see ``lay_out``.
+
+    Tools run one inference after each gap and tell no times, so only single inferences with idle between them can be
+    told apart in a trace; their warm-up would look the same, and is left out.
+
+    Raises:
+        MeterError: The meter cannot resolve it.
+        UsageError: Requests that contradict each other, or a tool would have to run bursts, or without gaps.
+    """
+    if runner.stamps:
+        return lay_out(meter, asked, request, latency_s=latency_s)
+    layout = lay_out(meter, msgspec.structs.replace(asked, warmup=0), request, latency_s=latency_s)
+    if layout.workload.burst != 1:
+        raise UsageError(
+            f"{meter.name} needs bursts of {layout.workload.burst} inferences here, and {runner.name} cannot make them",
+            hint="--runner python, or a finer meter",
+        )
+    if not layout.workload.gap_ms:
+        raise UsageError(
+            f"{runner.name} does not tell when it runs: without gaps its inferences cannot be told apart",
+            hint="leave out --gap 0",
+        )
+    return layout
 
 
 def _is_coarse(meter: PowerMeter) -> bool:

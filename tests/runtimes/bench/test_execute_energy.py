@@ -15,6 +15,7 @@ import runtimes.bench.execute as execute_module
 import runtimes.bench.held as held_module
 from edgevit.errors import MeterError, UsageError
 from runtimes.bench import measure as measure_module
+from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.measure import Measurement
 from runtimes.bench.record import DeviceRun
 from runtimes.bench.request import BenchRequest, MeterRequest
@@ -168,6 +169,31 @@ def test_the_wait_for_a_shared_meter_keeps_the_lock_and_ends_with_the_bench(
     assert len(run.rounds) == 2 and run.energy is None and run.energy_failure is None and not run.complete
     assert "start" not in meter.calls
     assert turn.locked(), "it is the other device's"
+
+
+def test_an_artifact_that_the_meter_cannot_resolve_leaves_the_meter_to_the_others(
+    model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, asked = execute_module.lay_out_for, []
+
+    def first_cannot(*given: object, **named: object) -> MeteredLayout:
+        asked.append(given)
+        if len(asked) == 1:
+            raise MeterError("monsoon cannot tell the energy of one 1 us inference", hint="--burst 5000")
+        return original(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(execute_module, "lay_out_for", first_cannot)
+    events, other = Events(), onnx_subject(tmp_path / "b.onnx", scale=1.0 + 1e-7)
+    meter = StampMeter(tmp_path, cuts_usb=False, fails=True)
+    first, second = measure_energy(
+        HostDevice(tmp_path / "s"), [model, other], tmp_path / "out", meter, WORKLOAD, events=events
+    ).runs  # fmt: skip
+    assert first.energy_failure is not None and second.energy_failure is not None
+    assert first.energy_failure.message == "tiny.onnx on host: monsoon cannot tell the energy of one 1 us inference"
+    assert first.energy_failure.hint == "--burst 5000"
+    assert "unplugged" in second.energy_failure.message, "its own failure, not the first one's"
+    assert meter.calls.count("start") == 1
+    assert len(events.failures) == 2
 
 
 class Gauge(StampMeter):
