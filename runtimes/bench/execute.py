@@ -135,7 +135,8 @@ class PlanExecution:
                     self._attempt(planned, held)
             if self._metering is not None:
                 for job in self._store.open_jobs:
-                    self._attempt_energy(job, self._metering, plan.scratch, staging, held)
+                    if not self._stop():
+                        self._attempt_energy(job, self._metering, plan.scratch, staging, held)
         finally:
             left = {f"{each.cwd}/{name}" for each in (*plan.runs, *self._metered) for name in each.clear}
             if left and self._patience.lost is None:

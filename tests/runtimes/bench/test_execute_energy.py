@@ -196,6 +196,18 @@ def test_an_artifact_that_the_meter_cannot_resolve_leaves_the_meter_to_the_other
     assert len(events.failures) == 2
 
 
+def test_a_bench_that_was_stopped_in_its_rounds_says_nothing_about_energy(
+    model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, meter = Events(), StampMeter(tmp_path, cuts_usb=False)
+    monkeypatch.setattr(measure_module, "open_meter", lambda *_, **__: meter)
+    asked = BenchRequest(workload=WORKLOAD, meter=MeterRequest(name="monsoon"), python=sys.executable)
+    (run,) = Measurement(
+        HostDevice(tmp_path / "s"), [model], asked, tmp_path / "out", judge, events, stop=lambda: True
+    ).run().runs  # fmt: skip
+    assert (events.started, run.rounds, run.failure, run.energy_failure) == ([], (), None, None)
+
+
 class Gauge(StampMeter):
     """As coarse as a phone's battery gauge."""
 
