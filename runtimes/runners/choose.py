@@ -20,8 +20,6 @@ from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.launch import ToolRunner
 from runtimes.sessions.table import RUNTIMES
 
-_LOG_TAGS = {Format.PTE: "ExecuTorch"}
-
 PROBE_TIMEOUT_S = 60.0  # chosen, because a python on a slow card takes some seconds to start
 
 # Finds modules without importing them: torch alone would take seconds.
@@ -93,10 +91,10 @@ def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | 
     if tools_dir is None:
         return None
     home = tools_dir / abi
-    exact = home / adapter.binary
+    exact = home / adapter.name
     if exact.is_file():
         return exact
-    similar = sorted(path for path in home.glob(f"*{adapter.binary}*") if path.is_file())
+    similar = sorted(path for path in home.glob(f"*{adapter.name}*") if path.is_file())
     return similar[0] if len(similar) == 1 else None
 
 
@@ -115,7 +113,7 @@ def runner_options(device: Device, state: DeviceState, *, python: str | None, to
         options.append(_option(format, "python", why, how, verifies=True))
         adapter = TOOLS[format]
         why = _tool_why_not(adapter, tools_dir, abi)
-        how = f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.binary} and give --tools-dir TOOLS"
+        how = f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.name} and give --tools-dir TOOLS"
         options.append(_option(format, adapter.name, why, how, verifies=adapter.dumps_outputs))
     return RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options))
 
@@ -131,7 +129,7 @@ def _tool_why_not(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> str
         return "no --tools-dir was given"
     binary = find_tool(adapter, tools_dir, abi)
     if binary is None:
-        return f"no {tools_dir / abi / adapter.binary}"
+        return f"no {tools_dir / abi / adapter.name}"
     return abi_problem(binary, abi)
 
 
@@ -194,8 +192,7 @@ class RunnerChooser:
         return self._tool(adapter, binary)
 
     def _tool(self, adapter: ToolAdapter, binary: Path) -> ToolRunner:
-        log_tag = _LOG_TAGS.get(adapter.format) if self._android else None
-        return ToolRunner(adapter, binary, log_tag)
+        return ToolRunner(adapter, binary, adapter.log_tag if self._android else None)
 
     def _nothing(self, options: list[RunnerOption], format: Format) -> MissingDependencyError:
         reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in options)

@@ -15,7 +15,7 @@ from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
 
-Feed = dict[str, Array]
+Feed = dict[str, Array]  # by tensor name, shaped and typed as the artifact's tensors
 
 
 @dataclass(frozen=True)

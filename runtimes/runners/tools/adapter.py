@@ -15,7 +15,6 @@ import msgspec
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.recipe import Format
 from runtimes.runners.exits import show_tail
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, RunSample, Summary
@@ -61,11 +60,18 @@ class ToolCommand(Record):
 
 
 class ToolAdapter(Protocol):
-    """One tool. ``inputs`` says what it feeds: the golden input, or values of its own."""
+    """One tool.
+
+    Attributes:
+        name: Also of its program.
+        log_tag: Its tag in Android's log, where it writes there instead of to its standard output.
+        inputs: What it feeds: the golden input, or values of its own.
+        dumps_outputs: Whether it hands out the model's outputs.
+        how_to_get: For a device without it.
+    """
 
     name: str
-    binary: str
-    format: Format
+    log_tag: str | None
     inputs: Feed
     dumps_outputs: bool
     how_to_get: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from export.recipe import Format
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
@@ -28,8 +27,7 @@ class ExecutorRunner:
     """Adapter; see ``ToolAdapter``. It does not warm up; the first runs are dropped instead."""
 
     name = "executor_runner"
-    binary = "executor_runner"
-    format: Format = Format.PTE
+    log_tag: str | None = "ExecuTorch"
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (

@@ -38,11 +38,11 @@ class ToolRunner:
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, the first feed as raw values, the program and its libraries."""
-        home = posixpath.join(directory, f"tool-{self._adapter.name}")
+        home = posixpath.join(directory, f"tool-{self.name}")
         libraries = sorted(self._binary.parent.glob("*.so*"))
         planned = [
             plan_push(subject.path, posixpath.join(directory, subject.remote_name)),
-            plan_push(self._binary, posixpath.join(home, self._adapter.binary), program=True),
+            plan_push(self._binary, posixpath.join(home, self.name), program=True),
             *(plan_push(library, posixpath.join(home, library.name)) for library in libraries),
         ]
         if self._adapter.inputs == "golden":
@@ -58,15 +58,15 @@ class ToolRunner:
         """The tool's command line, behind ``taskset`` when cores were asked for."""
         request = _request(subject, workload)
         if reason := self._adapter.refusal(request):
-            raise UsageError(f"{self._adapter.name} cannot do that for {subject.name}: {reason}")
+            raise UsageError(f"{self.name} cannot do that for {subject.name}: {reason}")
         command = self._adapter.command(request)
-        home = posixpath.join(directory, f"tool-{self._adapter.name}")
+        home = posixpath.join(directory, f"tool-{self.name}")
         pinned = ("taskset", workload.affinity) if workload.affinity else ()
         planned = PlannedRun(
             key=key,
             round=round,
             workload=workload,
-            argv=(*pinned, posixpath.join(home, self._adapter.binary), *command.arguments),
+            argv=(*pinned, posixpath.join(home, self.name), *command.arguments),
             cwd=directory,
             environment={name: value.format(directory=home) for name, value in command.environment.items()},
             clear=(*command.files, *command.outputs),
@@ -79,19 +79,19 @@ class ToolRunner:
     def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
         """What the adapter finds; its complaint names the subject."""
         if finished.rc != 0:
-            raise exit_error(origin, self._adapter.binary, finished.rc, finished.printed)
+            raise exit_error(origin, self.name, finished.rc, finished.printed)
         try:
             return self._adapter.parse(finished, _request(subject, planned.workload))
         except DeviceError as error:
             raise DeviceError(f"{origin}: {error.message}", hint=error.hint) from error
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
-        """The raw bytes cut into the outputs that the artifact declares; one feed is all that a tool runs."""
+        """The raw little-endian bytes cut into the outputs, shaped as the artifact declares them, for the one feed."""
         raw = b"".join(files[name] for name in planned.outputs)
         expected = sum(_size_bytes(spec) for spec in subject.outputs)
         if len(raw) != expected:
             raise DeviceError(
-                f"{subject.name}: {self._adapter.name} gave outputs of {len(raw)} bytes, but the artifact declares "
+                f"{subject.name}: {self.name} gave outputs of {len(raw)} bytes, but the artifact declares "
                 f"{expected}: {', '.join(f'{spec.name} {spec.shape} {spec.dtype}' for spec in subject.outputs)}"
             )
         answer: Feed = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from export.recipe import Format
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
@@ -24,8 +23,7 @@ class OnnxruntimePerfTest:
     """Adapter; see ``ToolAdapter``. The tool warms up once; more warm-up runs are timed runs that are dropped."""
 
     name = "onnxruntime_perf_test"
-    binary = "onnxruntime_perf_test"
-    format: Format = Format.ONNX
+    log_tag: str | None = None
     inputs: Feed = "random"
     dumps_outputs = False
     how_to_get = (

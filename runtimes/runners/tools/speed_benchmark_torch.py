@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-from export.recipe import Format
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
@@ -27,8 +26,7 @@ class SpeedBenchmarkTorch:
     """Adapter; see ``ToolAdapter``."""
 
     name = "speed_benchmark_torch"
-    binary = "speed_benchmark_torch"
-    format: Format = Format.PTL
+    log_tag: str | None = None
     inputs: Feed = "ones"
     dumps_outputs = False
     how_to_get = (

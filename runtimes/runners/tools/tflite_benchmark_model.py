@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from export.recipe import Format
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, Summary
 from runtimes.runners.tools import litert_benchmark_model
@@ -31,8 +30,7 @@ class TfliteBenchmarkModel:
     """Adapter; see ``ToolAdapter``."""
 
     name = "benchmark_model"
-    binary = "benchmark_model"
-    format: Format = Format.TFLITE
+    log_tag: str | None = None
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (
