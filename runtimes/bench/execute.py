@@ -135,7 +135,7 @@ class PlanExecution:
                     self._attempt(planned, held)
             if self._metering is not None:
                 for job in self._store.open_jobs:
-                    if not self._stop():
+                    if not self._stop() and self._store[job.key].energy_failure is None:
                         self._attempt_energy(job, self._metering, plan.scratch, staging, held)
         finally:
             left = {f"{each.cwd}/{name}" for each in (*plan.runs, *self._metered) for name in each.clear}
@@ -166,7 +166,10 @@ class PlanExecution:
         self._watcher.round_ended(planned, finished)
 
     def _fail(self, key: str, error: EdgevitExportError, round: int | None) -> None:
-        self._watcher.failed(key, self._store.fail(key, error, round))
+        """The artifact has failed; where all its rounds are there from an earlier bench, only its energy has."""
+        has_latencies = len(self._store[key].rounds) == len(self._jobs[key].rounds)
+        failure = self._store.fail_energy(key, error) if has_latencies else self._store.fail(key, error, round)
+        self._watcher.failed(key, failure)
 
     def _round(self, planned: PlannedRun, held: HeldDevice) -> Round:
         held.before_run()

@@ -13,13 +13,14 @@ from stamp_meter import BUSY_MW, StampMeter
 
 import runtimes.bench.execute as execute_module
 import runtimes.bench.held as held_module
-from edgevit.errors import MeterError, UsageError
+from edgevit.errors import DeviceError, MeterError, UsageError
 from runtimes.bench import measure as measure_module
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.measure import Measurement
 from runtimes.bench.record import DeviceRun
 from runtimes.bench.request import BenchRequest, MeterRequest
 from runtimes.conditions.lease import DeviceSession
+from runtimes.devices.device import Transfer
 from runtimes.devices.host import HostDevice
 from runtimes.power.meter import Resolution
 from runtimes.runners.process import PlannedRun
@@ -206,6 +207,24 @@ def test_a_bench_that_was_stopped_in_its_rounds_says_nothing_about_energy(
         HostDevice(tmp_path / "s"), [model], asked, tmp_path / "out", judge, events, stop=lambda: True
     ).run().runs  # fmt: skip
     assert (events.started, run.rounds, run.failure, run.energy_failure) == ([], (), None, None)
+
+
+class Full(HostDevice):
+    """Has no room for the artifact."""
+
+    def push(self, local: Path, remote: str, **options: object) -> Transfer:
+        raise DeviceError("its disk is full", hint="--remote-dir")
+
+
+def test_latencies_of_an_earlier_bench_stand_when_the_artifact_cannot_be_pushed(model: Subject, tmp_path: Path) -> None:
+    device, out = HostDevice(tmp_path / "s"), tmp_path / "out"
+    meter = Vanishing(tmp_path, cuts_usb=False)
+    (first,) = measure_energy(device, [model], out, meter, WORKLOAD).runs
+    meter = StampMeter(tmp_path, cuts_usb=False)
+    (run,) = measure_energy(Full(tmp_path / "s"), [model], out, meter, WORKLOAD, resume=True).runs
+    assert (run.rounds, run.failure) == (first.rounds, None)
+    assert run.energy_failure is not None and run.energy_failure.message == "tiny.onnx on host: its disk is full"
+    assert meter.calls == ["prepare", "close"]
 
 
 class Gauge(StampMeter):
