@@ -69,7 +69,7 @@ class BenchOptions:
 
 
 def bench(options: BenchOptions) -> None:
-    """Measure artifacts on a device: push, run in rounds, pull, verify the outputs, report.
+    r"""Measure artifacts on a device: push, run in rounds, pull, verify the outputs, report.
 
     \b
     Without --device: the only attached device, else this machine.
@@ -194,18 +194,22 @@ class ConsoleWatcher:
         return lambda name, done_bytes, total_bytes: update(done_bytes)
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
+        """Which of how many."""
         self._open_bar.close()
         self.note(f"run {number} of {total}: {planned.key}, round {planned.round + 1}, {planned.workload.runs} runs")
 
     def round_ended(self, planned: PlannedRun, finished: Round) -> None:
+        """Only wrong outputs are worth a line."""
         if finished.verification.status == "failed":
             self.note(f"{planned.key}: outputs wrong: {finished.verification.reason}")
 
     def failed(self, key: str, failure: RunFailure) -> None:
+        """What failed, why, and what to do about it."""
         self._open_bar.close()
         self.note(f"{key}: failed: {failure.message}" + (f" (hint: {failure.hint})" if failure.hint else ""))
 
     def note(self, text: str) -> None:
+        """A line that names the device."""
         self._progress.note(f"{self._serial}: {text}")
 
 

@@ -17,7 +17,7 @@ from edgevit_export.console import print_line, print_note, print_records, print_
 if TYPE_CHECKING:
     from runtimes.conditions.device_state import DeviceState
     from runtimes.devices.attached import AttachedDevice
-    from runtimes.runners.choose import DeviceSetup
+    from runtimes.runners.choose import RunnerOptions
     from validation.latency.fitness import Fitness
 
 
@@ -114,16 +114,16 @@ def _setup(
 ) -> None:
     from runtimes.conditions.state import read_state
     from runtimes.devices.select import select_device
-    from runtimes.runners.choose import survey
+    from runtimes.runners.choose import runner_options
 
-    setups: list[DeviceSetup] = []
+    setups: list[RunnerOptions] = []
     for each in found:
         if not each.is_usable:
             print_note(f"{each.serial}: it is {each.state}: {each.hint}")
             continue
         try:
             with select_device(each.serial, adb_server=adb_server) as device:
-                setups.append(survey(device, read_state(device), python=python, tools_dir=tools_dir))
+                setups.append(runner_options(device, read_state(device), python=python, tools_dir=tools_dir))
         except EdgevitExportError as error:
             print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
     if as_json:

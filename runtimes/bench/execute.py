@@ -8,34 +8,39 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from threading import Lock
 from typing import Protocol
 
-from edgevit.errors import DeviceError, EdgevitExportError, MeterError, UsageError
+from edgevit.errors import DeviceError, EdgevitExportError, MeterError
 from edgevit.records import sha256_file
-from runtimes.bench.layout import MeteredLayout, lay_out
+from runtimes.bench.held import HeldDevice
+from runtimes.bench.layout import MeteredLayout, lay_out_for
 from runtimes.bench.metered import MeteredRunner
 from runtimes.bench.patience import Patience
 from runtimes.bench.plan import Job, Plan
 from runtimes.bench.process import fetch, push_file, run_process
 from runtimes.bench.record import EnergyRun, Round, RunFailure, Verification, now_utc
-from runtimes.bench.request import BenchRequest
+from runtimes.bench.request import MeterRequest
 from runtimes.bench.store import RecordStore
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device, Progress
 from runtimes.power.meter import PowerMeter
+from runtimes.runners.exits import BY_HAND_HINT
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Measured, Subject
+from runtimes.runners.workload import Workload
 
 Judge = Callable[[Subject, list[Feed], str], Verification]
 """``judge(subject, answers, runtime)``: whether the answers to ``subject.feeds`` (or the first ones) are right."""
 
-FRESH_STATE_S = 1.0
+FRESH_STATE_S = 1.0  # chosen, because temperatures and clocks of a moment ago are those of the next round's start
+TURN_POLL_S = 5.0  # chosen, because an interrupt is to end the wait for a shared meter soon
 UNKNOWN_START_S = 20.0  # chosen for records that do not say how long their processes took
 
 
@@ -46,30 +51,38 @@ class Watcher(Protocol):
         """A file is about to be pushed; what is returned gets the bytes."""
         ...
 
-    def round_started(self, planned: PlannedRun, number: int, total: int) -> None: ...
+    def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
+        """Run ``number`` of ``total`` is about to start."""
+        ...
 
-    def round_ended(self, planned: PlannedRun, finished: Round) -> None: ...
+    def round_ended(self, planned: PlannedRun, finished: Round) -> None:
+        """It has ended well, with outputs that are right or wrong."""
+        ...
 
-    def failed(self, key: str, failure: RunFailure) -> None: ...
+    def failed(self, key: str, failure: RunFailure) -> None:
+        """The artifact or its energy could not be measured."""
+        ...
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Anything else that is worth a line."""
+        ...
 
 
 @dataclass(frozen=True)
 class Metering:
-    """The power meter of a run, and ``turn``: one at a time where several devices share the meter."""
+    """The power meter of a run, what was asked of it, and ``turn``: devices that share a meter use it in turns."""
 
     meter: PowerMeter
-    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+    asked: MeterRequest
+    turn: Lock
 
 
-class Bench:
-    """The measuring of one device.
+class PlanExecution:
+    """The execution of one device's plan.
 
     Args:
         device: The device; its lock is held and its state arranged by the caller.
         jobs: What to measure.
-        request: How.
         store: The records of the jobs, which may hold rounds already.
         judge: Says whether outputs are right.
         watcher: Shows progress.
@@ -81,7 +94,6 @@ class Bench:
         self,
         device: Device,
         jobs: Sequence[Job],
-        request: BenchRequest,
         store: RecordStore,
         judge: Judge,
         watcher: Watcher,
@@ -91,25 +103,24 @@ class Bench:
     ) -> None:
         self._device = device
         self._jobs = {job.key: job for job in jobs}
-        self._request = request
         self._store = store
         self._judge = judge
         self._watcher = watcher
         self._metering = metering
         self._stop = stop
         self._patience = Patience(device, watcher.note)
+        self._metered: list[PlannedRun] = []
         self._meter_lost: MeterError | None = None
         self._state: DeviceState | None = None
         self._state_at_s = float("-inf")
 
-    def execute(self, plan: Plan, staging: Path, before_run: Callable[[float], None]) -> None:
+    def run(self, plan: Plan, staging: Path, held: HeldDevice) -> None:
         """Do what ``plan`` says; the store then has one record per job, failed ones included.
 
         Args:
             plan: The plan.
             staging: The directory of files that were made up for it.
-            before_run: Called before each run with the seconds that it is expected to take beyond its time limit; it
-                arranges the conditions of the run, and raises where they cannot be had.
+            held: The lock on the device, and the conditions of each run.
 
         Raises:
             KeyboardInterrupt: Passed on, with all finished rounds on the disk and nothing left running.
@@ -121,15 +132,16 @@ class Bench:
                     break
                 if self._store[planned.key].failure is None:
                     self._watcher.round_started(planned, number, len(plan.runs))
-                    self._attempt(planned, before_run)
+                    self._attempt(planned, held)
             if self._metering is not None:
                 for job in self._store.open_jobs:
-                    if not self._stop():
-                        self._attempt_energy(job, self._metering, plan.scratch, staging, before_run)
+                    if not self._stop() and self._store[job.key].energy_failure is None:
+                        self._attempt_energy(job, self._metering, plan.scratch, staging, held)
         finally:
-            with suppress(DeviceError):
-                if self._patience.lost is None:
-                    self._remove({name for planned in plan.runs for name in planned.clear}, plan.scratch)
+            left = {f"{each.cwd}/{name}" for each in (*plan.runs, *self._metered) for name in each.clear}
+            if left and self._patience.lost is None:
+                with suppress(DeviceError):
+                    self._device.run(["rm", "-f", *left])
 
     def _push_all(self, plan: Plan) -> None:
         for item in plan.pushes:
@@ -144,9 +156,9 @@ class Bench:
     def _push(self, item: PlannedPush) -> None:
         push_file(self._device, item, self._watcher.push(item))
 
-    def _attempt(self, planned: PlannedRun, before_run: Callable[[float], None]) -> None:
+    def _attempt(self, planned: PlannedRun, held: HeldDevice) -> None:
         try:
-            finished = self._patience.do(lambda: self._round(planned, before_run))
+            finished = self._patience.do(lambda: self._round(planned, held))
         except EdgevitExportError as error:
             self._fail(planned.key, error, planned.round)
             return
@@ -154,10 +166,13 @@ class Bench:
         self._watcher.round_ended(planned, finished)
 
     def _fail(self, key: str, error: EdgevitExportError, round: int | None) -> None:
-        self._watcher.failed(key, self._store.fail(key, error, round))
+        """The artifact has failed; where all its rounds are there from an earlier bench, only its energy has."""
+        has_latencies = len(self._store[key].rounds) == len(self._jobs[key].rounds)
+        failure = self._store.fail_energy(key, error) if has_latencies else self._store.fail(key, error, round)
+        self._watcher.failed(key, failure)
 
-    def _round(self, planned: PlannedRun, before_run: Callable[[float], None]) -> Round:
-        before_run(0.0)
+    def _round(self, planned: PlannedRun, held: HeldDevice) -> Round:
+        held.before_run()
         before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
         finished = run_process(self._device, planned)
         return self._finished_round(planned, finished, before, started_utc, time.monotonic() - began_s)
@@ -191,51 +206,61 @@ class Bench:
         if missing := [name for name in planned.outputs if name not in files]:
             raise DeviceError(
                 f"{origin}: the run ended well but left no outputs ({', '.join(missing)})",
-                hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+                hint=BY_HAND_HINT,
             )
         if digest is not None and hashlib.sha256(files[planned.outputs[0]]).hexdigest() != digest:
             raise DeviceError(f"{origin}: the outputs were changed on their way: their SHA-256 is not the runner's")
         return self._judge(job.subject, job.runner.answers(job.subject, planned, files), measured.runtime)
 
-    def _attempt_energy(
-        self, job: Job, metering: Metering, scratch: str, staging: Path, before_run: Callable[[float], None]
-    ) -> None:
+    def _attempt_energy(self, job: Job, metering: Metering, scratch: str, staging: Path, held: HeldDevice) -> None:
         """A process of its own behind the latencies: its gaps and bursts are the meter's."""
         try:
             if lost := self._patience.lost or self._meter_lost:
                 raise lost
-            latency_s, start_s = timing_of(self._store[job.key].rounds)
-            assert self._request.meter is not None
-            layout = lay_out(metering.meter, job.workload, self._request.meter, latency_s=latency_s)
-            if not job.runner.stamps:
-                _refuse_tool(job.runner.name, metering.meter.name, layout)
+            latency_s, start_s = timing_of(self._store[job.key].rounds, job.workload)
+            layout = lay_out_for(job.runner, metering.meter, job.workload, metering.asked, latency_s=latency_s)
             planned = self._place(job, layout, scratch, staging)
-            with metering.turn:
-                before_run(layout.expected_s + start_s)
+            if not self._await_turn(metering.turn, held):
+                return
+            try:
+                held.before_run(layout.expected_s + start_s)
                 energy = self._measure_energy(job, metering.meter, planned, layout, start_s)
+            finally:
+                metering.turn.release()
         except EdgevitExportError as error:
             self._watcher.failed(job.key, self._store.fail_energy(job.key, error))
         else:
             self._store.add_energy(job.key, energy)
 
+    def _await_turn(self, turn: Lock, held: HeldDevice) -> bool:
+        """Take the meter; False when the user ended the bench meanwhile. The wait for others may outlast the lease."""
+        while not turn.acquire(timeout=TURN_POLL_S):
+            held.renew()
+            if self._stop():
+                return False
+        if self._stop():
+            turn.release()
+            return False
+        return True
+
     def _measure_energy(
         self, job: Job, meter: PowerMeter, planned: PlannedRun, layout: MeteredLayout, start_s: float
     ) -> EnergyRun:
         before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
+        work, burst = layout.workload, layout.workload.burst or 1
         self._watcher.note(
-            f"{job.subject.name}: energy, {job.workload.runs} bursts of {layout.workload.burst}, "
-            f"{layout.workload.gap_ms:.0f} ms apart, {layout.expected_s:.0f} s"
+            f"{job.subject.name}: energy, {work.runs // burst} bursts of {burst}, "
+            f"{work.gap_ms or 0.0:.0f} ms apart, {layout.expected_s:.0f} s"
             + ("; USB is cut meanwhile" if meter.cuts_usb else "")
         )
-        metered = MeteredRunner(self._device, meter, self._watcher.note)
-        meter.prepare()
         try:
-            done = metered.run(planned, layout, idles=job.runner.stamps, start_s=start_s)
+            with meter:
+                meter.prepare()
+                metered = MeteredRunner(self._device, meter, self._watcher.note)
+                done = metered.run(planned, layout, idles=job.runner.stamps, start_s=start_s)
         except MeterError as error:
             self._meter_lost = error
             raise
-        finally:
-            meter.close()
         run = self._finished_round(planned, done.finished, before, started_utc, time.monotonic() - began_s)
         trace_path = self._store.path(job.key).with_suffix(".energy.npz")
         done.trace.save(trace_path)
@@ -256,6 +281,7 @@ class Bench:
         )
         for item in pushes:
             self._patience.do(partial(self._push, item))
+        self._metered.append(planned)
         return planned
 
     def _read_state(self) -> DeviceState:
@@ -265,34 +291,26 @@ class Bench:
             self._state_at_s = time.monotonic()
         return self._state
 
-    def _remove(self, names: Iterable[str], directory: str) -> None:
-        if paths := [f"{directory}/{name}" for name in names]:
-            self._device.run(["rm", "-f", *paths])
 
+def timing_of(rounds: Sequence[Round], workload: Workload) -> tuple[float, float]:
+    """Seconds that one inference takes, and seconds that a process takes besides its inferences and their gaps.
 
-def timing_of(rounds: Sequence[Round]) -> tuple[float, float]:
-    """Seconds that one inference takes, and seconds that a process takes besides its inferences.
+    Args:
+        rounds: What was measured.
+        workload: How, without what only a power meter asks for.
 
     Raises:
         DeviceError: No round told a latency.
     """
-    latencies_ns = [sample.latency_ns for each in rounds for sample in each.measured.samples]
-    latencies_ns += [int(each.measured.summary.mean_ns) for each in rounds if each.measured.summary is not None]
+    latencies_ns = [float(sample.latency_ns) for each in rounds for sample in each.measured.samples]
+    latencies_ns += [each.measured.summary.mean_ns for each in rounds if each.measured.summary is not None]
     if not latencies_ns:
         raise DeviceError("its rounds told no latency, so its energy cannot be planned")
-    latency_s = median(latencies_ns) / 1e9
-    starts_s = [
-        each.seconds - latency_s * (len(each.measured.samples) + len(each.measured.warmup))
-        for each in rounds
-        if each.seconds is not None
-    ]
-    return latency_s, max([0.0, *starts_s]) if starts_s else UNKNOWN_START_S
-
-
-def _refuse_tool(runner: str, meter: str, layout: MeteredLayout) -> None:
-    """Tools run one inference after each gap and tell no times: only single inferences can be told apart."""
-    if layout.workload.burst != 1 or layout.whole_run:
-        raise UsageError(
-            f"{meter} needs bursts of {layout.workload.burst} inferences here, and {runner} cannot make them",
-            hint="--runner python, or a finer meter",
-        )
+    latency_s, gap_s = median(latencies_ns) / 1e9, (workload.gap_ms or 0.0) / 1e3
+    starts_s = [0.0]
+    for each in rounds:
+        measured = each.measured
+        count = measured.summary.count if measured.summary is not None else len(measured.samples)
+        busy_s = count * (latency_s + gap_s) + len(measured.warmup) * latency_s
+        starts_s.append(UNKNOWN_START_S if each.seconds is None else each.seconds - busy_s)
+    return latency_s, max(starts_s)

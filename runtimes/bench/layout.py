@@ -13,12 +13,12 @@ from runtimes.bench.request import MeterRequest
 from runtimes.power.meter import PowerMeter, require_resolution, require_run
 from runtimes.power.stamps import RunStamps, Window
 from runtimes.runners.contract import Phase, Pulse
-from runtimes.runners.runner import Measured, RunSample
+from runtimes.runners.runner import Measured, Runner, RunSample
 from runtimes.runners.workload import SyncPulses, Workload
 
 SHORTEST_GAP_MS = 100.0  # chosen, because a phone's power tail is over in some tens of milliseconds
 LEAST_IDLE_S = 2.0  # chosen, because the background before and after needs a second each beside the sync pulses
-COARSE_S = 1.0  # a meter whose shortest window is longer than this measures whole runs
+COARSE_S = 1.0  # chosen: a meter whose shortest window is longer than any burst should be measures whole runs
 RESOLVED_MARGIN = 1.25  # chosen, because a burst may turn out that much shorter than the latency before it
 READINGS_OF_IDLE = 20  # of a coarse meter, before and after: as many as make a window (``SAMPLES_PER_WINDOW``)
 
@@ -39,6 +39,20 @@ class MeteredLayout(Record):
     expected_s: float
 
 
+def require_layout(meter: PowerMeter, asked: Workload, request: MeterRequest) -> None:
+    """Refuse what cannot be laid out for ``meter`` whatever the latency turns out to be.
+
+    Raises:
+        UsageError: Requests that contradict each other.
+    """
+    if asked.runs < 1 or request.idle_s < LEAST_IDLE_S:
+        raise UsageError(
+            f"{asked.runs} runs with {request.idle_s:g} s of idle: at least 1 run and {LEAST_IDLE_S:g} s are needed"
+        )
+    if _is_coarse(meter) and (asked.burst is not None or asked.gap_ms):
+        raise UsageError(f"{meter.name} measures whole runs only: bursts and gaps have no place in them")
+
+
 def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latency_s: float) -> MeteredLayout:
     """Lay out a run of inferences that take ``latency_s`` each.
 
@@ -46,11 +60,8 @@ def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latenc
         MeterError: The meter cannot resolve what the workload asks for; the hint says what it could.
         UsageError: Requests that contradict each other.
     """
-    if asked.runs < 1 or request.idle_s < LEAST_IDLE_S:
-        raise UsageError(
-            f"{asked.runs} runs with {request.idle_s:g} s of idle: at least 1 run and {LEAST_IDLE_S:g} s are needed"
-        )
-    if meter.resolution.shortest_window_s > COARSE_S:
+    require_layout(meter, asked, request)
+    if _is_coarse(meter):
         return _whole_run(meter, asked, request, latency_s)
     burst = asked.burst or max(1, math.ceil(RESOLVED_MARGIN * meter.resolution.shortest_window_s / latency_s))
     window_s = burst * latency_s
@@ -65,9 +76,39 @@ def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latenc
     return MeteredLayout(workload=workload, whole_run=False, latency_s=latency_s, expected_s=busy_s + around_s)
 
 
+def lay_out_for(
+    runner: Runner, meter: PowerMeter, asked: Workload, request: MeterRequest, *, latency_s: float
+) -> MeteredLayout:
+    """The layout of a run by ``runner``; see ``lay_out``.
+
+    Tools run one inference after each gap and tell no times, so only single inferences with idle between them can be
+    told apart in a trace; their warm-up would look the same, and is left out.
+
+    Raises:
+        MeterError: The meter cannot resolve it.
+        UsageError: Requests that contradict each other, or a tool would have to run bursts, or without gaps.
+    """
+    if runner.stamps:
+        return lay_out(meter, asked, request, latency_s=latency_s)
+    layout = lay_out(meter, msgspec.structs.replace(asked, warmup=0), request, latency_s=latency_s)
+    if layout.workload.burst != 1:
+        raise UsageError(
+            f"{meter.name} needs bursts of {layout.workload.burst} inferences here, and {runner.name} cannot make them",
+            hint="--runner python, or a finer meter",
+        )
+    if not layout.workload.gap_ms:
+        raise UsageError(
+            f"{runner.name} does not tell when it runs: without gaps its inferences cannot be told apart",
+            hint="leave out --gap 0",
+        )
+    return layout
+
+
+def _is_coarse(meter: PowerMeter) -> bool:
+    return meter.resolution.shortest_window_s > COARSE_S
+
+
 def _whole_run(meter: PowerMeter, asked: Workload, request: MeterRequest, latency_s: float) -> MeteredLayout:
-    if asked.burst is not None or asked.gap_ms:
-        raise UsageError(f"{meter.name} measures whole runs only: bursts and gaps have no place in them")
     try:
         require_run(meter, run_s=asked.runs * latency_s)
     except MeterError as error:
@@ -87,12 +128,10 @@ def stamps_of(measured: Measured, *, burst: int) -> RunStamps | None:
         return None
     return RunStamps(
         bursts=tuple(_window(samples[first : first + burst]) for first in range(0, len(samples), burst)),
-        pulses=tuple(
-            Window(start_ns=each.start_monotonic_ns, end_ns=each.end_monotonic_ns) for each in measured.pulses
-        ),
+        pulses=tuple(map(_window_of, measured.pulses)),
         warmup=tuple(_window([sample]) for sample in warmup),
         other=tuple(
-            Window(start_ns=phase.start_monotonic_ns, end_ns=phase.end_monotonic_ns)
+            _window_of(phase)
             for phase in measured.phases
             if phase.name in ("load", "golden") and phase.end_monotonic_ns > phase.start_monotonic_ns
         ),

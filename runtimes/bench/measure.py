@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError, UsageError
-from runtimes.bench.execute import Bench, Judge, Metering, Watcher
+from runtimes.bench.execute import Judge, Metering, PlanExecution, Watcher
+from runtimes.bench.held import LEASE_MARGIN_S, HeldDevice
+from runtimes.bench.layout import require_layout
 from runtimes.bench.plan import Job, Plan, make_plan
 from runtimes.bench.record import DeviceRun, RunFailure, new_record
 from runtimes.bench.request import BenchRequest
 from runtimes.bench.store import RecordStore
 from runtimes.conditions.affinity import affinity_mask, verify_pinning
 from runtimes.conditions.lease import DeviceSession
-from runtimes.conditions.prepare import fix_performance_mode, stay_awake, wait_for_temperature
+from runtimes.conditions.prepare import fix_performance_mode, stay_awake
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
 from runtimes.power.meters import open_meter
-from runtimes.runners.choose import RunnerChooser, survey
+from runtimes.runners.choose import RunnerChooser, runner_options
 from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
-
-LEASE_MARGIN_S = 600.0
-EXTEND_PERIOD_S = 120.0  # well within the margin
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,9 @@ class Measurement:
     output: Path
     judge: Judge
     watcher: Watcher
-    meter_turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+    meter_turn: Lock = field(default_factory=Lock)
     stop: Callable[[], bool] = lambda: False
     _refused: list[DeviceRun] = field(default_factory=list)
-    _extended_s: float = field(default_factory=time.monotonic)
 
     def run(self, *, dry_run: bool = False) -> DeviceOutcome:
         """Measure, or with ``dry_run`` only look and plan: nothing is pushed, started or changed.
@@ -89,36 +86,39 @@ class Measurement:
             if refused and len(refused) == len(jobs):
                 raise next(iter(refused.values()))
             if dry_run:
+                for key, reason in refused.items():
+                    self.watcher.failed(key, RunFailure(message=reason.message, hint=reason.hint))
                 return DeviceOutcome(serial=self.device.serial, plan=plan)
             for key, reason in refused.items():
                 self.watcher.failed(key, store.fail(key, reason))
-            bench = Bench(
-                self.device, jobs, self.request, store, self.judge, self.watcher, metering=metering, stop=self.stop
+            store.keep_completed()
+            execution = PlanExecution(
+                self.device, jobs, store, self.judge, self.watcher, metering=metering, stop=self.stop
             )
-            error = self._execute(bench, plan, store, Path(staging), mask)
+            error = self._execute(execution, plan, store, Path(staging), mask)
         return DeviceOutcome(self.device.serial, plan, (*store.records, *self._refused), error)
 
     def _meter(self) -> Metering | None:
         """The power meter, if one was asked for, tried before anything is measured.
 
         Raises:
-            EdgevitExportError: No such meter, not found, or not fit for this device.
+            EdgevitExportError: No such meter, not found, or not fit for this device or for this workload.
         """
         asked = self.request.meter
         if asked is None:
             return None
         meter = open_meter(asked.name, self.device, serial=asked.serial, volts=asked.volts, rails=asked.rails)
-        with self.meter_turn:
+        require_layout(meter, self.request.workload, asked)
+        with self.meter_turn, meter:
             meter.prepare()
-            meter.close()
-        return Metering(meter, self.meter_turn)
+        return Metering(meter, asked, self.meter_turn)
 
     def _jobs(self, state: DeviceState, workload: Workload) -> list[Job]:
         """The jobs that can be done; the others become failed records."""
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
-        setup = survey(self.device, state, python=self.request.python, tools_dir=tools_dir)
+        found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir)
         android = state.android_version is not None
-        chooser = RunnerChooser(setup, self.request.runner, tools_dir, android=android)
+        chooser = RunnerChooser(found, self.request.runner, tools_dir, android=android)
         workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []
         for subject in self.subjects:
@@ -138,7 +138,7 @@ class Measurement:
         return new_record(self.device.serial, subject, "none", workload, self.request.conditions, failure)
 
     def _execute(
-        self, bench: Bench, plan: Plan, store: RecordStore, staging: Path, mask: int | None
+        self, execution: PlanExecution, plan: Plan, store: RecordStore, staging: Path, mask: int | None
     ) -> EdgevitExportError | None:
         """Measure; what goes wrong once there are results is returned beside them."""
         if not store.open_jobs:
@@ -148,7 +148,7 @@ class Measurement:
         try:
             with DeviceSession(self.device, lease_s=lease_s, report=self.watcher.note) as session:
                 self._arrange(session, store, mask)
-                bench.execute(plan, staging, lambda expected_s: self._before_run(session, lease_s, expected_s))
+                execution.run(plan, staging, HeldDevice(session, conditions, lease_s))
         except EdgevitExportError as error:
             if not any(record.rounds or record.failure for record in store.records):
                 raise
@@ -167,19 +167,3 @@ class Measurement:
             fix_performance_mode(session)
         if mask is not None and any(job.runner.name != "python" for job in store.open_jobs):
             verify_pinning(self.device, mask)
-
-    def _before_run(self, session: DeviceSession, lease_s: float, expected_s: float) -> None:
-        """Renew the lock for a run of that length, and wait for the start temperature."""
-        if expected_s or time.monotonic() - self._extended_s > EXTEND_PERIOD_S:
-            session.extend(lease_s + expected_s)
-            self._extended_s = time.monotonic()
-        limit_c = self.request.conditions.max_temp_c
-        if limit_c is None:
-            return
-        wait = wait_for_temperature(self.device, limit_c, timeout_s=self.request.conditions.cooldown_s)
-        if not wait.reached:
-            raise DeviceError(
-                f"{self.device.serial} is still at {wait.sensor.value_c:.1f} °C ({wait.sensor.name}) after "
-                f"{wait.waited_s:.0f} s, above {limit_c:g} °C",
-                hint="wait longer with --cooldown, or start warmer with --max-temp",
-            )

@@ -23,11 +23,11 @@ from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.runner import Measured
 
 ARM_S = 2.0  # chosen, because the line is down within a second after the sampling was asked for
-LATE_S = 20.0  # how long a run that is late may take after the sampling has ended
+LATE_S = 20.0  # chosen: how long a run that is late may take after the sampling has ended
 LONGER = 1.05  # chosen: the share by which a warm device may be slower than the latency that was planned with
 AROUND_S = 3.0  # sampled beyond what is planned, so that the idle after the run is in the trace
-RECONNECT_S = 60.0
-WATCH_S = 0.25
+RECONNECT_S = 60.0  # chosen, because a phone is back on USB within seconds and over Wi-Fi within half a minute
+WATCH_S = 0.25  # chosen, because a meter that is lost is to be told within a second
 _ARMED = 'sleep "$1"; shift; exec "$@"'
 
 
@@ -63,13 +63,11 @@ class MeteredRunner:
         device: The device; its lock is held and it is kept awake by the caller.
         meter: The meter.
         note: Told of each step.
-        sleep: Waits; for tests.
     """
 
     device: Device
     meter: PowerMeter
     note: Callable[[str], None] = lambda text: None
-    sleep: Callable[[float], None] = time.sleep
 
     def run(self, planned: PlannedRun, layout: MeteredLayout, *, idles: bool, start_s: float) -> MeteredProcess:
         """Run ``planned``, which follows ``layout``.
@@ -89,7 +87,7 @@ class MeteredRunner:
         log, rc_file = f"{planned.cwd}/energy.log", f"{planned.cwd}/energy.rc"
         armed = ["sh", "-c", _ARMED, "sh", f"{arm_s:g}", *planned.argv]
         command = in_context(armed, cwd=planned.cwd, env=planned.environment)
-        self._clear(planned, rc_file)
+        self._remove(*(f"{planned.cwd}/{name}" for name in planned.clear), rc_file)
         handle = self.device.spawn_detached(command, log=log, rc_file=rc_file)
         try:
             trace = self._sample(arm_s + start_s + layout.expected_s * LONGER + AROUND_S)
@@ -101,7 +99,7 @@ class MeteredRunner:
         rc = self.device.run(["cat", rc_file]).out.strip()
         printed = self.device.run(["cat", log]).out
         files = fetch(self.device, planned, planned.fetch)
-        self._clear(planned, log, rc_file)
+        self._remove(log, rc_file)
         return MeteredProcess(trace, Finished(int(rc) if rc.isdecimal() else 1, printed, "", files=files), ahead_s)
 
     def _host_ahead_s(self) -> float | None:
@@ -111,9 +109,9 @@ class MeteredRunner:
         words = answer.out.split()
         return between - float(words[0]) if answer.ok and words else None
 
-    def _clear(self, planned: PlannedRun, *more: str) -> None:
+    def _remove(self, *paths: str) -> None:
         with suppress(DeviceError):
-            self.device.run(["rm", "-f", *(f"{planned.cwd}/{name}" for name in planned.clear), *more])
+            self.device.run(["rm", "-f", *paths])
 
     def _sample(self, seconds: float) -> PowerTrace:
         """Sampling over the whole planned time, and the device back afterwards, also after an error."""
@@ -122,7 +120,7 @@ class MeteredRunner:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 self.meter.check()
-                self.sleep(min(WATCH_S, max(0.0, deadline - time.monotonic())))
+                time.sleep(min(WATCH_S, max(0.0, deadline - time.monotonic())))
             trace = self.meter.stop()
         except BaseException:
             self.meter.close()
@@ -147,4 +145,4 @@ class MeteredRunner:
                     f"{layout.expected_s:.0f} s were planned from its latency: the trace ended before it",
                     hint="let the device cool, or fix its clocks, and measure again",
                 )
-            self.sleep(0.5)
+            time.sleep(0.5)

@@ -11,7 +11,7 @@ from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.device import Device, Progress, in_context
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 
-MAX_LINES = 20000  # of what a program prints; one that prints for ever must not fill the memory
+MAX_LINES = 20000  # chosen: no tool prints so much, and one that prints for ever must not fill the memory
 PID_FILE = "bench.pid"
 
 

@@ -38,6 +38,7 @@ class RecordStore:
         self._device = device
         self._jobs = {job.key: job for job in jobs}
         self._meter = None if request.meter is None else request.meter.name
+        self._waited: list[str] = []
         self._records = {
             key: new_record(device, job.subject, job.runner.name, job.workload, request.conditions)
             for key, job in self._jobs.items()
@@ -59,14 +60,31 @@ class RecordStore:
         ]
 
     def resume(self) -> None:
-        """Take over earlier records that measure the same files in the same way."""
+        """Take over earlier records that measure the same files in the same way; a complete one before a newer one."""
         for key, new in self._records.items():
-            for path in (partial_path(self.path(key)), self.path(key)):
-                record = DeviceRun.load(path) if path.is_file() else None
-                if record and record.continues(new):
-                    record = msgspec.structs.replace(record, failure=None, energy_failure=None)
-                    self._records[key] = self._judged_complete(key, record)
-                    break
+            final = self.path(key)
+            found = [(path, self._earlier(path, key, new)) for path in (final, partial_path(final)) if path.is_file()]
+            earlier = [(path, record) for path, record in found if record is not None]
+            if earlier:
+                path, self._records[key] = next((each for each in earlier if each[1].complete), earlier[-1])
+                if path != final:
+                    self._waited.append(key)
+
+    def _earlier(self, path: Path, key: str, new: DeviceRun) -> DeviceRun | None:
+        """The record at ``path`` without its failures, and without what another meter measured."""
+        record = DeviceRun.load(path)
+        if not record.continues(new):
+            return None
+        record = msgspec.structs.replace(record, failure=None, energy_failure=None)
+        if self._meter is not None and record.energy and record.energy.meter != self._meter:
+            record = msgspec.structs.replace(record, energy=None)
+        return self._judged_complete(key, record)
+
+    def keep_completed(self) -> None:
+        """Put resumed records in their place that lack nothing more: the energy that failed is not asked for now."""
+        for key in self._waited:
+            if self._records[key].complete:
+                self._keep(key, self._records[key])
 
     def add_round(self, key: str, finished: Round) -> None:
         """Keep one more round."""

@@ -20,7 +20,7 @@ from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.launch import ToolRunner
 from runtimes.sessions.table import RUNTIMES
 
-_LOG_TAGS = {Format.PTE: "ExecuTorch"}
+PROBE_TIMEOUT_S = 60.0  # chosen, because a python on a slow card takes some seconds to start
 
 # Finds modules without importing them: torch alone would take seconds.
 _PROBE = (
@@ -63,8 +63,8 @@ class RunnerOption(Record):
     verifies: bool
 
 
-class DeviceSetup(Record):
-    """All runners of a device."""
+class RunnerOptions(Record):
+    """Which runner can be used for which format on one device; ``devices --setup`` prints it."""
 
     serial: str
     abi: str
@@ -75,7 +75,7 @@ class DeviceSetup(Record):
 def probe_python(device: Device, command: str) -> PythonFacts:
     """Ask the device's python for its version and for the modules that the formats need."""
     names = {"numpy", *(name for row in RUNTIMES.values() for name in row.needs)}
-    result = device.run([command, "-c", _PROBE, *sorted(names)], 60.0)
+    result = device.run([command, "-c", _PROBE, *sorted(names)], PROBE_TIMEOUT_S)
     if not result.ok:
         return PythonFacts(command=command, version=None, modules=(), complaint=result.complaint[:200])
     try:
@@ -91,14 +91,14 @@ def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | 
     if tools_dir is None:
         return None
     home = tools_dir / abi
-    exact = home / adapter.binary
+    exact = home / adapter.name
     if exact.is_file():
         return exact
-    similar = sorted(path for path in home.glob(f"*{adapter.binary}*") if path.is_file())
+    similar = sorted(path for path in home.glob(f"*{adapter.name}*") if path.is_file())
     return similar[0] if len(similar) == 1 else None
 
 
-def survey(device: Device, state: DeviceState, *, python: str | None, tools_dir: Path | None) -> DeviceSetup:
+def runner_options(device: Device, state: DeviceState, *, python: str | None, tools_dir: Path | None) -> RunnerOptions:
     """Which runner can be used for which format; ``python`` None means ``python3``, here the one that runs this.
 
     Raises:
@@ -112,11 +112,10 @@ def survey(device: Device, state: DeviceState, *, python: str | None, tools_dir:
         how = f"python3 -m pip install numpy {row.packages[0]}   (on the device, with python 3.11 or newer)"
         options.append(_option(format, "python", why, how, verifies=True))
         adapter = TOOLS[format]
-        options.append(
-            _option(format, adapter.name, _tool_why_not(adapter, tools_dir, abi), _tool_how(adapter, abi),
-                    verifies=adapter.dumps_outputs)
-        )  # fmt: skip
-    return DeviceSetup(serial=device.serial, abi=abi, python=facts, options=tuple(options))
+        why = _tool_why_not(adapter, tools_dir, abi)
+        how = f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.name} and give --tools-dir TOOLS"
+        options.append(_option(format, adapter.name, why, how, verifies=adapter.dumps_outputs))
+    return RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options))
 
 
 def _option(format: Format, runner: str, why_not: str | None, how: str, *, verifies: bool) -> RunnerOption:
@@ -125,16 +124,12 @@ def _option(format: Format, runner: str, why_not: str | None, how: str, *, verif
     )
 
 
-def _tool_how(adapter: ToolAdapter, abi: str) -> str:
-    return f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.binary} and give --tools-dir TOOLS"
-
-
 def _tool_why_not(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> str | None:
     if tools_dir is None:
         return "no --tools-dir was given"
     binary = find_tool(adapter, tools_dir, abi)
     if binary is None:
-        return f"no {tools_dir / abi / adapter.binary}"
+        return f"no {tools_dir / abi / adapter.name}"
     return abi_problem(binary, abi)
 
 
@@ -152,14 +147,14 @@ class RunnerChooser:
     """Chooses the runner for each format of a device, as ``--runner`` asks.
 
     Args:
-        setup: What the device has.
+        found: Which runners can be used there.
         wanted: ``auto`` (python, else the tool), ``python``, ``tool``, or the path of a tool's binary.
         tools_dir: ``--tools-dir``.
         android: Whether tools write to Android's log.
     """
 
-    def __init__(self, setup: DeviceSetup, wanted: str, tools_dir: Path | None, *, android: bool) -> None:
-        self._setup = setup
+    def __init__(self, found: RunnerOptions, wanted: str, tools_dir: Path | None, *, android: bool) -> None:
+        self._found = found
         self._wanted = wanted
         self._tools_dir = tools_dir
         self._android = android
@@ -175,19 +170,16 @@ class RunnerChooser:
         adapter = TOOLS[format]
         if self._wanted not in ("auto", "python", "tool", adapter.name):
             return self._given(format, adapter)
-        options = {option.runner: option for option in self._setup.options if option.format is format}
-        wanted = ("python", adapter.name) if self._wanted == "auto" else (self._name(adapter),)
-        usable = next((options[name] for name in wanted if options[name].usable), None)
+        options = {option.runner: option for option in self._found.options if option.format is format}
+        names = {"auto": ("python", adapter.name), "python": ("python",)}.get(self._wanted, (adapter.name,))
+        usable = next((options[name] for name in names if options[name].usable), None)
         if usable is None:
-            raise self._nothing([options[name] for name in wanted], format)
+            raise self._nothing([options[name] for name in names], format)
         if usable.runner == "python":
-            return PythonRunner(self._setup.python.command)
-        binary = find_tool(adapter, self._tools_dir, self._setup.abi)
+            return PythonRunner(self._found.python.command)
+        binary = find_tool(adapter, self._tools_dir, self._found.abi)
         assert binary is not None
         return self._tool(adapter, binary)
-
-    def _name(self, adapter: ToolAdapter) -> str:
-        return "python" if self._wanted == "python" else adapter.name
 
     def _given(self, format: Format, adapter: ToolAdapter) -> Runner:
         binary = Path(self._wanted)
@@ -195,17 +187,16 @@ class RunnerChooser:
             raise UsageError(
                 f"--runner '{self._wanted}': choose auto, python, tool, {adapter.name} (for {format}), or a file",
             )
-        if problem := abi_problem(binary, self._setup.abi):
-            raise DeviceError(problem, hint=f"get a build for {self._setup.abi}: {adapter.how_to_get}")
+        if problem := abi_problem(binary, self._found.abi):
+            raise DeviceError(problem, hint=f"get a build for {self._found.abi}: {adapter.how_to_get}")
         return self._tool(adapter, binary)
 
     def _tool(self, adapter: ToolAdapter, binary: Path) -> ToolRunner:
-        log_tag = _LOG_TAGS.get(adapter.format) if self._android else None
-        return ToolRunner(adapter, binary, log_tag)
+        return ToolRunner(adapter, binary, adapter.log_tag if self._android else None)
 
     def _nothing(self, options: list[RunnerOption], format: Format) -> MissingDependencyError:
         reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in options)
         return MissingDependencyError(
-            f"nothing on {self._setup.serial} ({self._setup.abi}) can run {format}: {reasons}",
+            f"nothing on {self._found.serial} ({self._found.abi}) can run {format}: {reasons}",
             hint="edgevit-export devices --setup says how to get each runner",
         )

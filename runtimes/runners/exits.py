@@ -8,9 +8,10 @@ import struct
 from pathlib import Path
 
 from edgevit.errors import DeviceError
-from runtimes.runners.contract import show_tail
 
-NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128
+NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128  # POSIX, Shell Command Language, 2.8.2
+LAST_LINES = 15  # chosen, because a program's complaint and its cause fit in, and so does the terminal
+BY_HAND_HINT = "edgevit-export bench --dry-run prints the command, to be tried by hand"
 
 # Shells take what the kernel refuses for a script, and stumble over its first bytes.
 _NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
@@ -65,7 +66,7 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
         return DeviceError(f"{origin}: '{program}' was ended by {name}{tail}", hint=_signal_hint(rc - BY_SIGNAL))
     return DeviceError(
         f"{origin}: '{program}' failed with exit code {rc}{tail}",
-        hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+        hint=BY_HAND_HINT,
     )
 
 
@@ -81,4 +82,10 @@ def _signal_hint(number: int) -> str:
         return "most often the device ran out of memory: close apps, or measure a smaller model or batch"
     if number in (signal.SIGILL, signal.SIGBUS):
         return "the program uses instructions that this CPU lacks: use a build for its ABI"
-    return "edgevit-export bench --dry-run prints the command, to be tried by hand"
+    return BY_HAND_HINT
+
+
+def show_tail(data: bytes) -> str:
+    """The last lines of what a program printed, for an error message; empty for nothing."""
+    lines = data.decode("utf-8", "backslashreplace").strip().splitlines()[-LAST_LINES:]
+    return "; it printed:\n  " + "\n  ".join(line[:200] for line in lines) if lines else "; it printed nothing"

@@ -15,7 +15,7 @@ from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
 
-Feed = dict[str, Array]
+Feed = dict[str, Array]  # by tensor name, shaped and typed as the artifact's tensors
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,16 @@ class Subject:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     feeds: tuple[Feed, ...]
+
+    @property
+    def short_sha256(self) -> str:
+        """Begins the names of all its files on the device, so that artifacts of one name do not meet there."""
+        return self.sha256[:16]
+
+    @property
+    def remote_name(self) -> str:
+        """The artifact's own name on the device."""
+        return f"{self.short_sha256}.{self.format}"
 
 
 class RunSample(Record):

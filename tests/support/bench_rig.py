@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,21 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
 from export.recipe import Format
+from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.record import Round, RunFailure, Verification
+from runtimes.bench.request import BenchRequest
+from runtimes.devices.device import Device
 from runtimes.runners.process import PlannedPush, PlannedRun
 from runtimes.runners.runner import Feed, Subject
+from runtimes.runners.workload import Workload
+
+# What a tool's stand-in computes from the file $in to the file $out; see ``WEIGHT``.
+COMPUTE = f"""{sys.executable} - "$in" "$out" <<'END'
+import sys, numpy
+weight = numpy.random.default_rng(0).normal(size=(4, 3)).astype(numpy.float32)
+(numpy.fromfile(sys.argv[1], numpy.float32).reshape(1, 4) @ weight).tofile(sys.argv[2])
+END
+"""
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 INPUT, OUTPUT = TensorSpec(name="x", shape=(1, 4)), TensorSpec(name="y", shape=(1, 3))
@@ -51,6 +64,12 @@ def subject(path: Path, format: Format) -> Subject:
     )
 
 
+def tflite_subject(directory: Path) -> Subject:
+    """For tools that stand in for the real one, which do not read the file."""
+    (directory / "tiny.tflite").write_bytes(b"not read by the stand-in")
+    return subject(directory / "tiny.tflite", Format.TFLITE)
+
+
 def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
     """Passes what is ``x @ WEIGHT``."""
     assert answers
@@ -83,6 +102,13 @@ def program(path: Path, script: str) -> Path:
     """A shell script that is a tool."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("#!/bin/sh\n" + script)
+    path.chmod(0o755)
+    return path
+
+
+def elf(path: Path, machine: int) -> Path:
+    """A program for ``machine`` (``e_machine``) by its ELF header, with nothing behind it."""
+    path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine) + bytes(100))
     path.chmod(0o755)
     return path
 
@@ -125,3 +151,15 @@ class Events:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def measure(
+    device: Device, subjects: list[Subject], output: Path, *, events: Events | None = None, dry_run: bool = False,
+    **asked: object,
+) -> DeviceOutcome:  # fmt: skip
+    """Measure with fields of ``Workload`` and of ``BenchRequest``; four quick runs in two rounds where not asked."""
+    of_workload = set(Workload.__struct_fields__) - {"threads"}
+    work = {"runs": 4, "rounds": 2, "warmup": 1, "timeout_s": 60.0}
+    work |= {name: asked.pop(name) for name in list(asked) if name in of_workload}
+    wanted = BenchRequest(**{"workload": Workload(**work), "python": sys.executable, **asked})  # type: ignore[arg-type]
+    return Measurement(device, subjects, wanted, output, judge, events or Events()).run(dry_run=dry_run)

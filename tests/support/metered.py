@@ -30,6 +30,7 @@ def measure_energy(
     conditions: Conditions | None = None,
     resume: bool = False,
     python: str = sys.executable,
+    runner: str = "auto",
 ) -> DeviceOutcome:
     """Measure with ``meter`` in the place of the one that would be opened."""
     request = BenchRequest(
@@ -37,6 +38,7 @@ def measure_energy(
         conditions=conditions or Conditions(),
         meter=MeterRequest(name=meter.name, idle_s=idle_s),
         python=python,
+        runner=runner,
         resume=resume,
     )
     with pytest.MonkeyPatch.context() as patch:

@@ -21,8 +21,8 @@ from export.recipe import Format
 from runtimes.sessions.table import RUNTIMES
 
 ROOMS = ("edgevit", "export", "runtimes")
-PYTHON_REQUIRED = (3, 11)
-FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+PYTHON_REQUIRED = (3, 11)  # as in pyproject.toml: the sources that travel are this project's own
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 _MAIN = f"""\
 import sys

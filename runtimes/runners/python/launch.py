@@ -7,14 +7,16 @@ import io
 import posixpath
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 from edgevit.errors import DeviceError
-from runtimes.runners.contract import RunLines, RunRequest, Sample, parse_lines
-from runtimes.runners.exits import exit_error
+from runtimes.runners.contract import RunRequest
+from runtimes.runners.exits import BY_HAND_HINT, exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
+from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
-from runtimes.runners.runner import Feed, Measured, RunSample, Subject
+from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.workload import Workload
 
 
@@ -34,14 +36,14 @@ class PythonRunner:
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, its inputs, and the runner for its format."""
-        inputs = staging / f"{_short(subject)}.inputs.npz"
+        inputs = staging / f"{subject.short_sha256}.inputs.npz"
         if not inputs.exists():
             write_arrays(inputs, list(subject.feeds))
         runner = staging / f"runner-{subject.format}.pyz"
         if not runner.exists():
             runner.write_bytes(build_runner(subject.format))
         return [
-            plan_push(subject.path, posixpath.join(directory, _model(subject))),
+            plan_push(subject.path, posixpath.join(directory, subject.remote_name)),
             plan_push(inputs, posixpath.join(directory, inputs.name)),
             plan_push(runner, posixpath.join(directory, runner.name)),
         ]
@@ -72,21 +74,21 @@ class PythonRunner:
         """The lines, checked to the end; the runner's own account of a failure before its exit code."""
         data = finished.files.get(planned.fetch[0])
         if data is not None:
-            lines = parse_lines(data, _request(subject, planned.workload), origin=origin)
+            measured = parse_lines(data, _request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
             raise exit_error(origin, self._python, finished.rc, finished.printed)
         if data is None:
             raise DeviceError(
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",
-                hint="edgevit-export bench --dry-run prints the command, to be tried by hand",
+                hint=BY_HAND_HINT,
             )
-        return measured(lines)
+        return measured
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
         """The arrays of the outputs file, one dict for each feed."""
         try:
             sets = read_arrays(io.BytesIO(files[planned.outputs[0]]))
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise DeviceError(f"the outputs of {subject.name} that came back cannot be read: {error}") from error
         if len(sets) != len(subject.feeds):
             raise DeviceError(f"{subject.name}: expected outputs for {len(subject.feeds)} inputs, got {len(sets)}")
@@ -94,50 +96,12 @@ class PythonRunner:
 
 
 def _request(subject: Subject, workload: Workload) -> RunRequest:
-    short = _short(subject)
+    short = subject.short_sha256
     return RunRequest(
         format=subject.format,
-        model=_model(subject),
+        model=subject.remote_name,
         inputs=f"{short}.inputs.npz",
         lines=f"{short}.lines.jsonl",
         outputs=f"{short}.outputs.npz",
         workload=workload,
     )
-
-
-def measured(lines: RunLines) -> Measured:
-    """A complete run of the Python runner as measurements."""
-    load = next((phase for phase in lines.phases if phase.name == "load"), None)
-    first = (lines.warmup or lines.samples)[:1]
-    return Measured(
-        runner=lines.header.runner,
-        runtime=lines.header.runtime,
-        samples=tuple(map(_sample, lines.samples)),
-        warmup=tuple(map(_sample, lines.warmup)),
-        cpus=lines.header.cpus,
-        load_ns=load.end_monotonic_ns - load.start_monotonic_ns if load else None,
-        first_ns=first[0].latency_ns if first else None,
-        peak_memory_bytes=lines.peak_memory_bytes,
-        outputs_sha256=lines.output.sha256 if lines.output else None,
-        phases=lines.phases,
-        pulses=lines.pulses,
-        clocks=lines.header.clocks,
-    )
-
-
-def _sample(line: Sample) -> RunSample:
-    return RunSample(
-        latency_ns=line.latency_ns,
-        start_monotonic_ns=line.start_monotonic_ns,
-        end_monotonic_ns=line.end_monotonic_ns,
-        start_boottime_ns=line.start_boottime_ns,
-        end_boottime_ns=line.end_boottime_ns,
-    )
-
-
-def _short(subject: Subject) -> str:
-    return subject.sha256[:16]
-
-
-def _model(subject: Subject) -> str:
-    return f"{_short(subject)}.{subject.format}"

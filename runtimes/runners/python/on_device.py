@@ -205,7 +205,7 @@ def _keep_busy(until_ns: int) -> None:
 
 
 def read_arrays(path: Path | IO[bytes]) -> list[dict[str, Array]]:
-    """The arrays of an ``.npz`` with keys ``<index>/<name>``, one dict per index, in order."""
+    """The arrays of an ``.npz`` with keys ``<index>/<name>``, one dict per index, shapes and types as stored."""
     import numpy as np
 
     sets: dict[int, dict[str, Array]] = {}

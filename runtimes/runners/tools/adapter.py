@@ -1,4 +1,4 @@
-"""What every adapter of a foreign benchmark tool has: building its command line, and reading what it printed.
+"""What every adapter of a runtime's own benchmark tool has: building its command line, and reading what it printed.
 
 Both are pure functions on text, so they are tested on recorded output. What a tool cannot do is refused before
 anything is run; what an adapter cannot read is an error that shows the text.
@@ -7,38 +7,40 @@ anything is run; what an adapter cannot read is an error that shows the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
-from export.recipe import Format
-from runtimes.runners.contract import show_tail
-from runtimes.runners.runner import Summary
+from edgevit.spec import TensorSpec
+from runtimes.runners.exits import show_tail
+from runtimes.runners.process import Finished
+from runtimes.runners.runner import Measured, RunSample, Summary
 from runtimes.runners.workload import Workload
 
-# C++ streams print six significant digits, so a million becomes 1e+06.
 Feed = Literal["golden", "ones", "random"]
-NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-
-
-class ToolInput(Record):
-    """One input tensor as a file of raw little-endian values on the device."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    file: str
+NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"  # C++ streams print six significant digits: a million is 1e+06
+US, MS, SECONDS = 1e3, 1e6, 1e9  # in ns
+MIB = 1024.0 * 1024.0  # in bytes
 
 
 class ToolRequest(Record):
-    """What a tool is asked to do. Paths are the device's, relative to the working directory."""
+    """What a tool is asked to do. Paths are the device's, relative to the working directory.
+
+    Attributes:
+        model: The artifact.
+        inputs: Its input tensors.
+        input_files: One file of raw little-endian values for each of ``inputs``.
+        output: Where the outputs go, or the beginning of their files' names.
+        output_count: Number of output tensors.
+        workload: What to run.
+    """
 
     model: str
-    inputs: tuple[ToolInput, ...]
+    inputs: tuple[TensorSpec, ...]
+    input_files: tuple[str, ...]
     output: str
     output_count: int
     workload: Workload
@@ -57,38 +59,19 @@ class ToolCommand(Record):
     outputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ToolOutput:
-    """All that a finished tool left: both streams, Android's log of its process, and files by name."""
-
-    stdout: str
-    stderr: str
-    log: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """Everything printed, wherever it went."""
-        return "\n".join(part for part in (self.stdout, self.stderr, self.log) if part)
-
-
-class ToolResult(Record):
-    """What the tool measured: every latency, or a summary where that is all it tells."""
-
-    tool: str
-    latencies_ns: tuple[int, ...] = ()
-    summary: Summary | None = None
-    load_ns: int | None = None
-    first_ns: int | None = None
-    peak_memory_bytes: int | None = None
-
-
 class ToolAdapter(Protocol):
-    """One tool. ``inputs`` says what it feeds: the golden input, or values of its own."""
+    """One tool.
+
+    Attributes:
+        name: Also of its program.
+        log_tag: Its tag in Android's log, where it writes there instead of to its standard output.
+        inputs: What it feeds: the golden input, or values of its own.
+        dumps_outputs: Whether it hands out the model's outputs.
+        how_to_get: For a device without it.
+    """
 
     name: str
-    binary: str
-    format: Format
+    log_tag: str | None
     inputs: Feed
     dumps_outputs: bool
     how_to_get: str
@@ -97,10 +80,12 @@ class ToolAdapter(Protocol):
         """Why this tool cannot do what ``request`` asks; None when it can."""
         ...
 
-    def command(self, request: ToolRequest) -> ToolCommand: ...
+    def command(self, request: ToolRequest) -> ToolCommand:
+        """How the tool is called for ``request``, which it does not refuse."""
+        ...
 
-    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
-        """Read what the tool printed.
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+        """Read what the tool printed and left.
 
         Raises:
             DeviceError: It cannot be read, or it does not answer the request; the message shows the text.
@@ -108,25 +93,50 @@ class ToolAdapter(Protocol):
         ...
 
 
-def find_number(label: str, text: str) -> float | None:
-    """The number after ``label`` (a regular expression) in ``text``; the last one when there are several."""
+def find_number(label: str, text: str, unit: float = 1.0) -> float | None:
+    """The number after ``label`` (a regular expression) times ``unit``; the last one when there are several."""
     found = re.findall(rf"{label}\s*({NUMBER})", text)
-    return float(found[-1]) if found else None
+    return float(found[-1]) * unit if found else None
 
 
-def unreadable(tool: str, why: str, output: ToolOutput) -> DeviceError:
+def measured_by(
+    tool: str,
+    latencies_ns: Sequence[int] = (),
+    *,
+    summary: Summary | None = None,
+    load_ns: float | None = None,
+    first_ns: float | None = None,
+    peak_memory_bytes: float | None = None,
+) -> Measured:
+    """What ``tool`` measured, in whole nanoseconds and bytes."""
+
+    def whole(value: float | None) -> int | None:
+        return None if value is None else round(value)
+
+    return Measured(
+        runner=tool,
+        runtime=f"{tool} (its own build)",
+        samples=tuple(RunSample(latency_ns=latency) for latency in latencies_ns),
+        summary=summary,
+        load_ns=whole(load_ns),
+        first_ns=whole(first_ns),
+        peak_memory_bytes=whole(peak_memory_bytes),
+    )
+
+
+def unreadable(tool: str, why: str, finished: Finished) -> DeviceError:
     """The error for output that an adapter cannot read; it shows the text."""
     return DeviceError(
-        f"cannot read the output of {tool}: {why}{show_tail(output.text.encode())}",
+        f"cannot read the output of {tool}: {why}{show_tail(finished.printed.encode())}",
         hint="if this is another version of the tool, measure with --runner python, or report the text above",
     )
 
 
-def check_count(tool: str, seen: int, request: ToolRequest, output: ToolOutput) -> None:
+def check_count(tool: str, seen: int, request: ToolRequest, finished: Finished) -> None:
     """Refuse results of more or fewer runs than were asked for.
 
     Raises:
         DeviceError: The counts differ.
     """
     if seen != request.workload.runs:
-        raise unreadable(tool, f"expected {request.workload.runs} timed runs, got {seen}", output)
+        raise unreadable(tool, f"expected {request.workload.runs} timed runs, got {seen}", finished)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 
-from export.recipe import Format
+from runtimes.runners.process import Finished
+from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
+    MS,
     NUMBER,
     Feed,
     ToolCommand,
-    ToolOutput,
     ToolRequest,
-    ToolResult,
-    check_count,
     find_number,
+    measured_by,
     unreadable,
 )
 
@@ -27,8 +27,7 @@ class ExecutorRunner:
     """Adapter; see ``ToolAdapter``. It does not warm up; the first runs are dropped instead."""
 
     name = "executor_runner"
-    binary = "executor_runner"
-    format: Format = Format.PTE
+    log_tag: str | None = "ExecuTorch"
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (
@@ -51,30 +50,28 @@ class ExecutorRunner:
             "--print_output=none",
         ]
         if request.inputs:
-            arguments.append("--inputs=" + ",".join(tensor.file for tensor in request.inputs))
+            arguments.append("--inputs=" + ",".join(request.input_files))
         return ToolCommand(
             arguments=tuple(arguments),
             outputs=tuple(f"{request.output}-{index}.bin" for index in range(request.output_count)),
         )
 
-    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """Read the ``Iteration`` lines; see ``ToolAdapter.parse``."""
-        text = output.text
+        text = finished.printed
         if "Model executed successfully" not in text:
-            raise unreadable(self.name, "no 'Model executed successfully'", output)
+            raise unreadable(self.name, "no 'Model executed successfully'", finished)
         found = [(int(index), int(total), float(value)) for index, total, value in ITERATION.findall(text)]
         if not found:
-            raise unreadable(self.name, "this release does not print single iterations; use 1.4 or newer", output)
+            raise unreadable(self.name, "this release does not print single iterations; use 1.4 or newer", finished)
         total = request.workload.runs + request.workload.warmup
         if [index for index, _, _ in found] != list(range(1, total + 1)):
             why = f"expected iterations 1 to {total}, got {len(found)} (the system log may have dropped lines)"
-            raise unreadable(self.name, why, output)
-        latencies = tuple(round(value * 1e6) for _, _, value in found[request.workload.warmup :])
-        check_count(self.name, len(latencies), request, output)
-        load_ms = find_number("Model loaded in", text)
-        return ToolResult(
-            tool=self.name,
-            latencies_ns=latencies,
-            load_ns=None if load_ms is None else round(load_ms * 1e6),
-            first_ns=round(found[0][2] * 1e6),
+            raise unreadable(self.name, why, finished)
+        latencies = tuple(round(value * MS) for _, _, value in found[request.workload.warmup :])
+        return measured_by(
+            self.name,
+            latencies,
+            load_ns=find_number("Model loaded in", text, MS),
+            first_ns=found[0][2] * MS,
         )

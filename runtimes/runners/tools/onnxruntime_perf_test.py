@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from export.recipe import Format
+from runtimes.runners.process import Finished
+from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
+    MS,
+    SECONDS,
     Feed,
     ToolCommand,
-    ToolOutput,
     ToolRequest,
-    ToolResult,
     check_count,
     find_number,
+    measured_by,
     unreadable,
 )
 
@@ -21,8 +23,7 @@ class OnnxruntimePerfTest:
     """Adapter; see ``ToolAdapter``. The tool warms up once; more warm-up runs are timed runs that are dropped."""
 
     name = "onnxruntime_perf_test"
-    binary = "onnxruntime_perf_test"
-    format: Format = Format.ONNX
+    log_tag: str | None = None
     inputs: Feed = "random"
     dumps_outputs = False
     how_to_get = (
@@ -49,30 +50,28 @@ class OnnxruntimePerfTest:
             files=(RESULT_FILE,),
         )
 
-    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """The result file has ``model,seconds,peak bytes,cpu %,run`` per run; see ``ToolAdapter.parse``."""
-        text = output.text
+        text = finished.printed
         if find_number(r"Average inference time cost(?: total)?:", text) is None:
-            raise unreadable(self.name, "no 'Average inference time cost'", output)
-        rows = output.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
-        timed = [self._row(row, output) for row in rows][request.workload.warmup - 1 :]
-        check_count(self.name, len(timed), request, output)
-        load_s = find_number("Session creation time cost:", text)
-        first_ms = find_number("First inference time cost:", text)
-        return ToolResult(
-            tool=self.name,
-            latencies_ns=tuple(latency for latency, _ in timed),
-            load_ns=None if load_s is None else round(load_s * 1e9),
-            first_ns=None if first_ms is None else round(first_ms * 1e6),
+            raise unreadable(self.name, "no 'Average inference time cost'", finished)
+        rows = finished.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
+        timed = [self._row(row, finished) for row in rows][request.workload.warmup - 1 :]
+        check_count(self.name, len(timed), request, finished)
+        return measured_by(
+            self.name,
+            [latency for latency, _ in timed],
+            load_ns=find_number("Session creation time cost:", text, SECONDS),
+            first_ns=find_number("First inference time cost:", text, MS),
             peak_memory_bytes=max(peak for _, peak in timed),
         )
 
-    def _row(self, row: str, output: ToolOutput) -> tuple[int, int]:
+    def _row(self, row: str, finished: Finished) -> tuple[int, int]:
         try:
             _, seconds, peak, _, _ = row.rsplit(",", 4)
-            latency_ns = round(float(seconds) * 1e9)
+            latency_ns = round(float(seconds) * SECONDS)
             if latency_ns <= 0:
                 raise ValueError("the latency is not positive")
             return latency_ns, int(float(peak))
         except (ValueError, OverflowError) as error:
-            raise unreadable(self.name, f"row '{row}' of the result file: {error}", output) from error
+            raise unreadable(self.name, f"row '{row}' of the result file: {error}", finished) from error

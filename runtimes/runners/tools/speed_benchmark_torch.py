@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 
-from export.recipe import Format
+from runtimes.runners.process import Finished
+from runtimes.runners.runner import Measured
 from runtimes.runners.tools.adapter import (
+    US,
     Feed,
     ToolCommand,
-    ToolOutput,
     ToolRequest,
-    ToolResult,
     check_count,
     find_number,
+    measured_by,
     unreadable,
 )
 
@@ -25,8 +26,7 @@ class SpeedBenchmarkTorch:
     """Adapter; see ``ToolAdapter``."""
 
     name = "speed_benchmark_torch"
-    binary = "speed_benchmark_torch"
-    format: Format = Format.PTL
+    log_tag: str | None = None
     inputs: Feed = "ones"
     dumps_outputs = False
     how_to_get = (
@@ -63,19 +63,19 @@ class SpeedBenchmarkTorch:
             )
         )
 
-    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """One ``PyTorchObserver`` line per run, in microseconds; see ``ToolAdapter.parse``."""
-        if find_number("Main run finished. Microseconds per iter:", output.text) is None:
-            raise unreadable(self.name, "no 'Main run finished. Microseconds per iter: ...'", output)
-        latencies = tuple(self._latency_ns(line, output) for line in OBSERVER.findall(output.text))
-        check_count(self.name, len(latencies), request, output)
-        return ToolResult(tool=self.name, latencies_ns=latencies)
+        if find_number("Main run finished. Microseconds per iter:", finished.printed) is None:
+            raise unreadable(self.name, "no 'Main run finished. Microseconds per iter: ...'", finished)
+        latencies = tuple(self._latency_ns(line, finished) for line in OBSERVER.findall(finished.printed))
+        check_count(self.name, len(latencies), request, finished)
+        return measured_by(self.name, latencies)
 
-    def _latency_ns(self, text: str, output: ToolOutput) -> int:
+    def _latency_ns(self, text: str, finished: Finished) -> int:
         try:
             line = json.loads(text)
             if (line["type"], line["unit"], line["metric"]) != ("NET", "us", "latency"):
                 raise ValueError("not a latency in microseconds")
-            return round(float(line["value"]) * 1e3)
+            return round(float(line["value"]) * US)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise unreadable(self.name, f"line '{text}': {error}", output) from error
+            raise unreadable(self.name, f"line '{text}': {error}", finished) from error

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import re
 
-from export.recipe import Format
-from runtimes.runners.runner import Summary
+from runtimes.runners.process import Finished
+from runtimes.runners.runner import Measured, Summary
 from runtimes.runners.tools import litert_benchmark_model
 from runtimes.runners.tools.adapter import (
+    MIB,
     NUMBER,
+    US,
     Feed,
     ToolCommand,
-    ToolOutput,
     ToolRequest,
-    ToolResult,
     check_count,
     find_number,
+    measured_by,
     unreadable,
 )
 
-US = 1e3
 COUNT_LINE = re.compile(r"\bcount=(\d+)\b(.*)$", re.MULTILINE)
 
 
@@ -30,8 +30,7 @@ class TfliteBenchmarkModel:
     """Adapter; see ``ToolAdapter``."""
 
     name = "benchmark_model"
-    binary = "benchmark_model"
-    format: Format = Format.TFLITE
+    log_tag: str | None = None
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (
@@ -61,40 +60,39 @@ class TfliteBenchmarkModel:
         if request.inputs:
             names = ",".join(tensor.name for tensor in request.inputs)
             shapes = ":".join(",".join(str(size) for size in tensor.shape) for tensor in request.inputs)
-            files = ",".join(f"{tensor.name}:{tensor.file}" for tensor in request.inputs)
+            files = ",".join(
+                f"{tensor.name}:{file}" for tensor, file in zip(request.inputs, request.input_files, strict=True)
+            )
             arguments += [f"--input_layer={names}", f"--input_layer_shape={shapes}"]
             arguments += [f"--input_layer_value_files={files}"]
         return ToolCommand(arguments=tuple(arguments), outputs=(request.output,))
 
-    def parse(self, output: ToolOutput, request: ToolRequest) -> ToolResult:
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """Read either tool's output; see ``ToolAdapter.parse``."""
-        if litert_benchmark_model.recognises(output.text):
-            return litert_benchmark_model.parse(output, request)
-        return parse(output, request)
+        if litert_benchmark_model.recognises(finished.printed):
+            return litert_benchmark_model.parse(finished, request)
+        return parse(finished, request)
 
 
-def parse(output: ToolOutput, request: ToolRequest) -> ToolResult:
+def parse(finished: Finished, request: ToolRequest) -> Measured:
     """Read the Interpreter tool's output: the second ``count=`` line is the timed part, the first the warm-up."""
-    tool, text = "TFLite benchmark_model", output.text
+    tool, text = "TFLite benchmark_model", finished.printed
     counts = COUNT_LINE.findall(text)
     expected = 2 if request.workload.warmup else 1
     if "Benchmarking failed" in text or not counts:
-        raise unreadable(tool, "it printed no 'count=' line", output)
+        raise unreadable(tool, "it printed no 'count=' line", finished)
     if len(counts) < expected:
-        raise unreadable(tool, f"expected {expected} 'count=' lines (warm-up and timed), got {len(counts)}", output)
+        raise unreadable(tool, f"expected {expected} 'count=' lines (warm-up and timed), got {len(counts)}", finished)
     summary = _summary(int(counts[-1][0]), counts[-1][1])
     if summary is None:
-        raise unreadable(tool, f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", output)
-    check_count(tool, summary.count, request, output)
-    init_us = find_number(r"Init:", text)
-    first_us = find_number(r"First inference:", text)
-    peak_mb = find_number(r"Overall peak memory footprint \(MB\) via periodic monitoring:", text)
-    return ToolResult(
-        tool=tool,
+        raise unreadable(tool, f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", finished)
+    check_count(tool, summary.count, request, finished)
+    return measured_by(
+        tool,
         summary=summary,
-        load_ns=None if init_us is None else round(init_us * US),
-        first_ns=None if first_us is None else round(first_us * US),
-        peak_memory_bytes=None if peak_mb is None else round(peak_mb * 1024 * 1024),
+        load_ns=find_number("Init:", text, US),
+        first_ns=find_number("First inference:", text, US),
+        peak_memory_bytes=find_number(r"Overall peak memory footprint \(MB\) via periodic monitoring:", text, MIB),
     )
 
 

@@ -1,36 +1,33 @@
-"""bench, compare and devices through the command line, on real artifacts, this host and real daemons."""
+"""``bench`` on the command line: options, exit codes, tables, JSON and files."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from adbd_rig import AdbRig, why_not
 from latency_records import device_run, normal_rounds
-from small_artifacts import write_artifact, write_hostile
+from small_artifacts import write_artifact
 from stamp_meter import StampMeter
 from typer.testing import CliRunner, Result
 
-import runtimes.bench.patience as patience_module
-from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
+from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import sha256_file
 from edgevit_export.app import app
 from edgevit_export.commands import bench as bench_command
-from edgevit_export.commands.bench import parse_threads
-from edgevit_export.commands.compare import parse_share
-from edgevit_export.workflows.subjects import find_subjects
+from edgevit_export.commands.bench import BenchOptions, parse_threads, print_runs, request_of
 from export.artifact import Manifest
 from export.recipe import Format
 from runtimes.bench import measure as measure_module
-from runtimes.bench.record import DeviceRun
-from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.runners.process import PlannedRun
+from runtimes.bench.record import DeviceRun, RunFailure
+from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
+from runtimes.runners.workload import Workload
+from validation.energy.analysis import analyze_energy
 
 QUICK = ("--runs", "4", "--rounds", "2", "--warmup", "1")
 
@@ -92,14 +89,6 @@ def test_a_wrong_artifact_is_failed_not_fast(artifacts: Path, tmp_path: Path) ->
     assert "the outputs on the device are wrong" in report["reasons"][0]
 
 
-def test_an_artifact_that_is_not_the_manifests_is_never_run(artifacts: Path) -> None:
-    with (artifacts / "small0.onnx").open("ab") as file:
-        file.write(b"x")
-    error = error_of(invoke("bench", artifacts, "-d", "host", *QUICK))
-    assert isinstance(error, ArtifactError)
-    assert "is not the file of its manifest" in error.message
-
-
 def test_a_file_without_a_manifest_is_measured_but_not_verified(artifacts: Path) -> None:
     (artifacts / "small0.onnx.json").unlink()
     result = invoke("bench", artifacts / "small0.onnx", "-d", "host", *QUICK, "--json")
@@ -135,73 +124,19 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
         (("bench", "nowhere"), "nowhere"),
         (("bench", "artifacts", "--threads", "0"), "--threads '0'"),
         (("bench", "artifacts", "-d", "host", "--affinity", "huge"), "--affinity 'huge'"),
-        (("compare", "a.json", "b.json", "--max-regression", "lots"), "--max-regression 'lots'"),
+        (("bench", "artifacts", "--burst", "3"), "--burst without --energy"),
+        (("bench", "artifacts", "--energy", "monsoon", "--dry-run"), "--energy with --dry-run"),
+        (("bench", "artifacts", "--energy", "volta"), "volta"),
+        (("bench", "artifacts", "-d", "host", "--energy", "battery"), "battery is read from an Android device"),
+        (("bench", "artifacts", "-d", "host", "--energy", "rapl", "--vout", "4"), "has no serial and no voltage"),
     ],
 )
 def test_bad_requests_name_what_is_wrong(artifacts: Path, words: tuple[str, ...], message: str) -> None:
     error = error_of(invoke(*words))
     assert isinstance(error, UsageError)
     assert message in error.message
-
-
-def test_compare_fails_a_job_on_a_regression(tmp_path: Path) -> None:
-    for name, mean_ms in (("a", 10.0), ("b", 10.02), ("c", 12.0)):
-        device_run(normal_rounds(mean_ms, seed=1)).save(tmp_path / f"{name}.json")
-    a, b, c = (tmp_path / f"{name}.json" for name in "abc")
-    same = invoke("compare", a, b, "--max-regression", "5%")
-    assert (same.exit_code, "no real difference" in same.stdout) == (0, True)
-    slower = invoke("compare", a, c, "--max-regression", "5%")
-    assert (slower.exit_code, "second is slower" in slower.stdout) == (1, True)
-    assert invoke("compare", a, c).exit_code == 0
-    assert json.loads(invoke("compare", c, a, "--json").stdout)["outcome"] == "faster"
-    (tmp_path / "a.json").write_text("{}")
-    assert isinstance(error_of(invoke("compare", a, b)), ArtifactError)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbRig]:
-    if reason := why_not():
-        pytest.skip(reason)
-    rig = AdbRig(tmp_path)
-    yield rig
-    rig.close()
-
-
-def test_one_of_two_devices_is_lost_and_the_other_goes_on(
-    rig: AdbRig, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(patience_module, "RECONNECT_S", 1.0)
-    steady, lost = rig.add("steady"), rig.add("lost")
-    for daemon in (steady, lost):
-        (daemon.data / "dumpsys_power").write_text("mWakefulness=Awake\n")
-        (tmp_path / daemon.serial[-5:]).mkdir()
-
-    class Watcher(bench_command.ConsoleWatcher):
-        def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
-            if self._serial == lost.serial and number == 2:
-                lost.pull_cable()
-
-    monkeypatch.setattr(bench_command, "ConsoleWatcher", Watcher)
-    # Both daemons are this host: directories of their own keep them apart.
-    monkeypatch.setattr(AdbDevice, "scratch_dir", lambda self: str(tmp_path / self.serial[-5:]))
-    result = invoke(
-        "bench", artifacts, *QUICK, "--adb-server", str(rig.server), "--python", sys.executable,
-        "-d", steady.serial, "-d", lost.serial, "-o", "results",
-    )  # fmt: skip
-    assert result.exit_code == 4, result.output
-    records = {path.parent.name: path.name for path in (tmp_path / "results").rglob("*.json")}
-    names = {serial.replace(":", "_"): serial for serial in (steady.serial, lost.serial)}
-    assert set(records) == set(names)
-    for folder, name in records.items():
-        assert name.endswith(".partial.json") == (names[folder] == lost.serial)
-
-
-def test_threads_and_shares_are_parsed() -> None:
-    assert parse_threads("1, 2,4,2") == (1, 2, 4)
-    assert (parse_share("5%"), parse_share("0.1"), parse_share(None)) == (0.05, 0.1, None)
-    for wrong in ("-1%", "abc", "120%"):
-        with pytest.raises(UsageError):
-            parse_share(wrong)
+    assert error.exit_code == 2
+    assert not Path("results").exists(), "nothing was measured"
 
 
 @pytest.mark.alone
@@ -227,14 +162,59 @@ def test_energy_is_measured_behind_the_latencies(
     assert meter.calls[0] == "prepare" and meter.calls[-1] == "close"
 
 
-def test_a_file_whose_audit_fails_is_run_nowhere(tmp_path: Path) -> None:
-    manifest = write_artifact(tmp_path / "built", Format.PTL)
-    write_hostile(manifest, tmp_path / "victim")
-    artifact = manifest.with_suffix("")
-    for path in (manifest, artifact):
-        with pytest.raises(ArtifactError, match=r"is not run, because its audit fails: aten::from_file.*opens files"):
-            find_subjects([path])
-    manifest.unlink()
-    with pytest.raises(ArtifactError, match="is not run"):
-        find_subjects([artifact])
-    assert not (tmp_path / "victim").exists()
+def test_threads_are_parsed() -> None:
+    assert parse_threads("1, 2,4,2") == (1, 2, 4)
+    for wrong in ("", "0", "1,x", "-1", "1.5"):
+        with pytest.raises(UsageError, match="expected positive numbers"):
+            parse_threads(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({}, 0),
+        ({"failure": RunFailure(message="lost", exit_code=4)}, 4),
+        ({"failure": RunFailure(message="it cannot pause", exit_code=2)}, 2),
+        ({"energy_failure": RunFailure(message="unplugged", hint="plug it in", exit_code=4)}, 4),
+    ],
+)
+def test_records_stand_for_exit_codes(
+    given: dict[str, RunFailure], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also beside one that is fine; a reason is told on stderr."""
+    run = msgspec.structs.replace(device_run(normal_rounds(10.0, seed=0)), **given)
+    options = BenchOptions(artifacts=[], energy="monsoon")
+    assert print_runs([device_run(normal_rounds(10.0, seed=1)), run], options) == code
+    told = capsys.readouterr()
+    for failure in given.values():
+        assert failure.message in told.err and failure.message not in told.out
+
+
+@pytest.mark.parametrize(("stamped", "code"), [(True, 0), (False, 1)])
+def test_energy_that_nothing_confirms_is_exit_code_1(
+    stamped: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = simulate(scenario_named("short"), 4)
+    report = analyze_energy(made.trace, stamps=made.stamps) if stamped else analyze_energy(made.trace, runs=50)
+    monkeypatch.setattr(bench_command, "_judge_energy", lambda *_: report)
+    run = device_run(normal_rounds(10.0, seed=1))
+    assert print_runs([run], BenchOptions(artifacts=[], energy="monsoon")) == code
+    told = capsys.readouterr()
+    assert report.verdict in told.out
+    assert ("nothing confirms it" in told.err) == (not stamped)
+
+
+def test_what_is_typed_is_what_is_asked_for() -> None:
+    typed = BenchOptions(
+        artifacts=[], runs=7, rounds=3, warmup=2, gap=20.0, threads="2,4", affinity="big", max_temp=40.0, cooldown=60.0,
+        fixed_performance=True, runner="tool", tools_dir=Path("tools"), python="py", timeout=9.0, resume=True,
+        energy="rails", burst=5, idle=3.0, rails="A, B",
+    )  # fmt: skip
+    work = Workload(runs=7, rounds=3, warmup=2, gap_ms=20.0, burst=5, affinity="big", timeout_s=9.0)
+    assert request_of(typed) == BenchRequest(
+        workload=work, threads=(2, 4),
+        conditions=Conditions(max_temp_c=40.0, cooldown_s=60.0, fixed_performance=True),
+        meter=MeterRequest(name="rails", rails=("A", "B"), idle_s=3.0),
+        runner="tool", tools_dir="tools", python="py", resume=True,
+    )  # fmt: skip
+    assert request_of(BenchOptions(artifacts=[])) == BenchRequest()

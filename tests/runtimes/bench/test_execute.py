@@ -1,61 +1,36 @@
-"""The measuring flow over the real adb client and daemon, with the Python runner, and with runners that misbehave."""
+"""A plan executed over the real adb client and daemon, with the Python runner, tools, and runners that misbehave."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-import signal
-import struct
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from adbd_rig import Adbd, AdbRig
-from bench_rig import Events, judge, misbehaving_python, onnx_subject, processes_of, program, subject
+from adbd_rig import Adbd
+from bench_rig import (
+    COMPUTE,
+    Events,
+    measure,
+    misbehaving_python,
+    onnx_subject,
+    processes_of,
+    program,
+    tflite_subject,
+)
+from latency_records import device_run, summary_run
+from msgspec.structs import replace
 
-import runtimes.bench.patience as patience_module
-from edgevit.errors import DeviceError, UsageError
-from export.recipe import Format
-from runtimes.bench.measure import DeviceOutcome, Measurement
+from edgevit.errors import DeviceError
+from runtimes.bench.execute import UNKNOWN_START_S, timing_of
 from runtimes.bench.record import DeviceRun
-from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
-from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
-from runtimes.runners.runner import Subject
+from runtimes.runners.runner import Subject, Summary
 from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
-
-
-WORKLOAD = set(Workload.__struct_fields__) - {"threads"}
-
-
-def measure(
-    device: Device, subjects: list[Subject], output: Path, *, events: Events | None = None, dry_run: bool = False,
-    **request: object,
-) -> DeviceOutcome:  # fmt: skip
-    work = {"runs": 4, "rounds": 2, "warmup": 1, "timeout_s": 60.0}
-    work |= {name: request.pop(name) for name in list(request) if name in WORKLOAD}
-    wanted = BenchRequest(**{"workload": Workload(**work), "python": sys.executable, **request})  # type: ignore[arg-type]
-    return Measurement(device, subjects, wanted, output, judge, events or Events()).run(dry_run=dry_run)
-
-
-@pytest.fixture(autouse=True)
-def awake(request: pytest.FixtureRequest) -> None:
-    """The daemon's screen is on."""
-    if "adbd" in request.fixturenames:
-        (request.getfixturevalue("adbd").data / "dumpsys_power").write_text("mWakefulness=Awake\n")
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Subject:
-    return onnx_subject(tmp_path / "models" / "tiny.onnx")
 
 
 def test_measures_verifies_and_leaves_nothing(
@@ -102,21 +77,6 @@ def test_wrong_outputs_are_failed(adb_device: AdbDevice, model: Subject, tmp_pat
     assert {each.verification.status for each in bad.rounds} == {"failed"}
 
 
-class Altering(HostDevice):
-    """Outputs are not what was written by the time they arrive."""
-
-    def pull(self, remote: str, local: Path, **options: object) -> None:
-        super().pull(remote, local, **options)  # type: ignore[arg-type]
-        if remote.endswith(".outputs.npz"):
-            local.write_bytes(local.read_bytes() + b"x")
-
-
-def test_outputs_that_were_changed_on_their_way_are_refused(model: Subject, tmp_path: Path) -> None:
-    (run,) = measure(Altering(tmp_path / "host"), [model], tmp_path / "out").runs
-    assert run.failure is not None
-    assert "the outputs were changed on their way" in run.failure.message
-
-
 FAULTS = {
     "killed by a signal": ("kill -9 $$", r"ended by signal 9 \(SIGKILL\)", "memory"),
     "crashes": ("echo boom >&2; exit 3", r"exit code 3; it printed:\s+boom", "--dry-run"),
@@ -153,108 +113,6 @@ def test_a_runner_that_misbehaves_fails_alone(
     assert processes_of(adbd.root) == []
 
 
-def test_a_cable_pulled_in_the_run_that_comes_back(
-    adb_rig: AdbRig, adbd: Adbd, adb_device: AdbDevice, model: Subject, tmp_path: Path
-) -> None:
-    def cut(planned: object) -> None:
-        if len(events.started) == 2:
-            adbd.pull_cable()
-            threading.Timer(1.0, adbd.start).start()
-
-    events = Events(cut)
-    (run,) = measure(adb_device, [model], tmp_path / "out", events=events, rounds=3, runs=6).runs
-    assert run.complete, run.failure
-    assert [each.index for each in run.rounds] == [0, 1, 2]
-    assert any("trying to get" in note for note in events.notes)
-
-
-def test_a_device_that_stays_away_keeps_what_is_done_and_resume_continues(
-    adb_rig: AdbRig,
-    adbd: Adbd,
-    adb_device: AdbDevice,
-    model: Subject,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(patience_module, "RECONNECT_S", 1.0)
-    assert adbd.process is not None
-    daemon = adbd.process.pid
-
-    def first_try() -> None:
-        events = Events(lambda planned: os.kill(daemon, signal.SIGKILL) if len(events.started) == 2 else None)
-        outcome = measure(adb_device, [model], tmp_path / "out", events=events, rounds=3, runs=6)
-        assert outcome.error is not None
-        assert outcome.error.hint
-        assert outcome.runs[0].failure is not None
-
-    child = multiprocessing.get_context("fork").Process(target=first_try)  # its lock can be taken over when it is gone
-    child.start()
-    child.join(60)
-    assert child.exitcode == 0
-    (partial,) = (tmp_path / "out").rglob("*.partial.json")
-    before = DeviceRun.load(partial)
-    assert [each.index for each in before.rounds] == [0]
-    assert before.failure is not None
-    adbd.start()
-    adb_rig.adb("disconnect", adbd.serial)
-    adb_rig.connect(adbd.serial)
-    again = Events()
-    device = AdbDevice(adbd.serial, adb_rig.server, scratch=str(adbd.root / "scratch dir"))
-    (run,) = measure(device, [model], tmp_path / "out", events=again, rounds=3, runs=6, resume=True).runs
-    assert run.complete
-    assert run.rounds[0] == before.rounds[0]
-    assert [line.split()[0] for line in again.started] == ["1", "2"]
-    assert not partial.exists()
-
-
-def test_resume_skips_what_is_finished_and_redoes_what_was_measured_otherwise(model: Subject, tmp_path: Path) -> None:
-    device = HostDevice(tmp_path / "host")
-    first = measure(device, [model], tmp_path / "out").runs
-    events = Events()
-    assert measure(device, [model], tmp_path / "out", events=events, resume=True).runs == first
-    assert events.started == []
-    measure(device, [model], tmp_path / "out", events=events, resume=True, warmup=2)
-    assert len(events.started) == 2
-
-
-def test_a_failure_does_not_touch_an_earlier_result(model: Subject, tmp_path: Path) -> None:
-    device = HostDevice(tmp_path / "host")
-    measure(device, [model], tmp_path / "out", threads=(2,))
-    (stored,) = (tmp_path / "out").rglob("*t2.json")
-    before = stored.read_bytes()
-    python = misbehaving_python(tmp_path / "python", "exit 3")
-    (run,) = measure(device, [model], tmp_path / "out", threads=(2,), python=python).runs
-    assert run.failure is not None
-    assert stored.read_bytes() == before
-
-
-def test_disk_full_or_read_only_fails_with_a_hint(adbd: Adbd, adb_rig: AdbRig, model: Subject, tmp_path: Path) -> None:
-    device = AdbDevice(adbd.serial, adb_rig.server, scratch="/proc/nowhere")
-    with pytest.raises(DeviceError) as refused:
-        measure(device, [model], tmp_path / "out")
-    assert refused.value.hint
-
-
-def test_dry_run_changes_nothing_and_is_what_is_executed(model: Subject, tmp_path: Path) -> None:
-    device = HostDevice(tmp_path / "host")
-    plan = measure(device, [model], tmp_path / "out", dry_run=True).plan
-    assert plan is not None
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "host" / "bench").exists()
-    executed = measure(device, [model], tmp_path / "out").plan
-    assert executed is not None
-    assert [run.command() for run in executed.runs] == [run.command() for run in plan.runs]
-    assert [(push.remote, push.sha256) for push in executed.pushes] == [(p.remote, p.sha256) for p in plan.pushes]
-    # The printed line does by hand what the tool does.
-    subprocess.run(["sh", "-c", plan.runs[0].command()], check=True, timeout=60)
-
-
-def test_affinity_reaches_the_runner(model: Subject, tmp_path: Path) -> None:
-    cpu = min(os.sched_getaffinity(0))
-    (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", affinity=f"{1 << cpu:x}").runs
-    assert {each.measured.cpus for each in run.rounds} == {(cpu,)}
-
-
 TOOL = """
 for word in "$@"; do case $word in
   --output_filepath=*) out=${word#*=} ;; --num_runs=*) n=${word#*=} ;;
@@ -264,17 +122,6 @@ esac; done
 echo "INFO: count=1 curr=5"
 echo "INFO: count=$n first=9 curr=9 min=8 max=9 avg=8.5 std=0 p5=8 median=8 p95=9"
 """
-COMPUTE = f"""{sys.executable} - "$in" "$out" <<'END'
-import sys, numpy
-weight = numpy.random.default_rng(0).normal(size=(4, 3)).astype(numpy.float32)
-(numpy.fromfile(sys.argv[1], numpy.float32).reshape(1, 4) @ weight).tofile(sys.argv[2])
-END
-"""
-
-
-def tflite(tmp_path: Path) -> Subject:
-    (tmp_path / "tiny.tflite").write_bytes(b"not read by the stand-in")
-    return subject(tmp_path / "tiny.tflite", Format.TFLITE)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +133,7 @@ def test_a_tool_is_run_and_its_outputs_are_judged(
 ) -> None:
     tool = program(tmp_path / "tools" / "x86_64" / "benchmark_model", TOOL % script)
     tools_dir = str(tool.parents[1])
-    (run,) = measure(adb_device, [tflite(tmp_path)], tmp_path / "out", runner="tool", tools_dir=tools_dir).runs
+    (run,) = measure(adb_device, [tflite_subject(tmp_path)], tmp_path / "out", runner="tool", tools_dir=tools_dir).runs
     if status is None:
         assert run.failure is not None
         assert "gave outputs of 8 bytes, but the artifact declares 12: y (1, 3) float32" in run.failure.message
@@ -308,64 +155,30 @@ def test_a_tool_that_cannot_dump_is_not_verified(tmp_path: Path, model: Subject)
     assert "onnxruntime_perf_test cannot" in run.rounds[0].verification.reason
 
 
-def elf(path: Path, machine: int) -> Path:
-    path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine) + bytes(100))
-    path.chmod(0o755)
-    return path
-
-
-def test_a_tool_for_another_abi_is_refused_before_it_is_pushed(model: Subject, tmp_path: Path) -> None:
-    events = Events()
-    outcome = measure(
-        HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner=str(elf(tmp_path / "perf", 183)), events=events
-    )
-    failure = outcome.runs[0].failure
-    assert failure is not None
-    assert "built for arm64-v8a, the device is x86_64" in failure.message
-    assert events.pushed == []
-
-
-def test_a_program_that_the_device_cannot_execute(adb_device: AdbDevice, model: Subject, tmp_path: Path) -> None:
-    broken = elf(tmp_path / "perf", 62)  # right machine by its header, nothing behind it
-    (run,) = measure(adb_device, [model], tmp_path / "out", runner=str(broken)).runs
-    assert run.failure is not None
-    assert "cannot be executed on the device" in run.failure.message
-
-
-def test_no_runner_names_what_is_missing(model: Subject, tmp_path: Path) -> None:
-    outcome = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", python="/no/python3")
-    failure = outcome.runs[0].failure
-    assert failure is not None
-    assert "python: no '/no/python3'" in failure.message
-    assert "onnxruntime_perf_test: no --tools-dir" in failure.message
-    assert "devices --setup" in (failure.hint or "")
-
-
-def test_what_a_tool_cannot_do_is_refused(model: Subject, tmp_path: Path) -> None:
-    tool = program(tmp_path / "perf", "exit 0")
-    with pytest.raises(UsageError, match="cannot pause between runs"):
-        measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner=str(tool), gap_ms=5.0)
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(UsageError, match="choose auto, python, tool"):
-        measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner="pyhton")
-
-
-def test_a_recorded_session_plays_back(adb_device: AdbDevice, model: Subject, tmp_path: Path) -> None:
-    recorder = RecordingDevice(adb_device)
-    first = measure(recorder, [model], tmp_path / "out")
-    recorder.recording().save(tmp_path / "session.json")
-    played = ReplayDevice(Recording.load(tmp_path / "session.json"))
-    again = measure(played, [model], tmp_path / "again")
-    assert [each.measured for each in again.runs[0].rounds] == [each.measured for each in first.runs[0].rounds]
-    assert [each.verification for each in again.runs[0].rounds] == [each.verification for each in first.runs[0].rounds]
-    other = onnx_subject(tmp_path / "models" / "other.onnx", scale=2.0)
-    played = ReplayDevice(Recording.load(tmp_path / "session.json"))
-    (run,) = measure(played, [other], tmp_path / "other").runs
-    assert run.failure is not None
-    assert "it is of another run" in run.failure.message
-
-
 def test_gaps_are_kept_between_runs(model: Subject, tmp_path: Path) -> None:
     (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", gap_ms=20.0).runs
     starts = np.array([each.start_monotonic_ns for each in run.rounds[0].measured.samples], np.int64)
     assert (np.diff(starts) >= 20_000_000).all()
+
+
+def test_latency_and_start_time_are_told_from_the_rounds() -> None:
+    """Five runs of 10 ms after one for warm-up, 20 ms apart, in processes that took 1 s and 1.5 s."""
+    run = device_run([[10.0, 10.0, 10.0, 10.0, 90.0], [10.0] * 5])
+    warm = [replace(each, measured=replace(each.measured, warmup=each.measured.samples[:1])) for each in run.rounds]
+    rounds = [replace(each, seconds=seconds) for each, seconds in zip(warm, (1.0, 1.5), strict=True)]
+    latency_s, start_s = timing_of(rounds, Workload(gap_ms=20.0))
+    assert latency_s == pytest.approx(0.010)
+    assert start_s == pytest.approx(1.5 - 6 * 0.010 - 5 * 0.020)
+    assert timing_of(rounds, Workload())[1] == pytest.approx(1.5 - 6 * 0.010)
+
+
+def test_summaries_tell_a_latency_too_and_old_rounds_no_time() -> None:
+    rounds = summary_run([Summary(count=50, mean_ns=4e6)]).rounds
+    assert timing_of([replace(each, seconds=2.0) for each in rounds], Workload()) == pytest.approx((0.004, 1.8))
+    assert timing_of([replace(each, seconds=0.1) for each in rounds], Workload()) == pytest.approx((0.004, 0.0))
+    assert timing_of(rounds, Workload()) == (0.004, UNKNOWN_START_S)
+
+
+def test_rounds_without_a_latency_cannot_plan_energy() -> None:
+    with pytest.raises(DeviceError, match="told no latency"):
+        timing_of([], Workload())

@@ -8,10 +8,11 @@ import pytest
 from stamp_meter import StampMeter
 
 from edgevit.errors import MeterError, UsageError
-from runtimes.bench.layout import lay_out, stamps_of
+from runtimes.bench.layout import lay_out, lay_out_for, stamps_of
 from runtimes.bench.request import MeterRequest
 from runtimes.power.meter import Resolution
 from runtimes.runners.contract import Phase, Pulse
+from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Measured, RunSample
 from runtimes.runners.workload import Workload
 
@@ -49,6 +50,29 @@ def test_a_coarse_meter_measures_the_whole_run_or_says_how_long_it_must_be() -> 
     assert "--runs 417" in (refused.value.hint or "")
     with pytest.raises(UsageError, match="bursts and gaps have no place"):
         lay_out(meter(0.25), Workload(runs=500, burst=2), MeterRequest(name="m"), latency_s=0.030)
+
+
+class Tool(PythonRunner):
+    """Keeps no stamps."""
+
+    name = "tool"
+    stamps = False
+
+
+def test_a_tool_runs_single_inferences_with_gaps_and_without_warm_up() -> None:
+    asked, request = Workload(runs=7, warmup=5), MeterRequest(name="m")
+    python = lay_out_for(PythonRunner("python3"), meter(0.0002), asked, request, latency_s=0.030)
+    assert python == lay_out(meter(0.0002), asked, request, latency_s=0.030)
+    made = lay_out_for(Tool(""), meter(0.0002), asked, request, latency_s=0.030).workload
+    assert (made.runs, made.burst, made.gap_ms, made.warmup) == (7, 1, 100.0, 0)
+    for given, period_s, words in (
+        ({}, 0.01, "needs bursts of 9 inferences here, and tool cannot make them"),
+        ({"gap_ms": 0.0}, 0.0002, "without gaps its inferences cannot be told apart"),
+        ({"runs": 900}, 0.25, "needs bursts of 900 inferences"),
+    ):
+        work = Workload(**{"runs": 7, **given})  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=words):
+            lay_out_for(Tool(""), meter(period_s), work, request, latency_s=0.030)
 
 
 def test_what_cannot_be_is_refused() -> None:

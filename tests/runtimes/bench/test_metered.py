@@ -187,7 +187,7 @@ def test_resume_measures_only_the_energy_that_is_missing(tmp_path: Path) -> None
 
 def test_conditions_hold_for_the_metered_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a temperature that cannot be reached, energy is refused as latency is."""
-    from runtimes.bench import measure as measure_module
+    from runtimes.bench import held as held_module
 
     asked: list[float] = []
 
@@ -201,7 +201,7 @@ def test_conditions_hold_for_the_metered_run_too(tmp_path: Path, monkeypatch: py
         asked.append(limit_c)
         return Wait()
 
-    monkeypatch.setattr(measure_module, "wait_for_temperature", waited)
+    monkeypatch.setattr(held_module, "wait_for_temperature", waited)
     (run,) = measure_energy(
         Host(tmp_path / "s"), [onnx_subject(tmp_path / "tiny.onnx")], tmp_path / "out", StampMeter(tmp_path), TINY,
         conditions=Conditions(max_temp_c=45.0, cooldown_s=1.0),

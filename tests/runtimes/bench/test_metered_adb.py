@@ -31,12 +31,6 @@ pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real t
 WORKLOAD = Workload(runs=5, rounds=1, warmup=2, gap_ms=40.0, burst=5000, timeout_s=60.0)
 
 
-@pytest.fixture(autouse=True)
-def awake(adbd: Adbd) -> None:
-    """The daemon's screen is on."""
-    (adbd.data / "dumpsys_power").write_text("mWakefulness=Awake\n")
-
-
 class CuttingMeter(StampMeter):
     """Cuts the line to the daemon while it samples."""
 

@@ -15,13 +15,11 @@ import pytest
 from bench_rig import WEIGHT, onnx_subject
 
 from edgevit.errors import DeviceError
-from edgevit.records import Record
-from edgevit.spec import Layout, TensorSpec
 from export.recipe import Format
-from runtimes.runners.contract import RunRequest, parse_lines
-from runtimes.runners.python import msgspec_stand_in
+from runtimes.runners.contract import RunRequest
 from runtimes.runners.python.bundle import build_runner
-from runtimes.runners.python.on_device import read_arrays, time_runs, write_arrays
+from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.python.on_device import read_arrays, write_arrays
 from runtimes.runners.workload import SyncPulses, Workload
 
 
@@ -60,7 +58,7 @@ def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
     done = run(tmp_path, wanted, bare)
     assert done.returncode == 0, done.stderr
     lines = parse_lines((tmp_path / "lines").read_bytes(), wanted, origin="here")
-    assert lines.header.runtime == f"onnxruntime {onnxruntime.__version__}"
+    assert lines.runtime == f"onnxruntime {onnxruntime.__version__}"
     assert [(pulse.place, pulse.index) for pulse in lines.pulses] == [
         ("before", 0), ("before", 1), ("after", 0), ("after", 1)
     ]  # fmt: skip
@@ -112,39 +110,3 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
     names = zipfile.ZipFile(tmp_path / "runner.pyz").namelist()
     assert {"__main__.py", "msgspec.py", "runtimes/sessions/run_onnx.py", "edgevit/records.py"} <= set(names)
     assert not [name for name in names if name.startswith(("validation", "edgevit_export"))]
-
-
-def test_stand_in_builds_and_reads_what_the_real_package_does() -> None:
-    class Spec(msgspec_stand_in.Struct):
-        name: str
-        shape: tuple[int, ...]
-        dtype: str = "float32"
-        layout: Layout | None = None
-        extra: dict[str, str] = msgspec_stand_in.field(default_factory=dict)  # type: ignore[assignment]
-
-    made = Spec(name="x", shape=(1, 2))
-    assert (made.name, made.dtype, made.extra) == ("x", "float32", {})
-    assert made.extra is not Spec(name="x", shape=(1, 2)).extra
-    assert made == Spec(name="x", shape=(1, 2))
-    with pytest.raises(TypeError, match="missing field shape"):
-        Spec(name="x")
-    with pytest.raises(TypeError, match="no field shap"):
-        Spec(name="x", shape=(), shap=3)
-    with pytest.raises(AttributeError):
-        made.name = "y"
-    Spec.__annotations__.update(shape=tuple[int, ...], name=str, dtype=str, layout=Layout | None, extra=dict)
-    text = '[{"name": "x", "shape": [1, 2], "layout": "nhwc"}]'
-    (read,) = msgspec_stand_in.json.decode(text, type=tuple[Spec, ...])  # type: ignore[misc]
-    assert (read.shape, read.layout) == ((1, 2), Layout.NHWC)
-    for wrong in ("{", '[{"name": 3, "shape": []}]', '[{"shape": []}]', '[{"name": "x", "shape": [], "layout": "q"}]'):
-        with pytest.raises(msgspec_stand_in.MsgspecError):
-            msgspec_stand_in.json.decode(wrong, type=tuple[Spec, ...])
-    assert issubclass(TensorSpec, Record)
-
-
-def test_time_runs_keeps_the_gap_before_each_burst() -> None:
-    stamps = time_runs(lambda: None, 6, gap_ns=5_000_000, burst=3)
-    starts = np.array([start for start, *_ in stamps])
-    gaps = np.diff(starts)
-    assert gaps[2] >= 5_000_000
-    assert len(stamps) == 6

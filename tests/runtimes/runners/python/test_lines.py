@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgevit.errors import DeviceError
 from export.recipe import Format
-from runtimes.runners.contract import RunRequest, parse_lines
+from runtimes.runners.contract import RunRequest
+from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.workload import Workload
 
 WORKLOAD = Workload(runs=3, warmup=1)
@@ -50,7 +51,7 @@ def encode(lines: list[dict[str, object]], samples: int = 3) -> bytes:
 def test_whole_lines_are_read() -> None:
     run = parse_lines(encode(body()), REQUEST, origin="m on d")
     assert [each.latency_ns for each in run.samples] == [500, 500, 500]
-    assert (len(run.warmup), run.peak_memory_bytes, run.header.runtime) == (1, 7, "r 1")
+    assert (len(run.warmup), run.peak_memory_bytes, run.runtime) == (1, 7, "r 1")
 
 
 @given(cut=st.integers(0, len(encode(body())) - 1))

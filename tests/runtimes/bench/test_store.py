@@ -1,0 +1,174 @@
+"""Records on the disk while a device is measured: what is kept, replaced, continued."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bench_rig import Events, measure, misbehaving_python
+from latency_records import device_run, normal_rounds
+
+from edgevit.errors import DeviceError, MeterError
+from runtimes.bench.layout import MeteredLayout
+from runtimes.bench.plan import Job
+from runtimes.bench.record import DeviceRun, EnergyRun, Round, partial_path, record_path
+from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
+from runtimes.bench.store import RecordStore
+from runtimes.devices.host import HostDevice
+from runtimes.runners.python.launch import PythonRunner
+from runtimes.runners.runner import Subject
+from runtimes.runners.workload import Workload
+
+pytestmark = pytest.mark.usefixtures("state_dir")
+
+
+def test_resume_skips_what_is_finished_and_redoes_what_was_measured_otherwise(model: Subject, tmp_path: Path) -> None:
+    device = HostDevice(tmp_path / "host")
+    first = measure(device, [model], tmp_path / "out").runs
+    events = Events()
+    assert measure(device, [model], tmp_path / "out", events=events, resume=True).runs == first
+    assert events.started == []
+    measure(device, [model], tmp_path / "out", events=events, resume=True, warmup=2)
+    assert len(events.started) == 2
+
+
+def test_a_failure_does_not_touch_an_earlier_result(model: Subject, tmp_path: Path) -> None:
+    device = HostDevice(tmp_path / "host")
+    measure(device, [model], tmp_path / "out", threads=(2,))
+    (stored,) = (tmp_path / "out").rglob("*t2.json")
+    before = stored.read_bytes()
+    python = misbehaving_python(tmp_path / "python", "exit 3")
+    (run,) = measure(device, [model], tmp_path / "out", threads=(2,), python=python).runs
+    assert run.failure is not None
+    assert stored.read_bytes() == before
+
+
+def job_of(model: Subject, **workload: object) -> Job:
+    made = Workload(**{"runs": 4, "rounds": 2, "warmup": 1, **workload})  # type: ignore[arg-type]
+    return Job(model, PythonRunner("python3"), made)
+
+
+def store_of(
+    tmp_path: Path, job: Job, *, meter: str | None = None, conditions: Conditions | None = None
+) -> RecordStore:
+    request = BenchRequest(
+        workload=job.workload, conditions=conditions or Conditions(), meter=MeterRequest(name=meter) if meter else None
+    )
+    return RecordStore(tmp_path / "out", "host", [job], request)
+
+
+@pytest.fixture
+def rounds() -> list[Round]:
+    """Of some other record, which is all that keeping them needs."""
+    return list(device_run(normal_rounds(10.0, seed=0)).rounds[:2])
+
+
+def energy_of(meter: str, job: Job, round: Round) -> EnergyRun:
+    layout = MeteredLayout(workload=job.workload, whole_run=False, latency_s=0.01, expected_s=20.0)
+    return EnergyRun(
+        meter=meter, period_s=0.0002, layout=layout, run=round, trace_file="x.energy.npz", trace_sha256="0" * 64,
+        device_to_trace_s=None,
+    )  # fmt: skip
+
+
+def test_a_record_is_complete_with_its_last_round_and_not_before(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    job = job_of(model)
+    store = store_of(tmp_path, job)
+    partial = partial_path(store.path(job.key))
+    store.add_round(job.key, rounds[0])
+    assert DeviceRun.load(partial) == store[job.key]
+    assert [each.key for each in store.open_jobs] == [job.key]
+    store.add_round(job.key, rounds[1])
+    assert DeviceRun.load(store.path(job.key)).complete
+    assert not partial.exists() and store.open_jobs == []
+
+
+def test_an_incomplete_record_never_touches_a_complete_one(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
+    job = job_of(model)
+    path = record_path(tmp_path / "out", "host", job.key)
+    first = store_of(tmp_path, job)
+    for each in rounds:
+        first.add_round(job.key, each)
+    stored = path.read_bytes()
+    again = store_of(tmp_path, job)
+    again.add_round(job.key, rounds[0])
+    failure = again.fail(job.key, DeviceError("it was lost", hint="plug it in"), 1)
+    assert path.read_bytes() == stored
+    assert (failure.message, failure.round) == ("tiny.onnx on host: it was lost", 1)
+    assert DeviceRun.load(partial_path(path)).failure == failure
+    assert again.open_jobs == []
+
+
+def test_with_a_meter_a_record_lacks_its_energy(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
+    job = job_of(model)
+    store = store_of(tmp_path, job, meter="rapl")
+    for each in rounds:
+        store.add_round(job.key, each)
+    assert not store.path(job.key).exists()
+    failure = store.fail_energy(job.key, MeterError("rapl cannot tell: tiny.onnx is too quick"))
+    assert failure.message == "rapl cannot tell: tiny.onnx is too quick", "what names the artifact needs no more"
+    assert failure.exit_code == 4
+    assert store[job.key].failure is None, "the latencies stand"
+    store.add_energy(job.key, energy_of("rapl", job, rounds[0]))
+    assert store[job.key].complete and store.path(job.key).exists()
+
+
+def test_latencies_whose_energy_failed_are_complete_when_no_energy_is_asked_for(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    job = job_of(model)
+    first = store_of(tmp_path, job, meter="rapl")
+    for each in rounds:
+        first.add_round(job.key, each)
+    first.fail_energy(job.key, MeterError("unplugged"))
+    store = store_of(tmp_path, job)
+    store.resume()
+    assert store.open_jobs == [] and not store.path(job.key).exists(), "a look changes nothing"
+    store.keep_completed()
+    kept = DeviceRun.load(store.path(job.key))
+    assert kept.complete and kept.energy_failure is None and kept.rounds == tuple(rounds)
+    assert not partial_path(store.path(job.key)).exists()
+
+
+def test_energy_of_another_meter_is_no_answer_and_stays_in_its_record(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    job = job_of(model)
+    first = store_of(tmp_path, job, meter="rapl")
+    for each in rounds:
+        first.add_round(job.key, each)
+    first.add_energy(job.key, energy_of("rapl", job, rounds[0]))
+    stored = first.path(job.key).read_bytes()
+    other = store_of(tmp_path, job, meter="monsoon")
+    other.resume()
+    assert [each.key for each in other.open_jobs] == [job.key]
+    other.fail_energy(job.key, MeterError("no unit on USB"))
+    assert other[job.key].energy is None, "rapl's figures would be told as the monsoon's"
+    assert other.path(job.key).read_bytes() == stored
+    for meter in ("rapl", None):
+        same = store_of(tmp_path, job, meter=meter)
+        same.resume()
+        assert same[job.key].energy is not None and same.open_jobs == []
+        same.keep_completed()
+        assert same.path(job.key).read_bytes() == stored
+
+
+def test_a_record_of_version_1_is_continued(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
+    """Also under conditions: version 1 did not keep them."""
+    job = job_of(model)
+    store = store_of(tmp_path, job)
+    for each in rounds:
+        store.add_round(job.key, each)
+    old = json.loads(store.path(job.key).read_text())
+    settings = {name: old["workload"][name] for name in ("runs", "rounds", "warmup", "affinity", "timeout_s")}
+    for name in ("workload", "conditions", "energy", "energy_failure"):
+        del old[name]
+    old |= {"schema_version": 1, "threads": 1, "settings": {**settings, "gap_ms": 0.0}}
+    store.path(job.key).write_text(json.dumps(old))
+    again = store_of(tmp_path, job, meter="rapl", conditions=Conditions(max_temp_c=40.0))
+    again.resume()
+    assert again[job.key].rounds == tuple(rounds)
+    assert [each.key for each in again.open_jobs] == [job.key], "only its energy is missing"

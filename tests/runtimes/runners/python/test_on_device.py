@@ -1,0 +1,108 @@
+"""What runs on the device: stamps, gaps, pulses, arrays, and the file of lines."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevit.errors import DeviceError
+from export.recipe import Format
+from runtimes.runners import contract
+from runtimes.runners.contract import RunRequest
+from runtimes.runners.python import on_device
+from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.python.on_device import LineWriter, main, read_arrays, time_runs, write_arrays
+from runtimes.runners.workload import Workload
+
+
+def test_time_runs_keeps_the_gap_before_each_burst() -> None:
+    stamps = time_runs(lambda: None, 6, gap_ns=5_000_000, burst=3)
+    starts = np.array([start for start, *_ in stamps])
+    gaps = np.diff(starts)
+    assert gaps[2] >= 5_000_000
+    assert len(stamps) == 6
+
+
+def test_the_garbage_collector_rests_while_runs_are_timed() -> None:
+    seen: list[bool] = []
+    time_runs(lambda: seen.append(gc.isenabled()), 2, gap_ns=0, burst=1)
+    assert seen == [False, False] and gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        time_runs(lambda: 1 / 0, 2, gap_ns=0, burst=1)
+    assert gc.isenabled(), "also after an error"
+
+
+def test_stamps_of_both_clocks_enclose_the_run() -> None:
+    (stamp,) = time_runs(lambda: time.sleep(0.01), 1, gap_ns=0, burst=1)
+    start, end, boot_start, boot_end = stamp
+    assert 10_000_000 <= end - start <= boot_end - boot_start
+
+
+def test_arrays_come_back_in_order_and_with_odd_names(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sets = [{"a/b": rng.normal(size=(2, 3)).astype(np.float32), "n": np.array(index)} for index in range(12)]
+    write_arrays(tmp_path / "x.npz", sets)
+    back = read_arrays(tmp_path / "x.npz")
+    assert len(back) == 12
+    for there, here in zip(back, sets, strict=True):
+        assert there.keys() == here.keys()
+        assert all(np.array_equal(there[name], here[name]) and there[name].dtype == here[name].dtype for name in here)
+
+
+def test_lines_appear_only_when_they_are_whole(tmp_path: Path) -> None:
+    lines = LineWriter(tmp_path / "lines")
+    with lines.phase("load"):
+        assert lines.stage == "load"
+    assert list(tmp_path.iterdir()) == []
+    lines.end(3)
+    assert [path.name for path in tmp_path.iterdir()] == ["lines"]
+    *rest, end = (tmp_path / "lines").read_bytes().splitlines(keepends=True)
+    told = json.loads(end)
+    assert (told["line"], told["samples"], told["lines"]) == ("end", 3, 1)
+    assert told["sha256"] == hashlib.sha256(b"".join(rest)).hexdigest()
+
+
+def test_pulses_keep_the_device_busy_for_their_time(tmp_path: Path) -> None:
+    lines = LineWriter(tmp_path / "lines")
+    on_device._pulses({"busy_ms": [30, 10], "idle_ms": 5}, "before", lines)
+    lines.write()
+    told = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    took = [(each["end_monotonic_ns"] - each["start_monotonic_ns"]) / 1e6 for each in told]
+    assert [each["index"] for each in told] == [0, 1]
+    assert took[0] >= 30.0 and took[1] >= 10.0
+    assert told[1]["start_monotonic_ns"] - told[0]["end_monotonic_ns"] >= 5_000_000
+
+
+def test_masks_are_sets_of_cores() -> None:
+    assert on_device._cpus("f0") == {4, 5, 6, 7}
+    assert on_device._cpus("1") == {0}
+
+
+@pytest.mark.parametrize(
+    ("change", "stage"),
+    [({"affinity": f"{1 << 1023:x}"}, "pin"), ({}, "open the model")],
+)
+def test_a_failure_is_told_with_its_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], stage: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.onnx").write_bytes(b"rubbish")
+    request = RunRequest(format=Format.ONNX, model="m.onnx", inputs="i", lines="l", workload=Workload(**change))  # type: ignore[arg-type]
+    request.save(tmp_path / "request.json")
+    assert main(["request.json"]) == 1
+    (line,) = (tmp_path / "l").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["line"], told["stage"]) == ("error", stage)
+    with pytest.raises(DeviceError, match=f"failed while it tried to {stage}"):
+        parse_lines((tmp_path / "l").read_bytes(), request, origin="here")
+
+
+def test_both_sides_speak_one_version_of_the_contract() -> None:
+    """The device's side imports nothing of the other, so the number stands in both."""
+    assert on_device.CONTRACT_VERSION == contract.CONTRACT_VERSION

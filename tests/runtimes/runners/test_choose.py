@@ -1,0 +1,154 @@
+"""Which runner can run which format, and what is missing where none can."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from bench_rig import elf, program
+from phone_stub import PhoneStub
+
+from edgevit.errors import DeviceError, MissingDependencyError, UsageError
+from export.recipe import Format
+from runtimes.conditions.state import read_state
+from runtimes.devices.host import HostDevice
+from runtimes.runners.choose import (
+    PythonFacts,
+    RunnerChooser,
+    RunnerOption,
+    RunnerOptions,
+    abi_problem,
+    find_tool,
+    probe_python,
+    runner_options,
+)
+from runtimes.runners.python.launch import PythonRunner
+from runtimes.runners.tools import TOOLS
+from runtimes.runners.tools.launch import ToolRunner
+
+PERF_TEST = TOOLS[Format.ONNX]
+
+
+@pytest.mark.parametrize(
+    ("version", "modules", "words"),
+    [
+        ((3, 12, 1), ("numpy", "onnxruntime"), None),
+        ((3, 10, 9), ("numpy", "onnxruntime"), "its python is 3.10.9, 3.11 or newer is needed"),
+        ((3, 11, 0), ("onnxruntime",), "its python lacks numpy"),
+        ((3, 11, 0), (), "its python lacks numpy, onnxruntime"),
+        (None, (), "no 'py' on the device (not found)"),
+    ],
+)
+def test_what_a_python_lacks(version: tuple[int, int, int] | None, modules: tuple[str, ...], words: str | None) -> None:
+    facts = PythonFacts(command="py", version=version, modules=modules, complaint="not found")
+    assert facts.why_not(Format.ONNX) == words
+
+
+def test_any_of_the_runtimes_of_a_format_will_do() -> None:
+    facts = PythonFacts(command="py", version=(3, 11, 0), modules=("numpy",))
+    assert " or " in (facts.why_not(Format.TFLITE) or "")
+
+
+def test_this_python_is_probed(tmp_path: Path) -> None:
+    facts = probe_python(HostDevice(tmp_path), sys.executable)
+    assert facts.version == sys.version_info[:3]
+    assert "numpy" in facts.modules
+    gone = probe_python(HostDevice(tmp_path), "/no/python3")
+    assert gone.version is None and gone.complaint
+
+
+@pytest.mark.parametrize("answer", ["", "[]\n", '{"version": [3, 11]}\n', '{"version": 3}\n', "Segmentation fault\n"])
+def test_a_python_that_answers_nonsense_is_an_error(tmp_path: Path, answer: str) -> None:
+    with pytest.raises(DeviceError, match="'python3' on 8BC1 answered nonsense"):
+        probe_python(PhoneStub(tmp_path, {"python3": answer}), "python3")
+
+
+def test_tools_are_found_by_abi_and_name(tmp_path: Path) -> None:
+    assert find_tool(PERF_TEST, None, "x86_64") is None
+    assert find_tool(PERF_TEST, tmp_path, "x86_64") is None
+    similar = program(tmp_path / "x86_64" / "linux_onnxruntime_perf_test_v1", "exit 0")
+    assert find_tool(PERF_TEST, tmp_path, "x86_64") == similar
+    program(tmp_path / "x86_64" / "onnxruntime_perf_test_v2", "exit 0")
+    assert find_tool(PERF_TEST, tmp_path, "x86_64") is None, "two that are similar are no choice"
+    exact = program(tmp_path / "x86_64" / "onnxruntime_perf_test", "exit 0")
+    assert find_tool(PERF_TEST, tmp_path, "x86_64") == exact
+
+
+@pytest.mark.parametrize(
+    ("machine", "abi", "runs"),
+    [(62, "x86_64", True), (183, "aarch64", True), (40, "arm64-v8a", True), (183, "armeabi-v7a", False),
+     (183, "x86_64", False), (183, "unknown", True)],
+)  # fmt: skip
+def test_programs_run_on_their_own_abi(tmp_path: Path, machine: int, abi: str, runs: bool) -> None:
+    problem = abi_problem(elf(tmp_path / "tool", machine), abi)
+    assert (problem is None) == runs
+    if problem:
+        assert "was built for arm64-v8a, the device is" in problem
+
+
+def test_scripts_run_anywhere(tmp_path: Path) -> None:
+    assert abi_problem(program(tmp_path / "tool", "exit 0"), "arm64-v8a") is None
+
+
+def test_every_format_has_two_options_that_say_how_to_get_them(tmp_path: Path) -> None:
+    host = HostDevice(tmp_path)
+    found = runner_options(host, read_state(host), python="/no/python3", tools_dir=None)
+    assert [(each.format, each.runner) for each in found.options] == [
+        pair for format in found_formats() for pair in ((format, "python"), (format, TOOLS[format].name))
+    ]
+    assert not any(each.usable for each in found.options)
+    assert all(each.why_not and each.how for each in found.options)
+    tool = next(each for each in found.options if each.runner == "onnxruntime_perf_test")
+    assert tool.why_not == "no --tools-dir was given" and f"TOOLS/{found.abi}/onnxruntime_perf_test" in tool.how
+    assert not tool.verifies
+
+
+def found_formats() -> list[Format]:
+    from runtimes.sessions.table import RUNTIMES
+
+    return list(RUNTIMES)
+
+
+def chooser(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = True) -> RunnerChooser:
+    def option(runner: str, usable: bool) -> RunnerOption:
+        why_not = None if usable else f"no {runner}"
+        return RunnerOption(
+            format=Format.ONNX, runner=runner, usable=usable, why_not=why_not, how="get it", verifies=True
+        )
+
+    facts = PythonFacts(command="py", version=(3, 11, 0), modules=())
+    options = (option("python", python), option(PERF_TEST.name, tool))
+    found = RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options)
+    return RunnerChooser(found, wanted, tools_dir, android=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "python", "kind"),
+    [("auto", True, PythonRunner), ("auto", False, ToolRunner), ("python", True, PythonRunner),
+     ("tool", True, ToolRunner), ("onnxruntime_perf_test", True, ToolRunner)],
+)  # fmt: skip
+def test_the_choice(tmp_path: Path, wanted: str, python: bool, kind: type) -> None:
+    program(tmp_path / "x86_64" / "onnxruntime_perf_test", "exit 0")
+    assert isinstance(chooser(wanted, tmp_path, python=python).choose(Format.ONNX), kind)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reasons"),
+    [("auto", "python: no python; onnxruntime_perf_test: no onnx"), ("python", "python: no python$"),
+     ("tool", "onnx: onnxruntime_perf_test: no onnx")],
+)  # fmt: skip
+def test_what_is_not_there_is_told_with_its_reasons(tmp_path: Path, wanted: str, reasons: str) -> None:
+    with pytest.raises(MissingDependencyError, match=reasons) as error:
+        chooser(wanted, tmp_path, python=False, tool=False).choose(Format.ONNX)
+    assert error.value.message.startswith("nothing on 8BC1 (x86_64) can run onnx: ")
+
+
+def test_a_binary_of_ones_own(tmp_path: Path) -> None:
+    tool = program(tmp_path / "mine", "exit 0")
+    assert chooser(str(tool), tmp_path, tool=False).choose(Format.ONNX).name == "onnxruntime_perf_test"
+    with pytest.raises(DeviceError, match="built for arm64-v8a") as refused:
+        chooser(str(elf(tmp_path / "arm", 183)), tmp_path).choose(Format.ONNX)
+    assert "get a build for x86_64" in (refused.value.hint or "")
+    with pytest.raises(UsageError, match="choose auto, python, tool, onnxruntime_perf_test"):
+        chooser("benchmark_model", tmp_path).choose(Format.ONNX)

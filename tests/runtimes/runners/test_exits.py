@@ -1,0 +1,58 @@
+"""From a program's exit code and its ELF header to words."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench_rig import elf, program
+
+from runtimes.runners.exits import exit_error, program_abi, standard_abi
+
+
+def test_this_machines_programs_are_recognised() -> None:
+    machine = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()
+    assert program_abi(Path(sys.executable).resolve()) == standard_abi(machine)
+
+
+def test_abis_by_header(tmp_path: Path) -> None:
+    assert [program_abi(elf(tmp_path / "a", number)) for number in (3, 40, 62, 183, 8)] == [
+        "x86", "armeabi-v7a", "x86_64", "arm64-v8a", "ELF machine 8",
+    ]  # fmt: skip
+    big_endian = tmp_path / "b"
+    big_endian.write_bytes(b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\xb7")
+    assert program_abi(big_endian) == "arm64-v8a"
+    assert program_abi(program(tmp_path / "script", "exit 0")) is None
+    (tmp_path / "short").write_bytes(b"\x7fELF")
+    assert program_abi(tmp_path / "short") is None
+
+
+def test_names_of_machines() -> None:
+    assert [standard_abi(name) for name in ("aarch64", "armv8l", "i686", "x86_64")] == [
+        "arm64-v8a", "armeabi-v7a", "x86", "x86_64",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rc", "printed", "words", "hint"),
+    [
+        (3, "boom", "failed with exit code 3; it printed:\n  boom", "--dry-run"),
+        (1, "", "failed with exit code 1; it printed nothing", "--dry-run"),
+        (127, "", "was not found on the device, or a library", "devices --setup"),
+        (126, "", "cannot be executed on the device", "ABI"),
+        (2, "sh: 1: Syntax error: \")\" unexpected", "cannot be executed on the device", "ABI"),
+        (1, "tool: not executable: 64-bit ELF file", "cannot be executed on the device", "ABI"),
+        (137, "", f"was ended by signal {signal.SIGKILL:d} (SIGKILL)", "ran out of memory"),
+        (132, "", "was ended by signal 4 (SIGILL)", "instructions that this CPU lacks"),
+        (139, "", "was ended by signal 11 (SIGSEGV)", "--dry-run"),
+        (255, "", "failed with exit code 255", "--dry-run"),
+    ],
+)  # fmt: skip
+def test_each_end_is_told_with_its_next_step(rc: int, printed: str, words: str, hint: str) -> None:
+    error = exit_error("m.onnx on 8BC1", "tool", rc, printed)
+    assert error.message.startswith("m.onnx on 8BC1: 'tool' ")
+    assert words in error.message
+    assert error.hint is not None and hint in error.hint
