@@ -7,8 +7,9 @@ anything is run; what an adapter cannot read is an error that shows the text.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
@@ -59,7 +60,7 @@ class ToolCommand(Record):
     outputs: tuple[str, ...] = ()
 
 
-class ToolAdapter(Protocol):
+class ToolAdapter(ABC):
     """One tool.
 
     Attributes:
@@ -71,72 +72,74 @@ class ToolAdapter(Protocol):
     """
 
     name: str
-    log_tag: str | None
+    log_tag: str | None = None
     inputs: Feed
     dumps_outputs: bool
     how_to_get: str
 
+    @property
+    def title(self) -> str:
+        """Its name in records and messages."""
+        return self.name
+
     def refusal(self, request: ToolRequest) -> str | None:
         """Why this tool cannot do what ``request`` asks; None when it can."""
-        ...
+        return None
 
+    @abstractmethod
     def command(self, request: ToolRequest) -> ToolCommand:
         """How the tool is called for ``request``, which it does not refuse."""
-        ...
 
+    @abstractmethod
     def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """Read what the tool printed and left.
 
         Raises:
             DeviceError: It cannot be read, or it does not answer the request; the message shows the text.
         """
-        ...
+
+    def measured(
+        self,
+        latencies_ns: Sequence[int] = (),
+        *,
+        summary: Summary | None = None,
+        load_ns: float | None = None,
+        first_ns: float | None = None,
+        peak_memory_bytes: float | None = None,
+    ) -> Measured:
+        """What the tool measured, in whole nanoseconds and bytes."""
+
+        def whole(value: float | None) -> int | None:
+            return None if value is None else round(value)
+
+        return Measured(
+            runner=self.title,
+            runtime=f"{self.title} (its own build)",
+            samples=tuple(RunSample(latency_ns=latency) for latency in latencies_ns),
+            summary=summary,
+            load_ns=whole(load_ns),
+            first_ns=whole(first_ns),
+            peak_memory_bytes=whole(peak_memory_bytes),
+        )
+
+    def unreadable(self, why: str, finished: Finished) -> DeviceError:
+        """The error for output that cannot be read; it shows the text."""
+        return DeviceError(
+            f"cannot read the output of {self.title}: {why}{show_tail(finished.printed.encode())}",
+            hint="if this is another version of the tool, measure with --runner python, or report the text above",
+        )
+
+    def check_count(self, seen: int, request: ToolRequest, finished: Finished) -> None:
+        """Refuse results of more or fewer runs than were asked for.
+
+        Raises:
+            DeviceError: The counts differ.
+        """
+        if seen != request.workload.runs:
+            raise self.unreadable(f"expected {request.workload.runs} timed runs, got {seen}", finished)
 
 
 def find_number(label: str, text: str, unit: float = 1.0) -> float | None:
     """The number after ``label`` (a regular expression) times ``unit``; the last one when there are several."""
     found = re.findall(rf"{label}\s*({NUMBER})", text)
     return float(found[-1]) * unit if found else None
-
-
-def measured_by(
-    tool: str,
-    latencies_ns: Sequence[int] = (),
-    *,
-    summary: Summary | None = None,
-    load_ns: float | None = None,
-    first_ns: float | None = None,
-    peak_memory_bytes: float | None = None,
-) -> Measured:
-    """What ``tool`` measured, in whole nanoseconds and bytes."""
-
-    def whole(value: float | None) -> int | None:
-        return None if value is None else round(value)
-
-    return Measured(
-        runner=tool,
-        runtime=f"{tool} (its own build)",
-        samples=tuple(RunSample(latency_ns=latency) for latency in latencies_ns),
-        summary=summary,
-        load_ns=whole(load_ns),
-        first_ns=whole(first_ns),
-        peak_memory_bytes=whole(peak_memory_bytes),
-    )
-
-
-def unreadable(tool: str, why: str, finished: Finished) -> DeviceError:
-    """The error for output that an adapter cannot read; it shows the text."""
-    return DeviceError(
-        f"cannot read the output of {tool}: {why}{show_tail(finished.printed.encode())}",
-        hint="if this is another version of the tool, measure with --runner python, or report the text above",
-    )
-
-
-def check_count(tool: str, seen: int, request: ToolRequest, finished: Finished) -> None:
-    """Refuse results of more or fewer runs than were asked for.
-
-    Raises:
-        DeviceError: The counts differ.
-    """
-    if seen != request.workload.runs:
-        raise unreadable(tool, f"expected {request.workload.runs} timed runs, got {seen}", finished)

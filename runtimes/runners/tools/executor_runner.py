@@ -9,25 +9,16 @@ import re
 
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import (
-    MS,
-    NUMBER,
-    Feed,
-    ToolCommand,
-    ToolRequest,
-    find_number,
-    measured_by,
-    unreadable,
-)
+from runtimes.runners.tools.adapter import MS, NUMBER, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
 
 ITERATION = re.compile(rf"Iteration (\d+) of (\d+): ({NUMBER}) ms")
 
 
-class ExecutorRunner:
+class ExecutorRunner(ToolAdapter):
     """Adapter; see ``ToolAdapter``. It does not warm up; the first runs are dropped instead."""
 
     name = "executor_runner"
-    log_tag: str | None = "ExecuTorch"
+    log_tag = "ExecuTorch"
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (
@@ -60,17 +51,16 @@ class ExecutorRunner:
         """Read the ``Iteration`` lines; see ``ToolAdapter.parse``."""
         text = finished.printed
         if "Model executed successfully" not in text:
-            raise unreadable(self.name, "no 'Model executed successfully'", finished)
+            raise self.unreadable("no 'Model executed successfully'", finished)
         found = [(int(index), int(total), float(value)) for index, total, value in ITERATION.findall(text)]
         if not found:
-            raise unreadable(self.name, "this release does not print single iterations; use 1.4 or newer", finished)
+            raise self.unreadable("this release does not print single iterations; use 1.4 or newer", finished)
         total = request.workload.runs + request.workload.warmup
         if [index for index, _, _ in found] != list(range(1, total + 1)):
             why = f"expected iterations 1 to {total}, got {len(found)} (the system log may have dropped lines)"
-            raise unreadable(self.name, why, finished)
+            raise self.unreadable(why, finished)
         latencies = tuple(round(value * MS) for _, _, value in found[request.workload.warmup :])
-        return measured_by(
-            self.name,
+        return self.measured(
             latencies,
             load_ns=find_number("Model loaded in", text, MS),
             first_ns=found[0][2] * MS,

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import (
-    MS,
-    SECONDS,
-    Feed,
-    ToolCommand,
-    ToolRequest,
-    check_count,
-    find_number,
-    measured_by,
-    unreadable,
-)
+from runtimes.runners.tools.adapter import MS, SECONDS, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
 
 RESULT_FILE = "perf_test.csv"
 
 
-class OnnxruntimePerfTest:
+class OnnxruntimePerfTest(ToolAdapter):
     """Adapter; see ``ToolAdapter``. The tool warms up once; more warm-up runs are timed runs that are dropped."""
 
     name = "onnxruntime_perf_test"
-    log_tag: str | None = None
     inputs: Feed = "random"
     dumps_outputs = False
     how_to_get = (
@@ -54,12 +43,11 @@ class OnnxruntimePerfTest:
         """The result file has ``model,seconds,peak bytes,cpu %,run`` per run; see ``ToolAdapter.parse``."""
         text = finished.printed
         if find_number(r"Average inference time cost(?: total)?:", text) is None:
-            raise unreadable(self.name, "no 'Average inference time cost'", finished)
+            raise self.unreadable("no 'Average inference time cost'", finished)
         rows = finished.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
         timed = [self._row(row, finished) for row in rows][request.workload.warmup - 1 :]
-        check_count(self.name, len(timed), request, finished)
-        return measured_by(
-            self.name,
+        self.check_count(len(timed), request, finished)
+        return self.measured(
             [latency for latency, _ in timed],
             load_ns=find_number("Session creation time cost:", text, SECONDS),
             first_ns=find_number("First inference time cost:", text, MS),
@@ -74,4 +62,4 @@ class OnnxruntimePerfTest:
                 raise ValueError("the latency is not positive")
             return latency_ns, int(float(peak))
         except (ValueError, OverflowError) as error:
-            raise unreadable(self.name, f"row '{row}' of the result file: {error}", finished) from error
+            raise self.unreadable(f"row '{row}' of the result file: {error}", finished) from error

@@ -7,26 +7,16 @@ import re
 
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import (
-    US,
-    Feed,
-    ToolCommand,
-    ToolRequest,
-    check_count,
-    find_number,
-    measured_by,
-    unreadable,
-)
+from runtimes.runners.tools.adapter import US, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
 
 OBSERVER = re.compile(r"PyTorchObserver (\{.*?\})")
 INPUT_TYPES = {"float32": "float", "uint8": "uint8_t", "int64": "int64"}
 
 
-class SpeedBenchmarkTorch:
+class SpeedBenchmarkTorch(ToolAdapter):
     """Adapter; see ``ToolAdapter``."""
 
     name = "speed_benchmark_torch"
-    log_tag: str | None = None
     inputs: Feed = "ones"
     dumps_outputs = False
     how_to_get = (
@@ -66,10 +56,10 @@ class SpeedBenchmarkTorch:
     def parse(self, finished: Finished, request: ToolRequest) -> Measured:
         """One ``PyTorchObserver`` line per run, in microseconds; see ``ToolAdapter.parse``."""
         if find_number("Main run finished. Microseconds per iter:", finished.printed) is None:
-            raise unreadable(self.name, "no 'Main run finished. Microseconds per iter: ...'", finished)
+            raise self.unreadable("no 'Main run finished. Microseconds per iter: ...'", finished)
         latencies = tuple(self._latency_ns(line, finished) for line in OBSERVER.findall(finished.printed))
-        check_count(self.name, len(latencies), request, finished)
-        return measured_by(self.name, latencies)
+        self.check_count(len(latencies), request, finished)
+        return self.measured(latencies)
 
     def _latency_ns(self, text: str, finished: Finished) -> int:
         try:
@@ -78,4 +68,4 @@ class SpeedBenchmarkTorch:
                 raise ValueError("not a latency in microseconds")
             return round(float(line["value"]) * US)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise unreadable(self.name, f"line '{text}': {error}", finished) from error
+            raise self.unreadable(f"line '{text}': {error}", finished) from error

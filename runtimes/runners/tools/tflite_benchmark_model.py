@@ -9,28 +9,17 @@ import re
 
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, Summary
-from runtimes.runners.tools import litert_benchmark_model
-from runtimes.runners.tools.adapter import (
-    MIB,
-    NUMBER,
-    US,
-    Feed,
-    ToolCommand,
-    ToolRequest,
-    check_count,
-    find_number,
-    measured_by,
-    unreadable,
-)
+from runtimes.runners.tools.adapter import MIB, MS, NUMBER, US, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
 
+LITERT_BANNER = "BENCHMARK RESULTS"
 COUNT_LINE = re.compile(r"\bcount=(\d+)\b(.*)$", re.MULTILINE)
 
 
-class TfliteBenchmarkModel:
+class TfliteBenchmarkModel(ToolAdapter):
     """Adapter; see ``ToolAdapter``."""
 
     name = "benchmark_model"
-    log_tag: str | None = None
+    title = "TFLite benchmark_model"
     inputs: Feed = "golden"
     dumps_outputs = True
     how_to_get = (
@@ -38,10 +27,6 @@ class TfliteBenchmarkModel:
         "https://ai.google.dev/edge/litert/models/measurement, or build //tflite/tools/benchmark:benchmark_model "
         "with bazel from google-ai-edge/LiteRT"
     )
-
-    def refusal(self, request: ToolRequest) -> str | None:
-        """It can do all that a request may ask for."""
-        return None
 
     def command(self, request: ToolRequest) -> ToolCommand:
         """Exactly ``request.workload.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
@@ -68,32 +53,56 @@ class TfliteBenchmarkModel:
         return ToolCommand(arguments=tuple(arguments), outputs=(request.output,))
 
     def parse(self, finished: Finished, request: ToolRequest) -> Measured:
-        """Read either tool's output; see ``ToolAdapter.parse``."""
-        if litert_benchmark_model.recognises(finished.printed):
-            return litert_benchmark_model.parse(finished, request)
-        return parse(finished, request)
+        """Read either tool's output; see ``ToolAdapter.parse``.
+
+        In the Interpreter tool's, the second ``count=`` line is the timed part, the first the warm-up.
+        """
+        text = finished.printed
+        if LITERT_BANNER in text:
+            return LitertBenchmarkModel().parse(finished, request)
+        counts = COUNT_LINE.findall(text)
+        expected = 2 if request.workload.warmup else 1
+        if "Benchmarking failed" in text or not counts:
+            raise self.unreadable("it printed no 'count=' line", finished)
+        if len(counts) < expected:
+            why = f"expected {expected} 'count=' lines (warm-up and timed), got {len(counts)}"
+            raise self.unreadable(why, finished)
+        summary = _summary(int(counts[-1][0]), counts[-1][1])
+        if summary is None:
+            raise self.unreadable(f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", finished)
+        self.check_count(summary.count, request, finished)
+        return self.measured(
+            summary=summary,
+            load_ns=find_number("Init:", text, US),
+            first_ns=find_number("First inference:", text, US),
+            peak_memory_bytes=find_number(r"Overall peak memory footprint \(MB\) via periodic monitoring:", text, MIB),
+        )
 
 
-def parse(finished: Finished, request: ToolRequest) -> Measured:
-    """Read the Interpreter tool's output: the second ``count=`` line is the timed part, the first the warm-up."""
-    tool, text = "TFLite benchmark_model", finished.printed
-    counts = COUNT_LINE.findall(text)
-    expected = 2 if request.workload.warmup else 1
-    if "Benchmarking failed" in text or not counts:
-        raise unreadable(tool, "it printed no 'count=' line", finished)
-    if len(counts) < expected:
-        raise unreadable(tool, f"expected {expected} 'count=' lines (warm-up and timed), got {len(counts)}", finished)
-    summary = _summary(int(counts[-1][0]), counts[-1][1])
-    if summary is None:
-        raise unreadable(tool, f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", finished)
-    check_count(tool, summary.count, request, finished)
-    return measured_by(
-        tool,
-        summary=summary,
-        load_ns=find_number("Init:", text, US),
-        first_ns=find_number("First inference:", text, US),
-        peak_memory_bytes=find_number(r"Overall peak memory footprint \(MB\) via periodic monitoring:", text, MIB),
-    )
+class LitertBenchmarkModel(TfliteBenchmarkModel):
+    """LiteRT's tool (CompiledModel), when its words came back."""
+
+    title = "LiteRT benchmark_model"
+
+    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+        """Read the block after the banner. All times are ms, the deviation too, although it has no unit."""
+        text = finished.printed.rpartition(LITERT_BANNER)[2]
+        average = re.search(rf"Inference \(avg\):\s*({NUMBER}) ms \((\d+) runs\)", text)
+        if average is None:
+            raise self.unreadable("no 'Inference (avg): ... ms (... runs)' after the banner", finished)
+        self.check_count(int(average[2]), request, finished)
+        return self.measured(
+            summary=Summary(
+                count=int(average[2]),
+                mean_ns=float(average[1]) * MS,
+                sd_ns=find_number(r"Inference \(std\):", text, MS),
+                min_ns=find_number(r"Inference \(min\):", text, MS),
+                max_ns=find_number(r"Inference \(max\):", text, MS),
+            ),
+            load_ns=find_number("Model initialization:", text, MS),
+            first_ns=find_number(r"Warmup \(first\):", text, MS),
+            peak_memory_bytes=find_number("Peak memory:", text, MIB),
+        )
 
 
 def _summary(count: int, rest: str) -> Summary | None:

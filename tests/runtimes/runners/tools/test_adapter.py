@@ -10,7 +10,7 @@ from tool_output import latencies_ns, printed, request
 from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.tools import TOOLS
-from runtimes.runners.tools.adapter import check_count, find_number, measured_by
+from runtimes.runners.tools.adapter import find_number
 
 
 @pytest.mark.parametrize("format", list(Format))
@@ -29,12 +29,12 @@ def test_numbers_are_read_as_programs_print_them(number: float) -> None:
 
 def test_what_is_not_there_is_none() -> None:
     assert find_number("took:", "took: nan") is None
-    measured = measured_by("tool 1", [3, 4], first_ns=2.6)
-    assert (measured.runner, measured.runtime) == ("tool 1", "tool 1 (its own build)")
+    measured = TOOLS[Format.PTE].measured([3, 4], first_ns=2.6)
+    assert (measured.runner, measured.runtime) == ("executor_runner", "executor_runner (its own build)")
     assert (measured.load_ns, measured.first_ns, latencies_ns(measured)) == (None, 3, [3, 4])
 
 
 def test_a_count_that_is_not_the_one_asked_for_is_refused_with_the_text() -> None:
-    check_count("tool", 50, request(), printed("fine"))
+    TOOLS[Format.PTE].check_count(50, request(), printed("fine"))
     with pytest.raises(DeviceError, match=r"expected 50 timed runs, got 49; it printed:\s+seen"):
-        check_count("tool", 49, request(), printed("seen"))
+        TOOLS[Format.PTE].check_count(49, request(), printed("seen"))

@@ -67,3 +67,12 @@ def test_every_printed_average_comes_back(mean: float, count: int) -> None:
     summary = TOOLS[Format.TFLITE].parse(printed(text), request(runs=count)).summary
     assert summary is not None
     assert summary.mean_ns == pytest.approx(float(average) * 1e3)
+
+
+def test_litert_is_told_apart_by_its_output_on_stderr() -> None:
+    text = (DATA / "litert_2.1.txt").read_text()
+    result = TOOLS[Format.TFLITE].parse(printed("", err=text), request())
+    assert result.runner == "LiteRT benchmark_model"
+    assert result.summary is not None
+    assert (result.summary.mean_ns, result.summary.sd_ns) == (6.85e6, 0.12e6)
+    assert (result.load_ns, result.first_ns) == (12_500_000, 8_750_000)
