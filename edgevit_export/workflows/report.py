@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edgevit.paper import paper_tables
 from edgevit.rebuild import configuration_of
 from export.artifact import Manifest
 from export.recipe import Format
+from runtimes.bench.record import now_utc
 from validation.report.accuracy import AccuracyBook, read_accuracies, stated_on_command_line
 from validation.report.entries import ModelFacts
 from validation.report.measured import measured_report
@@ -29,7 +29,7 @@ def gather_paper(title: str | None = None) -> ReportData:
     """The paper's own figures and nothing else."""
     return ReportData(
         title=title or "EdgeViT: the paper's figures",
-        created_utc=_now(),
+        created_utc=now_utc(),
         tool=_tool(),
         sources=(paper_tables().source,),
         tables=paper_report_tables(),
@@ -67,7 +67,7 @@ def gather_results(
     tables, beside = _with_paper(made.tables, paper)
     return ReportData(
         title=title or "Measured on device",
-        created_utc=_now(),
+        created_utc=now_utc(),
         tool=_tool(),
         sources=tuple(str(path) for path in found.sources),
         notes=tuple(notes),
@@ -75,10 +75,6 @@ def gather_results(
         tables=tuple(tables),
         paper=beside,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _tool() -> str:

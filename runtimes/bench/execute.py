@@ -49,23 +49,18 @@ class Watcher(Protocol):
 
     def push(self, item: PlannedPush) -> Progress | None:
         """A file is about to be pushed; what is returned gets the bytes."""
-        ...
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
         """Run ``number`` of ``total`` is about to start."""
-        ...
 
     def round_ended(self, planned: PlannedRun, finished: Round) -> None:
         """It has ended well, with outputs that are right or wrong."""
-        ...
 
     def failed(self, key: str, failure: RunFailure) -> None:
         """The artifact or its energy could not be measured."""
-        ...
 
     def note(self, text: str) -> None:
         """Anything else that is worth a line."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from runtimes.conditions.prepare import fix_performance_mode, stay_awake
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
 from runtimes.power.meters import open_meter
-from runtimes.runners.choose import RunnerChooser, runner_options
+from runtimes.runners.choose import choose_runner, runner_options
 from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
 
@@ -118,12 +118,11 @@ class Measurement:
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
         found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir)
         android = state.android_version is not None
-        chooser = RunnerChooser(found, self.request.runner, tools_dir, android=android)
         workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []
         for subject in self.subjects:
             try:
-                runner = chooser.choose(subject.format)
+                runner = choose_runner(found, self.request.runner, subject.format, tools_dir=tools_dir, android=android)
             except UsageError:
                 raise
             except EdgevitExportError as error:

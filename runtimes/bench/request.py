@@ -46,7 +46,7 @@ class BenchRequest(Record):
         threads: Thread counts; each one is a workload of its own.
         conditions: The conditions to start under.
         meter: The power meter, or None to measure latencies only.
-        runner: As in ``runtimes.runners.choose.RunnerChooser``.
+        runner: As in ``runtimes.runners.choose.choose_runner``.
         tools_dir: Likewise.
         python: The interpreter on the device; None for ``python3``, and on this host for the one that runs this.
         resume: Continue earlier records instead of measuring again.

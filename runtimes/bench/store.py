@@ -84,27 +84,26 @@ class RecordStore:
         """Put resumed records in their place that lack nothing more: the energy that failed is not asked for now."""
         for key in self._waited:
             if self._records[key].complete:
-                self._keep(key, self._records[key])
+                self._keep(key)
 
     def add_round(self, key: str, finished: Round) -> None:
         """Keep one more round."""
-        record = self._records[key]
-        self._keep(key, msgspec.structs.replace(record, rounds=(*record.rounds, finished)))
+        self._keep(key, rounds=(*self._records[key].rounds, finished))
 
     def add_energy(self, key: str, energy: EnergyRun) -> None:
         """Keep the run under the power meter."""
-        self._keep(key, msgspec.structs.replace(self._records[key], energy=energy))
+        self._keep(key, energy=energy)
 
     def fail(self, key: str, error: EdgevitExportError, round: int | None = None) -> RunFailure:
         """Keep why the artifact could not be measured."""
         failure = self._failure(key, error, round)
-        self._keep(key, msgspec.structs.replace(self._records[key], failure=failure))
+        self._keep(key, failure=failure)
         return failure
 
     def fail_energy(self, key: str, error: EdgevitExportError) -> RunFailure:
         """Keep why its energy could not be measured; its latencies stand."""
         failure = self._failure(key, error, None)
-        self._keep(key, msgspec.structs.replace(self._records[key], energy_failure=failure))
+        self._keep(key, energy_failure=failure)
         return failure
 
     def path(self, key: str) -> Path:
@@ -125,8 +124,9 @@ class RecordStore:
         complete = metered and len(record.rounds) == len(self._jobs[key].rounds)
         return msgspec.structs.replace(record, complete=complete)
 
-    def _keep(self, key: str, record: DeviceRun) -> None:
-        record = self._records[key] = self._judged_complete(key, record)
+    def _keep(self, key: str, **changes: object) -> None:
+        changed = msgspec.structs.replace(self._records[key], **changes)
+        record = self._records[key] = self._judged_complete(key, changed)
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         if record.complete and record.failure is None:

@@ -143,60 +143,47 @@ def abi_problem(binary: Path, abi: str) -> str | None:
     return f"{binary} was built for {built_for}, the device is {abi}"
 
 
-class RunnerChooser:
-    """Chooses the runner for each format of a device, as ``--runner`` asks.
+def choose_runner(
+    found: RunnerOptions, wanted: str, format: Format, *, tools_dir: Path | None, android: bool
+) -> Runner:
+    """The runner for ``format`` on a device, as ``--runner`` asks.
 
     Args:
         found: Which runners can be used there.
         wanted: ``auto`` (python, else the tool), ``python``, ``tool``, or the path of a tool's binary.
+        format: What it is to run.
         tools_dir: ``--tools-dir``.
         android: Whether tools write to Android's log.
+
+    Raises:
+        UsageError: ``--runner`` is neither a choice nor a file.
+        MissingDependencyError: The runner is not there; the hint says how to get it.
+        DeviceError: The tool was built for another ABI.
     """
-
-    def __init__(self, found: RunnerOptions, wanted: str, tools_dir: Path | None, *, android: bool) -> None:
-        self._found = found
-        self._wanted = wanted
-        self._tools_dir = tools_dir
-        self._android = android
-
-    def choose(self, format: Format) -> Runner:
-        """The runner for ``format``.
-
-        Raises:
-            UsageError: ``--runner`` is neither a choice nor a file.
-            MissingDependencyError: The runner is not there; the hint says how to get it.
-            DeviceError: The tool was built for another ABI.
-        """
-        adapter = TOOLS[format]
-        if self._wanted not in ("auto", "python", "tool", adapter.name):
-            return self._given(format, adapter)
-        options = {option.runner: option for option in self._found.options if option.format is format}
-        names = {"auto": ("python", adapter.name), "python": ("python",)}.get(self._wanted, (adapter.name,))
-        usable = next((options[name] for name in names if options[name].usable), None)
-        if usable is None:
-            raise self._nothing([options[name] for name in names], format)
-        if usable.runner == "python":
-            return PythonRunner(self._found.python.command)
-        binary = find_tool(adapter, self._tools_dir, self._found.abi)
-        assert binary is not None
-        return self._tool(adapter, binary)
-
-    def _given(self, format: Format, adapter: ToolAdapter) -> Runner:
-        binary = Path(self._wanted)
-        if not binary.is_file():
-            raise UsageError(
-                f"--runner '{self._wanted}': choose auto, python, tool, {adapter.name} (for {format}), or a file",
-            )
-        if problem := abi_problem(binary, self._found.abi):
-            raise DeviceError(problem, hint=f"get a build for {self._found.abi}: {adapter.how_to_get}")
-        return self._tool(adapter, binary)
-
-    def _tool(self, adapter: ToolAdapter, binary: Path) -> ToolRunner:
-        return ToolRunner(adapter, binary, adapter.log_tag if self._android else None)
-
-    def _nothing(self, options: list[RunnerOption], format: Format) -> MissingDependencyError:
-        reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in options)
-        return MissingDependencyError(
-            f"nothing on {self._found.serial} ({self._found.abi}) can run {format}: {reasons}",
+    adapter = TOOLS[format]
+    if wanted not in ("auto", "python", "tool", adapter.name):
+        return ToolRunner(adapter, _given_tool(found, wanted, format), android=android)
+    options = {option.runner: option for option in found.options if option.format is format}
+    names = {"auto": ("python", adapter.name), "python": ("python",)}.get(wanted, (adapter.name,))
+    usable = next((name for name in names if options[name].usable), None)
+    if usable is None:
+        reasons = "; ".join(f"{name}: {options[name].why_not}" for name in names)
+        raise MissingDependencyError(
+            f"nothing on {found.serial} ({found.abi}) can run {format}: {reasons}",
             hint="edgevit-export devices --setup says how to get each runner",
         )
+    if usable == "python":
+        return PythonRunner(found.python.command)
+    binary = find_tool(adapter, tools_dir, found.abi)
+    assert binary is not None
+    return ToolRunner(adapter, binary, android=android)
+
+
+def _given_tool(found: RunnerOptions, wanted: str, format: Format) -> Path:
+    """The binary that ``--runner`` names."""
+    binary, adapter = Path(wanted), TOOLS[format]
+    if not binary.is_file():
+        raise UsageError(f"--runner '{wanted}': choose auto, python, tool, {adapter.name} (for {format}), or a file")
+    if problem := abi_problem(binary, found.abi):
+        raise DeviceError(problem, hint=f"get a build for {found.abi}: {adapter.how_to_get}")
+    return binary

@@ -112,7 +112,6 @@ class Runner(Protocol):
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The files that ``subject`` needs in ``directory`` on the device; made-up ones are written to ``staging``."""
-        ...
 
     def plan_run(
         self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
@@ -122,7 +121,6 @@ class Runner(Protocol):
         Raises:
             UsageError: This runner cannot do what the workload asks for.
         """
-        ...
 
     def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
         """The measurements of a process that ended.
@@ -130,7 +128,6 @@ class Runner(Protocol):
         Raises:
             DeviceError: It failed, or what it left is incomplete or cannot be read.
         """
-        ...
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
         """The outputs for the feeds (all, or the first ones), from the files that ``planned.outputs`` names.
@@ -138,4 +135,3 @@ class Runner(Protocol):
         Raises:
             DeviceError: Too few or too many bytes for the outputs that the artifact declares.
         """
-        ...

@@ -24,20 +24,13 @@ class ValidationError(MsgspecError):
 
 
 class StructMeta(type):
-    """Takes the class options of the real package, all of which ``Struct`` has anyway."""
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object], **config: object) -> StructMeta:
-        """The class, without what the options say."""
-        return super().__new__(mcs, name, bases, namespace)
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **config: object) -> None:
-        super().__init__(name, bases, namespace)
+    """As in the real package, for what derives from it."""
 
 
 class Struct(metaclass=StructMeta):
-    """Keyword-only, frozen, compared by value."""
+    """Keyword-only, frozen, compared by value. The class options of the real package say what it has anyway."""
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **config: object) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, kw_only=True)(cls)
 

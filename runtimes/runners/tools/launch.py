@@ -24,17 +24,17 @@ class ToolRunner:
     Args:
         adapter: The tool's adapter.
         binary: The program here; shared libraries beside it (``*.so*``) travel with it.
-        log_tag: Tag in Android's log that the tool writes to instead of its standard output; None elsewhere.
+        android: Whether the device has Android's log, where some tools write instead of to their standard output.
     """
 
     stamps = False
 
-    def __init__(self, adapter: ToolAdapter, binary: Path, log_tag: str | None) -> None:
+    def __init__(self, adapter: ToolAdapter, binary: Path, *, android: bool) -> None:
         self.name = adapter.name
         self.unverified = None if adapter.dumps_outputs else f"{adapter.name} cannot hand out the model's outputs"
         self._adapter = adapter
         self._binary = binary
-        self._log_tag = log_tag
+        self._log_tag = adapter.log_tag if android else None
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, the first feed as raw values, the program and its libraries."""

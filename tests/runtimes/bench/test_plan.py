@@ -44,7 +44,7 @@ def test_a_runner_that_refuses_one_combination_leaves_the_others(tmp_path: Path)
     """``speed_benchmark_torch`` takes its threads from the mask: two threads under a mask of one core cannot be."""
     (tmp_path / "m.ptl").write_bytes(b"not read here")
     ptl = subject(tmp_path / "m.ptl", Format.PTL)
-    tool: Runner = ToolRunner(TOOLS[Format.PTL], program(tmp_path / "tool", "exit 0"), None)
+    tool: Runner = ToolRunner(TOOLS[Format.PTL], program(tmp_path / "tool", "exit 0"), android=False)
     jobs = [Job(ptl, tool, Workload(threads=threads, affinity="4")) for threads in (1, 2)]
     jobs += jobs_of(tmp_path, affinity="4", threads=2)
     plan, refused = make_plan("host", "/there", jobs, tmp_path)

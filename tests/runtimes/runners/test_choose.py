@@ -15,15 +15,16 @@ from runtimes.conditions.state import read_state
 from runtimes.devices.host import HostDevice
 from runtimes.runners.choose import (
     PythonFacts,
-    RunnerChooser,
     RunnerOption,
     RunnerOptions,
     abi_problem,
+    choose_runner,
     find_tool,
     probe_python,
     runner_options,
 )
 from runtimes.runners.python.launch import PythonRunner
+from runtimes.runners.runner import Runner
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.launch import ToolRunner
 
@@ -110,7 +111,7 @@ def found_formats() -> list[Format]:
     return list(RUNTIMES)
 
 
-def chooser(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = True) -> RunnerChooser:
+def chosen(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = True) -> Runner:
     def option(runner: str, usable: bool) -> RunnerOption:
         why_not = None if usable else f"no {runner}"
         return RunnerOption(
@@ -120,7 +121,7 @@ def chooser(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = T
     facts = PythonFacts(command="py", version=(3, 11, 0), modules=())
     options = (option("python", python), option(PERF_TEST.name, tool))
     found = RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options)
-    return RunnerChooser(found, wanted, tools_dir, android=True)
+    return choose_runner(found, wanted, Format.ONNX, tools_dir=tools_dir, android=True)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def chooser(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = T
 )  # fmt: skip
 def test_the_choice(tmp_path: Path, wanted: str, python: bool, kind: type) -> None:
     program(tmp_path / "x86_64" / "onnxruntime_perf_test", "exit 0")
-    assert isinstance(chooser(wanted, tmp_path, python=python).choose(Format.ONNX), kind)
+    assert isinstance(chosen(wanted, tmp_path, python=python), kind)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +141,15 @@ def test_the_choice(tmp_path: Path, wanted: str, python: bool, kind: type) -> No
 )  # fmt: skip
 def test_what_is_not_there_is_told_with_its_reasons(tmp_path: Path, wanted: str, reasons: str) -> None:
     with pytest.raises(MissingDependencyError, match=reasons) as error:
-        chooser(wanted, tmp_path, python=False, tool=False).choose(Format.ONNX)
+        chosen(wanted, tmp_path, python=False, tool=False)
     assert error.value.message.startswith("nothing on 8BC1 (x86_64) can run onnx: ")
 
 
 def test_a_binary_of_ones_own(tmp_path: Path) -> None:
     tool = program(tmp_path / "mine", "exit 0")
-    assert chooser(str(tool), tmp_path, tool=False).choose(Format.ONNX).name == "onnxruntime_perf_test"
+    assert chosen(str(tool), tmp_path, tool=False).name == "onnxruntime_perf_test"
     with pytest.raises(DeviceError, match="built for arm64-v8a") as refused:
-        chooser(str(elf(tmp_path / "arm", 183)), tmp_path).choose(Format.ONNX)
+        chosen(str(elf(tmp_path / "arm", 183)), tmp_path)
     assert "get a build for x86_64" in (refused.value.hint or "")
     with pytest.raises(UsageError, match="choose auto, python, tool, onnxruntime_perf_test"):
-        chooser("benchmark_model", tmp_path).choose(Format.ONNX)
+        chosen("benchmark_model", tmp_path)

@@ -38,7 +38,7 @@ def plan(runner: ToolRunner, subject: Subject, tmp_path: Path, **workload: objec
 
 def test_the_program_travels_with_its_libraries_and_raw_inputs(tmp_path: Path, binary: Path) -> None:
     subject = tflite_subject(tmp_path)
-    pushes = ToolRunner(TOOLS[Format.TFLITE], binary, None).pushes(subject, tmp_path, "/there")
+    pushes = ToolRunner(TOOLS[Format.TFLITE], binary, android=False).pushes(subject, tmp_path, "/there")
     short = subject.short_sha256
     assert {push.remote: push.program for push in pushes} == {
         f"/there/{subject.remote_name}": False,
@@ -51,25 +51,27 @@ def test_the_program_travels_with_its_libraries_and_raw_inputs(tmp_path: Path, b
 
 
 def test_a_tool_that_makes_its_own_inputs_gets_none(tmp_path: Path, binary: Path) -> None:
-    pushes = ToolRunner(TOOLS[Format.ONNX], binary, None).pushes(onnx_subject(tmp_path / "m.onnx"), tmp_path, "/there")
+    pushes = ToolRunner(TOOLS[Format.ONNX], binary, android=False).pushes(
+        onnx_subject(tmp_path / "m.onnx"), tmp_path, "/there"
+    )
     assert not [push for push in pushes if "input" in push.remote]
 
 
 def test_cores_and_libraries_of_the_command_line(tmp_path: Path, binary: Path) -> None:
-    runner = ToolRunner(TOOLS[Format.ONNX], binary, "tag")
+    runner = ToolRunner(TOOLS[Format.ONNX], binary, android=True)
     planned = plan(runner, onnx_subject(tmp_path / "m.onnx"), tmp_path, affinity="f0")
     home = "/there/tool-onnxruntime_perf_test"
     assert planned.argv[:3] == ("taskset", "f0", f"{home}/onnxruntime_perf_test")
     assert planned.environment == {"LD_LIBRARY_PATH": home}
     assert (planned.clear, planned.fetch, planned.outputs) == (("perf_test.csv",), ("perf_test.csv",), ())
-    assert (planned.log_tag, runner.stamps) == ("tag", False)
+    assert (planned.log_tag, runner.stamps) == (None, False)
     assert runner.unverified == "onnxruntime_perf_test cannot hand out the model's outputs"
     with pytest.raises(UsageError, match=r"onnxruntime_perf_test cannot do that for m\.onnx: it cannot pause"):
         plan(runner, onnx_subject(tmp_path / "m.onnx"), tmp_path, gap_ms=1.0)
 
 
 def test_what_it_printed_is_read_and_complaints_name_the_subject(tmp_path: Path, binary: Path) -> None:
-    subject, runner = tflite_subject(tmp_path), ToolRunner(TOOLS[Format.TFLITE], binary, None)
+    subject, runner = tflite_subject(tmp_path), ToolRunner(TOOLS[Format.TFLITE], binary, android=False)
     planned, text = plan(runner, subject, tmp_path), (DATA / "tflite_2.17.txt").read_text()
     measured = runner.read(subject, planned, Finished(0, text, ""), "tiny on 8BC1")
     assert measured.summary is not None and measured.summary.mean_ns == 105_784_000
@@ -79,8 +81,14 @@ def test_what_it_printed_is_read_and_complaints_name_the_subject(tmp_path: Path,
         runner.read(subject, planned, Finished(3, text, ""), "tiny on 8BC1")
 
 
+def test_the_log_is_asked_for_where_the_tool_writes_there(tmp_path: Path, binary: Path) -> None:
+    subject, adapter = onnx_subject(tmp_path / "m.onnx"), TOOLS[Format.PTE]
+    assert plan(ToolRunner(adapter, binary, android=True), subject, tmp_path).log_tag == "ExecuTorch"
+    assert plan(ToolRunner(adapter, binary, android=False), subject, tmp_path).log_tag is None
+
+
 def test_raw_bytes_are_cut_into_the_outputs_that_the_artifact_declares(tmp_path: Path, binary: Path) -> None:
-    runner = ToolRunner(TOOLS[Format.PTE], binary, None)
+    runner = ToolRunner(TOOLS[Format.PTE], binary, android=False)
     one, two = np.arange(3, dtype=np.float32), np.array([[4], [5]], np.int64)
     outputs = (TensorSpec(name="y", shape=(1, 3)), TensorSpec(name="z", shape=(2, 1), dtype="int64"))
     subject = replace(onnx_subject(tmp_path / "m.onnx"), outputs=outputs)
