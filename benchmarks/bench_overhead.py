@@ -112,7 +112,7 @@ class _Timed:
 def bench_median_ms(device: AdbDevice, subjects: Subjects, output: Path) -> float:
     """One round of ``bench``."""
     request = BenchRequest(runs=RUNS, rounds=1, warmup=WARMUP, python=sys.executable)
-    outcome = Measurement(device, subjects.subjects, request, output, subjects.judge(), Quiet()).run()
+    outcome = Measurement(device, subjects.subjects, request, output, subjects.judge, Quiet()).run()
     (run,) = outcome.runs
     return float(np.median(np.concatenate(samples_ms(run))))
 
@@ -151,7 +151,7 @@ def overhead(device: TimedDevice, subjects: Subjects, directory: Path) -> None:
     device.push_s = device.run_s = 0.0
     start = time.monotonic()
     request = BenchRequest(python=sys.executable)
-    Measurement(device, copies, request, directory / "overhead", subjects.judge(), Quiet()).run()
+    Measurement(device, copies, request, directory / "overhead", subjects.judge, Quiet()).run()
     wall_s = time.monotonic() - start
     rest_s = wall_s - device.push_s - device.run_s
     print(

@@ -14,7 +14,7 @@ import typer
 from edgevit.errors import UsageError
 from edgevit_export.commands.bench import command as bench
 from edgevit_export.commands.compare import CompareOptions, compare
-from edgevit_export.commands.devices import devices
+from edgevit_export.commands.devices import DevicesOptions, devices
 from edgevit_export.commands.doctor import DoctorOptions, doctor
 from edgevit_export.commands.energy import app as energy
 from edgevit_export.commands.export import ExportOptions, export
@@ -100,6 +100,6 @@ app.command()(command_of(InspectOptions, inspect))
 app.command()(command_of(DoctorOptions, doctor))
 app.command()(bench)
 app.command()(command_of(CompareOptions, compare))
-app.command()(devices)
+app.command()(command_of(DevicesOptions, devices))
 app.command()(command_of(ReportOptions, report))
 app.add_typer(energy, name="energy")

@@ -19,11 +19,9 @@ from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec, TensorSpec
 from export.artifact import (
     AuditResult,
-    Delegation,
     FileFacts,
     GoldenReference,
     Manifest,
-    ParityResult,
     PassLog,
 )
 from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
@@ -118,8 +116,6 @@ def make_manifest(
     *,
     audit: AuditResult,
     command: tuple[str, ...],
-    parity: ParityResult | None = None,
-    delegation: Delegation | None = None,
 ) -> Manifest:
     """All that is known of a staged artifact, ready to be committed."""
     facts = staged.facts
@@ -139,8 +135,6 @@ def make_manifest(
         tools=tool_versions(),
         command=command,
         passes=staged.passes,
-        delegation=delegation,
-        parity=parity,
     )
 
 

@@ -99,8 +99,9 @@ class Checkpoint:
         import torch
 
         if tensor.layout is not torch.strided or _dtype(tensor) not in FLOAT_TYPES:
+            kind = f"{str(tensor.layout).removeprefix('torch.')} {_dtype(tensor)}"
             raise CheckpointError(
-                f"checkpoint {self.path}: {name} is {_kind(tensor)}, expected dense {' or '.join(FLOAT_TYPES)}"
+                f"checkpoint {self.path}: {name} is {kind}, expected dense {' or '.join(FLOAT_TYPES)}"
             )
         converted = tensor.detach().to(torch.float32).contiguous()
         bad = int((~torch.isfinite(converted)).sum())
@@ -110,11 +111,6 @@ class Checkpoint:
                 hint="take an earlier checkpoint: this training has diverged or the file is damaged",
             )
         return converted
-
-
-def _kind(tensor: Tensor) -> str:
-    """Type and layout of a tensor in words."""
-    return f"{str(tensor.layout).removeprefix('torch.')} {_dtype(tensor)}"
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -47,8 +47,7 @@ def complexity(request: ModelRequest) -> Complexity:
     parts = [_stage(request, stage) for stage in range(STAGES)]
     if request.num_classes is not None:
         width = request.config.channels[-1]
-        norm = Complexity(parameters=2 * width, multiply_adds=0)
-        parts += [norm, _product(width, request.num_classes, positions=1)]
+        parts += [_norms(1, width), _product(width, request.num_classes, positions=1)]
     return _total(parts)
 
 
@@ -126,17 +125,12 @@ def _global(config: VariantConfig, stage: int, positions: int) -> list[Complexit
     return parts
 
 
-def summarise(configs: Iterable[VariantConfig], input_size: tuple[int, int]) -> tuple[VariantSummary, ...]:
-    """One record for each configuration as an ImageNet classifier, with the paper's figures beside our counts.
+def summarise(config: VariantConfig, input_size: tuple[int, int]) -> VariantSummary:
+    """The configuration as an ImageNet classifier, with the paper's figures beside our counts.
 
     Raises:
-        UsageError: The input size, (height, width) in pixels, does not fit a variant.
+        UsageError: The input size, (height, width) in pixels, does not fit the variant.
     """
-    return tuple(_summary(config, input_size) for config in configs)
-
-
-def _summary(config: VariantConfig, input_size: tuple[int, int]) -> VariantSummary:
-    """Count one variant and put the paper's rows beside it."""
     request = ModelRequest(
         config=config, task=Task.CLASSIFY, num_classes=IMAGENET_CLASSES, in_channels=3, input_size=input_size, batch=1
     )

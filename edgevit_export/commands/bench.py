@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runtimes.devices.device import Progress as ByteProgress
     from runtimes.runners.process import PlannedPush, PlannedRun
     from validation.energy.report import EnergyReport
-    from validation.latency.analysis import LatencyReport
 
 DEFAULT_RESULTS = Path("results")
 
@@ -75,24 +74,24 @@ def bench(options: BenchOptions) -> None:
     Without --device: the only attached device, else this machine.
     Exit code 1 when a result failed, 4 when a device or its meter could not be measured.
     """
-    from edgevit_export.workflows.bench import Bench, DeviceChoice, open_devices
+    from edgevit_export.workflows.bench import Bench, open_devices
     from edgevit_export.workflows.subjects import find_subjects
     from runtimes.conditions.lease import ending_sessions_on_signals
 
     request, top1 = request_of(options), parse_top1(options.top1)
     subjects = find_subjects(options.artifacts)
-    names = tuple(split_list(options.device))
-    choice = DeviceChoice(names, options.adb_server, options.remote_dir, options.replay, options.record)
-    devices, progress = open_devices(choice), Progress()
+    devices = open_devices(
+        tuple(split_list(options.device)), adb_server=options.adb_server, remote_dir=options.remote_dir,
+        replay=options.replay, record=options.record,
+    )  # fmt: skip
+    progress = Progress()
 
     def watcher_of(serial: str) -> ConsoleWatcher:
         return ConsoleWatcher(serial, progress, bars=len(devices) == 1)
 
     work = Bench(subjects, request, options.output, watcher_of, options.record, options.dry_run)
     with ending_sessions_on_signals():
-        outcomes = work.run(
-            devices, lambda: progress.note("stopping: every device ends the round that it is in")
-        )  # fmt: skip
+        outcomes = work.run(devices, lambda: progress.note("stopping: every device ends the round that it is in"))
     if len(outcomes) == 1 and outcomes[0].error is not None and not outcomes[0].runs:
         raise outcomes[0].error
     code = 0
@@ -206,7 +205,7 @@ class ConsoleWatcher:
     def failed(self, key: str, failure: RunFailure) -> None:
         """What failed, why, and what to do about it."""
         self._open_bar.close()
-        self.note(f"{key}: failed: {failure.message}" + (f" (hint: {failure.hint})" if failure.hint else ""))
+        self.note(f"{key}: failed: {_in_words(failure)}")
 
     def note(self, text: str) -> None:
         """A line that names the device."""
@@ -231,57 +230,48 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str,
     Returns:
         The exit code that the records stand for: 1 for a wrong or unverified result, else that of what failed.
     """
+    from validation.energy.tables import ENERGY_COLUMNS, ENERGY_RIGHT, energy_row
+    from validation.latency import tables
     from validation.latency.analysis import judge_run
-    from validation.latency.tables import LATENCY_COLUMNS, LATENCY_RIGHT, latency_csv, latency_rows, markdown
 
     reports = [judge_run(run) for run in runs]
-    energies = [_judge_energy(run, options.output, top1 or {}) for run in runs if options.energy is not None]
-    judged = [energy for energy in energies if energy is not None]
+    rows = tables.latency_rows(reports)
+    judged = [] if options.energy is None else _judge_energies(runs, options.output, top1 or {})
     if options.as_json:
         latency = [json.loads(report.to_json()) for report in reports]
         both = {"latency": latency, "energy": [json.loads(energy.to_json()) for energy in judged]}
         print_line(json.dumps(latency if options.energy is None else both, indent=2))
     else:
-        print_table(LATENCY_COLUMNS, latency_rows(reports), right=LATENCY_RIGHT)
-        _print_energies(judged)
-    _print_reasons(runs, reports, judged)
+        print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT)
+        if judged:
+            print_line()
+            print_table(ENERGY_COLUMNS, [energy_row(_name(energy), energy) for energy in judged], right=ENERGY_RIGHT)
+    reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
+    failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
+    for line in (*tables.reason_lines(reports), *reasons, *failed):
+        print_note(line)
     if options.csv is not None:
-        _write(options.csv, latency_csv(reports))
+        _write(options.csv, tables.latency_csv(reports))
     if options.markdown is not None:
-        _write(options.markdown, markdown(LATENCY_COLUMNS, latency_rows(reports), LATENCY_RIGHT))
+        _write(options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT))
     failures = [failure for run in runs for failure in (run.failure, run.energy_failure) if failure is not None]
     wrong = not all([*(report.passed for report in reports), *(energy.passed for energy in judged)])
     return max([int(wrong), *(failure.exit_code for failure in failures)])
 
 
-def _judge_energy(run: DeviceRun, output: Path, top1: dict[str, float]) -> EnergyReport | None:
+def _judge_energies(runs: Sequence[DeviceRun], output: Path, top1: dict[str, float]) -> list[EnergyReport]:
     from runtimes.bench.record import record_directory
     from validation.energy.judge import judge_energy
 
-    stated = top1.get(run.artifact.name, top1.get(""))
-    return judge_energy(run, record_directory(output, run.device), top1_percent=stated)
-
-
-def _print_energies(energies: Sequence[EnergyReport]) -> None:
-    from validation.energy.tables import ENERGY_COLUMNS, ENERGY_RIGHT, energy_row
-
-    if energies:
-        print_line()
-        print_table(ENERGY_COLUMNS, [energy_row(_name(energy), energy) for energy in energies], right=ENERGY_RIGHT)
-
-
-def _print_reasons(
-    runs: Sequence[DeviceRun], reports: Sequence[LatencyReport], energies: Sequence[EnergyReport]
-) -> None:
-    from validation.latency.tables import reason_lines
-
-    lines = [*reason_lines(reports)]
-    lines += [f"{_name(energy)}: {reason}" for energy in energies for reason in (*energy.reasons, *energy.notes)]
+    found = []
     for run in runs:
-        if (failure := run.energy_failure) is not None:
-            lines.append(f"no energy: {failure.message}" + (f" (hint: {failure.hint})" if failure.hint else ""))
-    for line in lines:
-        print_note(line)
+        stated = top1.get(run.artifact.name, top1.get(""))
+        found.append(judge_energy(run, record_directory(output, run.device), top1_percent=stated))
+    return [energy for energy in found if energy is not None]
+
+
+def _in_words(failure: RunFailure) -> str:
+    return failure.message + (f" (hint: {failure.hint})" if failure.hint else "")
 
 
 def _name(energy: EnergyReport) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevit.errors import EdgevitExportError
-from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, split_list
 from edgevit_export.console import print_line, print_note, print_records, print_table
 
@@ -21,31 +20,36 @@ if TYPE_CHECKING:
     from validation.latency.fitness import Fitness
 
 
-def devices(
-    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None,
-    setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False,
-    restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False,
-    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None,
-    python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None,
-    max_temp: Annotated[float | None, typer.Option(help="Highest temperature that counts as fit, in °C.")] = None,
-    adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class DevicesOptions:
+    """The options of ``devices``."""
+
+    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None
+    setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False
+    restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False
+    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
+    python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None
+    max_temp: Annotated[float | None, typer.Option(help="Highest temperature that counts as fit, in °C.")] = None
+    adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None
+    as_json: AsJson = False
+
+
+def devices(options: DevicesOptions) -> None:
     """List the devices that can be measured on, this machine included."""
-    wanted = tuple(split_list(device))
-    if restore:
-        _restore(wanted, adb_server, as_json=as_json)
-    elif setup:
-        _setup(_selected(wanted, adb_server), adb_server, python, tools_dir, as_json=as_json)
+    if options.restore:
+        _restore(options)
+    elif options.setup:
+        _setup(options)
     else:
-        _list(_selected(wanted, adb_server), adb_server, max_temp, as_json=as_json)
+        _list(options)
 
 
-def _selected(wanted: Sequence[str], adb_server: str | None) -> list[AttachedDevice]:
+def _selected(options: DevicesOptions) -> list[AttachedDevice]:
     from edgevit.errors import DeviceError
     from runtimes.devices.select import list_devices
 
-    listing = list_devices(adb_server)
+    wanted = split_list(options.device)
+    listing = list_devices(options.adb_server)
     if listing.note:
         print_note(listing.note)
     found = [each for each in listing.devices if not wanted or each.serial in wanted]
@@ -55,7 +59,7 @@ def _selected(wanted: Sequence[str], adb_server: str | None) -> list[AttachedDev
     return found
 
 
-def _list(found: Sequence[AttachedDevice], adb_server: str | None, max_temp: float | None, *, as_json: bool) -> None:
+def _list(options: DevicesOptions) -> None:
     from runtimes.conditions.state import read_state
     from runtimes.devices.select import select_device
     from validation.latency.fitness import fitness
@@ -63,23 +67,24 @@ def _list(found: Sequence[AttachedDevice], adb_server: str | None, max_temp: flo
     rows: list[tuple[str, ...]] = []
     records: list[dict[str, object]] = []
     notes: list[str] = []
-    for each in found:
+    for each in _selected(options):
         try:
             if not each.is_usable:
                 raise EdgevitExportError(f"it is {each.state}", hint=each.hint)
-            with select_device(each.serial, adb_server=adb_server) as device:
+            with select_device(each.serial, adb_server=options.adb_server) as device:
                 state = read_state(device)
         except EdgevitExportError as error:
             rows.append((each.serial, each.model or "", "", "", "", "", f"no: {error.message}"))
             records.append({"serial": each.serial, "error": error.message, "hint": error.hint})
             notes += [f"{each.serial}: {error.hint}"] if error.hint else []
             continue
-        verdict = fitness(state, max_temp_c=max_temp)
+        verdict = fitness(state, max_temp_c=options.max_temp)
         rows.append(_row(state, verdict))
-        records.append({"serial": each.serial, "state": _plain(state), "fitness": _plain(verdict)})
+        found = {"state": json.loads(state.to_json()), "fitness": json.loads(verdict.to_json())}
+        records.append({"serial": each.serial, **found})
         notes += [f"{each.serial}: {reason}" for reason in verdict.reasons]
         notes += [f"{each.serial}: caution: {caution}" for caution in verdict.cautions]
-    if as_json:
+    if options.as_json:
         print_line(json.dumps(records, indent=2))
         return
     print_table(("device", "model", "SoC", "system", "ABI", "temperature", "fit to measure"), rows)
@@ -100,53 +105,44 @@ def _row(state: DeviceState, verdict: Fitness) -> tuple[str, ...]:
     )
 
 
-def _plain(record: Record) -> object:
-    return json.loads(record.to_json())
-
-
-def _setup(
-    found: Sequence[AttachedDevice],
-    adb_server: str | None,
-    python: str | None,
-    tools_dir: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+def _setup(options: DevicesOptions) -> None:
     from runtimes.conditions.state import read_state
     from runtimes.devices.select import select_device
     from runtimes.runners.choose import runner_options
 
     setups: list[RunnerOptions] = []
-    for each in found:
+    for each in _selected(options):
         if not each.is_usable:
             print_note(f"{each.serial}: it is {each.state}: {each.hint}")
             continue
         try:
-            with select_device(each.serial, adb_server=adb_server) as device:
-                setups.append(runner_options(device, read_state(device), python=python, tools_dir=tools_dir))
+            with select_device(each.serial, adb_server=options.adb_server) as device:
+                found = runner_options(device, read_state(device), python=options.python, tools_dir=options.tools_dir)
+                setups.append(found)
         except EdgevitExportError as error:
             print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
-    if as_json:
+    if options.as_json:
         print_records(setups)
         return
-    options = [(setup, option) for setup in setups for option in setup.options]
+    choices = [(setup, option) for setup in setups for option in setup.options]
     rows = [
         (setup.serial, setup.abi, option.format.value, option.runner, "yes" if option.usable else "no",
          "yes" if option.verifies else "no", option.why_not or "")
-        for setup, option in options
+        for setup, option in choices
     ]  # fmt: skip
     print_table(("device", "ABI", "format", "runner", "usable", "verifies", "why not"), rows)
-    missing = {f"{option.runner} for {option.format}: {option.how}" for _, option in options if not option.usable}
+    missing = {f"{option.runner} for {option.format}: {option.how}" for _, option in choices if not option.usable}
     for line in sorted(missing):
         print_note(line)
 
 
-def _restore(wanted: tuple[str, ...], adb_server: str | None, *, as_json: bool) -> None:
+def _restore(options: DevicesOptions) -> None:
     from edgevit.errors import RestoreError
     from runtimes.conditions.restore import restore_devices
 
-    restored = restore_devices(wanted, adb_server=adb_server, report=None if as_json else print_note)
-    if as_json:
+    wanted, report = tuple(split_list(options.device)), None if options.as_json else print_note
+    restored = restore_devices(wanted, adb_server=options.adb_server, report=report)
+    if options.as_json:
         print_records(restored)
     else:
         for each in restored:

@@ -13,8 +13,7 @@ from edgevit.spec import TensorSpec
 from edgevit_export.commands.options import AsJson
 from edgevit_export.console import format_bytes, print_line, print_record, print_table
 from export.artifact import FileFacts, Operator
-from export.formats.table import FORMATS, read_artifact
-from export.recipe import Format
+from export.formats.table import FORMATS, format_of, read_artifact
 
 _METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is
 
@@ -36,15 +35,12 @@ def read_facts(path: Path) -> FileFacts:
     """
     if path.is_dir():
         raise UsageError(f"{path} is a directory, expected one artifact", hint=f"edgevit-export verify {path}")
-    suffix = path.suffix.removeprefix(".").lower()
-    if suffix not in list(Format):
-        known = ", ".join(f".{format}" for format in Format)
-        raise UsageError(f"{path}: '{path.suffix}' is no artifact suffix: expected one of {known}")
+    format = format_of(path)
     if not path.is_file():
         raise UsageError(f"{path}: no such file", hint="edgevit-export --variant s writes artifacts/")
     if path.stat().st_size == 0:
-        raise ArtifactError(f"{path} is empty: expected a {FORMATS[Format(suffix)].title} file")
-    return read_artifact(path, Format(suffix))
+        raise ArtifactError(f"{path} is empty: expected a {FORMATS[format].title} file")
+    return read_artifact(path, format)
 
 
 def inspect(options: InspectOptions) -> None:

@@ -36,7 +36,8 @@ def models(options: ModelsOptions) -> None:
     from edgevit.network.complexity import summarise
     from edgevit.network.variants import variants
 
-    summaries = summarise(variants().values(), parse_size(options.input_size))
+    input_size = parse_size(options.input_size)
+    summaries = [summarise(config, input_size) for config in variants().values()]
     if options.as_json:
         print_records(summaries)
         return

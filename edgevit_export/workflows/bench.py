@@ -19,19 +19,15 @@ if TYPE_CHECKING:
     from runtimes.devices.device import Device
 
 
-@dataclass(frozen=True)
-class DeviceChoice:
-    """Which devices; ``replay`` plays a recorded session back instead, ``record`` is where one is recorded to."""
-
-    names: tuple[str, ...] = ()
-    adb_server: str | None = None
-    remote_dir: str | None = None
-    replay: Path | None = None
-    record: Path | None = None
-
-
-def open_devices(choice: DeviceChoice) -> list[Device]:
-    """The devices of one bench, latency and energy alike.
+def open_devices(
+    names: tuple[str, ...] = (),
+    *,
+    adb_server: str | None = None,
+    remote_dir: str | None = None,
+    replay: Path | None = None,
+    record: Path | None = None,
+) -> list[Device]:
+    """The devices of one bench; ``replay`` is a session to play back instead, ``record`` where to keep this one.
 
     Raises:
         UsageError: No such device, or several where one is needed.
@@ -40,14 +36,13 @@ def open_devices(choice: DeviceChoice) -> list[Device]:
     from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
     from runtimes.devices.select import select_device, select_devices
 
-    if choice.replay is not None:
-        return [ReplayDevice(Recording.load(choice.replay))]
-    server, remote_dir = choice.adb_server, choice.remote_dir
-    if choice.names:
-        devices = list(select_devices(choice.names, adb_server=server, remote_dir=remote_dir))
+    if replay is not None:
+        return [ReplayDevice(Recording.load(replay))]
+    if names:
+        devices = list(select_devices(names, adb_server=adb_server, remote_dir=remote_dir))
     else:
-        devices = [select_device(None, adb_server=server, remote_dir=remote_dir)]
-    if choice.record is None:
+        devices = [select_device(None, adb_server=adb_server, remote_dir=remote_dir)]
+    if record is None:
         return devices
     if len(devices) > 1:
         raise UsageError("--record needs a single device", hint=f"--device {devices[0].serial}")
@@ -99,7 +94,7 @@ class Bench:
 
         subjects, watcher = self.subjects, self.watcher_of(device.serial)
         measurement = Measurement(
-            device, subjects.subjects, self.request, self.output, subjects.judge(), watcher, turn, stop.is_set
+            device, subjects.subjects, self.request, self.output, subjects.judge, watcher, turn, stop.is_set
         )
         try:
             with device:

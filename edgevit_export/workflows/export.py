@@ -146,6 +146,8 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
+    from export.program import capture
+
     recipes, output = tuple(whole_recipe(item) for item in formats), Path(output)
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     forked = side_by_side and can_fork()
@@ -154,7 +156,8 @@ def export(
     with staging(output) as stage, ExitStack() as sides:
         work = partial(_references, model, spec, images, stage, verbose=verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
-        program = _captured(model, spec, progress, verbose=verbose)
+        with progress.step("capturing the model"), quiet(verbose=verbose):
+            program = capture(model, spec)
         job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
         job.conversions = _start_slow(recipes, job, sides) if forked else {}
         return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job))
@@ -185,13 +188,6 @@ def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: P
         both = make_golden(model, spec, photos)
         count = len(both) - len(photos.labels)
         return _References(stage_golden(both[:count], spec, stage), both[count:])
-
-
-def _captured(model: nn.Module, spec: ModelSpec, progress: Progress, *, verbose: bool) -> Program:
-    from export.program import capture
-
-    with progress.step("capturing the model"), quiet(verbose=verbose):
-        return capture(model, spec)
 
 
 def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:
@@ -244,31 +240,25 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
     if not job.verify:
         verdict: Verdict = "not verified" if audited.passed else "failed"
         return _commit(manifest, staged, job, verdict, audited.violations, start_s)
-    watch = _DelegationWatch()
+    taken: list[Delegation | None] = []
+
+    def opener(path: Path, format: Format, *, threads: int = 1) -> Session:
+        session = open_session(path, format, threads=threads)
+        taken.append(session.delegation())
+        return session
+
     with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying") as step, quiet(verbose=job.verbose):
         report = verify_artifact(
             manifest_path(staged.path),
-            opener=watch.open_session,
+            opener=opener,
             known=KnownArtifact(manifest, staged.facts, job.golden),
             limits=job.limits,
             extra=job.references.result().photos,
         )
         step.result = bare_verdict(report)
     parity = report.parity.summary() if report.parity else None
-    manifest = replace(manifest, parity=parity, delegation=watch.delegation)
+    manifest = replace(manifest, parity=parity, delegation=taken[-1] if taken else None)
     return _commit(manifest, staged, job, "passed" if report.passed else "failed", tuple(reason_lines(report)), start_s)
-
-
-@dataclass
-class _DelegationWatch:
-    """Opens sessions, and notes what the delegate took in them."""
-
-    delegation: Delegation | None = None
-
-    def open_session(self, path: Path, format: Format, *, threads: int = 1) -> Session:
-        session = open_session(path, format, threads=threads)
-        self.delegation = session.delegation()
-        return session
 
 
 def _commit(

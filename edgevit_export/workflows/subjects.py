@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
-from export.formats.table import read_artifact
+from export.formats.table import format_of, read_artifact
 from export.manifest import find_manifests, load_manifest, manifest_path
-from export.recipe import Format, Recipe
+from export.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgevit.spec import TensorSpec
     from export.artifact import FileFacts, Manifest
     from export.golden import GoldenSet
-    from runtimes.bench.execute import Judge
     from runtimes.bench.record import Verification
     from runtimes.runners.runner import Feed, Subject
     from validation.artifact.limits import Limits
@@ -43,13 +42,20 @@ class Subjects:
     subjects: tuple[Subject, ...]
     references: dict[str, Reference]
 
-    def judge(self) -> Judge:
-        """The judge of their answers: as in ``verify``; "not verified" for a file without a golden set."""
+    def judge(self, subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+        """Whether answers are right, as in ``verify``; "not verified" for a file without a golden set."""
+        from runtimes.bench.record import Verification
+        from validation.artifact.device_parity import judge_answers
 
-        def judge(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
-            return _judge(self.references.get(subject.sha256), answers, runtime)
-
-        return judge
+        reference = self.references.get(subject.sha256)
+        if reference is None:
+            return Verification(status="not verified", reason=NO_GOLDEN)
+        report = judge_answers(reference.golden, reference.inputs, answers, runtime=runtime, limits=reference.limits)
+        return Verification(
+            status="passed" if report.passed else "failed",
+            reason="; ".join(report.reasons),
+            parity=report.summary(),
+        )
 
 
 def find_subjects(paths: Sequence[Path]) -> Subjects:
@@ -138,10 +144,8 @@ def _without_golden(file: Path) -> tuple[Subject, None]:
     from runtimes.runners.runner import Subject
     from validation.artifact.device_parity import fixed_batch
 
-    suffix = file.suffix.removeprefix(".").lower()
-    if suffix not in list(Format):
-        raise UsageError(f"{file}: '{file.suffix}' is no artifact suffix: expected one of .{', .'.join(Format)}")
-    facts = _audited(file, Recipe(format=Format(suffix)))
+    format = format_of(file)
+    facts = _audited(file, Recipe(format=format))
     generator = np.random.default_rng(RANDOM_SEED)
     inputs = fixed_batch(facts.inputs)
     feed: Feed = {
@@ -152,7 +156,7 @@ def _without_golden(file: Path) -> tuple[Subject, None]:
     subject = Subject(
         name=file.name,
         path=file,
-        format=Format(suffix),
+        format=format,
         sha256=sha256_file(file),
         size_bytes=file.stat().st_size,
         inputs=inputs,
@@ -160,17 +164,3 @@ def _without_golden(file: Path) -> tuple[Subject, None]:
         feeds=(feed,),
     )
     return subject, None
-
-
-def _judge(reference: Reference | None, answers: list[Feed], runtime: str) -> Verification:
-    from runtimes.bench.record import Verification
-    from validation.artifact.device_parity import judge_answers
-
-    if reference is None:
-        return Verification(status="not verified", reason=NO_GOLDEN)
-    report = judge_answers(reference.golden, reference.inputs, answers, runtime=runtime, limits=reference.limits)
-    return Verification(
-        status="passed" if report.passed else "failed",
-        reason="; ".join(report.reasons),
-        parity=report.summary(),
-    )

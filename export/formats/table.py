@@ -122,6 +122,18 @@ def parse_format(name: str) -> Format:
     raise unknown_choice("format", name, [row.format.value for row in FORMATS.values()])
 
 
+def format_of(path: Path) -> Format:
+    """The format that the suffix of ``path`` names, in any case.
+
+    Raises:
+        UsageError: No format has that suffix.
+    """
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in list(Format):
+        raise UsageError(f"{path}: '{path.suffix}' is no artifact suffix: expected one of .{', .'.join(Format)}")
+    return Format(suffix)
+
+
 def load(import_string: str) -> Callable[..., Any]:
     """The function that ``"package.module:function"`` names."""
     module, _, function = import_string.partition(":")

@@ -9,15 +9,7 @@ import msgspec
 
 from edgevit.errors import EdgevitExportError
 from runtimes.bench.plan import Job
-from runtimes.bench.record import (
-    DeviceRun,
-    EnergyRun,
-    Round,
-    RunFailure,
-    new_record,
-    partial_path,
-    record_path,
-)
+from runtimes.bench.record import DeviceRun, EnergyRun, Round, RunFailure, new_record, partial_path, record_path
 from runtimes.bench.request import BenchRequest
 
 

@@ -20,7 +20,7 @@ from edgevit.spec import Task
 
 @pytest.fixture(scope="module")
 def summaries() -> dict[str, VariantSummary]:
-    return {summary.config.name: summary for summary in summarise(variants().values(), (224, 224))}
+    return {name: summarise(config, (224, 224)) for name, config in variants().items()}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_papers_rows_stand_only_beside_what_it_reports(summaries: dict[str, 
     assert (small.paper_energy.energy_mj, small.paper_energy.power_w) == (386.7, 4.8)
     assert summaries["s-table1"].paper_latency is None
     changed = find_variant("s").with_options(delegate=Delegate.AVG)
-    assert summarise([changed], (224, 224))[0].paper_latency is None
+    assert summarise(changed, (224, 224)).paper_latency is None
 
 
 def test_cost_follows_the_request() -> None:
@@ -62,7 +62,7 @@ def test_cost_follows_the_request() -> None:
     assert plain.parameters - features.parameters == 1000 * 289 + 2 * 288
     assert 2 < large.multiply_adds / plain.multiply_adds < 2.5
     with pytest.raises(UsageError, match="multiples of 32"):
-        summarise([config], (100, 100))
+        summarise(config, (100, 100))
 
 
 def counted_by_torch(request: ModelRequest) -> Complexity:

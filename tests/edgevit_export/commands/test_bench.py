@@ -196,7 +196,7 @@ def test_energy_that_nothing_confirms_is_exit_code_1(
 ) -> None:
     made = simulate(scenario_named("short"), 4)
     report = analyze_energy(made.trace, stamps=made.stamps) if stamped else analyze_energy(made.trace, runs=50)
-    monkeypatch.setattr(bench_command, "_judge_energy", lambda *_: report)
+    monkeypatch.setattr(bench_command, "_judge_energies", lambda *_: [report])
     run = device_run(normal_rounds(10.0, seed=1))
     assert print_runs([run], BenchOptions(artifacts=[], energy="monsoon")) == code
     told = capsys.readouterr()

@@ -14,16 +14,17 @@ from bench_rig import Events, judge, onnx_subject
 
 import runtimes.bench.patience as patience_module
 from edgevit.errors import DeviceError, EdgevitExportError, UsageError
-from edgevit_export.workflows import bench as bench_module
-from edgevit_export.workflows.bench import Bench, DeviceChoice, open_devices
+from edgevit_export.workflows.bench import Bench, open_devices
 from edgevit_export.workflows.subjects import Subjects
 from runtimes.bench import measure as measure_module
 from runtimes.bench.measure import DeviceOutcome, Measurement
+from runtimes.bench.record import Verification
 from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import RecordingDevice, ReplayDevice
+from runtimes.runners.runner import Feed, Subject
 from runtimes.runners.workload import Workload
 
 WORKLOAD = Workload(runs=4, rounds=2, warmup=1, timeout_s=60.0)
@@ -33,8 +34,8 @@ REQUEST = BenchRequest(workload=WORKLOAD, python=sys.executable)
 class Judged(Subjects):
     """Subjects whose answers the rig judges."""
 
-    def judge(self) -> bench_module.Callable:  # type: ignore[type-arg]
-        return judge
+    def judge(self, subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+        return judge(subject, answers, runtime)
 
 
 @pytest.fixture(autouse=True)
@@ -75,19 +76,19 @@ def test_a_session_is_recorded_and_played_back(subjects: Subjects, tmp_path: Pat
     recorder = RecordingDevice(HostDevice(tmp_path / "host"))
     (first,) = bench(subjects, tmp_path, record=session).run([recorder], never)
     assert first.error is None and first.runs[0].complete, first
-    devices = open_devices(DeviceChoice(replay=session))
+    devices = open_devices(replay=session)
     assert isinstance(devices[0], ReplayDevice)
     (again,) = bench(subjects, tmp_path / "again").run(devices, never)
     assert [each.measured for each in again.runs[0].rounds] == [each.measured for each in first.runs[0].rounds]
 
 
 def test_which_devices_are_opened(tmp_path: Path) -> None:
-    (host,) = open_devices(DeviceChoice(names=("host",)))
+    (host,) = open_devices(("host",))
     assert host.kind == "host"
-    (recorder,) = open_devices(DeviceChoice(names=("host",), record=tmp_path / "s.json"))
+    (recorder,) = open_devices(("host",), record=tmp_path / "s.json")
     assert isinstance(recorder, RecordingDevice)
     with pytest.raises(EdgevitExportError, match="nobody"):
-        open_devices(DeviceChoice(names=("nobody",)))
+        open_devices(("nobody",))
 
 
 def test_a_recording_needs_a_single_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +97,7 @@ def test_a_recording_needs_a_single_device(tmp_path: Path, monkeypatch: pytest.M
     two = [HostDevice(tmp_path / "a"), HostDevice(tmp_path / "b")]
     monkeypatch.setattr(select, "select_devices", lambda *_, **__: two)
     with pytest.raises(UsageError, match="--record needs a single device"):
-        open_devices(DeviceChoice(names=("a", "b"), record=tmp_path / "s.json"))
+        open_devices(("a", "b"), record=tmp_path / "s.json")
 
 
 class Named(HostDevice):
@@ -175,8 +176,8 @@ def test_one_of_two_devices_is_lost_and_the_other_goes_on(
         steady.serial: Events(),
         lost.serial: Events(lambda planned: lost.pull_cable() if planned.round == 1 else None),
     }
-    choice = DeviceChoice(names=(steady.serial, lost.serial), adb_server=str(rig.server))
-    good, bad = bench(subjects, tmp_path, events=events).run(open_devices(choice), never)
+    devices = open_devices((steady.serial, lost.serial), adb_server=str(rig.server))
+    good, bad = bench(subjects, tmp_path, events=events).run(devices, never)
     assert good.error is None and good.runs[0].complete
     assert bad.error is not None and bad.error.exit_code == DeviceError.exit_code
     assert len(bad.runs[0].rounds) == 1 and bad.runs[0].failure is not None

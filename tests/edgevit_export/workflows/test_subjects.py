@@ -13,7 +13,7 @@ from small_artifacts import edit_manifest, write_artifact, write_hostile
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.workflows.subjects import NO_GOLDEN, find_subjects
 from export.recipe import Format
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def test_right_answers_pass_and_wrong_ones_fail(artifact: Path) -> None:
     (subject,) = found.subjects
     with closing(open_session(artifact, Format.ONNX)) as session:
         answers = [session.run(feed) for feed in subject.feeds]
-    judged = found.judge()(subject, answers, "onnxruntime 1")
+    judged = found.judge(subject, answers, "onnxruntime 1")
     assert judged.status == "passed" and judged.parity is not None
     wrong = [{name: array + np.float32(0.1) for name, array in answer.items()} for answer in answers]
-    judged = found.judge()(subject, wrong, "onnxruntime 1")
+    judged = found.judge(subject, wrong, "onnxruntime 1")
     assert judged.status == "failed" and judged.reason
 
 
@@ -63,7 +63,7 @@ def test_without_a_manifest_inputs_are_the_same_random_ones_and_nothing_is_judge
     array = subject.feeds[0][name]
     assert array.dtype == np.float32 and 0.0 <= array.min() < array.max() <= 1.0
     np.testing.assert_array_equal(array, again.feeds[0][name])
-    judged = found.judge()(subject, [], "onnxruntime 1")
+    judged = found.judge(subject, [], "onnxruntime 1")
     assert (judged.status, judged.reason) == ("not verified", NO_GOLDEN)
 
 
