@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from edgevit.errors import unknown_choice
 from edgevit.records import Record
 
-Row = TypeVar("Row")
+Row = TypeVar("Row", bound="LatencyRow | EnergyRow | BackboneRow")
 
 
 class LatencyRow(Record):
@@ -101,25 +101,13 @@ def paper_tables() -> PaperTables:
     return PaperTables.from_json(text, origin="edgevit/paper_tables.json")
 
 
-def latency_row(model: str) -> LatencyRow:
-    """The row of Table 2 for a model by the paper's name, e.g. ``EdgeViT-XXS``.
+def reported(number: int, table: Table[Row], model: str) -> Row:
+    """The row of Table ``number`` for a model by the paper's name, e.g. ``EdgeViT-XXS``.
 
     Raises:
         UsageError: The table has no such model.
     """
-    rows = {row.model: row for row in paper_tables().table_2.rows}
+    rows = {row.model: row for row in table.rows}
     if model not in rows:
-        raise unknown_choice("model of the paper's Table 2", model, rows)
-    return rows[model]
-
-
-def energy_row(model: str) -> EnergyRow:
-    """The row of Table 3 for a model by the paper's name.
-
-    Raises:
-        UsageError: The table has no such model.
-    """
-    rows = {row.model: row for row in paper_tables().table_3.rows}
-    if model not in rows:
-        raise unknown_choice("model of the paper's Table 3", model, rows)
+        raise unknown_choice(f"model of the paper's Table {number}", model, rows)
     return rows[model]

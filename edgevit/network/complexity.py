@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size
 from edgevit.network.variants import PATCH_STRIDES, STAGE_STRIDES, STAGES, Propagation, VariantConfig
-from edgevit.paper import EnergyRow, LatencyRow, energy_row, latency_row
+from edgevit.paper import EnergyRow, LatencyRow, paper_tables, reported
 from edgevit.records import Record
 from edgevit.spec import Task
 
@@ -134,6 +134,7 @@ def summarise(config: VariantConfig, input_size: tuple[int, int]) -> VariantSumm
     request = ModelRequest(
         config=config, task=Task.CLASSIFY, num_classes=IMAGENET_CLASSES, in_channels=3, input_size=input_size, batch=1
     )
+    tables = paper_tables()
     name = None if config.options() else config.paper_model
     return VariantSummary(
         config=config,
@@ -141,6 +142,6 @@ def summarise(config: VariantConfig, input_size: tuple[int, int]) -> VariantSumm
         num_classes=request.num_classes,
         input_size=input_size,
         complexity=complexity(request),
-        paper_latency=None if name is None else latency_row(name),
-        paper_energy=None if name is None else energy_row(name),
+        paper_latency=None if name is None else reported(2, tables.table_2, name),
+        paper_energy=None if name is None else reported(3, tables.table_3, name),
     )

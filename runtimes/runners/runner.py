@@ -52,6 +52,16 @@ class Subject:
         """The artifact's own name on the device."""
         return f"{self.short_sha256}.{self.format}"
 
+    @property
+    def input_files(self) -> tuple[str, ...]:
+        """Files on the device with the raw little-endian values of each input, as tools read them."""
+        return tuple(f"{self.short_sha256}.input{index}.bin" for index in range(len(self.inputs)))
+
+    @property
+    def output_name(self) -> str:
+        """Where tools put the outputs on the device, or the beginning of their files' names."""
+        return f"{self.short_sha256}.output"
+
 
 class RunSample(Record):
     """One timed forward pass. Stamps are None where the runner is a tool that tells durations only."""

@@ -15,36 +15,15 @@ import msgspec
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
-from edgevit.spec import TensorSpec
 from runtimes.runners.exits import show_tail
 from runtimes.runners.process import Finished
-from runtimes.runners.runner import Measured, RunSample, Summary
+from runtimes.runners.runner import Measured, RunSample, Subject, Summary
 from runtimes.runners.workload import Workload
 
 Feed = Literal["golden", "ones", "random"]
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"  # C++ streams print six significant digits: a million is 1e+06
 US, MS, SECONDS = 1e3, 1e6, 1e9  # in ns
 MIB = 1024.0 * 1024.0  # in bytes
-
-
-class ToolRequest(Record):
-    """What a tool is asked to do. Paths are the device's, relative to the working directory.
-
-    Attributes:
-        model: The artifact.
-        inputs: Its input tensors.
-        input_files: One file of raw little-endian values for each of ``inputs``.
-        output: Where the outputs go, or the beginning of their files' names.
-        output_count: Number of output tensors.
-        workload: What to run.
-    """
-
-    model: str
-    inputs: tuple[TensorSpec, ...]
-    input_files: tuple[str, ...]
-    output: str
-    output_count: int
-    workload: Workload
 
 
 class ToolCommand(Record):
@@ -82,20 +61,20 @@ class ToolAdapter(ABC):
         """Its name in records and messages."""
         return self.name
 
-    def refusal(self, request: ToolRequest) -> str | None:
-        """Why this tool cannot do what ``request`` asks; None when it can."""
+    def refusal(self, subject: Subject, workload: Workload) -> str | None:
+        """Why this tool cannot do what ``workload`` asks; None when it can."""
         return None
 
     @abstractmethod
-    def command(self, request: ToolRequest) -> ToolCommand:
-        """How the tool is called for ``request``, which it does not refuse."""
+    def command(self, subject: Subject, workload: Workload) -> ToolCommand:
+        """How the tool is called for what it does not refuse; paths are relative to the working directory."""
 
     @abstractmethod
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read what the tool printed and left.
 
         Raises:
-            DeviceError: It cannot be read, or it does not answer the request; the message shows the text.
+            DeviceError: It cannot be read, or it does not answer the workload; the message shows the text.
         """
 
     def measured(
@@ -129,14 +108,14 @@ class ToolAdapter(ABC):
             hint="if this is another version of the tool, measure with --runner python, or report the text above",
         )
 
-    def check_count(self, seen: int, request: ToolRequest, finished: Finished) -> None:
+    def check_count(self, seen: int, workload: Workload, finished: Finished) -> None:
         """Refuse results of more or fewer runs than were asked for.
 
         Raises:
             DeviceError: The counts differ.
         """
-        if seen != request.workload.runs:
-            raise self.unreadable(f"expected {request.workload.runs} timed runs, got {seen}", finished)
+        if seen != workload.runs:
+            raise self.unreadable(f"expected {workload.runs} timed runs, got {seen}", finished)
 
 
 def find_number(label: str, text: str, unit: float = 1.0) -> float | None:

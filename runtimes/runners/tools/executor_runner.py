@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 from runtimes.runners.process import Finished
-from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import MS, NUMBER, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
+from runtimes.runners.runner import Measured, Subject
+from runtimes.runners.tools.adapter import MS, NUMBER, Feed, ToolAdapter, ToolCommand, find_number
+from runtimes.runners.workload import Workload
 
 ITERATION = re.compile(rf"Iteration (\d+) of (\d+): ({NUMBER}) ms")
 
@@ -27,27 +28,27 @@ class ExecutorRunner(ToolAdapter):
         "cmake --build cmake-out --target executor_runner"
     )
 
-    def refusal(self, request: ToolRequest) -> str | None:
+    def refusal(self, subject: Subject, workload: Workload) -> str | None:
         """It cannot pause between runs."""
-        return "it cannot pause between runs" if request.workload.gap_ms else None
+        return "it cannot pause between runs" if workload.gap_ms else None
 
-    def command(self, request: ToolRequest) -> ToolCommand:
+    def command(self, subject: Subject, workload: Workload) -> ToolCommand:
         """Outputs are written to ``<base>-<index>.bin``."""
         arguments = [
-            f"--model_path={request.model}",
-            f"--num_executions={request.workload.runs + request.workload.warmup}",
-            f"--cpu_threads={request.workload.threads}",
-            f"--output_file={request.output}",
+            f"--model_path={subject.remote_name}",
+            f"--num_executions={workload.runs + workload.warmup}",
+            f"--cpu_threads={workload.threads}",
+            f"--output_file={subject.output_name}",
             "--print_output=none",
         ]
-        if request.inputs:
-            arguments.append("--inputs=" + ",".join(request.input_files))
+        if subject.inputs:
+            arguments.append("--inputs=" + ",".join(subject.input_files))
         return ToolCommand(
             arguments=tuple(arguments),
-            outputs=tuple(f"{request.output}-{index}.bin" for index in range(request.output_count)),
+            outputs=tuple(f"{subject.output_name}-{index}.bin" for index in range(len(subject.outputs))),
         )
 
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read the ``Iteration`` lines; see ``ToolAdapter.parse``."""
         text = finished.printed
         if "Model executed successfully" not in text:
@@ -55,11 +56,11 @@ class ExecutorRunner(ToolAdapter):
         found = [(int(index), int(total), float(value)) for index, total, value in ITERATION.findall(text)]
         if not found:
             raise self.unreadable("this release does not print single iterations; use 1.4 or newer", finished)
-        total = request.workload.runs + request.workload.warmup
+        total = workload.runs + workload.warmup
         if [index for index, _, _ in found] != list(range(1, total + 1)):
             why = f"expected iterations 1 to {total}, got {len(found)} (the system log may have dropped lines)"
             raise self.unreadable(why, finished)
-        latencies = tuple(round(value * MS) for _, _, value in found[request.workload.warmup :])
+        latencies = tuple(round(value * MS) for _, _, value in found[workload.warmup :])
         return self.measured(
             latencies,
             load_ns=find_number("Model loaded in", text, MS),

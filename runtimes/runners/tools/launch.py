@@ -14,7 +14,7 @@ from edgevit.spec import TensorSpec
 from runtimes.runners.exits import exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.runner import Feed, Measured, Subject
-from runtimes.runners.tools.adapter import ToolAdapter, ToolRequest
+from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.workload import Workload
 
 
@@ -46,7 +46,7 @@ class ToolRunner:
             *(plan_push(library, posixpath.join(home, library.name)) for library in libraries),
         ]
         if self._adapter.inputs == "golden":
-            for tensor, file in zip(subject.inputs, _input_files(subject), strict=True):
+            for tensor, file in zip(subject.inputs, subject.input_files, strict=True):
                 local = staging / file
                 local.write_bytes(np.ascontiguousarray(subject.feeds[0][tensor.name]).tobytes())
                 planned.append(plan_push(local, posixpath.join(directory, file)))
@@ -56,10 +56,9 @@ class ToolRunner:
         self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
     ) -> tuple[list[PlannedPush], PlannedRun]:
         """The tool's command line, behind ``taskset`` when cores were asked for."""
-        request = _request(subject, workload)
-        if reason := self._adapter.refusal(request):
+        if reason := self._adapter.refusal(subject, workload):
             raise UsageError(f"{self.name} cannot do that for {subject.name}: {reason}")
-        command = self._adapter.command(request)
+        command = self._adapter.command(subject, workload)
         home = posixpath.join(directory, f"tool-{self.name}")
         pinned = ("taskset", workload.affinity) if workload.affinity else ()
         planned = PlannedRun(
@@ -81,7 +80,7 @@ class ToolRunner:
         if finished.rc != 0:
             raise exit_error(origin, self.name, finished.rc, finished.printed)
         try:
-            return self._adapter.parse(finished, _request(subject, planned.workload))
+            return self._adapter.parse(finished, planned.workload)
         except DeviceError as error:
             raise DeviceError(f"{origin}: {error.message}", hint=error.hint) from error
 
@@ -100,21 +99,6 @@ class ToolRunner:
             answer[spec.name] = np.frombuffer(raw[:size], np.dtype(spec.dtype)).reshape(spec.shape)
             raw = raw[size:]
         return [answer]
-
-
-def _request(subject: Subject, workload: Workload) -> ToolRequest:
-    return ToolRequest(
-        model=subject.remote_name,
-        inputs=subject.inputs,
-        input_files=_input_files(subject),
-        output=f"{subject.short_sha256}.output",
-        output_count=len(subject.outputs),
-        workload=workload,
-    )
-
-
-def _input_files(subject: Subject) -> tuple[str, ...]:
-    return tuple(f"{subject.short_sha256}.input{index}.bin" for index in range(len(subject.inputs)))
 
 
 def _size_bytes(spec: TensorSpec) -> int:

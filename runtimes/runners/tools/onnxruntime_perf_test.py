@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from runtimes.runners.process import Finished
-from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import MS, SECONDS, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
+from runtimes.runners.runner import Measured, Subject
+from runtimes.runners.tools.adapter import MS, SECONDS, Feed, ToolAdapter, ToolCommand, find_number
+from runtimes.runners.workload import Workload
 
 RESULT_FILE = "perf_test.csv"
 
@@ -21,32 +22,32 @@ class OnnxruntimePerfTest(ToolAdapter):
         "put libonnxruntime.so beside it if that is shared"
     )
 
-    def refusal(self, request: ToolRequest) -> str | None:
+    def refusal(self, subject: Subject, workload: Workload) -> str | None:
         """It warms up exactly once before all else and cannot pause."""
-        if request.workload.gap_ms:
+        if workload.gap_ms:
             return "it cannot pause between runs"
-        return "it always warms up once: give --warmup 1 or more" if request.workload.warmup < 1 else None
+        return "it always warms up once: give --warmup 1 or more" if workload.warmup < 1 else None
 
-    def command(self, request: ToolRequest) -> ToolCommand:
+    def command(self, subject: Subject, workload: Workload) -> ToolCommand:
         """``-m times`` with a result file, which the tool appends to and which must therefore not exist."""
         return ToolCommand(
             arguments=(
-                *("-e", "cpu", "-m", "times", "-r", str(request.workload.runs + request.workload.warmup - 1)),
-                *("-I", "-S", "1", "-x", str(request.workload.threads), "-y", "1", "-o", "99"),
-                *(request.model, RESULT_FILE),
+                *("-e", "cpu", "-m", "times", "-r", str(workload.runs + workload.warmup - 1)),
+                *("-I", "-S", "1", "-x", str(workload.threads), "-y", "1", "-o", "99"),
+                *(subject.remote_name, RESULT_FILE),
             ),
             environment={"LD_LIBRARY_PATH": "{directory}"},
             files=(RESULT_FILE,),
         )
 
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """The result file has ``model,seconds,peak bytes,cpu %,run`` per run; see ``ToolAdapter.parse``."""
         text = finished.printed
         if find_number(r"Average inference time cost(?: total)?:", text) is None:
             raise self.unreadable("no 'Average inference time cost'", finished)
         rows = finished.files.get(RESULT_FILE, b"").decode("utf-8", "replace").splitlines()
-        timed = [self._row(row, finished) for row in rows][request.workload.warmup - 1 :]
-        self.check_count(len(timed), request, finished)
+        timed = [self._row(row, finished) for row in rows][workload.warmup - 1 :]
+        self.check_count(len(timed), workload, finished)
         return self.measured(
             [latency for latency, _ in timed],
             load_ns=find_number("Session creation time cost:", text, SECONDS),

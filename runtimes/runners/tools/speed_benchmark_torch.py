@@ -6,8 +6,9 @@ import json
 import re
 
 from runtimes.runners.process import Finished
-from runtimes.runners.runner import Measured
-from runtimes.runners.tools.adapter import US, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
+from runtimes.runners.runner import Measured, Subject
+from runtimes.runners.tools.adapter import US, Feed, ToolAdapter, ToolCommand, find_number
+from runtimes.runners.workload import Workload
 
 OBSERVER = re.compile(r"PyTorchObserver (\{.*?\})")
 INPUT_TYPES = {"float32": "float", "uint8": "uint8_t", "int64": "int64"}
@@ -24,9 +25,8 @@ class SpeedBenchmarkTorch(ToolAdapter):
         "BUILD_LITE_INTERPRETER=1 ./scripts/build_android.sh -DBUILD_BINARY=ON -DANDROID_ABI=arm64-v8a"
     )
 
-    def refusal(self, request: ToolRequest) -> str | None:
+    def refusal(self, subject: Subject, workload: Workload) -> str | None:
         """Threads follow the cores that it may use, so they must be given as a CPU mask; there are no gaps."""
-        workload = request.workload
         if workload.gap_ms:
             return "it cannot pause between runs"
         threads = workload.threads
@@ -35,30 +35,30 @@ class SpeedBenchmarkTorch(ToolAdapter):
                 f"it has no option for threads; give --affinity a mask with exactly {threads} "
                 f"core{'s' if threads > 1 else ''}, e.g. --affinity {(1 << threads) - 1:x}"
             )
-        unknown = [tensor.dtype for tensor in request.inputs if tensor.dtype not in INPUT_TYPES]
+        unknown = [tensor.dtype for tensor in subject.inputs if tensor.dtype not in INPUT_TYPES]
         return f"it cannot make inputs of type {', '.join(unknown)}" if unknown else None
 
-    def command(self, request: ToolRequest) -> ToolCommand:
+    def command(self, subject: Subject, workload: Workload) -> ToolCommand:
         """Dimensions and types of several inputs are separated by semicolons."""
-        dims = ";".join(",".join(str(size) for size in tensor.shape) for tensor in request.inputs)
-        types = ";".join(INPUT_TYPES[tensor.dtype] for tensor in request.inputs)
+        dims = ";".join(",".join(str(size) for size in tensor.shape) for tensor in subject.inputs)
+        types = ";".join(INPUT_TYPES[tensor.dtype] for tensor in subject.inputs)
         return ToolCommand(
             arguments=(
-                f"--model={request.model}",
+                f"--model={subject.remote_name}",
                 f"--input_dims={dims}",
                 f"--input_type={types}",
-                f"--warmup={request.workload.warmup}",
-                f"--iter={request.workload.runs}",
+                f"--warmup={workload.warmup}",
+                f"--iter={workload.runs}",
                 "--report_pep=true",
             )
         )
 
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """One ``PyTorchObserver`` line per run, in microseconds; see ``ToolAdapter.parse``."""
         if find_number("Main run finished. Microseconds per iter:", finished.printed) is None:
             raise self.unreadable("no 'Main run finished. Microseconds per iter: ...'", finished)
         latencies = tuple(self._latency_ns(line, finished) for line in OBSERVER.findall(finished.printed))
-        self.check_count(len(latencies), request, finished)
+        self.check_count(len(latencies), workload, finished)
         return self.measured(latencies)
 
     def _latency_ns(self, text: str, finished: Finished) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 from runtimes.runners.process import Finished
-from runtimes.runners.runner import Measured, Summary
-from runtimes.runners.tools.adapter import MIB, MS, NUMBER, US, Feed, ToolAdapter, ToolCommand, ToolRequest, find_number
+from runtimes.runners.runner import Measured, Subject, Summary
+from runtimes.runners.tools.adapter import MIB, MS, NUMBER, US, Feed, ToolAdapter, ToolCommand, find_number
+from runtimes.runners.workload import Workload
 
 LITERT_BANNER = "BENCHMARK RESULTS"
 COUNT_LINE = re.compile(r"\bcount=(\d+)\b(.*)$", re.MULTILINE)
@@ -28,40 +29,40 @@ class TfliteBenchmarkModel(ToolAdapter):
         "with bazel from google-ai-edge/LiteRT"
     )
 
-    def command(self, request: ToolRequest) -> ToolCommand:
-        """Exactly ``request.workload.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
+    def command(self, subject: Subject, workload: Workload) -> ToolCommand:
+        """Exactly ``workload.runs`` timed runs: without ``min_secs=0`` a fast model would be run more often."""
         arguments = [
-            f"--graph={request.model}",
-            f"--num_runs={request.workload.runs}",
+            f"--graph={subject.remote_name}",
+            f"--num_runs={workload.runs}",
             "--min_secs=0",
             "--max_secs=86400",
-            f"--warmup_runs={request.workload.warmup}",
+            f"--warmup_runs={workload.warmup}",
             "--warmup_min_secs=0",
-            f"--num_threads={request.workload.threads}",
-            f"--run_delay={request.workload.gap_ms / 1e3:g}" if request.workload.gap_ms else "--run_delay=-1",
+            f"--num_threads={workload.threads}",
+            f"--run_delay={workload.gap_ms / 1e3:g}" if workload.gap_ms else "--run_delay=-1",
             "--report_peak_memory_footprint=true",
-            f"--output_filepath={request.output}",
+            f"--output_filepath={subject.output_name}",
         ]
-        if request.inputs:
-            names = ",".join(tensor.name for tensor in request.inputs)
-            shapes = ":".join(",".join(str(size) for size in tensor.shape) for tensor in request.inputs)
+        if subject.inputs:
+            names = ",".join(tensor.name for tensor in subject.inputs)
+            shapes = ":".join(",".join(str(size) for size in tensor.shape) for tensor in subject.inputs)
             files = ",".join(
-                f"{tensor.name}:{file}" for tensor, file in zip(request.inputs, request.input_files, strict=True)
+                f"{tensor.name}:{file}" for tensor, file in zip(subject.inputs, subject.input_files, strict=True)
             )
             arguments += [f"--input_layer={names}", f"--input_layer_shape={shapes}"]
             arguments += [f"--input_layer_value_files={files}"]
-        return ToolCommand(arguments=tuple(arguments), outputs=(request.output,))
+        return ToolCommand(arguments=tuple(arguments), outputs=(subject.output_name,))
 
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read either tool's output; see ``ToolAdapter.parse``.
 
         In the Interpreter tool's, the second ``count=`` line is the timed part, the first the warm-up.
         """
         text = finished.printed
         if LITERT_BANNER in text:
-            return LitertBenchmarkModel().parse(finished, request)
+            return LitertBenchmarkModel().parse(finished, workload)
         counts = COUNT_LINE.findall(text)
-        expected = 2 if request.workload.warmup else 1
+        expected = 2 if workload.warmup else 1
         if "Benchmarking failed" in text or not counts:
             raise self.unreadable("it printed no 'count=' line", finished)
         if len(counts) < expected:
@@ -70,7 +71,7 @@ class TfliteBenchmarkModel(ToolAdapter):
         summary = _summary(int(counts[-1][0]), counts[-1][1])
         if summary is None:
             raise self.unreadable(f"no average in 'count={counts[-1][0]}{counts[-1][1]}'", finished)
-        self.check_count(summary.count, request, finished)
+        self.check_count(summary.count, workload, finished)
         return self.measured(
             summary=summary,
             load_ns=find_number("Init:", text, US),
@@ -84,13 +85,13 @@ class LitertBenchmarkModel(TfliteBenchmarkModel):
 
     title = "LiteRT benchmark_model"
 
-    def parse(self, finished: Finished, request: ToolRequest) -> Measured:
+    def parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read the block after the banner. All times are ms, the deviation too, although it has no unit."""
         text = finished.printed.rpartition(LITERT_BANNER)[2]
         average = re.search(rf"Inference \(avg\):\s*({NUMBER}) ms \((\d+) runs\)", text)
         if average is None:
             raise self.unreadable("no 'Inference (avg): ... ms (... runs)' after the banner", finished)
-        self.check_count(int(average[2]), request, finished)
+        self.check_count(int(average[2]), workload, finished)
         return self.measured(
             summary=Summary(
                 count=int(average[2]),

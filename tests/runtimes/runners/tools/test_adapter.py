@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tool_output import latencies_ns, printed, request
+from tool_output import latencies_ns, printed, work
 
 from edgevit.errors import DeviceError
 from export.recipe import Format
@@ -17,7 +17,7 @@ from runtimes.runners.tools.adapter import find_number
 @given(text=st.text(max_size=300))
 def test_rubbish_is_always_an_error_that_shows_it(format: Format, text: str) -> None:
     with pytest.raises(DeviceError, match=r"it printed"):
-        TOOLS[format].parse(printed(text), request())
+        TOOLS[format].parse(printed(text), work())
 
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
@@ -35,6 +35,6 @@ def test_what_is_not_there_is_none() -> None:
 
 
 def test_a_count_that_is_not_the_one_asked_for_is_refused_with_the_text() -> None:
-    TOOLS[Format.PTE].check_count(50, request(), printed("fine"))
+    TOOLS[Format.PTE].check_count(50, work(), printed("fine"))
     with pytest.raises(DeviceError, match=r"expected 50 timed runs, got 49; it printed:\s+seen"):
-        TOOLS[Format.PTE].check_count(49, request(), printed("seen"))
+        TOOLS[Format.PTE].check_count(49, work(), printed("seen"))
