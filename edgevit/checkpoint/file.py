@@ -39,7 +39,11 @@ def read_tensors(path: Path, entry: str | None) -> tuple[dict[str, Tensor], str 
     Raises:
         CheckpointError: Unreadable, damaged, wants to run code, or holds no tensors; or lacks ``entry``.
     """
-    start = _first_bytes(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)  # enough to tell what it is
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
     if not start:
         raise CheckpointError(f"checkpoint {path} is empty (0 bytes)")
     for marker, meaning in _TEXT_FILES.items():
@@ -49,15 +53,6 @@ def read_tensors(path: Path, entry: str | None) -> tuple[dict[str, Tensor], str 
     content = _read_safetensors(path) if by_content or path.suffix == ".safetensors" else _read_torch(path)
     state, taken = _pick_entry(path, content, entry)
     return _without_prefix(_only_tensors(path, state)), taken
-
-
-def _first_bytes(path: Path) -> bytes:
-    """The first bytes of the file, enough to tell what it is."""
-    try:
-        with path.open("rb") as file:
-            return file.read(64)
-    except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

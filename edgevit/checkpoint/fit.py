@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgevit.network.describe import ModelRequest
 from edgevit.network.variants import Propagation, VariantConfig, variants
 from edgevit.spec import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Shapes = Mapping[str, tuple[int, ...]]
 _LISTED = 5  # chosen, because more names of one kind say no more about what went wrong
@@ -21,11 +25,11 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-def without_head(shapes: Shapes, task: Task) -> list[str]:
-    """Names in ``shapes`` that matter for ``task``: a features model leaves a classifier's head unused."""
+def without_head(names: Iterable[str], task: Task) -> list[str]:
+    """The names that matter for ``task``: a features model leaves a classifier's head unused."""
     if task is Task.CLASSIFY:
-        return list(shapes)
-    return [name for name in shapes if not name.startswith(("norm.", "head."))]
+        return list(names)
+    return [name for name in names if not name.startswith(("norm.", "head."))]
 
 
 def differences(expected: Shapes, seen: Shapes) -> str:
@@ -45,18 +49,18 @@ def differences(expected: Shapes, seen: Shapes) -> str:
     return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
 
 
-def model_shapes(request: ModelRequest) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the requested model's state dict; costs no memory for the numbers."""
-    from edgevit.network.model import empty_model
-
-    return {name: tuple(tensor.shape) for name, tensor in empty_model(request).state_dict().items()}
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor, by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def fitting_request(request: ModelRequest, seen: Shapes) -> ModelRequest | None:
     """The nearest request that the tensors fit: this variant with other options first, then the built-in ones."""
+    from edgevit.network.model import empty_model
+
     for candidate in _candidates(request):
         kept = {name: seen[name] for name in without_head(seen, candidate.task)}
-        if not differences(model_shapes(candidate), kept):
+        if not differences(shapes_of(empty_model(candidate).state_dict()), kept):
             return candidate
     return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.checkpoint.file import read_tensors
-from edgevit.checkpoint.fit import differences, fitting_request, flags, in_words, without_head
+from edgevit.checkpoint.fit import differences, fitting_request, flags, in_words, shapes_of, without_head
 from edgevit.errors import CheckpointError
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest
 from edgevit.records import sha256_file
@@ -72,23 +72,19 @@ class Checkpoint:
         """
         import torch
 
-        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        kept = {name: self.tensors[name] for name in without_head(self._shapes(), request.task)}
-        if found := differences(expected, {name: tuple(tensor.shape) for name, tensor in kept.items()}):
+        expected = shapes_of(model.state_dict())
+        kept = {name: self.tensors[name] for name in without_head(self.tensors, request.task)}
+        if found := differences(expected, shapes_of(kept)):
             raise self._misfit(request, found)
         counters = {
             name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith("num_batches_tracked")
         }
         return counters | {name: self._float32(name, kept[name]) for name in expected if name not in counters}
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every tensor in the file, by name."""
-        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-
     def _misfit(self, request: ModelRequest, found: str) -> CheckpointError:
         """The error for tensors of another model, with the model that they fit."""
         message = f"checkpoint {self.path} does not fit {in_words(request.config)} ({request.task}): {found}"
-        other = fitting_request(request, self._shapes())
+        other = fitting_request(request, shapes_of(self.tensors))
         if other is None:
             return CheckpointError(f"{message}. It fits no known variant either", hint="edgevit-export models")
         task = "" if other.task is request.task else f", task {other.task}"

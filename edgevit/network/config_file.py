@@ -53,7 +53,13 @@ def read_config(path: Path) -> VariantConfig:
     except msgspec.ValidationError as error:
         raise _error(path, [str(error)]) from error
     name = path.stem if read.name is None else read.name
-    if problems := _problems(read, name):
+    problems = [
+        *_range_problems(read),
+        *_name_problems(name),
+        *_choice_problems("delegate", Delegate, read.delegate),
+        *_choice_problems("propagation", Propagation, read.propagation),
+    ]
+    if problems:
         raise _error(path, problems)
     return replace(read, description=read.description or "user's configuration").config(name)
 
@@ -112,16 +118,6 @@ def _four_ratios(table: dict[str, object]) -> dict[str, object]:
     ratio = table.get("ffn_ratio")
     single = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
     return table | {"ffn_ratio": [ratio] * STAGES} if single else table
-
-
-def _problems(read: VariantTable, name: str) -> list[str]:
-    """What is wrong with values that have the right types."""
-    return [
-        *_range_problems(read),
-        *_name_problems(name),
-        *_choice_problems("delegate", Delegate, read.delegate),
-        *_choice_problems("propagation", Propagation, read.propagation),
-    ]
 
 
 def _range_problems(read: VariantTable) -> list[str]:

@@ -55,10 +55,15 @@ def analyze(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
+    from runtimes.power.stamps import RunStamps
+    from runtimes.power.trace_csv import read_trace
+    from validation.energy.analysis import analyze_energy
+
     if trace.suffix == ".json":
         report = _analyze_record(trace, runs, stamps, top1)
     else:
-        report = _analyze_trace(trace, runs, stamps, top1)
+        told = RunStamps.load(stamps) if stamps is not None else None
+        report = analyze_energy(read_trace(trace), runs=runs, stamps=told, top1_percent=top1, source=str(trace))
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         report.save(save)
@@ -67,15 +72,6 @@ def analyze(
     else:
         print_report(report)
     raise typer.Exit(0 if report.passed else 1)
-
-
-def _analyze_trace(trace: Path, runs: int | None, stamps: Path | None, top1: float | None) -> EnergyReport:
-    from runtimes.power.stamps import RunStamps
-    from runtimes.power.trace_csv import read_trace
-    from validation.energy.analysis import analyze_energy
-
-    told = RunStamps.load(stamps) if stamps is not None else None
-    return analyze_energy(read_trace(trace), runs=runs, stamps=told, top1_percent=top1, source=str(trace))
 
 
 def _analyze_record(record: Path, runs: int | None, stamps: Path | None, top1: float | None) -> EnergyReport:

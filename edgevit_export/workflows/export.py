@@ -146,8 +146,6 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
-    from export.program import capture
-
     recipes, output = tuple(whole_recipe(item) for item in formats), Path(output)
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     forked = side_by_side and can_fork()
@@ -156,8 +154,7 @@ def export(
     with staging(output) as stage, ExitStack() as sides:
         work = partial(_references, model, spec, images, stage, verbose=verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
-        with progress.step("capturing the model"), quiet(verbose=verbose):
-            program = capture(model, spec)
+        program = _captured(model, spec, progress, verbose=verbose)
         job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
         job.conversions = _start_slow(recipes, job, sides) if forked else {}
         return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job))
@@ -188,6 +185,13 @@ def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: P
         both = make_golden(model, spec, photos)
         count = len(both) - len(photos.labels)
         return _References(stage_golden(both[:count], spec, stage), both[count:])
+
+
+def _captured(model: nn.Module, spec: ModelSpec, progress: Progress, *, verbose: bool) -> Program:
+    from export.program import capture
+
+    with progress.step("capturing the model"), quiet(verbose=verbose):
+        return capture(model, spec)
 
 
 def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:

@@ -36,7 +36,8 @@ class PtlSession(LocalSession):
     def _run(self, arrays: Arrays) -> Arrays:
         import torch
 
-        tensors = [torch.from_numpy(_owned(arrays[spec.name])) for spec in self.inputs]
+        # torch borrows the memory, and wants it contiguous and writeable.
+        tensors = [torch.from_numpy(np.require(arrays[spec.name], requirements=["C", "W"])) for spec in self.inputs]
         with _threads(self._threads), torch.no_grad():
             results = self._module.forward(*tensors)  # type: ignore[no-untyped-call]
         found = results if isinstance(results, tuple | list) else (results,)
@@ -77,11 +78,6 @@ def _load(path: Path) -> LiteScriptModule:
     except Exception as error:  # RuntimeError for damaged files, others for operators and versions it lacks
         raise SessionError(f"the lite interpreter cannot load {path.name}: {first_line(error)}") from error
     return module
-
-
-def _owned(array: Array) -> Array:
-    """Contiguous and writeable, as torch wants the memory that it borrows; any shape and dtype."""
-    return np.require(array, requirements=["C", "W"])
 
 
 def _array(value: object, spec: TensorSpec, where: str) -> Array:

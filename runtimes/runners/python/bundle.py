@@ -64,7 +64,11 @@ def build_runner(format: Format) -> bytes:
         members[f"{name}/__init__.py" if path.name == "__init__.py" else f"{name}.py"] = path.read_bytes()
         for data in named_data(path):
             members[f"{name.rpartition('/')[0]}/{data.name}"] = data.read_bytes()
-    return _zip(members)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, FIXED_DATE), members[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def closure(modules: tuple[str, ...]) -> dict[str, Path]:
@@ -116,11 +120,3 @@ def _is_module(name: str) -> bool:
         return find_spec(name) is not None
     except ModuleNotFoundError:
         return False
-
-
-def _zip(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(members):
-            archive.writestr(zipfile.ZipInfo(name, FIXED_DATE), members[name], zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
