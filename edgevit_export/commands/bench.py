@@ -79,7 +79,7 @@ def bench(options: BenchOptions) -> None:
     from edgevit_export.workflows.subjects import find_subjects
     from runtimes.conditions.lease import ending_sessions_on_signals
 
-    request, top1 = request_of(options), parse_top1(options.top1)
+    request = request_of(options)
     subjects = find_subjects(options.artifacts)
     names = tuple(split_list(options.device))
     choice = DeviceChoice(names, options.adb_server, options.remote_dir, options.replay, options.record)
@@ -99,7 +99,7 @@ def bench(options: BenchOptions) -> None:
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
     else:
-        code = print_runs([run for outcome in outcomes for run in outcome.runs], options, top1)
+        code = print_runs([run for outcome in outcomes for run in outcome.runs], options)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
@@ -168,7 +168,12 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
         raise unknown_choice("energy meter", options.energy, METERS)
     rails = tuple(split_list([options.rails])) if options.rails else None
     return MeterRequest(
-        name=options.energy, serial=options.meter_serial, volts=options.vout, rails=rails, idle_s=options.idle
+        name=options.energy,
+        serial=options.meter_serial,
+        volts=options.vout,
+        rails=rails,
+        idle_s=options.idle,
+        top1=parse_top1(options.top1) or {},
     )
 
 
@@ -223,7 +228,7 @@ def _print_plans(outcomes: Sequence[DeviceOutcome], *, as_json: bool) -> None:
             print_line(line)
 
 
-def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str, float] | None = None) -> int:
+def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
     JSON is a list of latency reports; with ``--energy`` an object with that list and one of energy reports.
@@ -235,7 +240,7 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str,
     from validation.latency.tables import LATENCY_COLUMNS, LATENCY_RIGHT, latency_csv, latency_rows, markdown
 
     reports = [judge_run(run) for run in runs]
-    energies = [_judge_energy(run, options.output, top1 or {}) for run in runs if options.energy is not None]
+    energies = [_judge_energy(run, options) for run in runs if options.energy is not None]
     judged = [energy for energy in energies if energy is not None]
     if options.as_json:
         latency = [json.loads(report.to_json()) for report in reports]
@@ -254,12 +259,13 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str,
     return max([int(wrong), *(failure.exit_code for failure in failures)])
 
 
-def _judge_energy(run: DeviceRun, output: Path, top1: dict[str, float]) -> EnergyReport | None:
+def _judge_energy(run: DeviceRun, options: BenchOptions) -> EnergyReport | None:
     from runtimes.bench.record import record_directory
     from validation.energy.judge import judge_energy
 
-    stated = top1.get(run.artifact.name, top1.get(""))
-    return judge_energy(run, record_directory(output, run.device), top1_percent=stated)
+    stated = parse_top1(options.top1) or {}
+    top1 = stated.get(run.artifact.name, stated.get(""))
+    return judge_energy(run, record_directory(options.output, run.device), top1_percent=top1)
 
 
 def _print_energies(energies: Sequence[EnergyReport]) -> None:
