@@ -58,7 +58,7 @@ class BenchOptions:
     as_json: AsJson = False
     csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None
     markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None
-    energy: Annotated[str | None, typer.Option(help="Also measure energy: monsoon, battery, rails, hwmon or rapl.")] = None
+    energy: Annotated[str | None, typer.Option(help="Also measure energy, with a meter that `energy meters` lists.")] = None
     burst: Annotated[int | None, typer.Option(min=1, help="Energy: forward passes per burst, for short models.")] = None
     idle: Annotated[float, typer.Option(min=2.0, help="Energy: idle before and after the run in s.")] = 4.0
     meter_serial: Annotated[str | None, typer.Option(help="Energy: serial number of the Monsoon.")] = None
@@ -73,7 +73,7 @@ def bench(options: BenchOptions) -> None:
 
     \b
     Without --device: the only attached device, else this machine.
-    Exit code 1 when a result failed, 4 when a device or its meter could not be measured.
+    Exit code 1 when a result failed, 4 when a device or its meter did.
     """
     from edgevit_export.workflows.bench import Bench, DeviceChoice, open_devices
     from edgevit_export.workflows.subjects import find_subjects
