@@ -57,7 +57,7 @@ class BenchOptions:
     as_json: AsJson = False
     csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None
     markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None
-    energy: Annotated[str | None, typer.Option(help="Also measure energy: monsoon, battery, rails, hwmon or rapl.")] = None
+    energy: Annotated[str | None, typer.Option(help="Also measure energy, with a meter that `energy meters` lists.")] = None
     burst: Annotated[int | None, typer.Option(min=1, help="Energy: forward passes per burst, for short models.")] = None
     idle: Annotated[float, typer.Option(min=2.0, help="Energy: idle before and after the run in s.")] = 4.0
     meter_serial: Annotated[str | None, typer.Option(help="Energy: serial number of the Monsoon.")] = None
@@ -72,13 +72,13 @@ def bench(options: BenchOptions) -> None:
 
     \b
     Without --device: the only attached device, else this machine.
-    Exit code 1 when a result failed, 4 when a device or its meter could not be measured.
+    Exit code 1 when a result failed, 4 when a device or its meter did.
     """
     from edgevit_export.workflows.bench import Bench, open_devices
     from edgevit_export.workflows.subjects import find_subjects
     from runtimes.conditions.lease import ending_sessions_on_signals
 
-    request, top1 = request_of(options), parse_top1(options.top1)
+    request = request_of(options)
     subjects = find_subjects(options.artifacts)
     devices = open_devices(
         tuple(split_list(options.device)), adb_server=options.adb_server, remote_dir=options.remote_dir,
@@ -98,7 +98,7 @@ def bench(options: BenchOptions) -> None:
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
     else:
-        code = print_runs([run for outcome in outcomes for run in outcome.runs], options, top1)
+        code = print_runs([run for outcome in outcomes for run in outcome.runs], options)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
@@ -167,7 +167,12 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
         raise unknown_choice("energy meter", options.energy, METERS)
     rails = tuple(split_list([options.rails])) if options.rails else None
     return MeterRequest(
-        name=options.energy, serial=options.meter_serial, volts=options.vout, rails=rails, idle_s=options.idle
+        name=options.energy,
+        serial=options.meter_serial,
+        volts=options.vout,
+        rails=rails,
+        idle_s=options.idle,
+        top1=parse_top1(options.top1) or {},
     )
 
 
@@ -222,7 +227,7 @@ def _print_plans(outcomes: Sequence[DeviceOutcome], *, as_json: bool) -> None:
             print_line(line)
 
 
-def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str, float] | None = None) -> int:
+def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
     JSON is a list of latency reports; with ``--energy`` an object with that list and one of energy reports.
@@ -236,7 +241,7 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str,
 
     reports = [judge_run(run) for run in runs]
     rows = tables.latency_rows(reports)
-    judged = [] if options.energy is None else _judge_energies(runs, options.output, top1 or {})
+    judged = [] if options.energy is None else _judge_energies(runs, options)
     if options.as_json:
         latency = [json.loads(report.to_json()) for report in reports]
         both = {"latency": latency, "energy": [json.loads(energy.to_json()) for energy in judged]}
@@ -259,14 +264,14 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, top1: dict[str,
     return max([int(wrong), *(failure.exit_code for failure in failures)])
 
 
-def _judge_energies(runs: Sequence[DeviceRun], output: Path, top1: dict[str, float]) -> list[EnergyReport]:
+def _judge_energies(runs: Sequence[DeviceRun], options: BenchOptions) -> list[EnergyReport]:
     from runtimes.bench.record import record_directory
     from validation.energy.judge import judge_energy
 
-    found = []
+    found, stated = [], parse_top1(options.top1) or {}
     for run in runs:
-        stated = top1.get(run.artifact.name, top1.get(""))
-        found.append(judge_energy(run, record_directory(output, run.device), top1_percent=stated))
+        top1 = stated.get(run.artifact.name, stated.get(""))
+        found.append(judge_energy(run, record_directory(options.output, run.device), top1_percent=top1))
     return [energy for energy in found if energy is not None]
 
 

@@ -219,7 +219,7 @@ class PlanExecution:
                 return
             try:
                 held.before_run(layout.expected_s + start_s)
-                energy = self._measure_energy(job, metering.meter, planned, layout, start_s)
+                energy = self._measure_energy(job, metering, planned, layout, start_s)
             finally:
                 metering.turn.release()
         except EdgevitExportError as error:
@@ -239,8 +239,9 @@ class PlanExecution:
         return True
 
     def _measure_energy(
-        self, job: Job, meter: PowerMeter, planned: PlannedRun, layout: MeteredLayout, start_s: float
+        self, job: Job, metering: Metering, planned: PlannedRun, layout: MeteredLayout, start_s: float
     ) -> EnergyRun:
+        meter = metering.meter
         before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
         work, burst = layout.workload, layout.workload.burst or 1
         self._watcher.note(
@@ -267,6 +268,7 @@ class PlanExecution:
             trace_file=trace_path.name,
             trace_sha256=sha256_file(trace_path),
             device_to_trace_s=done.device_to_trace_s(run.measured),
+            top1_percent=metering.asked.top1_of(job.subject.name),
         )
 
     def _place(self, job: Job, layout: MeteredLayout, scratch: str, staging: Path) -> PlannedRun:

@@ -66,6 +66,7 @@ class EnergyRun(Record):
         run: What the process measured; with gaps in it, not the latency to report.
         trace_file: The power trace, beside the record.
         trace_sha256: Of that file.
+        top1_percent: Top-1 accuracy as it was stated with the measurement.
         device_to_trace_s: Added to the device's monotonic time gives trace time, within some 10 ms; None where the
             meter keeps no host times.
     """
@@ -77,6 +78,7 @@ class EnergyRun(Record):
     trace_file: str
     trace_sha256: str
     device_to_trace_s: float | None
+    top1_percent: float | None = None
 
     @property
     def stamps(self) -> RunStamps | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgevit.records import Record
 from runtimes.runners.workload import Workload
 
@@ -29,6 +31,7 @@ class MeterRequest(Record):
         volts: Supply voltage that the Monsoon is to set; None leaves it alone.
         rails: Rails to add up.
         idle_s: Idle before and after the measured bursts, for the background.
+        top1: Top-1 accuracy in percent as the user states it, by artifact file name; the key ``""`` is for all others.
     """
 
     name: str
@@ -36,6 +39,11 @@ class MeterRequest(Record):
     volts: float | None = None
     rails: tuple[str, ...] | None = None
     idle_s: float = 4.0
+    top1: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def top1_of(self, artifact: str) -> float | None:
+        """What is stated for that artifact."""
+        return self.top1.get(artifact, self.top1.get(""))
 
 
 class BenchRequest(Record):

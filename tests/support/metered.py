@@ -36,7 +36,7 @@ def measure_energy(
     request = BenchRequest(
         workload=workload,
         conditions=conditions or Conditions(),
-        meter=MeterRequest(name=meter.name, idle_s=idle_s),
+        meter=MeterRequest(name=meter.name, idle_s=idle_s, top1={"": 70.0}),
         python=python,
         runner=runner,
         resume=resume,

@@ -21,7 +21,7 @@ def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None 
     Args:
         run: The record.
         directory: Where the record and its trace stand.
-        top1_percent: Top-1 accuracy as the user states it.
+        top1_percent: Top-1 accuracy as the user states it now, instead of what was stated with the measurement.
 
     Raises:
         ArtifactError: The trace is not there, or not the one that was recorded.
@@ -37,6 +37,7 @@ def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None 
             f"{path} is not the power trace of its record: expected SHA-256 {energy.trace_sha256[:12]}, got {seen[:12]}"
         )
     trace = PowerTrace.load(path)
+    top1 = energy.top1_percent if top1_percent is None else top1_percent
     if energy.layout.whole_run:
         if stamps is None or energy.device_to_trace_s is None:
             raise ArtifactError(
@@ -48,11 +49,11 @@ def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None 
             stamps,
             device_to_trace_s=energy.device_to_trace_s,
             period_s=energy.period_s,
-            top1_percent=top1_percent,
+            top1_percent=top1,
         )
     else:
         bursts = None if stamps else run.workload.runs
-        report = analyze_energy(trace, runs=bursts, stamps=stamps, top1_percent=top1_percent)
+        report = analyze_energy(trace, runs=bursts, stamps=stamps, top1_percent=top1)
     subject = EnergySubject(
         artifact=run.artifact.name,
         sha256=run.artifact.sha256,

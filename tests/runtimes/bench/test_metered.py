@@ -105,7 +105,7 @@ def test_one_record_holds_latencies_and_energy(measured: Measured) -> None:
 
 
 def test_its_energy_is_right(measured: Measured) -> None:
-    report = judge_energy(measured.run, measured.directory, top1_percent=70.0)
+    report = judge_energy(measured.run, measured.directory)
     assert report is not None and report.subject is not None and measured.energy.stamps is not None
     durations_s = [(window.end_ns - window.start_ns) / 1e9 for window in measured.energy.stamps.bursts]
     assert report.energy_mj == pytest.approx(BUSY_MW * float(np.mean(durations_s)) / 5000, rel=0.05)

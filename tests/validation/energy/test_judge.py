@@ -70,3 +70,13 @@ def test_a_runner_without_times_is_judged_by_the_trace_alone_and_never_verified(
     whole = msgspec.structs.replace(run, energy=msgspec.structs.replace(run.energy, layout=layout, run=round))
     with pytest.raises(ArtifactError, match="needs the run's times, which python does not tell"):
         judge_energy(whole, tmp_path)
+
+
+def test_accuracy_stated_with_the_measurement_stays_with_it_unless_another_is_stated(
+    run: DeviceRun, tmp_path: Path
+) -> None:
+    assert run.energy is not None
+    stated = msgspec.structs.replace(run, energy=msgspec.structs.replace(run.energy, top1_percent=77.5))
+    kept, replaced = judge_energy(stated, tmp_path), judge_energy(stated, tmp_path, top1_percent=81.0)
+    assert kept is not None and replaced is not None
+    assert (kept.top1_percent, replaced.top1_percent) == (77.5, 81.0)
