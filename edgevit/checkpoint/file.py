@@ -52,7 +52,10 @@ def read_tensors(path: Path, entry: str | None) -> tuple[dict[str, Tensor], str 
     by_content = start[8:9] == b"{"  # 8 bytes of header length, then JSON
     content = _read_safetensors(path) if by_content or path.suffix == ".safetensors" else _read_torch(path)
     state, taken = _pick_entry(path, content, entry)
-    return _without_prefix(_only_tensors(path, state)), taken
+    tensors = _only_tensors(path, state)
+    if all(name.startswith("module.") for name in tensors):  # DataParallel puts it in front of all names
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors, taken
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -178,11 +181,4 @@ def _only_tensors(path: Path, state: Mapping[object, object]) -> dict[str, Tenso
     if len(tensors) < len(state):
         other = [repr(key) for key in state if key not in tensors]
         raise CheckpointError(f"checkpoint {path}: entries that are no tensors: {', '.join(other[:5])}")
-    return tensors
-
-
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the ``module.`` that DataParallel puts in front of all of them."""
-    if all(name.startswith("module.") for name in tensors):
-        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return tensors

@@ -115,6 +115,7 @@ class Measurement:
 
     def _jobs(self, state: DeviceState, workload: Workload) -> list[Job]:
         """The jobs that can be done; the others become failed records."""
+        conditions = self.request.conditions
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
         found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir)
         android = state.android_version is not None
@@ -126,15 +127,13 @@ class Measurement:
             except UsageError:
                 raise
             except EdgevitExportError as error:
-                self._refused += [self._refusal(subject, each, error) for each in workloads]
+                failure = RunFailure(message=error.message, hint=error.hint)
+                for each in workloads:
+                    self.watcher.failed(subject.name, failure)
+                    self._refused.append(new_record(self.device.serial, subject, "none", each, conditions, failure))
                 continue
             jobs += [Job(subject, runner, each) for each in workloads]
         return jobs
-
-    def _refusal(self, subject: Subject, workload: Workload, error: EdgevitExportError) -> DeviceRun:
-        failure = RunFailure(message=error.message, hint=error.hint)
-        self.watcher.failed(subject.name, failure)
-        return new_record(self.device.serial, subject, "none", workload, self.request.conditions, failure)
 
     def _execute(
         self, execution: PlanExecution, plan: Plan, store: RecordStore, staging: Path, mask: int | None

@@ -62,19 +62,14 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
             f"may not run{tail}",
             hint="edgevit-export devices --setup shows the device's ABI",
         )
-    if rc > BY_SIGNAL and (name := _signal_name(rc - BY_SIGNAL)):
-        return DeviceError(f"{origin}: '{program}' was ended by {name}{tail}", hint=_signal_hint(rc - BY_SIGNAL))
+    number = rc - BY_SIGNAL
+    if number in list(signal.Signals):
+        name = f"signal {number} ({signal.Signals(number).name})"
+        return DeviceError(f"{origin}: '{program}' was ended by {name}{tail}", hint=_signal_hint(number))
     return DeviceError(
         f"{origin}: '{program}' failed with exit code {rc}{tail}",
         hint=BY_HAND_HINT,
     )
-
-
-def _signal_name(number: int) -> str | None:
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return None
 
 
 def _signal_hint(number: int) -> str:
