@@ -5,7 +5,7 @@ The tests hold every count against the network itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size
 from edgevit.network.variants import PATCH_STRIDES, STAGE_STRIDES, STAGES, Propagation, VariantConfig
@@ -51,11 +51,10 @@ def complexity(request: ModelRequest) -> Complexity:
     return _total(parts)
 
 
-def _total(parts: Iterable[Complexity]) -> Complexity:
+def _total(parts: Sequence[Complexity]) -> Complexity:
     """The sum of several parts."""
-    listed = list(parts)
     return Complexity(
-        parameters=sum(part.parameters for part in listed), multiply_adds=sum(part.multiply_adds for part in listed)
+        parameters=sum(part.parameters for part in parts), multiply_adds=sum(part.multiply_adds for part in parts)
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from edgevit.errors import ArtifactError, SessionError, first_line
 from export.artifact import Delegation
@@ -65,7 +64,7 @@ class TfliteSession(LocalSession):
         """What the delegate took, and why the rest stayed outside; None if the runtime applied no delegate."""
         self._refuse_closed()
         partitions = [
-            (_numbers(detail["inputs"]), _numbers(detail["outputs"]))
+            (np.ravel(detail["inputs"]).tolist(), np.ravel(detail["outputs"]).tolist())
             for detail in self._interpreter._get_ops_details()
             if detail["op_name"] == "DELEGATE"
         ]
@@ -122,8 +121,3 @@ class TfliteSession(LocalSession):
         for name, array in arrays.items():
             interpreter.set_tensor(self._signature.inputs[name], np.ascontiguousarray(array))
         interpreter.invoke()
-
-
-def _numbers(values: ArrayLike) -> tuple[int, ...]:
-    """Tensor indices as the runtime gives them, of any shape."""
-    return tuple(int(value) for value in np.asarray(values).ravel())

@@ -71,9 +71,5 @@ def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
         return "its weights are computed at run time"
     if operator.name in _POOLS:
         return "pooling with a 1x1 window or a form that the delegate does not have"
-    return "the delegate does not have it in this form " + _shapes(graph, operator)
-
-
-def _shapes(graph: TfliteGraph, operator: TfliteOperator) -> str:
     shapes = [str(list(graph.tensors[index].shape)) for index in operator.inputs if index >= 0]
-    return f"(inputs {', '.join(shapes)})"
+    return f"the delegate does not have it in this form (inputs {', '.join(shapes)})"

@@ -43,14 +43,15 @@ def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> Measured:
     failed = next((line for line in lines if isinstance(line, Failed)), None)
     if failed is not None:
         raise DeviceError(f"{origin}: the runner failed while it tried to {failed.stage}: {failed.error}", hint=None)
-    if not lines or not isinstance(lines[-1], End):
+    end = lines[-1] if lines else None
+    if not isinstance(end, End):
         raise DeviceError(
             f"{origin}: the runner's output has no end marker after {len(lines)} lines, so the run is not complete"
             f"{show_tail(data)}",
             hint="see that the device stays connected, then run the same command with --resume",
         )
-    _check_end(lines[-1], raw, origin)
-    return _assemble(lines, request, origin)
+    _check_end(end, raw, origin)
+    return _assemble(lines, end, request, origin)
 
 
 def _decode(line: bytes, number: int, origin: str) -> Line:
@@ -73,15 +74,13 @@ def _check_end(end: End, raw: list[bytes], origin: str) -> None:
         )
 
 
-def _assemble(lines: list[Line], request: RunRequest, origin: str) -> Measured:
+def _assemble(lines: list[Line], end: End, request: RunRequest, origin: str) -> Measured:
     headers = [line for line in lines if isinstance(line, Header)]
     memory = [line for line in lines if isinstance(line, Memory)]
     outputs = [line for line in lines if isinstance(line, Output)]
     samples = [line for line in lines if isinstance(line, Sample)]
     timed = tuple(line for line in samples if line.kind == "run")
     warmup = tuple(line for line in samples if line.kind == "warmup")
-    end = lines[-1]
-    assert isinstance(end, End)
     problems = [
         *_count("header lines", len(headers), 1),
         *_count("memory lines", len(memory), 1),
