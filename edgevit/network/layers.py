@@ -7,6 +7,9 @@ Shapes stand at the line's end: C channels, H x W positions, N = H * W tokens, r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,32 +34,17 @@ class PatchEmbed(nn.Module):
         return x.reshape(b, h, w, c).permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
 
 
-class ConvFfn(nn.Module):
-    """FFN as 1x1 convolutions."""
+class Ffn(nn.Module):
+    """FFN of two layers: 1x1 convolutions over positions, or linear layers over tokens."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, layer: Callable[[int, int], nn.Module], channels: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden, kernel_size=1)
+        self.fc1 = layer(channels, hidden)
         self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden, channels, kernel_size=1)
+        self.fc2 = layer(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` in and out."""
-        out: Tensor = self.fc2(self.act(self.fc1(x)))
-        return out
-
-
-class TokenFfn(nn.Module):
-    """FFN as linear layers on tokens."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, N, C)`` in and out."""
+        """``(B, C, H, W)`` in and out for convolutions, ``(B, N, C)`` for linear layers."""
         out: Tensor = self.fc2(self.act(self.fc1(x)))
         return out
 
@@ -72,7 +60,7 @@ class LocalAggregation(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, kernel_size=1)
         self.attn = nn.Conv2d(channels, channels, kernel_size=5, padding=2, groups=channels)
         self.norm2 = nn.BatchNorm2d(channels)
-        self.mlp = ConvFfn(channels, hidden)
+        self.mlp = Ffn(partial(nn.Conv2d, kernel_size=1), channels, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` in and out."""
@@ -165,7 +153,7 @@ class GlobalBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels, eps=TOKEN_NORM_EPS)
         self.attn = attention
         self.norm2 = nn.LayerNorm(channels, eps=TOKEN_NORM_EPS)
-        self.mlp = TokenFfn(channels, hidden)
+        self.mlp = Ffn(nn.Linear, channels, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` in and out."""

@@ -177,11 +177,6 @@ def record_directory(output: Path, device: str) -> Path:
     return output / safe_name(device)
 
 
-def record_path(output: Path, device: str, key: str) -> Path:
-    """Where the record of that key is kept: a file per artifact, runner and workload."""
-    return record_directory(output, device) / f"{key}.json"
-
-
 def partial_path(path: Path) -> Path:
     """Where a record waits that is not complete or failed: an earlier complete one is not touched by it."""
     return path.with_suffix(".partial.json")

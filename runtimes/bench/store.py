@@ -9,7 +9,7 @@ import msgspec
 
 from edgevit.errors import EdgevitExportError
 from runtimes.bench.plan import Job
-from runtimes.bench.record import DeviceRun, EnergyRun, Round, RunFailure, new_record, partial_path, record_path
+from runtimes.bench.record import DeviceRun, EnergyRun, Round, RunFailure, new_record, partial_path, record_directory
 from runtimes.bench.request import BenchRequest
 
 
@@ -99,8 +99,8 @@ class RecordStore:
         return failure
 
     def path(self, key: str) -> Path:
-        """Where the record of ``key`` stands when it is complete."""
-        return record_path(self._output, self._device, key)
+        """Where the record of ``key``, one artifact, runner and workload, stands when it is complete."""
+        return record_directory(self._output, self._device) / f"{key}.json"
 
     def origin(self, key: str) -> str:
         """What ``key`` stands for in messages."""

@@ -12,7 +12,7 @@ from latency_records import device_run, normal_rounds
 from edgevit.errors import DeviceError, MeterError
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.plan import Job
-from runtimes.bench.record import DeviceRun, EnergyRun, Round, partial_path, record_path
+from runtimes.bench.record import DeviceRun, EnergyRun, Round, partial_path
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
 from runtimes.bench.store import RecordStore
 from runtimes.devices.host import HostDevice
@@ -88,7 +88,7 @@ def test_a_record_is_complete_with_its_last_round_and_not_before(
 
 def test_an_incomplete_record_never_touches_a_complete_one(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
     job = job_of(model)
-    path = record_path(tmp_path / "out", "host", job.key)
+    path = tmp_path / "out" / "host" / f"{job.key}.json"
     first = store_of(tmp_path, job)
     for each in rounds:
         first.add_round(job.key, each)
