@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 
+from export.artifact import PassLog
 from export.patterns import argument, aten, operand, value_of
 
 PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
@@ -140,6 +142,29 @@ class GraphEditor:
         for node in reversed(list(self.graph.nodes)):
             if not node.users and node.op in ("get_attr", "call_function") and not node.is_impure():
                 self.graph.erase_node(node)
+
+
+def each_call(
+    *targets: object, done: str
+) -> Callable[[Callable[[GraphEditor, Node], bool]], Callable[[GraphEditor], PassLog]]:
+    """Make a pass of a function that rewrites one call and says whether it did.
+
+    The pass offers it every call of ``targets`` (every call if none is given) and is named after the function's file.
+
+    Args:
+        targets: The operators whose calls are rewritten.
+        done: What stands behind the number of rewritten calls in the log: ``3 additions folded``.
+    """
+
+    def pass_of(rewrite: Callable[[GraphEditor, Node], bool]) -> Callable[[GraphEditor], PassLog]:
+        @functools.wraps(rewrite)
+        def run(editor: GraphEditor) -> PassLog:
+            found = sum(rewrite(editor, node) for node in editor.nodes(*targets))
+            return PassLog(name=rewrite.__module__.rpartition(".")[2], rewrites=found, detail=f"{found} {done}")
+
+        return run
+
+    return pass_of
 
 
 def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, aten, operand, rank_of, window_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "pointwise_as_linear"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.conv2d.default, done="pointwise convolutions as linear layers")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every pointwise convolution with constant weights."""
-    found = sum(rewrite(editor, node) for node in editor.nodes(aten.conv2d.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} pointwise convolutions as linear layers")
+    return rewrite(editor, node)
 
 
 def rewrite(editor: GraphEditor, node: Node) -> bool:
