@@ -32,7 +32,7 @@ from validation.energy.report import (
 from validation.energy.signal import Doubles, Signal, signal_of
 from validation.energy.verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
 from validation.energy.windows import Windows, integrate
-from validation.statistics import bootstrap_interval, mean
+from validation.statistics import bootstrap_interval
 
 MAX_LENGTH_RATIO = 3.0  # longest over shortest region; chosen: latencies of one network spread less
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
@@ -317,7 +317,7 @@ def _report(
         whole = msgspec.structs.replace(whole, energy_mj=whole.energy_mj / k, expected_mj=whole.expected_mj / k)
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
-    interval = bootstrap_interval([np.array(chosen.energies_mj)], mean, seed=0)
+    interval = bootstrap_interval([np.array(chosen.energies_mj)], np.mean, seed=0)
     efficient = headline and top1_percent is not None and chosen.energy_mean_mj > 0
     return EnergyReport(
         verdict="unverified" if reasons else "verified", reasons=reasons, notes=notes, method=method,
