@@ -130,15 +130,9 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
         if bad:
             raise ExportError(f"{spec.name} answers NaN or Inf in float64 at output '{name}' for {', '.join(bad[:3])}")
     yardstick = {name: float(np.abs(single[name] - values).max()) for name, values in reference.items()}
-    prints = _fingerprint(model, spec, samples)
-    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
-
-
-def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFingerprint:
-    """Fingerprints of two natural samples, of different kinds."""
-    chosen = sorted({min(position, len(samples.labels) - 1) for position in FINGERPRINTED})
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
-    return fingerprint(_copy_of(model), arrays, chosen, batch=_batch(spec))
+    prints = fingerprint(_copy_of(model), arrays, FINGERPRINTED, batch=_batch(spec))
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
 
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:

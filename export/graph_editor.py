@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -175,10 +176,7 @@ def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:
     if known is not None:
         return known
     mode = next((m for m in map(_fake_mode, node.all_input_nodes) if m), _fake_mode(near))
-    if mode is None:
-        with torch.no_grad():
-            return target(*values, **named)
-    with mode, torch.no_grad():
+    with mode or nullcontext(), torch.no_grad():
         return target(*values, **named)
 
 

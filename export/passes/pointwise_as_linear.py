@@ -14,14 +14,8 @@ from export.patterns import argument, aten, operand, rank_of, window_of
 from export.program import TO_NCHW, TO_NHWC
 
 
-@each_call(aten.conv2d.default, done="pointwise convolutions as linear layers")
-def run(editor: GraphEditor, node: Node) -> bool:
-    """Rewrite every pointwise convolution with constant weights."""
-    return rewrite(editor, node)
-
-
 def rewrite(editor: GraphEditor, node: Node) -> bool:
-    """Rewrite one convolution; False if it does not fit."""
+    """Rewrite a pointwise convolution with constant weights; False if it does not fit."""
     weight = editor.constant(node.args[1])
     if weight is None or not _is_pointwise(node, tuple(weight.shape[2:])):
         return False
@@ -30,6 +24,9 @@ def rewrite(editor: GraphEditor, node: Node) -> bool:
     linear = editor.call(node, aten.linear.default, last, matrix, argument(node, 2, "bias"))
     editor.replace(node, editor.permute(node, linear, TO_NCHW))
     return True
+
+
+run = each_call(aten.conv2d.default, done="pointwise convolutions as linear layers")(rewrite)
 
 
 def _is_pointwise(node: Node, kernel: tuple[int, ...]) -> bool:

@@ -102,7 +102,7 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
     reasons = reasons_against(evidence)
     k = stamps.inferences_per_burst
     return _report(
-        trace, signal, windows, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
+        trace, signal, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
         error_share=error_share, top1_percent=top1_percent, source=source,
         aligned=_method_energy(windows, len(starts), k), regions=_region_method(regions, by_region, k),
         alignment=_alignment_facts(alignment, stamps), whole=whole,
@@ -135,7 +135,7 @@ def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source
     if exact and regions.dropped:
         notes = (*notes, f"{regions.dropped} regions of another length (sync pulses, warm-up) were left out")
     return _report(
-        trace, signal, windows, background, reasons=tuple(reasons), notes=notes, method="regions", k=1,
+        trace, signal, background, reasons=tuple(reasons), notes=notes, method="regions", k=1,
         error_share=_error_share(signal, windows, background), top1_percent=top1_percent, source=source,
         aligned=None, regions=_method_energy(windows, runs, 1), alignment=None,
         whole=_whole_burst(signal, windows, background), headline=exact,
@@ -306,7 +306,7 @@ def trace_facts(trace: PowerTrace, source: str) -> TraceFacts:
 
 
 def _report(
-    trace: PowerTrace, signal: Signal, windows: Windows, background: Background, *, reasons: tuple[str, ...],
+    trace: PowerTrace, signal: Signal, background: Background, *, reasons: tuple[str, ...],
     notes: tuple[str, ...], method: Literal["aligned", "regions"], k: int, error_share: float,
     top1_percent: float | None, source: str, aligned: MethodEnergy | None, regions: MethodEnergy | None,
     alignment: AlignmentFacts | None, whole: WholeBurst | None, headline: bool = True,
