@@ -47,16 +47,14 @@ def make_samples(spec: ModelSpec) -> Samples:
     Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
     and edge values, integers and booleans 0 and 1.
     """
-    first_image = next((tensor for tensor in spec.inputs if tensor.layout is not None), None)
-    if first_image is None:
-        labels = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
-    else:
-        labels = tuple(label for label, _ in images(*image_size(first_image)))
+    pixels = {tensor.name: dict(images(*image_size(tensor))) for tensor in spec.inputs if tensor.layout is not None}
+    others = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
+    labels = tuple(next(iter(pixels.values()), others))
     arrays: dict[str, Array] = {}
     for position, tensor in enumerate(spec.inputs):
-        if tensor.layout is not None:
-            pixels = np.stack([image for _, image in images(*image_size(tensor))])
-            arrays[tensor.name] = normalise(pixels, tensor, spec.preprocessing)
+        if tensor.name in pixels:
+            stacked = np.stack(list(pixels[tensor.name].values()))
+            arrays[tensor.name] = normalise(stacked, tensor, spec.preprocessing)
         else:
             arrays[tensor.name] = _values(tensor, labels, position)
     return Samples(labels, arrays)

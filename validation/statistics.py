@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edgevit.records import Record
 
 Floats = NDArray[np.float64]
-Statistic = Callable[..., Floats]
 
 RESAMPLES = 2000  # chosen: a 95 % interval's ends then rest on 50 draws each
 CONFIDENCE = 0.95
@@ -36,7 +35,7 @@ class Trend(Record):
 
 
 def bootstrap_interval(
-    rounds: Sequence[Floats], statistic: Statistic, *, seed: int, resamples: int = RESAMPLES
+    rounds: Sequence[Floats], statistic: Callable[..., Floats], *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """Percentile interval (95 %) of a statistic.
 

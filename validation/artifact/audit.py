@@ -13,8 +13,8 @@ def audit(facts: FileFacts, recipe: Recipe) -> AuditResult:
 
     A violation is an operator that the stock runtime does not have (Flex, custom, contributed or experimental
     kernels), or one from a newer operator set than the recipe asked for; so is a file of another opset or bytecode
-    than was asked for. Each names the operator, the reason and,
-    where the file tells, the module of the network. A file without any operator is a violation too: nothing was read.
+    than was asked for. Each names the operator, the reason and, where the file tells, the module of the network. A file
+    without any operator is a violation too: nothing was read.
     """
     violations = [_nonstandard(operator) for operator in facts.operators if not operator.standard]
     highest = recipe.opset if recipe.format is Format.ONNX and recipe.opset is not None else inf
