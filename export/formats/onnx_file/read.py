@@ -80,15 +80,12 @@ def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _operators(model: onnx.ModelProto, opset: int) -> tuple[Operator, ...]:
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    modules: dict[tuple[str, str], set[str]] = defaultdict(set)
+    modules: dict[tuple[str, str], list[str]] = defaultdict(list)
     for node in _nodes(chain(model.graph.node, *(function.node for function in model.functions))):
         domain = "" if node.domain == "ai.onnx" else node.domain
-        counts[domain, node.op_type] += 1
-        if module := module_of_name(node.name):
-            modules[domain, node.op_type].add(module)
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    return tuple(_operator(*key, count, opset, tuple(sorted(modules[key]))) for key, count in rows)
+        modules[domain, node.op_type].append(module_of_name(node.name))
+    rows = sorted(modules.items(), key=lambda row: (-len(row[1]), row[0]))
+    return tuple(_operator(*key, len(found), opset, tuple(sorted({*found} - {""}))) for key, found in rows)
 
 
 def _operator(domain: str, name: str, count: int, opset: int, modules: tuple[str, ...]) -> Operator:
