@@ -13,7 +13,7 @@ from small_artifacts import edit_manifest, write_artifact, write_hostile
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.workflows.subjects import NO_GOLDEN, find_subjects
 from export.recipe import Format
-from runtimes.sessions.session import open_session
+from runtimes.sessions.table import open_session
 
 
 @pytest.fixture(scope="module")
