@@ -31,7 +31,7 @@ from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Progress
 from runtimes.devices.packets import Channel, Packet, Packets
 from validation.latency.analysis import samples_ms
-from validation.statistics import bootstrap_interval, median
+from validation.statistics import bootstrap_interval
 
 RUNS, WARMUP, DEFAULT_PAIRS = 50, 10, 12
 
@@ -139,7 +139,7 @@ def fidelity(device: AdbDevice, subjects: Subjects, directory: Path, pairs: int)
             else:
                 direct.append(direct_median_ms(subject.path, subject.format, inputs))
     ratios = np.array(bench) / np.array(direct)
-    low, high = bootstrap_interval([ratios], median, seed=0)
+    low, high = bootstrap_interval([ratios], np.median, seed=0)
     print(f"latency: bench {np.median(bench):.3f} ms, direct {np.median(direct):.3f} ms over {pairs} pairs; ")
     print(f"ratio {np.median(ratios):.4f}, 95 % between {low:.4f} and {high:.4f}")
 

@@ -185,10 +185,6 @@ def _disk_error(error: BaseException | None) -> OSError | None:
 
 
 def _check_tensors(seen: tuple[TensorSpec, ...], expected: tuple[TensorSpec, ...], kind: str, file: str) -> None:
-    def key(tensor: TensorSpec) -> tuple[str, tuple[int, ...], str]:
-        return tensor.name, tensor.shape, tensor.dtype
-
-    if [key(tensor) for tensor in seen] != [key(tensor) for tensor in expected]:
-        raise ExportError(
-            f"{file} has the {kind} {[key(tensor) for tensor in seen]}, expected {[key(tensor) for tensor in expected]}"
-        )
+    found, wanted = ([(tensor.name, tensor.shape, tensor.dtype) for tensor in each] for each in (seen, expected))
+    if found != wanted:
+        raise ExportError(f"{file} has the {kind} {found}, expected {wanted}")

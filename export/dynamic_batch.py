@@ -92,12 +92,9 @@ def _write_out_flatten(node: Node) -> None:
 
 def _compute_first_size(graph: Graph, node: Node, first_input: Node, batch: int) -> None:
     """Replace a leading size equal to the batch by the batch of the input, where the size is not the tensor's own."""
-    position = next((i for i, value in enumerate(node.args) if isinstance(value, (list, tuple))), None)
-    if position is None or "val" not in node.meta:
-        return
-    given = node.args[position]
-    sizes = list(given) if isinstance(given, (list, tuple)) else []
-    is_batch = sizes[:1] == [batch] and shape_of(node)[0] == batch
+    lists = ((i, list(value)) for i, value in enumerate(node.args) if isinstance(value, (list, tuple)))
+    position, sizes = next(lists, (0, []))
+    is_batch = sizes[:1] == [batch] and "val" in node.meta and shape_of(node)[0] == batch
     # a leading 1 means the batch only where sizes must be equal: all else broadcasts a 1
     if not is_batch or (batch == 1 and not any(_operator(user) in _NEEDS_EQUAL_SIZES for user in node.users)):
         return

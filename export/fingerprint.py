@@ -11,8 +11,10 @@ eager: the yardstick of parity, layer by layer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -162,12 +164,20 @@ class _Layer:
 
 def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Layer]:
     """The fingerprints of one inference, in execution order."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
     layers: list[_Layer] = []
-    calls: dict[str, int] = {}
-    handles = [
-        module.register_forward_hook(_recorder(path or ROOT, layers, calls, batch))
-        for path, module in model.named_modules()
-    ]
+    calls: Counter[str] = Counter()
+
+    def record(path: str, module: nn.Module, _: object, output: object) -> None:
+        calls[path] += 1
+        name = path if calls[path] == 1 else f"{path}#{calls[path]}"
+        for position, result in enumerate(tree_leaves(output)):
+            if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
+                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
+
+    handles = [module.register_forward_hook(partial(record, path or ROOT)) for path, module in model.named_modules()]
     try:
         with reference_mode():
             model(*inputs)
@@ -175,23 +185,6 @@ def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Laye
         for handle in handles:
             handle.remove()
     return layers
-
-
-def _recorder(
-    path: str, layers: list[_Layer], calls: dict[str, int], batch: int
-) -> Callable[[nn.Module, object, object], None]:
-    import torch
-    from torch.utils._pytree import tree_flatten
-
-    def record(module: nn.Module, __: object, output: object) -> None:
-        calls[path] = calls.get(path, 0) + 1
-        name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-        results, _ = tree_flatten(output)
-        for position, result in enumerate(results):
-            if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
-                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
-
-    return record
 
 
 def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:

@@ -130,15 +130,9 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
         if bad:
             raise ExportError(f"{spec.name} answers NaN or Inf in float64 at output '{name}' for {', '.join(bad[:3])}")
     yardstick = {name: float(np.abs(single[name] - values).max()) for name, values in reference.items()}
-    prints = _fingerprint(model, spec, samples)
-    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
-
-
-def _fingerprint(model: nn.Module, spec: ModelSpec, samples: Samples) -> TraceFingerprint:
-    """Fingerprints of two natural samples, of different kinds."""
-    chosen = sorted({min(position, len(samples.labels) - 1) for position in FINGERPRINTED})
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
-    return fingerprint(_copy_of(model), arrays, chosen, batch=_batch(spec))
+    prints = fingerprint(_copy_of(model), arrays, FINGERPRINTED, batch=_batch(spec))
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
 
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
@@ -161,6 +155,7 @@ def _copy_of(model: nn.Module) -> nn.Module:
 def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -> dict[str, Floats]:
     """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
     import torch
+    from torch.utils._pytree import tree_leaves
 
     batch = _batch(spec)
     count = len(samples.labels)
@@ -170,7 +165,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
         arguments = [_tensor(samples.arrays[tensor.name][chosen], double=double) for tensor in spec.inputs]
         try:
             with reference_mode():
-                results = _flat(model(*arguments))
+                results = tree_leaves(model(*arguments))  # one tensor, or a nested tuple, list or dict of them
         except Exception as error:
             reason = first_line(error)
             raise ExportError(f"{spec.name} fails in {'float64' if double else 'float32'} eager: {reason}") from error
@@ -197,13 +192,6 @@ def _tensor(array: Array, *, double: bool) -> torch.Tensor:
 
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.double() if double and tensor.is_floating_point() else tensor
-
-
-def _flat(result: object) -> list[torch.Tensor]:
-    """The tensors in what a model returned: one, or a nested tuple, list or dict of them."""
-    from torch.utils._pytree import tree_flatten
-
-    return list(tree_flatten(result)[0])
 
 
 def _check_shapes(results: list[torch.Tensor], spec: ModelSpec) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 
+from export.artifact import PassLog
 from export.patterns import argument, aten, operand, value_of
 
 PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
@@ -142,6 +145,29 @@ class GraphEditor:
                 self.graph.erase_node(node)
 
 
+def each_call(
+    *targets: object, done: str
+) -> Callable[[Callable[[GraphEditor, Node], bool]], Callable[[GraphEditor], PassLog]]:
+    """Make a pass of a function that rewrites one call and says whether it did.
+
+    The pass offers it every call of ``targets`` (every call if none is given) and is named after the function's file.
+
+    Args:
+        targets: The operators whose calls are rewritten.
+        done: What stands behind the number of rewritten calls in the log: ``3 additions folded``.
+    """
+
+    def pass_of(rewrite: Callable[[GraphEditor, Node], bool]) -> Callable[[GraphEditor], PassLog]:
+        @functools.wraps(rewrite)
+        def run(editor: GraphEditor) -> PassLog:
+            found = sum(rewrite(editor, node) for node in editor.nodes(*targets))
+            return PassLog(name=rewrite.__module__.rpartition(".")[2], rewrites=found, detail=f"{found} {done}")
+
+        return run
+
+    return pass_of
+
+
 def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:
     """What ``node``, a call of ``target``, gives: meta or fake tensors that tell shape and dtype."""
     values: tuple[object, ...] = map_arg(node.args, lambda source: source.meta["val"])
@@ -150,10 +176,7 @@ def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:
     if known is not None:
         return known
     mode = next((m for m in map(_fake_mode, node.all_input_nodes) if m), _fake_mode(near))
-    if mode is None:
-        with torch.no_grad():
-            return target(*values, **named)
-    with mode, torch.no_grad():
+    with mode or nullcontext(), torch.no_grad():
         return target(*values, **named)
 
 

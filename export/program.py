@@ -13,7 +13,6 @@ from edgevit.spec import Layout, ModelSpec, TensorSpec
 from export.artifact import PassLog
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
     from torch.fx import GraphModule, Node
 
@@ -79,8 +78,8 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
         with torch.no_grad():
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
-        reason = first_line(error)
-        raise ExportError(f"cannot capture {spec.name} with inputs {_shapes(spec.inputs)}: {reason}") from error
+        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
+        raise ExportError(f"cannot capture {spec.name} with inputs {shapes}: {first_line(error)}") from error
     module = _flatten(exported)
     _check_outputs(module, spec)
     return Program(module=module, spec=spec, example=example)
@@ -144,26 +143,14 @@ def _example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
                 "a model is captured for a fixed shape, a free batch is asked for in the recipe",
                 hint="give the batch in the spec and use --dynamic-batch",
             )
-        dtype = _torch_dtype(tensor)
+        dtype = getattr(torch, tensor.dtype, None)
+        if not isinstance(dtype, torch.dtype):
+            raise ExportError(f"tensor '{tensor.name}' has the unknown dtype '{tensor.dtype}'")
         if dtype.is_floating_point:
             tensors.append(torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(dtype))
         else:
             tensors.append(torch.randint(0, 2, tensor.shape, generator=generator).to(dtype))
     return tuple(tensors)
-
-
-def _torch_dtype(tensor: TensorSpec) -> torch.dtype:
-    """The torch dtype that ``tensor.dtype`` names.
-
-    Raises:
-        ExportError: torch has no dtype of that name.
-    """
-    import torch
-
-    dtype = getattr(torch, tensor.dtype, None)
-    if not isinstance(dtype, torch.dtype):
-        raise ExportError(f"tensor '{tensor.name}' has the unknown dtype '{tensor.dtype}'")
-    return dtype
 
 
 def _refuse_non_finite(model: nn.Module, spec: ModelSpec) -> None:
@@ -235,7 +222,3 @@ def _permute_behind(module: GraphModule, node: Node, to_file: tuple[int, ...], t
     node.replace_all_uses_with(permute, delete_user_cb=lambda user: user is not permute)
     node.meta["val"] = value.permute(to_file).contiguous()
     permute.meta["val"] = node.meta["val"].permute(to_model)
-
-
-def _shapes(tensors: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)

@@ -29,18 +29,15 @@ def reference_mode() -> Iterator[None]:
             args: Sequence[object] = (),
             kwargs: Mapping[str, object] | None = None,
         ) -> object:
-            if func is torch.conv2d and (bound := _bind(*args, **(kwargs or {}))) is not None:
-                return _depthwise(*bound)
+            if func is torch.conv2d and (result := _depthwise(*args, **(kwargs or {}))) is not None:
+                return result
             return func(*args, **(kwargs or {}))
 
     with torch.no_grad(), Mode():
         yield
 
 
-_Pair = tuple[int, int]
-
-
-def _bind(
+def _depthwise(
     input: object,
     weight: object,
     bias: object = None,
@@ -48,9 +45,15 @@ def _bind(
     padding: object = 0,
     dilation: object = 1,
     groups: object = 1,
-) -> tuple[Tensor, Tensor, Tensor | None, _Pair, _Pair, _Pair] | None:
-    """The arguments of ``torch.conv2d`` if they are a float64 convolution with one channel per group, else None."""
+) -> Tensor | None:
+    """``torch.conv2d`` of ``(N, C, H, W) float64`` with ``(C, 1, kh, kw)`` and bias ``(C,)`` to ``(N, C, H', W')``.
+
+    None for any other dtype, and where there is not one channel per group.
+    """
     import torch
+    from torch.nn import functional
+
+    from export.patterns import pair
 
     if not isinstance(input, torch.Tensor) or not isinstance(weight, torch.Tensor) or isinstance(padding, str):
         return None
@@ -58,42 +61,20 @@ def _bind(
         return None
     if weight.shape[0] != groups or not (bias is None or isinstance(bias, torch.Tensor)):
         return None
-    return input, weight, bias, _pair(stride), _pair(padding), _pair(dilation)
-
-
-def _pair(value: object) -> _Pair:
-    """An argument for (rows, columns), given once or for each."""
-    if isinstance(value, int):
-        return value, value
-    assert isinstance(value, Sequence)
-    return (int(value[0]), int(value[-1]))
-
-
-def _depthwise(
-    image: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: _Pair,
-    padding: _Pair,
-    dilation: _Pair,
-) -> Tensor:
-    """``(N, C, H, W) float64`` with ``(C, 1, kh, kw)`` and bias ``(C,)`` to ``(N, C, H', W')``."""
-    from torch.nn import functional
-
+    steps, spread, (above, beside) = pair(stride), pair(dilation), pair(padding)
     taps = [(row, column) for row in range(weight.shape[2]) for column in range(weight.shape[3])]
-    padded = functional.pad(image, (padding[1], padding[1], padding[0], padding[0]))
+    padded = functional.pad(input, (beside, beside, above, above))
     height, width = (
-        (padded.shape[axis + 2] - dilation[axis] * (weight.shape[axis + 2] - 1) - 1) // stride[axis] + 1
-        for axis in (0, 1)
+        (padded.shape[axis + 2] - spread[axis] * (weight.shape[axis + 2] - 1) - 1) // steps[axis] + 1 for axis in (0, 1)
     )
     total = None
     for row, column in taps:
-        top, left = row * dilation[0], column * dilation[1]
+        top, left = row * spread[0], column * spread[1]
         shifted = padded[
             :,
             :,
-            top : top + (height - 1) * stride[0] + 1 : stride[0],
-            left : left + (width - 1) * stride[1] + 1 : stride[1],
+            top : top + (height - 1) * steps[0] + 1 : steps[0],
+            left : left + (width - 1) * steps[1] + 1 : steps[1],
         ]
         scaled = shifted * weight[:, :, row, column, None]
         total = scaled if total is None else total.add_(scaled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,15 @@ DEAD_LEAVES_IMAGES = 5
 DISCS = 250
 """Chosen: discs then cover 66 to 85 % of an image of 224 pixels, and the rest shows a smooth background."""
 SEED = 2205
-_EDGES = ("zeros", "ones", "minus-ones", "ramp", "large", "tiny")
+_EDGES: dict[str, Callable[[Floats], Floats]] = {
+    "zeros": np.zeros_like,
+    "ones": np.ones_like,
+    "minus-ones": lambda normal: -np.ones_like(normal),
+    "ramp": lambda normal: np.linspace(-1, 1, normal.size).reshape(normal.shape),
+    "large": lambda normal: normal * 100,
+    "tiny": lambda normal: normal * 1e-6,
+}
+"""Edge values of an input that is no image, of the shape of normal ones."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,14 @@ def make_samples(spec: ModelSpec) -> Samples:
     Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
     and edge values, integers and booleans 0 and 1.
     """
-    first_image = next((tensor for tensor in spec.inputs if tensor.layout is not None), None)
-    if first_image is None:
-        labels = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
-    else:
-        labels = tuple(label for label, _ in images(*image_size(first_image)))
+    pixels = {tensor.name: dict(images(*image_size(tensor))) for tensor in spec.inputs if tensor.layout is not None}
+    others = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
+    labels = tuple(next(iter(pixels.values()), others))
     arrays: dict[str, Array] = {}
     for position, tensor in enumerate(spec.inputs):
-        if tensor.layout is not None:
-            pixels = np.stack([image for _, image in images(*image_size(tensor))])
-            arrays[tensor.name] = normalise(pixels, tensor, spec.preprocessing)
+        if tensor.name in pixels:
+            stacked = np.stack(list(pixels[tensor.name].values()))
+            arrays[tensor.name] = normalise(stacked, tensor, spec.preprocessing)
         else:
             arrays[tensor.name] = _values(tensor, labels, position)
     return Samples(labels, arrays)
@@ -162,22 +168,11 @@ def _to_pixels(values: Floats) -> Pixels:
 def _values(tensor: TensorSpec, labels: tuple[str, ...], position: int) -> Array:
     """``(count, *shape without batch)`` in the dtype of ``tensor``, the input at ``position``."""
     shape = tensor.shape[1:]
-    rows = [_value(label, shape, _generator(2 + position, number)) for number, label in enumerate(labels)]
+    rows = []
+    for number, label in enumerate(labels):
+        normal = np.asarray(_generator(2 + position, number).normal(size=shape))
+        rows.append(_EDGES[label](normal) if label in _EDGES else normal)
     stacked = np.stack(rows)
     if np.dtype(tensor.dtype).kind == "f":
         return stacked.astype(tensor.dtype)
     return (stacked > 0).astype(tensor.dtype)
-
-
-def _value(label: str, shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
-    """The sample called ``label``, of ``shape``; one that is no edge value is normal."""
-    normal = np.asarray(generator.normal(size=shape))
-    edges = {
-        "zeros": np.zeros(shape),
-        "ones": np.ones(shape),
-        "minus-ones": -np.ones(shape),
-        "ramp": np.linspace(-1, 1, math.prod(shape)).reshape(shape),
-        "large": normal * 100,
-        "tiny": normal * 1e-6,
-    }
-    return edges.get(label, normal)

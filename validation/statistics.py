@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edgevit.records import Record
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[Floats], Floats]
 
 RESAMPLES = 2000  # chosen: a 95 % interval's ends then rest on 50 draws each
 CONFIDENCE = 0.95
@@ -35,29 +34,18 @@ class Trend(Record):
     p_value: float
 
 
-def median(samples: Floats) -> Floats:
-    """Median over the last axis: (..., n) to (...)."""
-    return np.asarray(np.median(samples, axis=-1), np.float64)
-
-
-def mean(samples: Floats) -> Floats:
-    """Mean over the last axis: (..., n) to (...)."""
-    return np.asarray(np.mean(samples, axis=-1), np.float64)
-
-
 def bootstrap_interval(
-    rounds: Sequence[Floats], statistic: Statistic, *, seed: int, resamples: int = RESAMPLES
+    rounds: Sequence[Floats], statistic: Callable[..., Floats], *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """Percentile interval (95 %) of a statistic.
 
     Args:
         rounds: The samples of each round, (runs,) float64, in any one unit; the interval is in the same.
-        statistic: From (resamples, n) to (resamples,).
+        statistic: From (resamples, n) to (resamples,) over the axis given as ``axis``, such as ``np.median``.
         seed: The same seed gives the same interval.
         resamples: Number of bootstrap draws.
     """
-    values = statistic(resample(rounds, np.random.default_rng(seed), resamples))
-    return interval_of(values)
+    return interval_of(statistic(resample(rounds, np.random.default_rng(seed), resamples), axis=-1))
 
 
 def interval_of(values: Floats) -> tuple[float, float]:

@@ -152,22 +152,17 @@ def read_artifact(path: Path, format: Format) -> FileFacts:
     return facts
 
 
-def missing_for_export(format: Format) -> tuple[str, ...]:
-    """Top-level modules that exporting ``format`` needs and that are not installed."""
-    return tuple(name for name in FORMATS[format].export_modules if find_spec(name) is None)
-
-
 def require_export(format: Format) -> None:
     """Refuse early, before any work, when ``format`` cannot be exported here.
 
     Raises:
         MissingDependencyError: Names the modules and the extra that brings them.
     """
-    if missing := missing_for_export(format):
-        extra = FORMATS[format].extra
+    row = FORMATS[format]
+    if missing := [name for name in row.export_modules if find_spec(name) is None]:
         raise MissingDependencyError(
             f"cannot export {format}: {', '.join(missing)} not installed",
-            hint=f"pip install 'edgevit-export[{extra}]'",
+            hint=f"pip install 'edgevit-export[{row.extra}]'",
         )
 
 

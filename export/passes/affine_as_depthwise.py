@@ -10,21 +10,14 @@ from __future__ import annotations
 from torch import Tensor
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, has_tensor, is_call, only_user, rank_of, shape_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "affine_as_depthwise"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.add.Tensor, done="scales and shifts as depthwise convolutions")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every such pair."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.add.Tensor))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} scales and shifts as depthwise convolutions")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     product = node.args[0]
     if len(node.args) != 2 or node.kwargs or not is_call(product, aten.mul.Tensor) or rank_of(node) != 4:
         return False

@@ -11,21 +11,14 @@ from __future__ import annotations
 from torch import Tensor
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import are_fixed, argument, aten, operand, pair, shape_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "broadcast_transposed_conv"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.conv_transpose2d.input, done="transposed convolutions as products")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every such convolution."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.conv_transpose2d.input))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} transposed convolutions as products")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     weights = editor.weights(node)
     if weights is None or not _fits(node, weights[0]):
         return False

@@ -18,7 +18,6 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import are_fixed, argument, aten, has_tensor, operand, pair, rank_of, shape_of, sizes_of
 
-NAME = "canonical_views"
 RESHAPES = (
     aten.flatten.using_ints, aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unflatten.int,
     aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default,
@@ -37,7 +36,7 @@ def run(editor: GraphEditor) -> PassLog:
             views += _reshape(editor, node) if node.target in RESHAPES else _permute(editor, node)
     pools = editor.nodes(aten.avg_pool2d.default, aten.max_pool2d.default)
     samplings = sum(_sampling(editor, node) for node in pools if has_tensor(node))
-    return PassLog(name=NAME, rewrites=views + samplings, detail=f"{views} views, {samplings} samplings")
+    return PassLog(name="canonical_views", rewrites=views + samplings, detail=f"{views} views, {samplings} samplings")
 
 
 def _reshape(editor: GraphEditor, node: Node) -> bool:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import (
     argument,
     as_double,
@@ -25,14 +24,7 @@ from export.patterns import (
 )
 from export.program import TO_NHWC
 
-NAME = "centre_before_norm"
 MARK = "edgevit_export_centred"
-
-
-def run(editor: GraphEditor) -> PassLog:
-    """Centre every product whose only reader is a layer normalisation."""
-    found = sum(_centre(editor, node) for node in editor.nodes(aten.layer_norm.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} products centred")
 
 
 def is_centred(norm: Node) -> bool:
@@ -40,7 +32,9 @@ def is_centred(norm: Node) -> bool:
     return norm.meta.get(MARK) is True
 
 
-def _centre(editor: GraphEditor, norm: Node) -> bool:
+@each_call(aten.layer_norm.default, done="products centred")
+def run(editor: GraphEditor, norm: Node) -> bool:
+    """Centre every product whose only reader is a layer normalisation."""
     if is_centred(norm) or not is_over_last_axis(norm):
         return False
     product = _producer(norm)

@@ -15,8 +15,6 @@ from export.passes import sink_views
 from export.patterns import aten, has_tensor, is_permute, operand, rank_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "channels_first"
-
 
 def run(editor: GraphEditor) -> PassLog:
     """Bring the graph to channels-first form."""
@@ -25,7 +23,7 @@ def run(editor: GraphEditor) -> PassLog:
         sunk = sink_views.run(editor)
         more = any(_turn(editor, node) for node in editor.nodes(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor))
         turned += more
-    return PassLog(name=NAME, rewrites=turned, detail=f"{turned} sums turned; {sunk.detail}")
+    return PassLog(name="channels_first", rewrites=turned, detail=f"{turned} sums turned; {sunk.detail}")
 
 
 def _turn(editor: GraphEditor, node: Node) -> bool:

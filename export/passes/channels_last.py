@@ -19,7 +19,6 @@ from export.passes import sink_views
 from export.patterns import aten, has_tensor, is_permute, operand, rank_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "channels_last"
 SPATIAL = (
     aten.conv2d.default,
     aten.conv2d.padding,
@@ -46,7 +45,8 @@ def run(editor: GraphEditor) -> PassLog:
         if isinstance(node.target, _ChannelsLast):
             _expand(editor, node, node.target.target)
     left = sum(1 for _ in editor.nodes(aten.permute.default))
-    return PassLog(name=NAME, rewrites=len(spatial), detail=f"{len(spatial)} spatial calls; {sunk.detail}; {left} left")
+    detail = f"{len(spatial)} spatial calls; {sunk.detail}; {left} left"
+    return PassLog(name="channels_last", rewrites=len(spatial), detail=detail)
 
 
 class _ChannelsLast:

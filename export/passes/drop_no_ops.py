@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, aten, has_tensor, is_number, operand, value_of
 
-NAME = "drop_no_ops"
 DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default)
 COPIES = (
     aten.contiguous.default,
@@ -28,14 +26,13 @@ CASTS = (aten.to.dtype, aten.to.dtype_layout, aten._to_copy.default, aten.type_a
 NEUTRAL: dict[object, int] = {aten.add.Tensor: 0, aten.sub.Tensor: 0, aten.mul.Tensor: 1, aten.div.Tensor: 1}
 
 
-def run(editor: GraphEditor) -> PassLog:
+@each_call(*DROPOUTS, *COPIES, *CASTS, *NEUTRAL, done="calls removed")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Remove every call that changes nothing."""
-    removed = 0
-    for node in editor.nodes(*DROPOUTS, *COPIES, *CASTS, *NEUTRAL):
-        if has_tensor(node) and has_tensor(node.args[0]) and _hands_through(node):
-            editor.replace(node, operand(node))
-            removed += 1
-    return PassLog(name=NAME, rewrites=removed, detail=f"{removed} calls removed")
+    if not has_tensor(node) or not has_tensor(node.args[0]) or not _hands_through(node):
+        return False
+    editor.replace(node, operand(node))
+    return True
 
 
 def _hands_through(node: Node) -> bool:

@@ -32,8 +32,6 @@ from export.patterns import (
     window_of,
 )
 
-NAME = "fold_batch_norm"
-
 
 def run(editor: GraphEditor) -> PassLog:
     """Fold every batch normalisation that has a fitting neighbour."""
@@ -47,7 +45,7 @@ def run(editor: GraphEditor) -> PassLog:
                 counts[kind] += 1
                 break
     detail = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    return PassLog(name=NAME, rewrites=sum(counts.values()), detail=detail)
+    return PassLog(name="fold_batch_norm", rewrites=sum(counts.values()), detail=detail)
 
 
 def affine_of(editor: GraphEditor, node: Node) -> tuple[Tensor, Tensor] | None:

@@ -10,20 +10,13 @@ from __future__ import annotations
 from torch import Tensor
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, as_double, aten, is_call, is_over_last_axis, keeps_last_axis
 
-NAME = "fold_norm_affine"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.layer_norm.default, done="normalisations without scale and shift")
+def run(editor: GraphEditor, norm: Node) -> bool:
     """Fold every scale and shift that only linear layers see."""
-    folded = sum(_fold(editor, node) for node in editor.nodes(aten.layer_norm.default))
-    return PassLog(name=NAME, rewrites=folded, detail=f"{folded} normalisations without scale and shift")
-
-
-def _fold(editor: GraphEditor, norm: Node) -> bool:
     nodes = argument(norm, 2, "weight"), argument(norm, 3, "bias")
     scale, shift = (editor.constant(node) for node in nodes)
     if nodes == (None, None) or (nodes[0] is None, nodes[1] is None) != (scale is None, shift is None):

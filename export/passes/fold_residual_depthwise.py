@@ -10,20 +10,13 @@ from __future__ import annotations
 from torch import Tensor
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, as_double, aten, is_call, only_user, operand, shape_of, window_of
 
-NAME = "fold_residual_depthwise"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.add.Tensor, done="additions folded")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Fold every such addition."""
-    folded = sum(_fold(editor, node) for node in editor.nodes(aten.add.Tensor))
-    return PassLog(name=NAME, rewrites=folded, detail=f"{folded} additions folded")
-
-
-def _fold(editor: GraphEditor, node: Node) -> bool:
     if len(node.args) != 2 or argument(node, 2, "alpha", 1) != 1:
         return False
     for conv, source in (node.args, node.args[::-1]):

@@ -10,20 +10,13 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import VIEWS, as_double, aten, is_call, is_number, only_user, operand
 
-NAME = "fold_scale"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.mul.Tensor, aten.div.Tensor, done="factors folded")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Fold every number that finds a linear layer."""
-    folded = sum(_fold(editor, node) for node in editor.nodes(aten.mul.Tensor, aten.div.Tensor))
-    return PassLog(name=NAME, rewrites=folded, detail=f"{folded} factors folded")
-
-
-def _fold(editor: GraphEditor, node: Node) -> bool:
     factor = node.args[1]
     if not is_number(factor) or node.kwargs or factor == 0:
         return False

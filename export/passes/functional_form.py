@@ -15,27 +15,25 @@ from torch._ops import OpOverload
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, is_call, only_user
 
-NAME = "functional_form"
 SOMETIMES_VIEWS = (
     aten.reshape.default, aten.contiguous.default, aten.flatten.using_ints, aten.dropout.default,
 )  # fmt: skip
 """Calls that return their input, or a view of it, in some cases without saying so in their schema."""
 
 
-def run(editor: GraphEditor) -> PassLog:
+@each_call(done="in-place calls")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Replace every in-place call that has a functional twin."""
-    found = 0
-    for node in editor.nodes():
-        twin = _twin(node)
-        if twin is not None:
-            new = editor.call(node, twin, *node.args, kwargs=node.kwargs)
-            node.replace_all_uses_with(new)
-            editor.graph.erase_node(node)
-            found += 1
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} in-place calls")
+    twin = _twin(node)
+    if twin is None:
+        return False
+    new = editor.call(node, twin, *node.args, kwargs=node.kwargs)
+    node.replace_all_uses_with(new)
+    editor.graph.erase_node(node)
+    return True
 
 
 def blocked(editor: GraphEditor) -> PassLog | None:
@@ -43,9 +41,8 @@ def blocked(editor: GraphEditor) -> PassLog | None:
     names = sorted({str(node.target) for node in editor.nodes() if _writes(node.target) and _twin(node) is None})
     if not names:
         return None
-    return PassLog(
-        name=NAME, rewrites=0, detail=f"not optimised: {', '.join(names)} write into tensors that others read"
-    )
+    detail = f"not optimised: {', '.join(names)} write into tensors that others read"
+    return PassLog(name="functional_form", rewrites=0, detail=detail)
 
 
 def _writes(target: object) -> TypeGuard[OpOverload[..., object]]:

@@ -16,7 +16,6 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import are_fixed, aten, is_call, only_user, operand, rank_of, shape_of, value_of
 
-NAME = "hidden_in_tiles"
 TILE_BYTES = 768 * 1024
 """Measured with XXS: 320, 512 and 1024 KiB are no better and up to 5 % slower (``docs/performance.md``)."""
 
@@ -25,7 +24,7 @@ def run(editor: GraphEditor) -> PassLog:
     """Tile every hidden layer that is too large."""
     tiles = [count for node in editor.nodes(aten.linear.default) if (count := _tile(editor, node))]
     detail = f"{len(tiles)} hidden layers in {sum(tiles)} tiles"
-    return PassLog(name=NAME, rewrites=len(tiles), detail=detail)
+    return PassLog(name="hidden_in_tiles", rewrites=len(tiles), detail=detail)
 
 
 def _tile(editor: GraphEditor, first: Node) -> int:

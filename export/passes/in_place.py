@@ -16,7 +16,6 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import VIEWS, aten, has_tensor, is_call, only_user, operand, value_of
 
-NAME = "in_place"
 WRITING: dict[object, Callable[..., object]] = {
     aten.gelu.default: aten.gelu_.default,
     aten.add.Tensor: aten.add_.Tensor,
@@ -45,7 +44,7 @@ def run(editor: GraphEditor) -> PassLog:
             editor.replace(node, new)
             computed.add(new)
             found += 1
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} calls write into an operand")
+    return PassLog(name="in_place", rewrites=found, detail=f"{found} calls write into an operand")
 
 
 def _computed(editor: GraphEditor) -> set[Node]:

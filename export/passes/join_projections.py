@@ -20,7 +20,6 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import aten, axes_of, is_call, only_user, operand, shape_of, sizes_of
 
-NAME = "join_projections"
 HEADS_FIRST = (0, 2, 1, 3)
 TRANSPOSED = (0, 2, 3, 1)
 
@@ -48,7 +47,8 @@ def run(editor: GraphEditor) -> PassLog:
         _join(editor, parts)
     editor.sweep()
     layers = sum(len(parts) for parts in joined)
-    return PassLog(name=NAME, rewrites=len(joined), detail=f"{layers} projections in {len(joined)} linear layers")
+    detail = f"{layers} projections in {len(joined)} linear layers"
+    return PassLog(name="join_projections", rewrites=len(joined), detail=detail)
 
 
 def _part(editor: GraphEditor, linear: Node) -> _Part | None:

@@ -10,21 +10,14 @@ from __future__ import annotations
 import torch
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.passes.centre_before_norm import is_centred
 from export.patterns import are_fixed, argument, aten, is_over_last_axis, operand, shape_of, value_of
 
-NAME = "layer_norm_as_products"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.layer_norm.default, done="normalisations as products")
+def run(editor: GraphEditor, norm: Node) -> bool:
     """Phrase every layer normalisation over the last axis."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.layer_norm.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} normalisations as products")
-
-
-def _rewrite(editor: GraphEditor, norm: Node) -> bool:
     source = operand(norm)
     channels = shape_of(source)[-1]
     if not is_over_last_axis(norm) or norm.kwargs or not are_fixed([channels]):

@@ -9,21 +9,14 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, aten, operand, rank_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "linear_as_pointwise"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.linear.default, done="linear layers as pointwise convolutions")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every such linear layer."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.linear.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} linear layers as pointwise convolutions")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     weight = editor.constant(node.args[1])
     if weight is None or rank_of(operand(node)) != 4 or node.kwargs:
         return False

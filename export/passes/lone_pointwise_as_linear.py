@@ -14,15 +14,14 @@ from export.graph_editor import GraphEditor
 from export.passes import pointwise_as_linear
 from export.patterns import aten, is_call, operand
 
-NAME = "lone_pointwise_as_linear"
-
 
 def run(editor: GraphEditor) -> PassLog:
     """Rewrite every pointwise convolution without a convolution as neighbour."""
     convs = list(editor.nodes(aten.conv2d.default))
     lone = [node for node in convs if not _has_neighbour(node)]
     found = sum(pointwise_as_linear.rewrite(editor, node) for node in lone)
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} of {len(convs)} convolutions as linear layers")
+    detail = f"{found} of {len(convs)} convolutions as linear layers"
+    return PassLog(name="lone_pointwise_as_linear", rewrites=found, detail=detail)
 
 
 def _has_neighbour(node: Node) -> bool:

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, operand, shape_of, sizes_of
 
-NAME = "matmul_as_batch"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.matmul.default, done="products with one batch axis")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every such product."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.matmul.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} products with one batch axis")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     sides, sizes = (operand(node, 0), operand(node, 1)), sizes_of(node)
     left, right = map(shape_of, sides)
     if len(left) < 4 or left[:-2] != right[:-2] or sizes is None:

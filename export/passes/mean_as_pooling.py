@@ -10,21 +10,14 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, aten, mean_axes, operand, rank_of, shape_of, sizes_of
 from export.program import TO_NCHW
 
-NAME = "mean_as_pooling"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.mean.dim, done="means as global pooling")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every such mean."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.mean.dim))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} means as global pooling")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     source = operand(node)
     axes, sizes = mean_axes(node), sizes_of(node)
     if axes is None or sizes is None:

@@ -14,8 +14,6 @@ from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.patterns import aten, has_tensor, is_call, mean_axes, only_user, operand, rank_of, shape_of
 
-NAME = "mean_before_product"
-
 
 def run(editor: GraphEditor) -> PassLog:
     """Move every such mean as far up as products go."""
@@ -26,7 +24,7 @@ def run(editor: GraphEditor) -> PassLog:
             editor.replace(mean, _averaged(editor, mean, source))
             found += products
     editor.sweep()
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} products on means")
+    return PassLog(name="mean_before_product", rewrites=found, detail=f"{found} products on means")
 
 
 def _leaves_channels(mean: Node) -> bool:

@@ -12,8 +12,6 @@ from torch.fx import Node
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 
-NAME = "merge_duplicates"
-
 
 def run(editor: GraphEditor) -> PassLog:
     """Merge constants, then calls from the inputs on."""
@@ -29,7 +27,7 @@ def run(editor: GraphEditor) -> PassLog:
             editor.replace(node, first)
             merged += 1
     detail = f"{merged} calls, {constants} constants"
-    return PassLog(name=NAME, rewrites=merged + constants, detail=detail)
+    return PassLog(name="merge_duplicates", rewrites=merged + constants, detail=detail)
 
 
 def _merge_constants(editor: GraphEditor) -> int:

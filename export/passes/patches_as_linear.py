@@ -10,23 +10,17 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import Window, are_fixed, argument, aten, operand, shape_of, window_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "patches_as_linear"
 MIN_CHANNELS = 16
 """Chosen between the stem's 3 channels, where it costs, and XXS's 36 of the next patch embedding, where it pays."""
 
 
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.conv2d.default, done="convolutions over patches as linear layers")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Rewrite every convolution over patches."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.conv2d.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} convolutions over patches as linear layers")
-
-
-def _rewrite(editor: GraphEditor, node: Node) -> bool:
     weights = editor.weights(node)
     if weights is None or not _takes_patches(node, tuple(weights[0].shape[2:])):
         return False

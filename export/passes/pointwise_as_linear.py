@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import argument, aten, operand, rank_of, window_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "pointwise_as_linear"
-
-
-def run(editor: GraphEditor) -> PassLog:
-    """Rewrite every pointwise convolution with constant weights."""
-    found = sum(rewrite(editor, node) for node in editor.nodes(aten.conv2d.default))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} pointwise convolutions as linear layers")
-
 
 def rewrite(editor: GraphEditor, node: Node) -> bool:
-    """Rewrite one convolution; False if it does not fit."""
+    """Rewrite a pointwise convolution with constant weights; False if it does not fit."""
     weight = editor.constant(node.args[1])
     if weight is None or not _is_pointwise(node, tuple(weight.shape[2:])):
         return False
@@ -33,6 +24,9 @@ def rewrite(editor: GraphEditor, node: Node) -> bool:
     linear = editor.call(node, aten.linear.default, last, matrix, argument(node, 2, "bias"))
     editor.replace(node, editor.permute(node, linear, TO_NCHW))
     return True
+
+
+run = each_call(aten.conv2d.default, done="pointwise convolutions as linear layers")(rewrite)
 
 
 def _is_pointwise(node: Node, kernel: tuple[int, ...]) -> bool:

@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, is_over_last_axis, keeps_last_axis, only_user, operand
 
-NAME = "sample_before_norm"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.layer_norm.default, done="normalisations on samples only")
+def run(editor: GraphEditor, norm: Node) -> bool:
     """Move every layer norm behind the slices of its result."""
-    moved = sum(_move(editor, node) for node in editor.nodes(aten.layer_norm.default))
-    return PassLog(name=NAME, rewrites=moved, detail=f"{moved} normalisations on samples only")
-
-
-def _move(editor: GraphEditor, norm: Node) -> bool:
     if not is_over_last_axis(norm) or norm.kwargs:
         return False
     chain = _chain(norm)

@@ -10,21 +10,14 @@ from __future__ import annotations
 import torch
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import are_fixed, argument, aten, axis_of, is_call, only_user, operand, shape_of, value_of
 from export.program import TO_NCHW, TO_NHWC
 
-NAME = "sampling_as_depthwise"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.slice.Tensor, done="samplings as depthwise convolutions")
+def run(editor: GraphEditor, second: Node) -> bool:
     """Phrase every sampling of channels-last or channels-first images."""
-    found = sum(_rewrite(editor, node) for node in editor.nodes(aten.slice.Tensor))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} samplings as depthwise convolutions")
-
-
-def _rewrite(editor: GraphEditor, second: Node) -> bool:
     first = second.args[0]
     if not is_call(first, aten.slice.Tensor) or only_user(first) is not second:
         return False

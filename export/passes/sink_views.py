@@ -35,7 +35,6 @@ from export.patterns import (
     sizes_of,
 )
 
-NAME = "sink_views"
 MOST_SWEEPS = 8
 """Chosen, because a deep chain sinks in two or three sweeps: a bound for graphs that never come to rest."""
 UNARY = frozenset(
@@ -60,7 +59,7 @@ def run(editor: GraphEditor) -> PassLog:
         if not moved:
             break
     after = _views(editor)
-    return PassLog(name=NAME, rewrites=max(before - after, 0), detail=f"{before} views before, {after} after")
+    return PassLog(name="sink_views", rewrites=max(before - after, 0), detail=f"{before} views before, {after} after")
 
 
 def axis_groups(source: tuple[int, ...], target: tuple[int, ...]) -> list[tuple[list[int], list[int]]] | None:

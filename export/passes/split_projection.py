@@ -10,20 +10,13 @@ from __future__ import annotations
 import torch
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import are_fixed, aten, axes_of, axis_of, is_call, only_user, operand, rank_of, shape_of
 
-NAME = "split_projection"
 
-
-def run(editor: GraphEditor) -> PassLog:
+@each_call(aten.linear.default, done="joint projections split")
+def run(editor: GraphEditor, linear: Node) -> bool:
     """Split every joint projection whose parts are selected."""
-    split = sum(_split(editor, node) for node in editor.nodes(aten.linear.default))
-    return PassLog(name=NAME, rewrites=split, detail=f"{split} joint projections split")
-
-
-def _split(editor: GraphEditor, linear: Node) -> bool:
     reshape = only_user(linear)
     if editor.weights(linear) is None or not is_call(reshape, aten.reshape.default):
         return False

@@ -10,22 +10,16 @@ from __future__ import annotations
 
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, has_tensor, is_call, is_over_last_axis, operand, rank_of, shape_of, sizes_of
 
-NAME = "tokens_as_rows"
 ROW_BY_ROW = (aten.linear.default, aten.layer_norm.default, aten.gelu.default, aten.add.Tensor)
 
 
-def run(editor: GraphEditor) -> PassLog:
+@each_call(*ROW_BY_ROW, done="calls on matrices")
+def run(editor: GraphEditor, node: Node) -> bool:
     """Flatten every such call, and let the reshapes between them cancel."""
-    found = sum(_flatten(editor, node) for node in editor.nodes(*ROW_BY_ROW) if has_tensor(node))
-    return PassLog(name=NAME, rewrites=found, detail=f"{found} calls on matrices")
-
-
-def _flatten(editor: GraphEditor, node: Node) -> bool:
-    sizes = sizes_of(node)
+    sizes = sizes_of(node) if has_tensor(node) else None
     if sizes is None or len(sizes) < 3 or not _fits(node):
         return False
     count = 2 if node.target is aten.add.Tensor else 1

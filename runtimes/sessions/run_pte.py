@@ -12,7 +12,7 @@ import numpy as np
 from edgevit.errors import ArtifactError, SessionError, first_line
 from export.artifact import Delegation
 from export.formats.pte_file.contents import FORWARD, parse
-from export.formats.pte_file.read import delegation_of, facts_of
+from export.formats.pte_file.read import delegation_of, read
 from export.quiet import quiet
 from runtimes.sessions.session import Arrays, LocalSession
 
@@ -33,7 +33,7 @@ class PteSession(LocalSession):
         self.runtime = f"executorch {version('executorch')}"
         try:
             file = parse(path)
-            facts = facts_of(file, path)
+            facts = read(path, file)
             self._delegation = delegation_of(file, path)
         except ArtifactError as error:
             raise SessionError(error.message) from error

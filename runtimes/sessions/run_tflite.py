@@ -14,7 +14,7 @@ import numpy as np
 from edgevit.errors import ArtifactError, SessionError, first_line
 from export.artifact import Delegation
 from export.formats.tflite_file.contents import parse
-from export.formats.tflite_file.read import default_signature, facts_of
+from export.formats.tflite_file.read import default_signature, read
 from export.quiet import quiet
 from runtimes.sessions.session import Arrays, LocalSession
 from runtimes.sessions.tflite_delegation import xnnpack_share
@@ -37,7 +37,7 @@ class TfliteSession(LocalSession):
         self.runtime = f"{package} {version(package)}"
         try:  # parsed strictly, since old runtimes crash on broken files
             file = parse(path)
-            signature, facts = default_signature(file, path), facts_of(file, path)
+            signature, facts = default_signature(file, path), read(path, file)
         except ArtifactError as error:
             raise SessionError(error.message) from error
         if signature.subgraph != 0:

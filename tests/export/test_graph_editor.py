@@ -7,8 +7,9 @@ import torch
 from pass_rig import Lambda, calls, captured, randomised
 from small_models import conv_net
 from torch import Tensor, nn
+from torch.fx import Node
 
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, each_call
 from export.patterns import aten, operand, shape_of
 from export.program import Program, capture, module_of
 
@@ -103,3 +104,19 @@ def test_folded_weights_are_rounded_to_the_products_dtype() -> None:
     assert weights is not None
     new = editor.with_weights(conv, weights[0].double() / 3, torch.full((8,), 1 / 3, dtype=torch.float64))
     assert {editor.constant(arg).dtype for arg in new.args[1:3]} == {torch.float32}  # type: ignore[union-attr]
+
+
+def test_a_pass_of_each_call_counts_what_was_rewritten() -> None:
+    offered: list[object] = []
+
+    @each_call(aten.linear.default, done="layers seen")
+    def run(editor: GraphEditor, node: Node) -> bool:
+        """Rewrite nothing."""
+        offered.append(node.target)
+        return len(offered) == 1
+
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5))
+    log = run(GraphEditor(captured(randomised(net), (2, 3)).module))
+    assert offered == [aten.linear.default] * 2
+    assert (log.name, log.rewrites, log.detail) == (__name__.rpartition(".")[2], 1, "1 layers seen")
+    assert run.__doc__ == "Rewrite nothing."

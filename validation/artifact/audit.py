@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from export.artifact import AuditResult, FileFacts, Operator
 from export.recipe import Format, Recipe
 
@@ -11,14 +13,15 @@ def audit(facts: FileFacts, recipe: Recipe) -> AuditResult:
 
     A violation is an operator that the stock runtime does not have (Flex, custom, contributed or experimental
     kernels), or one from a newer operator set than the recipe asked for; so is a file of another opset or bytecode
-    than was asked for. Each names the operator, the reason and,
-    where the file tells, the module of the network. A file without any operator is a violation too: nothing was read.
+    than was asked for. Each names the operator, the reason and, where the file tells, the module of the network. A file
+    without any operator is a violation too: nothing was read.
     """
     violations = [_nonstandard(operator) for operator in facts.operators if not operator.standard]
+    highest = recipe.opset if recipe.format is Format.ONNX and recipe.opset is not None else inf
     violations += [
         f"{operator.name}: needs opset {operator.version}, the recipe asks for {recipe.opset}{_origin(operator)}"
         for operator in facts.operators
-        if _beyond_opset(operator, recipe)
+        if operator.standard and operator.version is not None and operator.version > highest
     ]
     violations += _other_than_asked(facts, recipe)
     if not facts.operators:
@@ -32,12 +35,6 @@ def _nonstandard(operator: Operator) -> str:
     times = "once" if operator.count == 1 else f"{operator.count} times"
     why = operator.why_not or "not in the stock runtime"
     return f"{operator.name} ({times}): {why}{_origin(operator)}"
-
-
-def _beyond_opset(operator: Operator, recipe: Recipe) -> bool:
-    if recipe.format is not Format.ONNX or recipe.opset is None or operator.version is None:
-        return False
-    return operator.standard and operator.version > recipe.opset
 
 
 def _other_than_asked(facts: FileFacts, recipe: Recipe) -> list[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -66,13 +65,6 @@ class Divergence(Record):
         start = f"between {self.last_module} (agrees) and " if self.last_module else "at the very start: "
         note = f"; {self.note}" if self.note else ""
         return f"on {self.input}, {start}{self.tensor}{made}{where}{note}"
-
-
-@dataclass(frozen=True)
-class _Match:
-    position: int
-    tensor: str
-    module: int
 
 
 def find_divergence(
@@ -130,22 +122,18 @@ def first_parting(
     """
     names = [name for name, array in tensors.items() if array.dtype.kind == "f" and array.size]
     usable = informative(prints, row)
-    matches = []
-    for position, name in enumerate(names):
-        module = match_module(tensors[name], prints, row, batch, usable)
-        if module is not None:
-            matches.append(_Match(position, name, module))
-    last = matches[-1] if matches else None
-    seen = {match.module for match in matches}
+    modules = [match_module(tensors[name], prints, row, batch, usable) for name in names]
+    last = max((position for position, module in enumerate(modules) if module is not None), default=None)
+    seen = {module for module in modules if module is not None}
     found = Divergence(
         input=label,
         tensor=None,
-        last_tensor=last.tensor if last else None,
-        last_module=str(prints.modules[last.module]) if last else None,
+        last_tensor=None if last is None else names[last],
+        last_module=None if last is None else str(prints.modules[modules[last]]),
         agreeing=len(seen),
         modules=len(usable),
     )
-    after = last.position + 1 if last else 0
+    after = 0 if last is None else last + 1
     if after >= len(names):
         return replace(found, note="every intermediate tensor agrees up to the last one: only the final outputs differ")
     expected = _expected(prints, usable, seen)

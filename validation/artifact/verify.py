@@ -144,11 +144,11 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Step:
-    """One check: what must have passed before, and the work. The work returns remarks, or raises."""
+    """One check: what must have passed before, and the work. The work returns remarks if it has any, or raises."""
 
     name: str
     needs: tuple[str, ...]
-    work: Callable[[_Run], Sequence[str]]
+    work: Callable[[_Run], Sequence[str] | None]
 
 
 class _Failed(Exception):
@@ -171,7 +171,7 @@ def _perform(step: _Step, run: _Run, before: dict[str, Check]) -> Check:
         return Check(name=step.name, status=CheckStatus.SKIPPED, details=(reason,))
     status, start = CheckStatus.PASSED, time.perf_counter()
     try:
-        details = tuple(step.work(run))
+        details = tuple(step.work(run) or ())
     except _Skipped as skipped:
         status, details = CheckStatus.SKIPPED, (str(skipped),)
     except _Failed as failed:
@@ -184,63 +184,56 @@ def _perform(step: _Step, run: _Run, before: dict[str, Check]) -> Check:
     return Check(name=step.name, status=status, details=details, seconds=time.perf_counter() - start)
 
 
-def _manifest(run: _Run) -> Sequence[str]:
+def _manifest(run: _Run) -> None:
     run.manifest = run.known.manifest if run.known else load_manifest(run.path)
-    return ()
 
 
-def _file(run: _Run) -> Sequence[str]:
+def _file(run: _Run) -> None:
     if not run.artifact.is_file():
         raise _Failed(f"{run.artifact} does not exist")
     size = run.artifact.stat().st_size
     if size != run.stated.bytes:
         raise _Failed(f"{run.stated.file} must have {run.stated.bytes} bytes, but has {size}")
-    return ()
 
 
-def _checksum(run: _Run) -> Sequence[str]:
+def _checksum(run: _Run) -> None:
     if run.known is not None:  # its manifest has the SHA-256 of this very file
-        return ()
+        return
     expected, seen = run.stated.sha256, sha256_file(run.artifact)
     if seen != expected:
         raise _Failed(
             f"{run.stated.file} must have SHA-256 {expected}, but has {seen}: it is not the file that was exported"
         )
-    return ()
 
 
-def _golden(run: _Run) -> Sequence[str]:
+def _golden(run: _Run) -> None:
     said = run.stated.golden
     golden = run.known.golden if run.known else load_golden(run.path.parent / said.file, said)
     if problems := golden_problems(golden, run.stated):
         raise _Failed(*problems)
     run.golden = golden
-    return ()
 
 
-def _contents(run: _Run) -> Sequence[str]:
+def _contents(run: _Run) -> None:
     run.facts = run.known.facts if run.known else read_artifact(run.artifact, run.stated.recipe.format)
     if problems := content_problems(run.facts, run.stated):
         raise _Failed(*problems)
-    return ()
 
 
-def _audit(run: _Run) -> Sequence[str]:
+def _audit(run: _Run) -> None:
     if run.facts is None:
         raise _Skipped("not run, because the file's own contents could not be read")
     run.audit = audit(run.facts, run.stated.recipe)
     if not run.audit.passed:
         raise _Failed(*run.audit.violations)
-    return ()
 
 
-def _load(run: _Run) -> Sequence[str]:
+def _load(run: _Run) -> None:
     run.session = run.opener(run.artifact, run.stated.recipe.format, threads=run.threads)
     problems = tensor_problems("input", run.stated.inputs, run.session.inputs)
     problems += tensor_problems("output", run.stated.outputs, run.session.outputs)
     if problems:
         raise _Failed(*problems)
-    return ()
 
 
 def _parity(run: _Run) -> Sequence[str]:

@@ -199,11 +199,8 @@ def _fine(signal: Signal, edges: Doubles, signs: Doubles, half_s: float, coarse:
     """Offset in s and drift at which the steps at the edges, (edges,) s after the pivot, are highest."""
     span = float(edges[-1] - edges[0]) or 1.0
     offset, drift = coarse.offset_s, coarse.drift
-    reach_s, reach_drift = (
-        1.5 * COARSE_S + 0.25 * coarse.drift_step * span * (coarse.drift_step < MAX_DRIFT),
-        coarse.drift_step / 2,
-    )
-    reach_s = min(reach_s, 0.02)
+    reach_s = min(1.5 * COARSE_S + 0.25 * coarse.drift_step * span * (coarse.drift_step < MAX_DRIFT), 0.02)
+    reach_drift = coarse.drift_step / 2
     step_s = FINE_S
     for _ in range(3):
         offsets = offset + np.arange(-reach_s, reach_s + step_s / 2, step_s)

@@ -32,7 +32,7 @@ from validation.energy.report import (
 from validation.energy.signal import Doubles, Signal, signal_of
 from validation.energy.verdict import MAX_ABOVE_IDLE, Evidence, idle_reasons, reasons_against, recording_reasons
 from validation.energy.windows import Windows, integrate
-from validation.statistics import bootstrap_interval, mean
+from validation.statistics import bootstrap_interval
 
 MAX_LENGTH_RATIO = 3.0  # longest over shortest region; chosen: latencies of one network spread less
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
@@ -102,7 +102,7 @@ def _by_stamps(trace: PowerTrace, stamps: RunStamps, top1_percent: float | None,
     reasons = reasons_against(evidence)
     k = stamps.inferences_per_burst
     return _report(
-        trace, signal, windows, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
+        trace, signal, background, reasons=reasons, notes=_notes(windows), method="aligned", k=k,
         error_share=error_share, top1_percent=top1_percent, source=source,
         aligned=_method_energy(windows, len(starts), k), regions=_region_method(regions, by_region, k),
         alignment=_alignment_facts(alignment, stamps), whole=whole,
@@ -135,7 +135,7 @@ def _by_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source
     if exact and regions.dropped:
         notes = (*notes, f"{regions.dropped} regions of another length (sync pulses, warm-up) were left out")
     return _report(
-        trace, signal, windows, background, reasons=tuple(reasons), notes=notes, method="regions", k=1,
+        trace, signal, background, reasons=tuple(reasons), notes=notes, method="regions", k=1,
         error_share=_error_share(signal, windows, background), top1_percent=top1_percent, source=source,
         aligned=None, regions=_method_energy(windows, runs, 1), alignment=None,
         whole=_whole_burst(signal, windows, background), headline=exact,
@@ -306,7 +306,7 @@ def trace_facts(trace: PowerTrace, source: str) -> TraceFacts:
 
 
 def _report(
-    trace: PowerTrace, signal: Signal, windows: Windows, background: Background, *, reasons: tuple[str, ...],
+    trace: PowerTrace, signal: Signal, background: Background, *, reasons: tuple[str, ...],
     notes: tuple[str, ...], method: Literal["aligned", "regions"], k: int, error_share: float,
     top1_percent: float | None, source: str, aligned: MethodEnergy | None, regions: MethodEnergy | None,
     alignment: AlignmentFacts | None, whole: WholeBurst | None, headline: bool = True,
@@ -317,7 +317,7 @@ def _report(
         whole = msgspec.structs.replace(whole, energy_mj=whole.energy_mj / k, expected_mj=whole.expected_mj / k)
     tail_mj = None if background.tail_mj is None else background.tail_mj / k
     with_tail = chosen.energy_mean_mj + tail_mj if tail_mj is not None else (whole.energy_mj if whole else None)
-    interval = bootstrap_interval([np.array(chosen.energies_mj)], mean, seed=0)
+    interval = bootstrap_interval([np.array(chosen.energies_mj)], np.mean, seed=0)
     efficient = headline and top1_percent is not None and chosen.energy_mean_mj > 0
     return EnergyReport(
         verdict="unverified" if reasons else "verified", reasons=reasons, notes=notes, method=method,

@@ -171,19 +171,13 @@ def _burst_level(signal: Signal, starts: Doubles, ends: Doubles, idle: Idle) -> 
     return max(float(np.median(above)), 1e-6)
 
 
-def _free_after(busy: tuple[Doubles, Doubles], seconds: float) -> Doubles:
-    """Free time after each busy interval, (m,) float64, s; the last one is followed by the end of the trace."""
-    starts, ends = busy
-    return np.append(starts[1:], seconds) - ends
-
-
 def _tail(signal: Signal, busy: tuple[Doubles, Doubles], level_mw: float) -> tuple[float, Doubles]:
     """Length of the tail in s, and its profile above background, (ms,) float64, mW, one value for each ms.
 
     Looks at the busy intervals that are followed by the longest free times, as the median over all of them, so that
     short gaps do not hide a tail and other activity after one of them does not make one.
     """
-    free = _free_after(busy, signal.seconds)
+    free = np.append(busy[0][1:], signal.seconds) - busy[1]  # the last one is followed by the end of the trace
     length = min(0.4, float(np.max(free)) - NEAR_S)
     chosen = busy[1][free >= 0.7 * length]
     room = min(length, float(np.min(free[free >= 0.7 * length]))) - 2 * NEAR_S

@@ -75,11 +75,10 @@ def find_regions(
     for width_ms in WIDTHS_MS:
         if typical_s is not None and width_ms > 1 and width_ms / 1e3 > 0.5 * typical_s:
             continue
-        found = _sweep(blocks, width_ms, wanted, typical_s)
+        found = _sweep(blocks, max(0.0, section[0]), width_ms, wanted, typical_s)
         if best is None or _better(found, best):
             best = found
     assert best is not None
-    best = _moved(best, max(0.0, section[0]))
     if best.found > wanted + MAX_EXTRA:  # noise: its edges mean nothing
         return best
     return _refine(signal, best, section)
@@ -102,8 +101,11 @@ def _median_blocks(signal: Signal, start_s: float, end_s: float) -> Doubles:
     return blocks
 
 
-def _sweep(blocks: Doubles, width_ms: int, wanted: int, typical_s: float | None) -> Regions:
-    """The regions of (blocks,) mW, one for each ms, at the middle of the longest series of levels that agree."""
+def _sweep(blocks: Doubles, start_s: float, width_ms: int, wanted: int, typical_s: float | None) -> Regions:
+    """The regions of (blocks,) mW, one for each ms from ``start_s``.
+
+    They are those at the middle of the longest series of levels that agree.
+    """
     smooth = moving_mean(blocks, width_ms)
     above = smooth - _floor(smooth)
     low, high = _two_levels(above)
@@ -117,7 +119,7 @@ def _sweep(blocks: Doubles, width_ms: int, wanted: int, typical_s: float | None)
     middle = (first + last) // 2
     edges, everything = cuts[middle]
     outer = (float(everything[0, 0]), float(everything[-1, 1])) if len(everything) else (np.nan, np.nan)
-    moments: Doubles = edges.astype(np.float64) * STEP_S
+    moments: Doubles = edges.astype(np.float64) * STEP_S + start_s
     return Regions(
         starts_s=moments[:, 0],
         ends_s=moments[:, 1],
@@ -125,8 +127,8 @@ def _sweep(blocks: Doubles, width_ms: int, wanted: int, typical_s: float | None)
         level_span=float(LEVELS[last] - LEVELS[first]),
         width_ms=width_ms,
         dropped=len(everything) - len(edges),
-        first_busy_s=outer[0] * STEP_S,
-        last_busy_s=outer[1] * STEP_S,
+        first_busy_s=outer[0] * STEP_S + start_s,
+        last_busy_s=outer[1] * STEP_S + start_s,
     )
 
 
@@ -240,17 +242,6 @@ def _refine(signal: Signal, regions: Regions, section: tuple[float, float]) -> R
     valid = refined_ends - refined_starts > 2.0 / signal.rate_hz
     return replace(
         regions, starts_s=np.where(valid, refined_starts, starts), ends_s=np.where(valid, refined_ends, ends)
-    )
-
-
-def _moved(regions: Regions, by_s: float) -> Regions:
-    """From times in the section that was looked at to times of the trace."""
-    return replace(
-        regions,
-        starts_s=regions.starts_s + by_s,
-        ends_s=regions.ends_s + by_s,
-        first_busy_s=regions.first_busy_s + by_s,
-        last_busy_s=regions.last_busy_s + by_s,
     )
 
 

@@ -17,7 +17,7 @@ from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
 from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
-from validation.statistics import Floats, Trend, bootstrap_interval, median, outliers, pooled, trend
+from validation.statistics import Floats, Trend, bootstrap_interval, outliers, pooled, trend
 
 NS_PER_MS = 1e6
 
@@ -163,7 +163,7 @@ def _numbers(run: DeviceRun, seed: int) -> dict[str, float | Trend | None]:
     if not rounds:
         return _pooled([each.measured.summary for each in run.rounds if each.measured.summary])
     joined = np.concatenate(rounds)
-    low, high = bootstrap_interval(rounds, median, seed=seed)
+    low, high = bootstrap_interval(rounds, np.median, seed=seed)
     middle, p90, p95, p99 = np.percentile(joined, [50, 90, 95, 99]).tolist()
     return {
         "count": len(joined),

@@ -16,7 +16,7 @@ import numpy as np
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun
 from validation.latency.analysis import NS_PER_MS, Verdict, judge_run, samples_ms
-from validation.statistics import Floats, interval_of, median, rank_test, resample
+from validation.statistics import Floats, interval_of, rank_test, resample
 
 MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
 
@@ -126,7 +126,8 @@ def _points(run: DeviceRun) -> list[Floats]:
 def _ratio_draws(first: list[Floats], second: list[Floats], seed: int) -> Floats:
     """Bootstrap draws of the ratio of medians, (resamples,) float64, second over first."""
     generator = np.random.default_rng(seed)
-    return median(resample(second, generator)) / median(resample(first, generator))
+    draws: Floats = np.median(resample(second, generator), axis=-1) / np.median(resample(first, generator), axis=-1)
+    return draws
 
 
 def _outcome(ratio: float, low: float, high: float, p_value: float, limits: ComparisonLimits) -> Outcome:

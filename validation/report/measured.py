@@ -10,7 +10,7 @@ from pathlib import PurePath
 import msgspec
 
 from validation.energy.report import EnergyReport
-from validation.latency.analysis import LatencyReport, Verdict
+from validation.latency.analysis import LatencyReport
 from validation.report.accuracy import AccuracyBook
 from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
 from validation.report.results import Results
@@ -111,7 +111,7 @@ def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
         efficiency=None if energy_status == FAILED else _efficiency(accuracy, energy_mj),
         latency_status=None if latency is None else str(latency.verdict),
         energy_status=energy_status,
-        reasons=(*_latency_reasons(latency), *_energy_reasons(energy)),
+        reasons=(*_reasons("latency", latency), *_reasons("energy", energy)),
     )
 
 
@@ -130,14 +130,8 @@ def _quantity(mean: float | None, sd: float | None, unit: float = 1.0) -> Quanti
     return None if mean is None else Quantity(mean=mean / unit, sd=_in_units(sd, unit))
 
 
-def _latency_reasons(report: LatencyReport | None) -> list[str]:
-    if report is None or report.verdict is Verdict.VALID:
-        return []
-    return [f"latency {report.verdict}: {reason}" for reason in report.reasons]
-
-
-def _energy_reasons(report: EnergyReport | None) -> list[str]:
-    return [] if report is None else [f"energy {report.verdict}: {reason}" for reason in report.reasons]
+def _reasons(what: str, report: LatencyReport | EnergyReport | None) -> list[str]:
+    return [] if report is None else [f"{what} {report.verdict}: {reason}" for reason in report.reasons]
 
 
 def _table(

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from validation.report.labels import Box, Label, place_labels
-from validation.report.rows import FAILED, SOUND, Cost, ReportRow, ReportTable, comparable
+from validation.report.rows import FAILED, SOUND, Cost, ReportTable, comparable
 from validation.report.tables import plot_title
 
 if TYPE_CHECKING:
@@ -98,18 +98,14 @@ def plot_png(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: 
 def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     """What a drawing says, in words."""
     compared = [row for row in table.rows if row.dominance(cost) is not None]
-    on_front = sorted((row for row in compared if row.on_front(cost)), key=lambda row: _mean(row, cost))
-    text = f"{len(compared)} models. Pareto front by rising {cost}: {', '.join(row.model for row in on_front)}."
+    on_front = [(quantity.mean, row.model) for row in compared if row.on_front(cost) and (quantity := row.cost(cost))]
+    on_front.sort(key=lambda point: point[0])
+    text = f"{len(compared)} models. Pareto front by rising {cost}: {', '.join(model for _, model in on_front)}."
     if failed := [row.model for row in table.rows if row.status(cost) == FAILED]:
         text += f" Failed and not drawn: {', '.join(failed)}."
     if paper is not None:
         text += " The paper's figures, from another device, are drawn as a separate series."
     return text
-
-
-def _mean(row: ReportRow, cost: Cost) -> float:
-    quantity = row.cost(cost)
-    return 0.0 if quantity is None else quantity.mean
 
 
 def _style(canvas: Canvas, *, salt: str) -> AbstractContextManager[None]:

@@ -110,17 +110,14 @@ def _read(file: Path, results: Results) -> None:
     except msgspec.DecodeError as error:
         raise ArtifactError(f"{file} is not readable JSON: {error}") from error
     if peek.artifact is not None and (peek.settings is not None or peek.workload is not None):
-        _add_run(_load(DeviceRun, text, file, peek), file.parent, results)
+        run = _load(DeviceRun, text, file, peek)
+        results.runs.append(run)
+        if (energy := judge_energy(run, file.parent)) is not None:
+            results.energies_of_runs[len(results.runs) - 1] = energy
     elif peek.trace is not None and peek.method is not None:
         results.energies.append((file, _load(EnergyReport, text, file, peek)))
     else:
         results.ignored.append(file)
-
-
-def _add_run(run: DeviceRun, directory: Path, results: Results) -> None:
-    results.runs.append(run)
-    if (energy := judge_energy(run, directory)) is not None:
-        results.energies_of_runs[len(results.runs) - 1] = energy
 
 
 def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:

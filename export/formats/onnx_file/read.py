@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,14 +70,8 @@ def module_of_name(name: str) -> str:
     return ".".join(name.split("/")[1:-2])
 
 
-def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node of the model: of the graph, of graphs inside nodes, and of local functions."""
-    yield from _nodes(model.graph.node)
-    for function in model.functions:
-        yield from _nodes(function.node)
-
-
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """These nodes, and those of the graphs inside of them."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
@@ -85,15 +80,12 @@ def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _operators(model: onnx.ModelProto, opset: int) -> tuple[Operator, ...]:
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    modules: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for node in _all_nodes(model):
+    modules: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for node in _nodes(chain(model.graph.node, *(function.node for function in model.functions))):
         domain = "" if node.domain == "ai.onnx" else node.domain
-        counts[domain, node.op_type] += 1
-        if module := module_of_name(node.name):
-            modules[domain, node.op_type].add(module)
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    return tuple(_operator(*key, count, opset, tuple(sorted(modules[key]))) for key, count in rows)
+        modules[domain, node.op_type].append(module_of_name(node.name))
+    rows = sorted(modules.items(), key=lambda row: (-len(row[1]), row[0]))
+    return tuple(_operator(*key, len(found), opset, tuple(sorted({*found} - {""}))) for key, found in rows)
 
 
 def _operator(domain: str, name: str, count: int, opset: int, modules: tuple[str, ...]) -> Operator:

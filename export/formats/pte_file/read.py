@@ -27,23 +27,15 @@ class Outside(Record):
     modules: tuple[str, ...] = ()
 
 
-def read(path: Path) -> FileFacts:
-    """Read names, shapes, operators and metadata from the file alone.
+def read(path: Path, file: PteFile | None = None) -> FileFacts:
+    """Read names, shapes, operators and metadata from the file alone, or from ``file``, which it has been parsed to.
 
     Operators inside the delegate stand as ``xnnpack::Conv2d``, those outside as ``aten::mean.out``.
 
     Raises:
-        ArtifactError: The file cannot be read or is damaged.
+        ArtifactError: The file cannot be read, is damaged, or its metadata is broken or not about this program.
     """
-    return facts_of(parse(path), path)
-
-
-def facts_of(file: PteFile, path: Path) -> FileFacts:
-    """``read`` for a file that has been parsed.
-
-    Raises:
-        ArtifactError: Its metadata is broken, or is not about this program.
-    """
+    file = file or parse(path)
     texts = _texts(file, path)
     return FileFacts(
         format=Format.PTE,

@@ -1,6 +1,10 @@
 """Read a ``.ptl`` file without torch, and without running or importing anything that it names.
 
 ``bytecode.pkl`` holds ``(version, (function, (("instructions", ...), ("operators", ...), ...), schema), ...)``.
+
+What is read here decides whether torch may load the file, so torch must not read anything else in it: its reader finds
+records without regard to case, takes the first of two of one name, prefers a FlatBuffer in front of the archive, and
+goes by position where a key is expected. A file in which the two could differ is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgevit.errors import ArtifactError, first_line
 from export.artifact import FileFacts, Operator
@@ -20,6 +24,8 @@ from export.formats.ptl_file.versions import base_name, lowest_mobile, since, wh
 from export.recipe import Format
 
 MODULES = "modules"
+_CODE = ("instructions", "operators", "constants", "types", "register_size")
+_FLATBUFFER_MAGIC, _FLATBUFFER_MAGIC_AT = b"PTMF", 4  # torch/csrc/jit/serialization/flatbuffer_serializer.h
 
 
 def read(path: Path) -> FileFacts:
@@ -90,7 +96,8 @@ def read_archive(path: Path) -> LiteArchive:
         ArtifactError: Not a complete TorchScript-lite file.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            _require_one_reading(path, file, archive)
             if (bad := archive.testzip()) is not None:
                 raise ArtifactError(f"{path} is damaged: the checksum of its record {bad} does not match")
             records = {name.partition("/")[2]: name for name in archive.namelist()}
@@ -109,13 +116,45 @@ def read_archive(path: Path) -> LiteArchive:
     return LiteArchive(bytecode_version=version, calls=calls, extra_files=extra)
 
 
+def _require_one_reading(path: Path, file: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Refuse an archive in which another reader may find other records than this one.
+
+    Raises:
+        ArtifactError: Says what is ambiguous.
+    """
+    file.seek(0)
+    head = file.read(_FLATBUFFER_MAGIC_AT + len(_FLATBUFFER_MAGIC))
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    reasons = {
+        "it does not begin with the archive": not head.startswith(b"PK\x03\x04")
+        or min(info.header_offset for info in infos) != 0,
+        "it begins like a FlatBuffer": head.endswith(_FLATBUFFER_MAGIC),
+        "it ends in a comment": bool(archive.comment),
+        "two of its records have one name": len({name.casefold() for name in names}) != len(names),
+        "its records lie in several folders": len({name.partition("/")[0].casefold() for name in names}) != 1,
+    }
+    if found := [reason for reason, holds in reasons.items() if holds]:
+        raise ArtifactError(f"{path} can be read in more than one way, and so is not read at all: {'; '.join(found)}")
+
+
 def _bytecode(data: bytes) -> tuple[int, dict[str, int]]:
+    """Version, and calls by operator; operators that a table names without a call count, too: with 0 calls."""
     version, *functions = _InertUnpickler(io.BytesIO(data)).load()
     calls: Counter[str] = Counter()
     for function in functions:
+        if (keys := tuple(key for key, _ in function[1])) != _CODE:
+            raise ValueError(f"a function's code must hold {', '.join(_CODE)}, but holds {', '.join(map(str, keys))}")
         code: dict[str, Any] = dict(function[1])
-        names = [f"{row[0]}.{row[1]}" if row[1] else str(row[0]) for row in code["operators"]]
+        names = [_operator_name(*row[:2]) for row in code["operators"]]
+        calls.update(dict.fromkeys(names, 0))
         for name, first, *_ in code["instructions"]:
             if name in {"OP", "OPN"}:
                 calls[names[first]] += 1
     return int(version), dict(calls)
+
+
+def _operator_name(name: object, overload: object) -> str:
+    if not isinstance(name, str) or not isinstance(overload, str):
+        raise TypeError(f"an operator must be named by texts, but is named {name!r}, {overload!r}")
+    return f"{name}.{overload}" if overload else name

@@ -33,6 +33,7 @@ BEYOND_TENSORS = {
     "it opens files": ("aten::from_file", "aten::save"),
     "it replaces a tensor's memory": ("aten::set", "aten::set_data", "inductor::resize_storage_bytes"),
     "it calls other processes": ("prim::rpc_async", "prim::rpc_remote", "prim::rpc_sync"),
+    "it changes settings of the process": ("aten::set_grad_enabled", "aten::_cufft_set_plan_cache_max_size"),
     "it prints": ("prim::Print", "aten::_print", "aten::warn"),
     "it reads or sets the process's random state": tuple(
         f"aten::{name}"

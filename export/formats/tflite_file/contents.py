@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
-from export.formats.tflite_file.versions import CUSTOM, builtin_name
+from export.formats.tflite_file.versions import CUSTOM, builtin_names
 
 IDENTIFIER = b"TFL3"
 DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 8: "complex64"}
@@ -104,7 +104,7 @@ def parse_bytes(data: bytes) -> TfliteFile:
 def _operator_code(code: Table) -> tuple[str, int, bool]:
     builtin = max(code.scalar(0, "b"), code.scalar(3, "i"))
     version = code.scalar(2, "i", 1)
-    name = builtin_name(builtin)
+    name = builtin_names().get(builtin)
     if name is None:
         raise FlatbufferError(f"builtin operator {builtin} is not in the schema")
     return (code.text(1) or CUSTOM, version, True) if name == CUSTOM else (name, version, False)

@@ -20,21 +20,13 @@ TOP_LEVEL = "(top level)"
 FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 
 
-def read(path: Path) -> FileFacts:
-    """Read names, shapes, operators and metadata from the file alone.
+def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
+    """Read names, shapes, operators and metadata from the file alone, or from ``file``, which it has been parsed to.
 
     Raises:
-        ArtifactError: The file cannot be read, is damaged, or has no signature.
+        ArtifactError: The file cannot be read, is damaged, has no signature, or its metadata is broken.
     """
-    return facts_of(parse(path), path)
-
-
-def facts_of(file: TfliteFile, path: Path) -> FileFacts:
-    """``read`` for a file that has been parsed.
-
-    Raises:
-        ArtifactError: It has no signature, or its metadata is broken.
-    """
+    file = file or parse(path)
     signature = default_signature(file, path)
     graph = file.graphs[signature.subgraph]
     operators = tuple(_histogram(file))

@@ -34,13 +34,9 @@ def operator_table() -> OperatorTable:
 
 
 @cache
-def _names() -> dict[int, str]:
+def builtin_names() -> dict[int, str]:
+    """Names of the schema's builtin operators by code, e.g. 3 -> ``CONV_2D``."""
     return {row.code: name for name, row in operator_table().operators.items()}
-
-
-def builtin_name(code: int) -> str | None:
-    """Name of the builtin operator with this code, e.g. 3 -> ``CONV_2D``; None if the schema has none."""
-    return _names().get(code)
 
 
 def since(name: str, version: int) -> str | None:
@@ -65,8 +61,4 @@ def why_not_standard(name: str, version: int, *, custom: bool) -> str | None:
 
 def newest(versions: Iterable[str]) -> str | None:
     """The highest of some dotted versions; None if there are none."""
-    return max(versions, key=_parts, default=None)
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return max(versions, key=lambda version: [int(part) for part in version.split(".")], default=None)

@@ -10,7 +10,7 @@ from mobile_artifacts import edgevit, small
 
 from edgevit.spec import Layout, Task
 from export.formats.pte_file.contents import PteFile, parse
-from export.formats.pte_file.read import delegation_of, facts_of, read
+from export.formats.pte_file.read import delegation_of, read
 from export.recipe import Format
 
 
@@ -59,7 +59,7 @@ def test_other_kernels_and_delegates_are_not_standard() -> None:
         partitions=(("QnnBackend", Counter()), *whole.partitions),
         texts=whole.texts,
     )
-    facts = facts_of(strange, small(Format.PTE).path)
+    facts = read(small(Format.PTE).path, strange)
     strangers = {operator.name: operator for operator in facts.operators if not operator.standard}
     assert set(strangers) == {"mine::fft.out", "QnnBackend::partition"}
     assert "portable" in (strangers["mine::fft.out"].why_not or "")
