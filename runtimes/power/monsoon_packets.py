@@ -131,7 +131,7 @@ def _samples(packets: Packets, counts: NDArray[np.int64], base: NDArray[np.int64
         coarse=sent["coarse"][there].astype(np.uint16),
         fine=sent["fine"][there].astype(np.uint16),
         voltage=sent["voltage"][there].astype(np.uint16),
-        kind=sent["kind"][there] & 0x30,
+        kind=sent["kind"][there] & np.uint8(0x30),
         flags=np.repeat(packets["flags"], counts),
     )
 

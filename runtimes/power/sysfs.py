@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
 
 # $@ files; each is printed on one line, an empty one when it cannot be read.
 _READ_ALL = 'for f in "$@"; do v=""; read -r v <"$f" 2>/dev/null; echo "$v"; done 2>/dev/null'
-
-
-class Sysfs(Protocol):
-    """Where kernel files are read."""
-
-    place: str
-
-    def read(self, paths: Sequence[str]) -> list[str | None]:
-        """First line of each file; None where it cannot be read."""
-        ...
-
-    def glob(self, pattern: str) -> list[str]:
-        """Absolute paths that fit a shell pattern, sorted."""
-        ...
 
 
 class LocalSysfs:
@@ -75,6 +60,10 @@ class DeviceSysfs:
         """Absolute paths that fit a shell pattern, sorted."""
         found = self._device.script(f'for f in {pattern}; do [ -e "$f" ] && echo "$f"; done; true')
         return sorted(found.out.split())
+
+
+Sysfs = LocalSysfs | DeviceSysfs
+"""Where kernel files are read; ``place`` names it in messages."""
 
 
 def sysfs_of(device: Device) -> Sysfs:
