@@ -18,7 +18,7 @@ from edgevit.errors import DeviceError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.attached import HOST, USABLE, AttachedDevice
 from runtimes.devices.device import Device, Progress
-from runtimes.devices.packets import Channel, Packet, Packets
+from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
 
 CHUNK_BYTES = 1 << 20  # chosen, because progress is then told often enough
 
@@ -48,7 +48,7 @@ class HostDevice(Device):
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            return _Refused(argv[0], error)
+            return _not_started(argv[0], error)
         return _ProcessPackets(process)
 
     def _logged(self, argv: Sequence[str]) -> list[str]:
@@ -113,25 +113,12 @@ def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> 
     return HostDevice(Path(remote_dir) if remote_dir else None)
 
 
-class _Refused:
+def _not_started(program: str, error: Exception) -> KnownPackets:
     """A command that could not be started, told the way a shell tells it."""
-
-    def __init__(self, program: str, error: Exception) -> None:
-        missing = isinstance(error, FileNotFoundError)
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        self._packets = [
-            Packet(Channel.EXIT, rc=127 if missing else 126),
-            Packet(Channel.ERR, f"{program}: {'not found' if missing else reason}\n".encode()),
-        ]
-
-    def read(self, timeout_s: float) -> Packet:
-        return self._packets.pop()
-
-    def kill(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    missing = isinstance(error, FileNotFoundError)
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    said = f"{program}: {'not found' if missing else reason}\n".encode()
+    return KnownPackets([Packet(Channel.ERR, said), Packet(Channel.EXIT, rc=127 if missing else 126)])
 
 
 class _ProcessPackets:

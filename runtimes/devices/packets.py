@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol, Self
 
@@ -45,6 +45,26 @@ class Packets(Protocol):
     def close(self) -> None:
         """Free the connection; it is not an error to do so twice."""
         ...
+
+
+class KnownPackets:
+    """Packets that are known beforehand, then ``end``: a command that could not be started, or a recorded one."""
+
+    def __init__(self, packets: Iterable[Packet], end: Exception | None = None) -> None:
+        self._packets = iter(packets)
+        self._end = end or TimeoutError()
+
+    def read(self, timeout_s: float) -> Packet:
+        """The next one; without an exit code among them every deadline passes at once."""
+        for packet in self._packets:
+            return packet
+        raise self._end
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+    def close(self) -> None:
+        """There is nothing to free."""
 
 
 def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str]:
