@@ -267,24 +267,3 @@ def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
     except (DeviceLostError, DeviceTimeoutError) as error:
         raise type(error)(f"{error.message}; its journal is kept", hint=RESTORE_HINT) from error
     return tuple(change.key for change in reversed(changes))
-
-
-def as_change(
-    device: Device,
-    key: str,
-    *,
-    apply: Sequence[str],
-    undo: Callable[[str], Sequence[str]],
-    check: Sequence[str],
-    new: str | None = None,
-) -> Change:
-    """Read the present value and build the change whose undo brings it back.
-
-    Raises:
-        DeviceError: The value cannot be read; what cannot be restored is not changed.
-    """
-    result = device.run(check)
-    if not result.ok:
-        raise DeviceError(f"{key} of {device.serial} cannot be read, so it is not changed: {result.complaint}")
-    old = result.out.strip()
-    return Change(key=key, apply=tuple(apply), undo=tuple(undo(old)), check=tuple(check), old=old, new=new)

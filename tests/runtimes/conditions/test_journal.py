@@ -50,11 +50,6 @@ def test_a_change_that_is_not_taken(device: Device, knob: Path) -> None:
     assert not journal_path(device.serial).exists()
 
 
-def test_what_cannot_be_read_is_not_changed(device: Device, tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="cannot be read, so it is not changed"):
-        turn(device, tmp_path / "missing")
-
-
 def test_an_undo_that_fails_is_told_and_kept(device: Device, knob: Path) -> None:
     change = msgspec.structs.replace(turn(device, knob), undo=("true",))
     reason = r"reads 'new', and was 'old value' \(by hand: true\)"
