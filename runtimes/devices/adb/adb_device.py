@@ -6,7 +6,7 @@ import hashlib
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,13 @@ from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
 from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
-from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
+from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
 from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
 from runtimes.devices.processes import SIGNAL
 
 if TYPE_CHECKING:
+    from adbutils import AdbConnection
     from adbutils import AdbDevice as Transport
 
 HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
@@ -77,21 +78,26 @@ class AdbDevice(Device):
             words = self._transport.get_features().split(",")
         self._features = frozenset(word for word in words if word)
 
+    def _service(self, name: str, timeout_s: float) -> AdbConnection:
+        """An open service of the device's daemon, whose socket raises ``TimeoutError`` after ``timeout_s``."""
+        require_server(self._server)
+        connection = self._transport.open_transport(timeout=timeout_s)
+        try:
+            connection.send_command(name)
+            connection.check_okay()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` through the daemon's shell."""
         merged = "shell_v2" not in self._features
         nonce = new_nonce()
         log = quote([self.process_log]) if tracked and self.process_log else None
         line = wrap_command(quote(argv), nonce, log=log, exit_marker=merged)
-        require_server(self._server)
         with translated(self.serial, f"starting '{argv[0]}'"):
-            connection = self._transport.open_transport(timeout=start_timeout_s)
-            try:
-                connection.send_command(("shell:" if merged else "shell,v2,raw:") + line)
-                connection.check_okay()
-            except BaseException:
-                connection.close()
-                raise
+            connection = self._service(("shell:" if merged else "shell,v2,raw:") + line, start_timeout_s)
         return AdbPackets(connection, nonce, merged=merged, serial=self.serial, end=self._end_group)
 
     def _end_group(self, pid: int, start: str) -> None:
@@ -103,9 +109,10 @@ class AdbDevice(Device):
             finally:
                 self._ending = False
 
-    def _sync(self, timeout_s: float) -> AbstractContextManager[SyncChannel]:
-        require_server(self._server)
-        return open_sync(self._transport, self.serial, timeout_s)
+    @contextmanager
+    def _sync(self, doing: str, timeout_s: float) -> Iterator[SyncChannel]:
+        with translated(self.serial, doing), closing(self._service("sync:", timeout_s)) as connection:
+            yield SyncChannel(connection, self.serial)
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
@@ -153,11 +160,7 @@ class AdbDevice(Device):
 
         report(0)
         try:
-            with (
-                translated(self.serial, f"{local.name} was pushed"),
-                self._sync(timeout_s) as channel,
-                local.open("rb") as source,
-            ):
+            with self._sync(f"{local.name} was pushed", timeout_s) as channel, local.open("rb") as source:
                 channel.send(source, f"{remote}.part", mode, report)
         except SyncRefusal as error:
             raise adb_push.refusal(self, remote, str(error)) from error
@@ -165,10 +168,7 @@ class AdbDevice(Device):
     def _read_back(self, remote: str, timeout_s: float) -> str:
         digest = hashlib.sha256()
         try:
-            with (
-                translated(self.serial, f"{remote} was read back"),
-                self._sync(timeout_s) as channel,
-            ):
+            with self._sync(f"{remote} was read back", timeout_s) as channel:
                 for chunk in channel.receive(remote):
                     digest.update(chunk)
         except SyncRefusal as error:
@@ -180,10 +180,7 @@ class AdbDevice(Device):
         _require_absolute(remote)
         done = 0
         try:
-            with (
-                translated(self.serial, f"{remote} was pulled"),
-                self._sync(timeout_s) as channel,
-            ):
+            with self._sync(f"{remote} was pulled", timeout_s) as channel:
                 file_mode, size = channel.stat(remote)
                 if not stat.S_ISREG(file_mode):
                     kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
@@ -217,7 +214,7 @@ class AdbDevice(Device):
 
     def _try_again(self) -> None:
         client = connect_client(self._server)
-        if is_network_serial(self.serial) and ":" in self.serial and self._connection_state() != "device":
+        if ":" in self.serial and self._connection_state() != "device":
             # A lost network device stays "offline", and "connect" alone then says that it is connected already.
             with translated(self.serial, "reconnecting"):
                 client.disconnect(self.serial)
@@ -250,11 +247,6 @@ class AdbDevice(Device):
                 )
             self._scratch = result.out.strip()
         return self._scratch
-
-
-def is_network_serial(serial: str) -> bool:
-    """Whether a serial names a device on the network: ``HOST:PORT``, or one found by mDNS."""
-    return ":" in serial or "._adb" in serial
 
 
 def _require_absolute(remote: str) -> None:
