@@ -19,6 +19,7 @@ from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.attached import HOST, USABLE, AttachedDevice
 from runtimes.devices.device import Device, Progress
 from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
+from runtimes.devices.processes import LOG_SELF
 
 CHUNK_BYTES = 1 << 20  # chosen, because progress is then told often enough
 
@@ -54,8 +55,6 @@ class HostDevice(Device):
     def _logged(self, argv: Sequence[str]) -> list[str]:
         if self.process_log is None or shutil.which(argv[0]) is None:
             return list(argv)
-        from runtimes.devices.processes import LOG_SELF
-
         return ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
 
     def push(

@@ -25,42 +25,36 @@ _T = TypeVar("_T")
 _VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
 
 
-class Answer(Record):
-    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed.
-
-    ``merged`` stands in earlier recordings; nothing reads it.
-    """
+class Answer(Record, forbid_unknown_fields=False):
+    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed."""
 
     words: tuple[str, ...]
     rc: int | None
     out_base64: str
     err_base64: str
     lost: str | None = None
-    merged: bool = False
 
 
-class Pulled(Record):
-    """A file that came back; ``error`` when it did not. ``transfer`` stands in earlier recordings; nothing reads it."""
+class Pulled(Record, forbid_unknown_fields=False):
+    """A file that came back; ``error`` when it did not."""
 
     remote: str
     data_base64: str
     error: str | None = None
-    transfer: dict[str, str | int | bool] | None = None
 
 
-class Pushed(Record):
-    """A file that was pushed; ``error`` when it was refused. ``transfer`` is as in ``Pulled``."""
+class Pushed(Record, forbid_unknown_fields=False):
+    """A file that was pushed; ``error`` when it was refused."""
 
     remote: str
     sent: bool = True
     error: str | None = None
-    transfer: dict[str, str | int | bool] | None = None
 
 
-class Recording(Record):
+class Recording(Record, forbid_unknown_fields=False):
     """One session with one device. ``note`` is free for whoever records (the request, for instance).
 
-    ``is_network``, ``properties`` and ``features`` stand in earlier recordings; nothing reads them.
+    Earlier recordings hold more fields, here and in the records within, which nothing reads: they are passed over.
     """
 
     schema_version: Literal[1] = 1
@@ -71,9 +65,6 @@ class Recording(Record):
     pulled: tuple[Pulled, ...]
     pushed: tuple[Pushed, ...]
     note: str = ""
-    is_network: bool = False
-    properties: dict[str, str] | None = None
-    features: tuple[str, ...] = ()
 
 
 class RecordingDevice(Device):

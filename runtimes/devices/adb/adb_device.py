@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
-from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
+from runtimes.devices.adb.server import ServerAddress, connect_client, require_server, translated
 from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
+from runtimes.devices.attached import USABLE
 from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
 from runtimes.devices.processes import SIGNAL
@@ -72,9 +73,9 @@ class AdbDevice(Device):
         self._open()
 
     def _open(self) -> None:
-        self._client = connect_client(self._server)
+        client = connect_client(self._server)
         with translated(self.serial, "connecting"):
-            self._transport: Transport = self._client.device(serial=self.serial)
+            self._transport: Transport = client.device(serial=self.serial)
             words = self._transport.get_features().split(",")
         self._features = frozenset(word for word in words if word)
 
@@ -148,7 +149,8 @@ class AdbDevice(Device):
         except (DeviceLostError, DeviceTimeoutError):
             raise  # nobody there to ask; the next push removes the leftover
         except BaseException:
-            adb_push.drop_part(self, remote)
+            with suppress(DeviceError):  # of no consequence, as no later push would trust it
+                self.run(["rm", "-f", f"{remote}.part"], timeout_s=5.0)
             raise
 
     def _send(self, local: Path, remote: str, mode: int, progress: Progress | None, timeout_s: float) -> None:
@@ -214,25 +216,15 @@ class AdbDevice(Device):
 
     def _try_again(self) -> None:
         client = connect_client(self._server)
-        if ":" in self.serial and self._connection_state() != "device":
-            # A lost network device stays "offline", and "connect" alone then says that it is connected already.
-            with translated(self.serial, "reconnecting"):
+        with translated(self.serial, "reconnecting"):
+            states = {each.serial: each.state for each in client.list()}
+            if ":" in self.serial and states.get(self.serial) != USABLE:
+                # A lost network device stays "offline", and "connect" alone then says that it is connected already.
                 client.disconnect(self.serial)
                 client.connect(self.serial, timeout=ROUND_TRIP_S)
         self._open()
         if not self.run(["true"], timeout_s=5.0).ok:
             raise DeviceLostError(f"{self.serial} runs no commands")
-
-    def _connection_state(self) -> str:
-        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
-        from adbutils import AdbError
-
-        if not is_listening(self._server):
-            return "absent"
-        try:
-            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
-        except (AdbError, OSError, EOFError):
-            return "absent"
 
     def scratch_dir(self) -> str:
         """The named directory, or the first of ``SCRATCH_CHOICES`` where a program can be started."""

@@ -88,15 +88,6 @@ def is_listening(address: ServerAddress, timeout_s: float = 3.0) -> bool:
         return False
 
 
-def require_adbutils() -> None:
-    """Raise ``MissingDependencyError`` unless the ADB client library is installed."""
-    if find_spec("adbutils") is None:
-        raise MissingDependencyError(
-            "devices are reached through the package adbutils, which is not installed",
-            hint='pip install "edgevit-export[adb]"',
-        )
-
-
 def require_server(address: ServerAddress) -> None:
     """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
     if not is_listening(address):
@@ -144,7 +135,11 @@ def connect_client(address: ServerAddress) -> AdbClient:
         MissingDependencyError: No adbutils, or no ``adb`` program to start a server with.
         DeviceError: The server cannot be started, or is another machine's and does not answer.
     """
-    require_adbutils()
+    if find_spec("adbutils") is None:
+        raise MissingDependencyError(
+            "devices are reached through the package adbutils, which is not installed",
+            hint='pip install "edgevit-export[adb]"',
+        )
     from adbutils import AdbClient
 
     if not is_listening(address):
