@@ -95,8 +95,20 @@ def require_server(address: ServerAddress) -> None:
 
 
 def start_server(address: ServerAddress) -> None:
-    """Start the adb server of this machine on the port of ``address``."""
-    program = adb_program()
+    """Start the adb server of this machine on the port of ``address``.
+
+    Raises:
+        MissingDependencyError: There is no ``adb`` program.
+        DeviceError: It cannot be started.
+    """
+    from adbutils import AdbError, adb_path
+
+    try:
+        program = str(adb_path())  # $ADBUTILS_ADB_PATH, the one on the path, or the one in the adbutils wheel
+    except AdbError as error:
+        raise MissingDependencyError(
+            "no adb program was found", hint="install it ('apt install adb', 'brew install android-platform-tools')"
+        ) from error
     try:
         done = subprocess.run(
             [program, "-P", str(address.port), "start-server"],
@@ -110,22 +122,6 @@ def start_server(address: ServerAddress) -> None:
     if not is_listening(address):
         said = last_lines(done.stderr.decode(errors="replace")) or "it said nothing"
         raise DeviceError(f"the adb server did not start on port {address.port}: {said}")
-
-
-def adb_program() -> str:
-    """The ``adb`` program: ``$ADBUTILS_ADB_PATH``, the one on the path, or the one in the adbutils wheel.
-
-    Raises:
-        MissingDependencyError: There is none.
-    """
-    from adbutils import AdbError, adb_path
-
-    try:
-        return str(adb_path())
-    except AdbError as error:
-        raise MissingDependencyError(
-            "no adb program was found", hint="install it ('apt install adb', 'brew install android-platform-tools')"
-        ) from error
 
 
 def connect_client(address: ServerAddress) -> AdbClient:
