@@ -69,9 +69,8 @@ class _Samples:
 def decode(
     packets: NDArray[np.uint8],
     scales: Scales,
-    *,
-    host_stamps: Doubles | None = None,
-    meta: dict[str, str] | None = None,
+    host_stamps: Doubles,
+    meta: dict[str, str],
 ) -> tuple[PowerTrace, PacketLosses]:
     """Turn raw packets into a trace on the unit's own sample grid.
 
@@ -94,11 +93,8 @@ def decode(
     base, losses = _grid(parsed, counts)
     samples = _samples(parsed, counts, base)
     length = int(samples.index[-1]) + 1
-    trace = _trace(samples, length, scales, meta or {})
-    if host_stamps is not None and len(host_stamps):
-        at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
-        trace = replace(trace, host_stamps=at)
-    return trace, losses
+    at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
+    return replace(_trace(samples, length, scales, meta), host_stamps=at), losses
 
 
 def _grid(packets: Packets, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
@@ -167,8 +163,7 @@ def _scaled(
     reference = _calibration(samples, raw, REFERENCE_CALIBRATION, at, f"reference calibration ({name})")
     span = reference - zero
     slope = np.divide(scale, span, out=np.zeros_like(span), where=span != 0)
-    scaled: Doubles = (raw[measured] - zero) * slope
-    return scaled
+    return (raw[measured] - zero) * slope
 
 
 def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDArray[np.int64], name: str) -> Doubles:
@@ -193,5 +188,4 @@ def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDAr
     first = np.maximum(0, last - KEPT_CALIBRATIONS)
     means = (running[last] - running[first]) / (last - first)
     means[: KEPT_CALIBRATIONS - 1] = means[min(KEPT_CALIBRATIONS, len(means)) - 1]
-    newest: Doubles = means[np.maximum(np.searchsorted(places, at) - 1, 0)]
-    return newest
+    return means[np.maximum(np.searchsorted(places, at) - 1, 0)]

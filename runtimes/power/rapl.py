@@ -51,8 +51,7 @@ class RaplMeter(PollingMeter):
     name = "rapl"
 
     def __init__(self, sysfs: Sysfs | None = None, *, period_s: float = 0.01) -> None:
-        super().__init__()
-        self.period_s = period_s
+        super().__init__(period_s)
         self._sysfs: Sysfs = sysfs or LocalSysfs()
         self._domains: list[Domain] = []
         self.resolution = Resolution(

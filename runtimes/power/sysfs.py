@@ -26,12 +26,11 @@ class LocalSysfs:
 
     def read(self, paths: Sequence[str]) -> list[str | None]:
         """First line of each file; None where it cannot be read."""
-        return [self._line(self._root / path.lstrip("/")) for path in paths]
+        return [self._line(path) for path in paths]
 
-    @staticmethod
-    def _line(path: Path) -> str | None:
+    def _line(self, path: str) -> str | None:
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = (self._root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return None
         return lines[0].strip() if lines else ""
