@@ -232,15 +232,12 @@ def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
     return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
 
 
-def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
+def restore(device: Device, report: Report | None = None) -> None:
     """Undo what an earlier run left changed on a device; for ``devices --restore`` and before each new session.
 
     Args:
         device: The device.
         report: Told of each value that is back.
-
-    Returns:
-        The keys that were undone; empty when nothing was left.
 
     Raises:
         RestoreError: Something does not read as before, or the journal belongs to another device.
@@ -248,11 +245,11 @@ def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
     """
     path = journal_path(device.serial)
     if not path.exists():
-        return ()
+        return
     whole, end, _ = path.read_bytes().rpartition(b"\n")
     if not end:
         path.unlink()  # a crash before the first line was whole: nothing had been changed
-        return ()
+        return
     os.truncate(path, len(whole) + 1)  # what is appended below must not join a line that a crash cut short
     head, changes = read_journal(path)
     if head.identity != (now := identity_of(device)):
@@ -266,4 +263,3 @@ def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
         journal.close()
     except (DeviceLostError, DeviceTimeoutError) as error:
         raise type(error)(f"{error.message}; its journal is kept", hint=RESTORE_HINT) from error
-    return tuple(change.key for change in reversed(changes))
