@@ -126,8 +126,9 @@ class _ProcessPackets:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._selector = selectors.DefaultSelector()
-        for pipe, channel in ((process.stdout, Channel.OUT), (process.stderr, Channel.ERR)):
-            assert pipe is not None
+        assert process.stdout is not None and process.stderr is not None
+        self._pipes = {process.stdout: Channel.OUT, process.stderr: Channel.ERR}
+        for pipe, channel in self._pipes.items():
             self._selector.register(pipe, selectors.EVENT_READ, channel)
 
     def read(self, timeout_s: float) -> Packet:
@@ -147,16 +148,16 @@ class _ProcessPackets:
             raise TimeoutError from error
         return Packet(Channel.EXIT, rc=code if code >= 0 else 128 - code)
 
-    def kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-
-    def close(self) -> None:
-        self._selector.close()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
+    def close(self, *, kill: bool) -> None:
+        try:
+            if kill:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(5)
+        finally:
+            self._selector.close()
+            for pipe in self._pipes:
                 pipe.close()
 
 

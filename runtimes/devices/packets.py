@@ -38,12 +38,12 @@ class Packets(Protocol):
         """
         ...
 
-    def kill(self) -> None:
-        """End the command and all of its process group, if it still runs. Never raises, never blocks for long."""
-        ...
+    def close(self, *, kill: bool) -> None:
+        """Free the connection; it is not an error to do so twice.
 
-    def close(self) -> None:
-        """Free the connection; it is not an error to do so twice."""
+        With ``kill`` the command and all of its process group are ended, if it still runs; that never raises and never
+        blocks for long.
+        """
         ...
 
 
@@ -60,11 +60,8 @@ class KnownPackets:
             return packet
         raise self._end
 
-    def kill(self) -> None:
-        """There is nothing to end."""
-
-    def close(self) -> None:
-        """There is nothing to free."""
+    def close(self, *, kill: bool) -> None:
+        """There is nothing to end or to free."""
 
 
 class CommandStream:
@@ -141,11 +138,7 @@ class CommandStream:
         """Kill the command if it still runs, and free the connection; it is not an error to do so twice."""
         if not self._closed:
             self._closed = True
-            try:
-                if self.rc is None:
-                    self._packets.kill()
-            finally:
-                self._packets.close()
+            self._packets.close(kill=self.rc is None)
 
     def __enter__(self) -> Self:
         return self

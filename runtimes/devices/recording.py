@@ -204,12 +204,10 @@ class _Tee:
             (self._out if packet.channel is Channel.OUT else self._err).extend(packet.data)
         return packet
 
-    def kill(self) -> None:
-        self._end(None, None)
-        self._inner.kill()
-
-    def close(self) -> None:
-        self._inner.close()
+    def close(self, *, kill: bool) -> None:
+        if kill:
+            self._end(None, None)
+        self._inner.close(kill=kill)
 
     def _end(self, rc: int | None, lost: str | None) -> None:
         if self._ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, Usa
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import ServerAddress, connect_client, require_server, translated
-from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
+from runtimes.devices.adb.shell import AdbPackets, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
 from runtimes.devices.attached import USABLE
 from runtimes.devices.device import Device, Progress, quote
@@ -94,7 +95,7 @@ class AdbDevice(Device):
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` through the daemon's shell."""
         merged = "shell_v2" not in self._features
-        nonce = new_nonce()
+        nonce = f"@{secrets.token_hex(8)}"
         log = quote([self.process_log]) if tracked and self.process_log else None
         line = wrap_command(quote(argv), nonce, log=log, exit_marker=merged)
         with translated(self.serial, f"starting '{argv[0]}'"):
@@ -120,7 +121,10 @@ class AdbDevice(Device):
     ) -> bool:
         """Hash what is there, send to ``.part``, hash that on the device, and only then give it its name."""
         _require_absolute(remote)
-        digest, size = _local_facts(local)
+        try:
+            digest, size = sha256_file(local), local.stat().st_size
+        except OSError as error:
+            raise UsageError(f"cannot read {local}: {error.strerror}") from error
         hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
         there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
         if there == adb_push.NOT_HASHED:
@@ -244,13 +248,6 @@ class AdbDevice(Device):
 def _require_absolute(remote: str) -> None:
     if not remote.startswith("/") or "\0" in remote:
         raise UsageError(f"a path on the device must be absolute, not '{remote}'")
-
-
-def _local_facts(local: Path) -> tuple[str, int]:
-    try:
-        return sha256_file(local), local.stat().st_size
-    except OSError as error:
-        raise UsageError(f"cannot read {local}: {error.strerror}") from error
 
 
 @contextmanager
