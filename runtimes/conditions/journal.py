@@ -213,10 +213,8 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     """
     head: JournalHead | None = None
     changes: list[Change] = []
-    lines = path.read_bytes().split(b"\n")
-    for number, raw in enumerate(lines, 1):
-        if not raw or number == len(lines):
-            continue  # the piece behind the last line end: a change is only made when its whole line is on the disk
+    *whole, _ = path.read_bytes().split(b"\n")  # a change is only made when its whole line is on the disk
+    for number, raw in enumerate(whole, 1):
         line = _Line.from_json(raw, origin=f"{path}, line {number}")
         head = line.head or head
         if line.change is not None:

@@ -39,10 +39,12 @@ class HostDevice(Device):
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` in a process group of its own; what cannot be started is an exit code, as in a shell."""
-        logged = self._logged(argv) if tracked else list(argv)
+        words = list(argv)
+        if tracked and self.process_log is not None and shutil.which(argv[0]) is not None:
+            words = ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
         try:
             process = subprocess.Popen(
-                logged,
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -51,11 +53,6 @@ class HostDevice(Device):
         except (OSError, ValueError) as error:
             return _not_started(argv[0], error)
         return _ProcessPackets(process)
-
-    def _logged(self, argv: Sequence[str]) -> list[str]:
-        if self.process_log is None or shutil.which(argv[0]) is None:
-            return list(argv)
-        return ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0

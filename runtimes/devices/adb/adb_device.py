@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
-from runtimes.devices.adb.server import ServerAddress, connect_client, require_server, translated
+from runtimes.devices.adb.server import LISTING, ServerAddress, connect_client, is_listening, translated
 from runtimes.devices.adb.shell import AdbPackets, wrap_command
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
 from runtimes.devices.attached import USABLE
@@ -82,7 +82,8 @@ class AdbDevice(Device):
 
     def _service(self, name: str, timeout_s: float) -> AdbConnection:
         """An open service of the device's daemon, whose socket raises ``TimeoutError`` after ``timeout_s``."""
-        require_server(self._server)
+        if not is_listening(self._server):  # adbutils itself would start another, elsewhere
+            raise DeviceLostError(f"the adb server at {self._server} is gone", hint=LISTING)
         connection = self._transport.open_transport(timeout=timeout_s)
         try:
             connection.send_command(name)
@@ -131,7 +132,7 @@ class AdbDevice(Device):
             there = self._read_back(remote, timeout_s)
         if there == digest:
             return False
-        with self._dropping_part(remote):
+        try:
             self._send(local, remote, mode, progress, timeout_s)
             seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
             by_device = seen != adb_push.NOT_HASHED
@@ -144,30 +145,21 @@ class AdbDevice(Device):
                 )
             if not by_device:
                 adb_push.move_into_place(self, remote, mode)
-        return True
-
-    @contextmanager
-    def _dropping_part(self, remote: str) -> Iterator[None]:
-        try:
-            yield
         except (DeviceLostError, DeviceTimeoutError):
             raise  # nobody there to ask; the next push removes the leftover
         except BaseException:
             with suppress(DeviceError):  # of no consequence, as no later push would trust it
                 self.run(["rm", "-f", f"{remote}.part"], timeout_s=5.0)
             raise
+        return True
 
     def _send(self, local: Path, remote: str, mode: int, progress: Progress | None, timeout_s: float) -> None:
         size = local.stat().st_size
-
-        def report(done: int) -> None:
-            if progress is not None:
-                progress(local.name, done, size)
-
-        report(0)
         try:
             with self._sync(f"{local.name} was pushed", timeout_s) as channel, local.open("rb") as source:
-                channel.send(source, f"{remote}.part", mode, report)
+                for done in channel.send(source, f"{remote}.part", mode):
+                    if progress is not None:
+                        progress(local.name, done, size)
         except SyncRefusal as error:
             raise adb_push.refusal(self, remote, str(error)) from error
 

@@ -88,12 +88,6 @@ def is_listening(address: ServerAddress, timeout_s: float = 3.0) -> bool:
         return False
 
 
-def require_server(address: ServerAddress) -> None:
-    """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
-    if not is_listening(address):
-        raise DeviceLostError(f"the adb server at {address} is gone", hint=LISTING)
-
-
 def start_server(address: ServerAddress) -> None:
     """Start the adb server of this machine on the port of ``address``.
 

@@ -9,7 +9,7 @@ import select
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgevit.errors import DeviceError
@@ -40,19 +40,20 @@ class SyncChannel:
         mode, size, _ = struct.unpack("<III", self._connection.read_exact(12))
         return mode, size
 
-    def send(self, source: BinaryIO, path: str, mode: int, progress: Callable[[int], None]) -> None:
-        """Write ``source`` to ``path``.
+    def send(self, source: BinaryIO, path: str, mode: int) -> Iterator[int]:
+        """Write ``source`` to ``path``, and tell the bytes done so far; to be read to its end.
 
         Raises:
             SyncRefusal: The device could not.
         """
         self._request(b"SEND", f"{path},{stat.S_IFREG | mode}")
         done = 0
+        yield done
         try:
             while chunk := source.read(CHUNK_BYTES):
                 self._connection.conn.sendall(b"DATA" + struct.pack("<I", len(chunk)) + chunk)
                 done += len(chunk)
-                progress(done)
+                yield done
                 if select.select([self._connection.conn], [], [], 0)[0]:
                     break  # an answer before the end can only be a refusal
             else:
