@@ -31,8 +31,6 @@ MEASUREMENT, ZERO_CALIBRATION, INVALID, REFERENCE_CALIBRATION = 0x00, 0x10, 0x20
 _SAMPLE = [("coarse", ">u2"), ("fine", ">u2"), ("other", "V8"), ("voltage", ">u2"), ("usb", "V3"), ("kind", "u1")]
 _PACKET = np.dtype([("dropped", "<u2"), ("flags", "u1"), ("count", "u1"), ("samples", _SAMPLE, 3), ("unused", "V6")])
 
-Packets = NDArray[np.void]
-
 
 class Scales(Record):
     """The unit's own calibration of its main output, as it stores it: mA scales and zero offsets in ticks."""
@@ -97,7 +95,7 @@ def decode(
     return replace(_trace(samples, length, scales, meta), host_stamps=at), losses
 
 
-def _grid(packets: Packets, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
+def _grid(packets: NDArray[np.void], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
     """(packets,) grid index of each packet's first sample, after all that was dropped or lost before it; the losses."""
     dropped = packets["dropped"].astype(np.int64)
     newly = np.diff(dropped, prepend=dropped[0]) % 65536
@@ -108,7 +106,7 @@ def _grid(packets: Packets, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64
     return base, PacketLosses(dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()))
 
 
-def _missed(packets: Packets) -> NDArray[np.int64]:
+def _missed(packets: NDArray[np.void]) -> NDArray[np.int64]:
     """(packets,) packets that are missing before each one, up to 15, by the sequence number.
 
     A number that does not mostly rise by one is no sequence number (unknown firmware), and says nothing.
@@ -118,7 +116,7 @@ def _missed(packets: Packets) -> NDArray[np.int64]:
     return missed if float(np.mean(missed == 0)) > 0.5 else np.zeros(len(packets), np.int64)
 
 
-def _samples(packets: Packets, counts: NDArray[np.int64], base: NDArray[np.int64]) -> _Samples:
+def _samples(packets: NDArray[np.void], counts: NDArray[np.int64], base: NDArray[np.int64]) -> _Samples:
     """All samples; ``counts`` (packets,) how many in each packet, ``base`` (packets,) grid index of its first."""
     there = np.arange(3) < counts[:, None]
     sent = packets["samples"]

@@ -60,14 +60,12 @@ class RaplMeter(PollingMeter):
 
     def prepare(self) -> None:
         """Find the packages and see that their counters may be read."""
-        found = find_domains(self._sysfs)
-        packages = [domain for domain in found if domain.name.startswith("package")]
-        if not packages:
+        self._domains = [domain for domain in find_domains(self._sysfs) if domain.name.startswith("package")]
+        if not self._domains:
             raise MeterError(
                 f"{self._sysfs.place} has no RAPL energy counter below /sys/class/powercap/intel-rapl:*",
                 hint="virtual machines and ARM boards have none: `edgevit-export energy meters` lists what there is",
             )
-        self._domains = packages
         self.read_once()
 
     def read_once(self) -> tuple[float, ...]:

@@ -68,7 +68,7 @@ class AdbDevice(Device):
         self.serial = serial
         self.adb_server = str(server)
         self._server = server
-        self._requested_scratch = scratch
+        self._scratch_choices = SCRATCH_CHOICES if scratch is None else (scratch,)
         self._scratch: str | None = None
         self._ending = False
         self._open()
@@ -77,8 +77,7 @@ class AdbDevice(Device):
         client = connect_client(self._server)
         with translated(self.serial, "connecting"):
             self._transport: Transport = client.device(serial=self.serial)
-            words = self._transport.get_features().split(",")
-        self._features = frozenset(word for word in words if word)
+            self._merged = "shell_v2" not in self._transport.get_features().split(",")
 
     def _service(self, name: str, timeout_s: float) -> AdbConnection:
         """An open service of the device's daemon, whose socket raises ``TimeoutError`` after ``timeout_s``."""
@@ -95,13 +94,12 @@ class AdbDevice(Device):
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` through the daemon's shell."""
-        merged = "shell_v2" not in self._features
         nonce = f"@{secrets.token_hex(8)}"
         log = quote([self.process_log]) if tracked and self.process_log else None
-        line = wrap_command(quote(argv), nonce, log=log, exit_marker=merged)
+        line = wrap_command(quote(argv), nonce, log=log, exit_marker=self._merged)
         with translated(self.serial, f"starting '{argv[0]}'"):
-            connection = self._service(("shell:" if merged else "shell,v2,raw:") + line, start_timeout_s)
-        return AdbPackets(connection, nonce, merged=merged, serial=self.serial, end=self._end_group)
+            connection = self._service(("shell:" if self._merged else "shell,v2,raw:") + line, start_timeout_s)
+        return AdbPackets(connection, nonce, merged=self._merged, serial=self.serial, end=self._end_group)
 
     def _end_group(self, pid: int, start: str) -> None:
         if start and not self._ending:
@@ -225,12 +223,11 @@ class AdbDevice(Device):
     def scratch_dir(self) -> str:
         """The named directory, or the first of ``SCRATCH_CHOICES`` where a program can be started."""
         if self._scratch is None:
-            choices = (self._requested_scratch,) if self._requested_scratch is not None else SCRATCH_CHOICES
-            result = self.script(_FIND_SCRATCH, *choices, timeout_s=ROUND_TRIP_S)
+            result = self.script(_FIND_SCRATCH, *self._scratch_choices, timeout_s=ROUND_TRIP_S)
             if not result.ok:
                 raise DeviceError(
-                    f"no directory of {self.serial} takes files and runs programs, tried {', '.join(choices)}: "
-                    f"{result.complaint}",
+                    f"no directory of {self.serial} takes files and runs programs, "
+                    f"tried {', '.join(self._scratch_choices)}: {result.complaint}",
                     hint="name another one with --remote-dir",
                 )
             self._scratch = result.out.strip()

@@ -7,7 +7,6 @@ a second connection, and that ends the whole process group when the connection g
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -94,7 +93,7 @@ class AdbPackets:
         try:
             self._connection.conn.settimeout(timeout_s)
             data = self._connection.conn.recv(_RECV_BYTES)
-        except (ConnectionError, socket.gaierror) as error:
+        except ConnectionError as error:
             raise self._lost() from error
         if not data:
             raise self._lost()
