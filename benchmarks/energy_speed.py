@@ -38,7 +38,7 @@ def time_decode() -> None:
     packets[:, 4:58] = samples.reshape(-1, 54)
     scales = Scales(fine=36500, coarse=6400, fine_zero=15, coarse_zero=15)
     started = time.perf_counter()
-    trace, _ = decode(packets, scales)
+    trace, _ = decode(packets, scales, np.zeros((0, 2)), {})
     seconds = time.perf_counter() - started
     print(
         f"decode: {len(trace.power_mw)} samples ({trace.seconds:.0f} s of recording) in {seconds:.2f} s: "

@@ -213,10 +213,8 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     """
     head: JournalHead | None = None
     changes: list[Change] = []
-    lines = path.read_bytes().split(b"\n")
-    for number, raw in enumerate(lines, 1):
-        if not raw or number == len(lines):
-            continue  # the piece behind the last line end: a change is only made when its whole line is on the disk
+    *whole, _ = path.read_bytes().split(b"\n")  # a change is only made when its whole line is on the disk
+    for number, raw in enumerate(whole, 1):
         line = _Line.from_json(raw, origin=f"{path}, line {number}")
         head = line.head or head
         if line.change is not None:
@@ -232,15 +230,12 @@ def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
     return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
 
 
-def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
+def restore(device: Device, report: Report | None = None) -> None:
     """Undo what an earlier run left changed on a device; for ``devices --restore`` and before each new session.
 
     Args:
         device: The device.
         report: Told of each value that is back.
-
-    Returns:
-        The keys that were undone; empty when nothing was left.
 
     Raises:
         RestoreError: Something does not read as before, or the journal belongs to another device.
@@ -248,11 +243,11 @@ def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
     """
     path = journal_path(device.serial)
     if not path.exists():
-        return ()
+        return
     whole, end, _ = path.read_bytes().rpartition(b"\n")
     if not end:
         path.unlink()  # a crash before the first line was whole: nothing had been changed
-        return ()
+        return
     os.truncate(path, len(whole) + 1)  # what is appended below must not join a line that a crash cut short
     head, changes = read_journal(path)
     if head.identity != (now := identity_of(device)):
@@ -266,25 +261,3 @@ def restore(device: Device, report: Report | None = None) -> tuple[str, ...]:
         journal.close()
     except (DeviceLostError, DeviceTimeoutError) as error:
         raise type(error)(f"{error.message}; its journal is kept", hint=RESTORE_HINT) from error
-    return tuple(change.key for change in reversed(changes))
-
-
-def as_change(
-    device: Device,
-    key: str,
-    *,
-    apply: Sequence[str],
-    undo: Callable[[str], Sequence[str]],
-    check: Sequence[str],
-    new: str | None = None,
-) -> Change:
-    """Read the present value and build the change whose undo brings it back.
-
-    Raises:
-        DeviceError: The value cannot be read; what cannot be restored is not changed.
-    """
-    result = device.run(check)
-    if not result.ok:
-        raise DeviceError(f"{key} of {device.serial} cannot be read, so it is not changed: {result.complaint}")
-    old = result.out.strip()
-    return Change(key=key, apply=tuple(apply), undo=tuple(undo(old)), check=tuple(check), old=old, new=new)

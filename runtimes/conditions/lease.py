@@ -113,11 +113,11 @@ class DeviceSession:
         self._watch_period_s = watch_period_s
         self._directory = ""
         self.owner = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(6)}"
-        self._file: IO[str] | None = None
+        self._file: IO[str]
+        self._journal: Journal
         self._watcher: ProcessHandle | None = None
-        self._journal: Journal | None = None
         self._ending = threading.RLock()
-        self._ended = False
+        self._is_open = False
 
     def __enter__(self) -> Self:
         self._file = _lock_host(self.device.serial)
@@ -128,9 +128,10 @@ class DeviceSession:
         except BaseException:
             self._file.close()
             raise
+        self._journal = Journal(self.device, restore_script=f"{self._directory}/restore.sh")
+        self._is_open = True
         _OPEN.append(self)
         try:
-            self._journal = Journal(self.device, restore_script=f"{self._directory}/restore.sh")
             self._journal.open()
             self._start_watcher()
         except BaseException:
@@ -169,7 +170,7 @@ class DeviceSession:
 
     def make(self, change: Change) -> None:
         """Change something until the end of the session; see ``Journal.make``."""
-        if self._journal is None or self._ended:
+        if not self._is_open:
             raise DeviceError(f"the session on {self.device.serial} is not open")
         self._journal.make(change)
 
@@ -194,28 +195,24 @@ class DeviceSession:
             DeviceLostError, DeviceTimeoutError: The device is gone; journal and dead man's switch remain.
         """
         with self._ending, _shielded():
-            if self._ended:
+            if not self._is_open:
                 return
-            self._ended = True
+            self._is_open = False
             try:
                 self._undo_and_release()
             finally:
                 self.device.process_log = None
-                if self in _OPEN:
-                    _OPEN.remove(self)
-                if self._file is not None:
-                    self._file.close()
+                _OPEN.remove(self)
+                self._file.close()
 
     def _undo_and_release(self) -> None:
         try:
-            if self._journal is not None:
-                self._journal.undo_all(self._report)
+            self._journal.undo_all(self._report)
         except RestoreError:
             self._release()  # the next run may well do better, and must not be locked out
             raise
         self._release()
-        if self._journal is not None:
-            self._journal.close()
+        self._journal.close()
 
     def _release(self) -> None:
         self.device.script(_RELEASE, self._directory, self.owner)
@@ -236,19 +233,14 @@ class DeviceSession:
 _OPEN: list[DeviceSession] = []
 
 
-def end_all_sessions() -> tuple[DeviceError, ...]:
+def end_all_sessions() -> None:
     """End every open session, for the front door's last act after a signal: worker threads get none.
 
-    Returns:
-        What could not be brought back.
+    What cannot be brought back stays in its journal.
     """
-    problems = []
     for session in _OPEN.copy():
-        try:
+        with suppress(DeviceError):
             session.end()
-        except DeviceError as error:
-            problems.append(error)
-    return tuple(problems)
 
 
 @contextmanager

@@ -6,12 +6,11 @@ Every change goes through the session's journal, so that it is undone at the end
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from runtimes.conditions.device_state import Temperature
-from runtimes.conditions.journal import Change, as_change
+from runtimes.conditions.journal import Change
 from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.state import read_state
 from runtimes.devices.device import Device
@@ -106,14 +105,16 @@ def fix_performance_mode(session: DeviceSession) -> None:
 
 
 def _setting(device: Device, table: str, key: str, value: str) -> Change:
-    def undo(old: str) -> Sequence[str]:
-        return ("settings", "delete", table, key) if old == "null" else ("settings", "put", table, key, old)
+    """The change of one of Android's settings, whose undo brings the present value back.
 
-    return as_change(
-        device,
-        key,
-        apply=("settings", "put", table, key, value),
-        undo=undo,
-        check=("settings", "get", table, key),
-        new=value,
-    )
+    Raises:
+        DeviceError: The value cannot be read; what cannot be restored is not changed.
+    """
+    check = ("settings", "get", table, key)
+    result = device.run(check)
+    if not result.ok:
+        raise DeviceError(f"{key} of {device.serial} cannot be read, so it is not changed: {result.complaint}")
+    old = result.out.strip()
+    put = ("settings", "put", table, key)
+    undo = ("settings", "delete", table, key) if old == "null" else (*put, old)
+    return Change(key=key, apply=(*put, value), undo=undo, check=check, old=old, new=value)

@@ -6,7 +6,6 @@ from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from runtimes.conditions.journal import JournalHead, Report, journal_path, leftover_journals, read_journal
 from runtimes.conditions.lease import DeviceSession
-from runtimes.devices.device import Device
 from runtimes.devices.select import list_devices, select_device
 
 
@@ -40,12 +39,11 @@ def restore_devices(
         One record per device; a device that fails does not keep the others from being restored.
     """
     left = {head.serial: head for _, head in leftover_journals()}
-    serials = requested or tuple(dict.fromkeys((*left, *_attached(adb_server))))
+    serials = requested
+    if not serials:
+        attached = (each.serial for each in list_devices(adb_server).devices if each.is_usable)
+        serials = tuple(dict.fromkeys((*left, *attached)))
     return tuple(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials)
-
-
-def _attached(adb_server: str | None) -> tuple[str, ...]:
-    return tuple(each.serial for each in list_devices(adb_server).devices if each.is_usable)
 
 
 def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, report: Report | None) -> Restored:
@@ -53,8 +51,11 @@ def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, 
     try:
         before = _pending(serial)
         server = adb_server or (head.adb_server if head else None)
-        with select_device(serial, adb_server=server, remote_dir=head.scratch_dir if head else None) as device:
-            _open_and_close(device, report)
+        with (
+            select_device(serial, adb_server=server, remote_dir=head.scratch_dir if head else None) as device,
+            DeviceSession(device, report=report),
+        ):
+            pass  # a session undoes all leftovers of this host on entering, and evicts stale ones of others
     except EdgevitExportError as error:
         left = _pending(serial)
         undone = tuple(key for key in before if key not in left)
@@ -65,9 +66,3 @@ def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, 
 def _pending(serial: str) -> tuple[str, ...]:
     path = journal_path(serial)
     return tuple(change.key for change in reversed(read_journal(path)[1])) if path.exists() else ()
-
-
-def _open_and_close(device: Device, report: Report | None) -> None:
-    """A session undoes all leftovers of this host on entering, and evicts stale ones of others."""
-    with DeviceSession(device, report=report):
-        pass

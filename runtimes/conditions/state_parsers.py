@@ -247,13 +247,11 @@ def _soc(props: dict[str, str], part: dict[str, str]) -> str | None:
     words = [word for word in named if word and word.lower() != "unknown"]
     if words:
         return " ".join(words)
-    for key in ("ro.board.platform", "ro.hardware"):
-        if props.get(key):
-            return props[key]
-    for field in ("Hardware", "model name", "Model"):
-        if name := _found(rf"^{field}\s*:\s*(.+)$", part.get("cpuinfo", "")):
-            return name.strip()
-    return None
+    fields = (
+        _found(rf"^{field}\s*:\s*(.+)$", part.get("cpuinfo", "")) for field in ("Hardware", "model name", "Model")
+    )
+    names = (props.get("ro.board.platform"), props.get("ro.hardware"), *fields)
+    return next((name.strip() for name in names if name), None)
 
 
 def _wakefulness(text: str) -> str | None:

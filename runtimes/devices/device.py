@@ -11,6 +11,7 @@ signal N.
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ from typing import Self
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from runtimes.devices import processes
-from runtimes.devices.packets import CommandStream, Packets, collect, last_lines
+from runtimes.devices.packets import CommandStream, Packets, last_lines
 
 KILLED_S = 0.2  # chosen, because the kernel needs no longer to end what was killed
 
@@ -116,7 +117,7 @@ class Device(ABC):
             DeviceLostError: The connection ended before the command.
         """
         packets = self.open_packets(argv, start_timeout_s=timeout_s)
-        rc, out, err = collect(packets, self._label(argv), timeout_s)
+        rc, out, err = CommandStream(packets, self._label(argv), heartbeat_s=math.inf, timeout_s=timeout_s).read_all()
         return CommandResult(rc=rc, out=out, err=err)
 
     def script(self, text: str, *arguments: str, timeout_s: float = 30.0) -> CommandResult:

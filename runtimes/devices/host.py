@@ -18,7 +18,8 @@ from edgevit.errors import DeviceError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.attached import HOST, USABLE, AttachedDevice
 from runtimes.devices.device import Device, Progress
-from runtimes.devices.packets import Channel, Packet, Packets
+from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
+from runtimes.devices.processes import LOG_SELF
 
 CHUNK_BYTES = 1 << 20  # chosen, because progress is then told often enough
 
@@ -38,25 +39,20 @@ class HostDevice(Device):
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` in a process group of its own; what cannot be started is an exit code, as in a shell."""
-        logged = self._logged(argv) if tracked else list(argv)
+        words = list(argv)
+        if tracked and self.process_log is not None and shutil.which(argv[0]) is not None:
+            words = ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
         try:
             process = subprocess.Popen(
-                logged,
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            return _Refused(argv[0], error)
+            return _not_started(argv[0], error)
         return _ProcessPackets(process)
-
-    def _logged(self, argv: Sequence[str]) -> list[str]:
-        if self.process_log is None or shutil.which(argv[0]) is None:
-            return list(argv)
-        from runtimes.devices.processes import LOG_SELF
-
-        return ["sh", "-c", LOG_SELF + 'exec "$@"', self.process_log, *argv]
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
@@ -113,25 +109,12 @@ def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> 
     return HostDevice(Path(remote_dir) if remote_dir else None)
 
 
-class _Refused:
+def _not_started(program: str, error: Exception) -> KnownPackets:
     """A command that could not be started, told the way a shell tells it."""
-
-    def __init__(self, program: str, error: Exception) -> None:
-        missing = isinstance(error, FileNotFoundError)
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        self._packets = [
-            Packet(Channel.EXIT, rc=127 if missing else 126),
-            Packet(Channel.ERR, f"{program}: {'not found' if missing else reason}\n".encode()),
-        ]
-
-    def read(self, timeout_s: float) -> Packet:
-        return self._packets.pop()
-
-    def kill(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    missing = isinstance(error, FileNotFoundError)
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    said = f"{program}: {'not found' if missing else reason}\n".encode()
+    return KnownPackets([Packet(Channel.ERR, said), Packet(Channel.EXIT, rc=127 if missing else 126)])
 
 
 class _ProcessPackets:
@@ -140,8 +123,9 @@ class _ProcessPackets:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._selector = selectors.DefaultSelector()
-        for pipe, channel in ((process.stdout, Channel.OUT), (process.stderr, Channel.ERR)):
-            assert pipe is not None
+        assert process.stdout is not None and process.stderr is not None
+        self._pipes = {process.stdout: Channel.OUT, process.stderr: Channel.ERR}
+        for pipe, channel in self._pipes.items():
             self._selector.register(pipe, selectors.EVENT_READ, channel)
 
     def read(self, timeout_s: float) -> Packet:
@@ -161,16 +145,16 @@ class _ProcessPackets:
             raise TimeoutError from error
         return Packet(Channel.EXIT, rc=code if code >= 0 else 128 - code)
 
-    def kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-
-    def close(self) -> None:
-        self._selector.close()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
+    def close(self, *, kill: bool) -> None:
+        try:
+            if kill:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(5)
+        finally:
+            self._selector.close()
+            for pipe in self._pipes:
                 pipe.close()
 
 

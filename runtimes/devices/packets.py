@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol, Self
 
@@ -38,41 +38,34 @@ class Packets(Protocol):
         """
         ...
 
-    def kill(self) -> None:
-        """End the command and all of its process group, if it still runs. Never raises, never blocks for long."""
+    def close(self, *, kill: bool) -> None:
+        """Free the connection; it is not an error to do so twice.
+
+        With ``kill`` the command and all of its process group are ended, if it still runs; that never raises and never
+        blocks for long.
+        """
         ...
 
-    def close(self) -> None:
-        """Free the connection; it is not an error to do so twice."""
-        ...
 
+class KnownPackets:
+    """Packets that are known beforehand, then ``end``: a command that could not be started, or a recorded one."""
 
-def collect(packets: Packets, label: str, timeout_s: float) -> tuple[int, str, str]:
-    """Read a command to its end: exit code, standard output, standard error.
+    def __init__(self, packets: Iterable[Packet], end: Exception | None = None) -> None:
+        self._packets = iter(packets)
+        self._end = end or TimeoutError()
 
-    Raises:
-        DeviceTimeoutError: The command did not end in ``timeout_s``; it was killed.
-        DeviceLostError: The connection ended before the command.
-    """
-    out, err = bytearray(), bytearray()
-    deadline = time.monotonic() + timeout_s
-    ended = False
-    try:
-        while True:
-            packet = packets.read(max(0.0, deadline - time.monotonic()))
-            if packet.channel is Channel.EXIT:
-                ended = True
-                return packet.rc, _text(out), _text(err)
-            (out if packet.channel is Channel.OUT else err).extend(packet.data)
-    except TimeoutError as error:
-        tail = _tail(_text(err) or _text(out))
-        raise DeviceTimeoutError(f"{label} did not end within {timeout_s:g} s and was killed{tail}") from error
-    finally:
-        _finish(packets, ended)
+    def read(self, timeout_s: float) -> Packet:
+        """The next one; without an exit code among them every deadline passes at once."""
+        for packet in self._packets:
+            return packet
+        raise self._end
+
+    def close(self, *, kill: bool) -> None:
+        """There is nothing to end or to free."""
 
 
 class CommandStream:
-    """The lines of a running command.
+    """The lines of a running command, or all of its output.
 
     Attributes:
         rc: The exit code, once the lines have ended; None before.
@@ -85,13 +78,25 @@ class CommandStream:
         self._heartbeat_s = heartbeat_s
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
-        self._err = bytearray()
+        self._out, self._err = bytearray(), bytearray()
         self._closed = False
 
     @property
     def err(self) -> str:
         """Standard error so far."""
         return _text(self._err)
+
+    def read_all(self) -> tuple[int, str, str]:
+        """Read the command to its end: exit code, standard output, standard error.
+
+        Raises:
+            DeviceTimeoutError: The command did not end in time; it was killed.
+            DeviceLostError: The connection ended before the command.
+        """
+        with self:
+            while self.rc is None:
+                self._out += self._piece()
+        return self.rc, _text(self._out), self.err
 
     def __iter__(self) -> Iterator[str]:
         try:
@@ -102,16 +107,19 @@ class CommandStream:
     def _lines(self) -> Iterator[str]:
         pending = b""
         while self.rc is None:
-            packet = self._next()
-            if packet.channel is Channel.ERR:
-                self._err.extend(packet.data)
-            elif packet.channel is Channel.OUT:
-                *whole, pending = (pending + packet.data).split(b"\n")
-                yield from (_text(line).rstrip("\r") for line in whole)
-            else:
-                self.rc = packet.rc
+            *whole, pending = (pending + self._piece()).split(b"\n")
+            yield from (_text(line).rstrip("\r") for line in whole)
         if pending:
             yield _text(pending).rstrip("\r")
+
+    def _piece(self) -> bytes:
+        """The next piece of standard output; empty when something else came, which is kept."""
+        packet = self._next()
+        if packet.channel is Channel.ERR:
+            self._err += packet.data
+        elif packet.channel is Channel.EXIT:
+            self.rc = packet.rc
+        return packet.data if packet.channel is Channel.OUT else b""
 
     def _next(self) -> Packet:
         left_s = self._deadline - time.monotonic()
@@ -120,13 +128,17 @@ class CommandStream:
             return self._packets.read(max(0.0, min(self._heartbeat_s, left_s)))
         except TimeoutError as error:
             what = f"was silent for {self._heartbeat_s:g} s" if silent else f"did not end within {self._timeout_s:g} s"
-            raise DeviceTimeoutError(f"{self._label} {what} and was killed{_tail(self.err)}") from error
+            raise DeviceTimeoutError(f"{self._label} {what} and was killed{self._last_words()}") from error
+
+    def _last_words(self) -> str:
+        words = last_lines(self.err or _text(self._out))
+        return f"; its last words: {words}" if words else ""
 
     def close(self) -> None:
         """Kill the command if it still runs, and free the connection; it is not an error to do so twice."""
         if not self._closed:
             self._closed = True
-            _finish(self._packets, self.rc is not None)
+            self._packets.close(kill=self.rc is None)
 
     def __enter__(self) -> Self:
         return self
@@ -135,21 +147,8 @@ class CommandStream:
         self.close()
 
 
-def _finish(packets: Packets, ended: bool) -> None:
-    try:
-        if not ended:
-            packets.kill()
-    finally:
-        packets.close()
-
-
 def _text(data: bytes | bytearray) -> str:
     return data.decode("utf-8", errors="replace")
-
-
-def _tail(text: str) -> str:
-    words = last_lines(text)
-    return f"; its last words: {words}" if words else ""
 
 
 def last_lines(text: str) -> str:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Literal, TypeVar
 
 from edgevit.errors import DeviceError, DeviceLostError
 from edgevit.records import Record, atomic_path
 from runtimes.devices.device import Device, Kind, Progress
-from runtimes.devices.packets import Channel, Packet, Packets
+from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
 
 _T = TypeVar("_T")
 
@@ -26,42 +25,36 @@ _T = TypeVar("_T")
 _VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
 
 
-class Answer(Record):
-    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed.
-
-    ``merged`` stands in earlier recordings; nothing reads it.
-    """
+class Answer(Record, forbid_unknown_fields=False):
+    """How one command ended; ``rc`` is None when the connection ended first, or the deadline passed."""
 
     words: tuple[str, ...]
     rc: int | None
     out_base64: str
     err_base64: str
     lost: str | None = None
-    merged: bool = False
 
 
-class Pulled(Record):
-    """A file that came back; ``error`` when it did not. ``transfer`` stands in earlier recordings; nothing reads it."""
+class Pulled(Record, forbid_unknown_fields=False):
+    """A file that came back; ``error`` when it did not."""
 
     remote: str
     data_base64: str
     error: str | None = None
-    transfer: dict[str, str | int | bool] | None = None
 
 
-class Pushed(Record):
-    """A file that was pushed; ``error`` when it was refused. ``transfer`` is as in ``Pulled``."""
+class Pushed(Record, forbid_unknown_fields=False):
+    """A file that was pushed; ``error`` when it was refused."""
 
     remote: str
     sent: bool = True
     error: str | None = None
-    transfer: dict[str, str | int | bool] | None = None
 
 
-class Recording(Record):
+class Recording(Record, forbid_unknown_fields=False):
     """One session with one device. ``note`` is free for whoever records (the request, for instance).
 
-    ``is_network``, ``properties`` and ``features`` stand in earlier recordings; nothing reads them.
+    Earlier recordings hold more fields, here and in the records within, which nothing reads: they are passed over.
     """
 
     schema_version: Literal[1] = 1
@@ -72,9 +65,6 @@ class Recording(Record):
     pulled: tuple[Pulled, ...]
     pushed: tuple[Pushed, ...]
     note: str = ""
-    is_network: bool = False
-    properties: dict[str, str] | None = None
-    features: tuple[str, ...] = ()
 
 
 class RecordingDevice(Device):
@@ -87,7 +77,6 @@ class RecordingDevice(Device):
         self._answers: list[Answer] = []
         self._pulled: list[Pulled] = []
         self._pushed: list[Pushed] = []
-        self._lock = Lock()
 
     def recording(self, note: str = "") -> Recording:
         """What was recorded so far."""
@@ -105,11 +94,7 @@ class RecordingDevice(Device):
         """Start it on ``inner``, and keep its output."""
         self._inner.process_log = self.process_log
         packets = self._inner.open_packets(argv, start_timeout_s=start_timeout_s, tracked=tracked)
-        return _Tee(packets, stable(argv), self._keep)
-
-    def _keep(self, answer: Answer) -> None:
-        with self._lock:
-            self._answers.append(answer)
+        return _Tee(packets, stable(argv), self._answers)
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
@@ -157,7 +142,7 @@ class ReplayDevice(Device):
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """The recorded answer of that command."""
-        return _Played(self._next(self._answers, stable(argv), "command"))
+        return _played(self._next(self._answers, stable(argv), "command"))
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
@@ -202,8 +187,8 @@ def stable(argv: Sequence[str]) -> tuple[str, ...]:
 class _Tee:
     """Hands packets on and keeps them until the command has ended."""
 
-    def __init__(self, inner: Packets, words: tuple[str, ...], keep: Callable[[Answer], None]) -> None:
-        self._inner, self._words, self._keep = inner, words, keep
+    def __init__(self, inner: Packets, words: tuple[str, ...], answers: list[Answer]) -> None:
+        self._inner, self._words, self._answers = inner, words, answers
         self._out, self._err = bytearray(), bytearray()
         self._ended = False
 
@@ -219,43 +204,26 @@ class _Tee:
             (self._out if packet.channel is Channel.OUT else self._err).extend(packet.data)
         return packet
 
-    def kill(self) -> None:
-        self._end(None, None)
-        self._inner.kill()
-
-    def close(self) -> None:
-        self._inner.close()
+    def close(self, *, kill: bool) -> None:
+        if kill:
+            self._end(None, None)
+        self._inner.close(kill=kill)
 
     def _end(self, rc: int | None, lost: str | None) -> None:
         if self._ended:
             return
         self._ended = True
         out, err = b64encode(self._out).decode(), b64encode(self._err).decode()
-        self._keep(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, lost=lost))
+        self._answers.append(Answer(words=self._words, rc=rc, out_base64=out, err_base64=err, lost=lost))
 
 
-class _Played:
+def _played(answer: Answer) -> KnownPackets:
     """A recorded answer as packets; one that never ended passes every deadline at once."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
-        self._left = [Packet(channel, b64decode(text)) for channel, text in streams if text]
-
-    def read(self, timeout_s: float) -> Packet:
-        if self._left:
-            return self._left.pop(0)
-        if self._answer.rc is not None:
-            return Packet(Channel.EXIT, rc=self._answer.rc)
-        if self._answer.lost is not None:
-            raise DeviceLostError(self._answer.lost)
-        raise TimeoutError
-
-    def kill(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
+    packets = [Packet(channel, b64decode(text)) for channel, text in streams if text]
+    if answer.rc is not None:
+        packets.append(Packet(Channel.EXIT, rc=answer.rc))
+    return KnownPackets(packets, DeviceLostError(answer.lost) if answer.lost is not None else None)
 
 
 def _queues(items: Sequence[tuple[tuple[str, ...], _T]]) -> dict[tuple[str, ...], list[_T]]:

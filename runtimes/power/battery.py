@@ -39,8 +39,7 @@ class BatteryMeter(PollingMeter):
     name = "battery"
 
     def __init__(self, device: Device, *, period_s: float = 0.5) -> None:
-        super().__init__()
-        self.period_s = period_s
+        super().__init__(period_s)
         self._device = device
         self._sysfs = DeviceSysfs(device)
         self._directory: str | None = None

@@ -82,8 +82,7 @@ class HwmonMeter(PollingMeter):
     def __init__(
         self, sysfs: Sysfs | None = None, *, rails: tuple[str, ...] | None = None, period_s: float = 0.005
     ) -> None:
-        super().__init__()
-        self.period_s = period_s
+        super().__init__(period_s)
         self._sysfs: Sysfs = sysfs or LocalSysfs()
         self._wanted = rails
         self._rails: list[Rail] = []

@@ -49,9 +49,9 @@ class MeterOptions(Record):
     """What a user can ask of a meter; which of it a meter takes is in its row of ``METERS``.
 
     Attributes:
-        serial: Number of the unit.
-        volts: Supply voltage that it is to set; None leaves it alone.
-        rails: Power rails to add up.
+        serial: Number of the Monsoon unit.
+        volts: Supply voltage that the Monsoon is to set; None leaves it alone.
+        rails: Power rails to add up (``rails``, ``hwmon``).
     """
 
     serial: str | None = None

@@ -72,37 +72,28 @@ class ListedMeter(Record):
     note: str = ""
 
 
-def open_meter(
-    name: str,
-    device: Device | None,
-    *,
-    serial: str | None = None,
-    volts: float | None = None,
-    rails: tuple[str, ...] | None = None,
-) -> PowerMeter:
+def open_meter(name: str, device: Device | None, options: MeterOptions | None = None) -> PowerMeter:
     """The meter called ``name``, for ``device``; nothing is touched before ``prepare``.
 
     Args:
         name: One of ``METERS``.
         device: The device that is measured; None for this machine.
-        serial: Number of the Monsoon unit.
-        volts: Supply voltage that the Monsoon is to set; None leaves it alone.
-        rails: Rails to add up (``rails``, ``hwmon``).
+        options: What is asked of it; None for nothing.
 
     Raises:
         UsageError: No such meter, an option that it has not, or the wrong kind of device.
     """
     if name not in METERS:
         raise unknown_choice("energy meter", name, METERS)
-    row, place = METERS[name], device or HostDevice()
-    for option, value in (("serial", serial), ("volts", volts), ("rails", rails)):
-        if value is not None and option not in row.options:
-            raise UsageError(f"--energy {name} has {_LACKING[option]}")
+    row, place, asked = METERS[name], device or HostDevice(), options or MeterOptions()
+    for option, lacking in _LACKING.items():
+        if getattr(asked, option) is not None and option not in row.options:
+            raise UsageError(f"--energy {name} has {lacking}")
     if row.kind == HOST and place.kind != HOST:
         raise UsageError(f"{name} measures this machine, not {place.serial}", hint="--device host")
     if row.kind not in (None, place.kind):
         raise UsageError(f"{name} is read from an {DEVICE_KINDS[row.kind].noun}", hint="--device SERIAL")
-    return row.open(place, MeterOptions(serial=serial, volts=volts, rails=rails))
+    return row.open(place, asked)
 
 
 def list_meters(device: Device | None) -> list[ListedMeter]:

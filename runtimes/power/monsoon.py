@@ -70,8 +70,7 @@ class MonsoonMeter(PowerMeter):
 
     def start(self) -> None:
         """Enter sample mode; from here on the phone's USB is cut."""
-        if self._unit is None:
-            self.prepare()
+        self.prepare()
         unit = self._unit
         assert unit is not None
         try:

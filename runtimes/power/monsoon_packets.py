@@ -21,16 +21,15 @@ from runtimes.power.trace import CALIBRATION, LOST, OUTPUT_OFF, OVER_CURRENT, Do
 RATE_HZ = 5000.0
 PACKET_BYTES = 64
 READ_BYTES = 256 * PACKET_BYTES  # asked for in one transfer: 16 KiB, what Linux does in one piece
-SAMPLE_BYTES = 18
-COARSE, FINE, VOLTAGE = 0, 1, 6  # words of a sample: the main output's
 FINE_BELOW = 64000  # ticks: from here on the fine range is at its end (HVPM.fineThreshold)
 VOLTS_PER_TICK = 4 * 62.5e-6
 KEPT_CALIBRATIONS = 5  # as the package's sampleEngine
-CHUNK = 1 << 18  # packets decoded at a time
 
 MEASUREMENT, ZERO_CALIBRATION, INVALID, REFERENCE_CALIBRATION = 0x00, 0x10, 0x20, 0x30
 
-Bytes2D = NDArray[np.uint8]
+# The layout above as numpy types; of a sample only the main output is read.
+_SAMPLE = [("coarse", ">u2"), ("fine", ">u2"), ("other", "V8"), ("voltage", ">u2"), ("usb", "V3"), ("kind", "u1")]
+_PACKET = np.dtype([("dropped", "<u2"), ("flags", "u1"), ("count", "u1"), ("samples", _SAMPLE, 3), ("unused", "V6")])
 
 
 class Scales(Record):
@@ -66,11 +65,10 @@ class _Samples:
 
 
 def decode(
-    packets: Bytes2D,
+    packets: NDArray[np.uint8],
     scales: Scales,
-    *,
-    host_stamps: Doubles | None = None,
-    meta: dict[str, str] | None = None,
+    host_stamps: Doubles,
+    meta: dict[str, str],
 ) -> tuple[PowerTrace, PacketLosses]:
     """Turn raw packets into a trace on the unit's own sample grid.
 
@@ -85,23 +83,21 @@ def decode(
     """
     if not len(packets):
         raise MeterError("the Monsoon delivered no packet")
-    counts = packets[:, 3].astype(np.int64)
+    parsed = packets.view(_PACKET)[:, 0]
+    counts = parsed["count"].astype(np.int64)
     if np.any((counts < 1) | (counts > 3)):
         bad = int(np.argmax((counts < 1) | (counts > 3)))
         raise MeterError(f"Monsoon packet {bad} claims {counts[bad]} samples: expected 1 to 3")
-    base, losses = _grid(packets, counts)
-    samples = _samples(packets, counts, base)
+    base, losses = _grid(parsed, counts)
+    samples = _samples(parsed, counts, base)
     length = int(samples.index[-1]) + 1
-    trace = _trace(samples, length, scales, meta or {})
-    if host_stamps is not None and len(host_stamps):
-        at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
-        trace = replace(trace, host_stamps=at)
-    return trace, losses
+    at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
+    return replace(_trace(samples, length, scales, meta), host_stamps=at), losses
 
 
-def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
+def _grid(packets: NDArray[np.void], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], PacketLosses]:
     """(packets,) grid index of each packet's first sample, after all that was dropped or lost before it; the losses."""
-    dropped = packets[:, 0].astype(np.int64) | packets[:, 1].astype(np.int64) << 8
+    dropped = packets["dropped"].astype(np.int64)
     newly = np.diff(dropped, prepend=dropped[0]) % 65536
     missed = _missed(packets)
     per_packet = float(np.mean(counts))
@@ -110,36 +106,28 @@ def _grid(packets: Bytes2D, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64
     return base, PacketLosses(dropped_by_unit=int(newly.sum()), lost_packets=int(missed.sum()))
 
 
-def _missed(packets: Bytes2D) -> NDArray[np.int64]:
+def _missed(packets: NDArray[np.void]) -> NDArray[np.int64]:
     """(packets,) packets that are missing before each one, up to 15, by the sequence number.
 
     A number that does not mostly rise by one is no sequence number (unknown firmware), and says nothing.
     """
-    sequence = (packets[:, 2] & 0x0F).astype(np.int64)
+    sequence = (packets["flags"] & 0x0F).astype(np.int64)
     missed: NDArray[np.int64] = (np.diff(sequence, prepend=sequence[0] - 1) - 1) % 16
     return missed if float(np.mean(missed == 0)) > 0.5 else np.zeros(len(packets), np.int64)
 
 
-def _samples(packets: Bytes2D, counts: NDArray[np.int64], base: NDArray[np.int64]) -> _Samples:
+def _samples(packets: NDArray[np.void], counts: NDArray[np.int64], base: NDArray[np.int64]) -> _Samples:
     """All samples; ``counts`` (packets,) how many in each packet, ``base`` (packets,) grid index of its first."""
-    total = int(counts.sum())
-    index = np.empty(total, np.int64)
-    coarse, fine, voltage = (np.empty(total, np.uint16) for _ in range(3))
-    kind, flags = np.empty(total, np.uint8), np.empty(total, np.uint8)
-    place = 0
-    for first in range(0, len(packets), CHUNK):
-        part = slice(first, first + CHUNK)
-        body = np.ascontiguousarray(packets[part, 4 : 4 + 3 * SAMPLE_BYTES]).reshape(-1, 3, SAMPLE_BYTES)
-        there = np.arange(3) < counts[part, None]
-        chosen = body[there]
-        to = slice(place, place + len(chosen))
-        words = np.ascontiguousarray(chosen[:, :16]).view(">u2")
-        coarse[to], fine[to], voltage[to] = words[:, COARSE], words[:, FINE], words[:, VOLTAGE]
-        kind[to] = chosen[:, 17] & 0x30
-        index[to] = (base[part, None] + np.arange(3))[there]
-        flags[to] = np.broadcast_to(packets[part, 2][:, None], there.shape)[there]
-        place = to.stop
-    return _Samples(index, coarse, fine, voltage, kind, flags)
+    there = np.arange(3) < counts[:, None]
+    sent = packets["samples"]
+    return _Samples(
+        index=(base[:, None] + np.arange(3))[there],
+        coarse=sent["coarse"][there].astype(np.uint16),
+        fine=sent["fine"][there].astype(np.uint16),
+        voltage=sent["voltage"][there].astype(np.uint16),
+        kind=sent["kind"][there] & np.uint8(0x30),
+        flags=np.repeat(packets["flags"], counts),
+    )
 
 
 def _trace(samples: _Samples, length: int, scales: Scales, meta: dict[str, str]) -> PowerTrace:
@@ -173,8 +161,7 @@ def _scaled(
     reference = _calibration(samples, raw, REFERENCE_CALIBRATION, at, f"reference calibration ({name})")
     span = reference - zero
     slope = np.divide(scale, span, out=np.zeros_like(span), where=span != 0)
-    scaled: Doubles = (raw[measured] - zero) * slope
-    return scaled
+    return (raw[measured] - zero) * slope
 
 
 def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDArray[np.int64], name: str) -> Doubles:
@@ -199,5 +186,4 @@ def _calibration(samples: _Samples, raw: NDArray[np.uint16], kind: int, at: NDAr
     first = np.maximum(0, last - KEPT_CALIBRATIONS)
     means = (running[last] - running[first]) / (last - first)
     means[: KEPT_CALIBRATIONS - 1] = means[min(KEPT_CALIBRATIONS, len(means)) - 1]
-    newest: Doubles = means[np.maximum(np.searchsorted(places, at) - 1, 0)]
-    return newest
+    return means[np.maximum(np.searchsorted(places, at) - 1, 0)]

@@ -91,9 +91,7 @@ class PacketReader:
         if self._thread.is_alive():
             raise MeterError("the Monsoon is still being read")
         self.check()
-        packets = (
-            np.concatenate(self._chunks)[: self._filled] if self._chunks else np.zeros((0, PACKET_BYTES), np.uint8)
-        )
+        packets = np.concatenate(self._chunks)[: self._filled]
         return packets, np.array(self._stamps, np.float64).reshape(-1, 2)
 
     def _loop(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from edgevit.errors import MeterError, MissingDependencyError
 from edgevit.records import Record
-from runtimes.power.monsoon_packets import READ_BYTES, Scales
+from runtimes.power.monsoon_packets import Scales
 
 VENDOR, PRODUCT = 0x2AB9, 0x0001
 # From the ``monsoon`` package 0.1.88: Operations.py, pmapi.py, sampleEngine.py.
@@ -150,7 +150,6 @@ class MonsoonUnit:
             self._monsoon.setup_usb(serial, pmapi.USB_protocol())
         self._protocol: Any = self._monsoon.Protocol
         self._open = True
-        self._buffer = array.array("B", bytes(READ_BYTES))
         try:
             self._stop_stale_sampling()
             self.facts = self._read_facts(serial)
@@ -251,20 +250,17 @@ class MonsoonUnit:
         """
         from usb.core import USBError, USBTimeoutError
 
-        read, buffer = self._protocol.DEVICE.read, self._buffer
-        view = memoryview(buffer)
+        read = self._protocol.DEVICE.read
 
         def read_into(target: memoryview) -> int:
-            wanted = buffer if len(target) == len(buffer) else array.array("B", bytes(len(target)))
+            buffer = array.array("B", bytes(len(target)))
             try:
-                length = int(read(BULK_IN, wanted, 500))
-            except USBTimeoutError:
-                return 0
+                length = int(read(BULK_IN, buffer, 500))
             except USBError as error:
-                if error.errno == errno.ETIMEDOUT:
+                if isinstance(error, USBTimeoutError) or error.errno == errno.ETIMEDOUT:
                     return 0
                 raise _translated(error, "while sampling") from error
-            target[:length] = (view if wanted is buffer else memoryview(wanted))[:length]
+            target[:length] = memoryview(buffer)[:length]
             return length
 
         return read_into

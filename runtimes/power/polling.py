@@ -35,13 +35,12 @@ class _Polling:
 class PollingMeter(PowerMeter):
     """Base of meters whose readings are pulled.
 
-    Attributes:
+    Args:
         period_s: Time between two readings.
     """
 
-    period_s: float
-
-    def __init__(self) -> None:
+    def __init__(self, period_s: float) -> None:
+        self.period_s = period_s
         self._polling: _Polling | None = None
         self._thread: threading.Thread | None = None
 

@@ -56,8 +56,7 @@ class RailsMeter(PollingMeter):
     name = "rails"
 
     def __init__(self, device: Device, *, rails: tuple[str, ...] | None = None, period_s: float = 1.0) -> None:
-        super().__init__()
-        self.period_s = period_s
+        super().__init__(period_s)
         self._device = device
         self._wanted = rails
         self._command: list[str] | None = None

@@ -51,8 +51,7 @@ class RaplMeter(PollingMeter):
     name = "rapl"
 
     def __init__(self, sysfs: Sysfs | None = None, *, period_s: float = 0.01) -> None:
-        super().__init__()
-        self.period_s = period_s
+        super().__init__(period_s)
         self._sysfs: Sysfs = sysfs or LocalSysfs()
         self._domains: list[Domain] = []
         self.resolution = Resolution(
@@ -61,14 +60,12 @@ class RaplMeter(PollingMeter):
 
     def prepare(self) -> None:
         """Find the packages and see that their counters may be read."""
-        found = find_domains(self._sysfs)
-        packages = [domain for domain in found if domain.name.startswith("package")]
-        if not packages:
+        self._domains = [domain for domain in find_domains(self._sysfs) if domain.name.startswith("package")]
+        if not self._domains:
             raise MeterError(
                 f"{self._sysfs.place} has no RAPL energy counter below /sys/class/powercap/intel-rapl:*",
                 hint="virtual machines and ARM boards have none: `edgevit-export energy meters` lists what there is",
             )
-        self._domains = packages
         self.read_once()
 
     def read_once(self) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgevit.errors import unknown_choice
 
@@ -46,43 +46,36 @@ class Scenario:
     stamp_jitter_us: float = 20.0
 
 
-_CLEAN = Scenario("clean", "60 ms bursts, 300 ms gaps, 40 mW of noise")
-
 TABLE: tuple[Scenario, ...] = (
-    _CLEAN,
-    replace(
-        _CLEAN, name="low-snr", summary="350 mW bursts in 150 mW of noise", quiet=False, burst_mw=350.0,
-        pulse_mw=600.0, noise_mw=150.0,
+    Scenario("clean", "60 ms bursts, 300 ms gaps, 40 mW of noise"),
+    Scenario(
+        "low-snr", "350 mW bursts in 150 mW of noise", quiet=False, burst_mw=350.0, pulse_mw=600.0, noise_mw=150.0
     ),
-    replace(_CLEAN, name="short", summary="5 ms bursts, 30 ms gaps", latency_ms=5.0, gap_ms=30.0),
-    replace(_CLEAN, name="ramp-tail", summary="clock ramp of 10 ms and a 50 ms tail", ramp_ms=10.0, tail_ms=50.0),
-    replace(
-        _CLEAN, name="short-gap-tail", summary="20 ms gaps, shorter than the 50 ms tail", quiet=False, gap_ms=20.0,
-        tail_ms=50.0,
-    ),
-    replace(_CLEAN, name="no-gaps", summary="back to back", gap_ms=0.0),
-    replace(_CLEAN, name="spikes", summary="5 spikes of interference a second, 1-8 ms", quiet=False, spikes_per_s=5.0),
-    replace(
-        _CLEAN, name="other-process", summary="interference of 50-200 ms, 0.3 a second", quiet=False,
-        interference_per_s=0.3,
-    ),
-    replace(_CLEAN, name="drift", summary="background rises by 60 mW a second", quiet=False, drift_mw_per_s=60.0),
-    replace(_CLEAN, name="latency-spread", summary="latency spread of 30 %", latency_spread=0.3),
-)  # fmt: skip
+    Scenario("short", "5 ms bursts, 30 ms gaps", latency_ms=5.0, gap_ms=30.0),
+    Scenario("ramp-tail", "clock ramp of 10 ms and a 50 ms tail", ramp_ms=10.0, tail_ms=50.0),
+    Scenario("short-gap-tail", "20 ms gaps, shorter than the 50 ms tail", quiet=False, gap_ms=20.0, tail_ms=50.0),
+    Scenario("no-gaps", "back to back", gap_ms=0.0),
+    Scenario("spikes", "5 spikes of interference a second, 1-8 ms", quiet=False, spikes_per_s=5.0),
+    Scenario("other-process", "interference of 50-200 ms, 0.3 a second", quiet=False, interference_per_s=0.3),
+    Scenario("drift", "background rises by 60 mW a second", quiet=False, drift_mw_per_s=60.0),
+    Scenario("latency-spread", "latency spread of 30 %", latency_spread=0.3),
+)
 
 HARD: tuple[Scenario, ...] = (
-    replace(_CLEAN, name="screen-on", summary="the screen goes on in the middle: +600 mW", quiet=False, step_mw=600.0),
-    replace(_CLEAN, name="radio", summary="radio wakes every 1.28 s", quiet=False, radio_period_s=1.28),
-    replace(_CLEAN, name="first-slower", summary="the first inference takes 3 times as long", first_slower=3.0),
-    replace(
-        _CLEAN, name="long-foreign", summary="interference of 0.3-1 s, longer than an inference", quiet=False,
-        interference_per_s=0.3, interference_s=(0.3, 1.0),
+    Scenario("screen-on", "the screen goes on in the middle: +600 mW", quiet=False, step_mw=600.0),
+    Scenario("radio", "radio wakes every 1.28 s", quiet=False, radio_period_s=1.28),
+    Scenario("first-slower", "the first inference takes 3 times as long", first_slower=3.0),
+    Scenario(
+        "long-foreign",
+        "interference of 0.3-1 s, longer than an inference",
+        quiet=False,
+        interference_per_s=0.3,
+        interference_s=(0.3, 1.0),
     ),
-    replace(_CLEAN, name="lossy", summary="2 % of the samples are lost", quiet=False, lost_share=0.02),
-    replace(_CLEAN, name="no-pulses", summary="a runner without sync pulses", pulses_ms=()),
-    replace(_CLEAN, name="buried", summary="60 mW bursts in 250 mW of noise", quiet=False, burst_mw=60.0,
-            pulse_mw=60.0, noise_mw=250.0),
-)  # fmt: skip
+    Scenario("lossy", "2 % of the samples are lost", quiet=False, lost_share=0.02),
+    Scenario("no-pulses", "a runner without sync pulses", pulses_ms=()),
+    Scenario("buried", "60 mW bursts in 250 mW of noise", quiet=False, burst_mw=60.0, pulse_mw=60.0, noise_mw=250.0),
+)
 
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*TABLE, *HARD)}
 

@@ -75,8 +75,7 @@ class Busy:
         if self.ramp_s == 0.0:
             return self.level_mw * x
         missing = (1.0 - self.ramp_from) * self.ramp_s * -np.expm1(-x / self.ramp_s)
-        energy: Doubles = self.level_mw * (x - missing)
-        return energy
+        return self.level_mw * (x - missing)
 
     def tail_mj(self, t: Doubles | float) -> Doubles:
         """Energy in mJ of the tail from the end of the interval until the times ``t``, (n,) s or one."""
@@ -84,8 +83,7 @@ class Busy:
         if not (self.tail_decays and self.tail_s):
             return self.tail_mw * x
         constant = self.tail_s / 3.0
-        energy: Doubles = self.tail_mw * constant * -np.expm1(-x / constant)
-        return energy
+        return self.tail_mw * constant * -np.expm1(-x / constant)
 
     @property
     def reach_s(self) -> float:
@@ -157,8 +155,7 @@ def _timeline(scenario: Scenario, rng: np.random.Generator) -> Plan:
 def _inferences(scenario: Scenario, rng: np.random.Generator) -> tuple[list[float], list[float]]:
     spread = scenario.latency_spread
     durations = scenario.latency_ms / 1e3 * np.exp(rng.normal(-(spread**2) / 2, spread, scenario.runs))
-    if scenario.first_slower > 1.0:
-        durations[0] *= scenario.first_slower
+    durations[0] *= scenario.first_slower
     levels = scenario.burst_mw * (1.0 + rng.normal(0.0, scenario.power_spread, scenario.runs))
     return durations.tolist(), levels.tolist()
 
@@ -176,8 +173,7 @@ def _background(scenario: Scenario, edges: Doubles, rng: np.random.Generator) ->
     count, seconds = len(edges) - 1, float(edges[-1])
     middle = (edges[:-1] + edges[1:]) / 2
     power = scenario.idle_mw + scenario.drift_mw_per_s * middle + _wander(scenario, count, rng)
-    if scenario.step_mw:
-        power += scenario.step_mw * (middle > scenario.step_at * seconds)
+    power += scenario.step_mw * (middle > scenario.step_at * seconds)
     interference = [
         *_events(rng, scenario.spikes_per_s, seconds, (1e-3, 8e-3), (300.0, 1500.0)),
         *_events(rng, scenario.interference_per_s, seconds, scenario.interference_s, (300.0, 1200.0)),
@@ -187,8 +183,7 @@ def _background(scenario: Scenario, edges: Doubles, rng: np.random.Generator) ->
         interference += [Busy(float(start), float(start) + 6e-3, 400.0) for start in starts]
     for event in interference:
         _add(power, event, edges)
-    noisy: Doubles = power + rng.normal(0.0, scenario.noise_mw, count)
-    return noisy
+    return power + rng.normal(0.0, scenario.noise_mw, count)
 
 
 def _wander(scenario: Scenario, count: int, rng: np.random.Generator) -> Doubles:

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from edgevit.errors import MeterError
 from runtimes.devices.device import Device
 
 # $@ files; each is printed on one line, an empty one when it cannot be read.
 _READ_ALL = 'for f in "$@"; do v=""; read -r v <"$f" 2>/dev/null; echo "$v"; done 2>/dev/null'
-
-
-class Sysfs(Protocol):
-    """Where kernel files are read."""
-
-    place: str
-
-    def read(self, paths: Sequence[str]) -> list[str | None]:
-        """First line of each file; None where it cannot be read."""
-        ...
-
-    def glob(self, pattern: str) -> list[str]:
-        """Absolute paths that fit a shell pattern, sorted."""
-        ...
 
 
 class LocalSysfs:
@@ -41,12 +26,11 @@ class LocalSysfs:
 
     def read(self, paths: Sequence[str]) -> list[str | None]:
         """First line of each file; None where it cannot be read."""
-        return [self._line(self._root / path.lstrip("/")) for path in paths]
+        return [self._line(path) for path in paths]
 
-    @staticmethod
-    def _line(path: Path) -> str | None:
+    def _line(self, path: str) -> str | None:
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = (self._root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return None
         return lines[0].strip() if lines else ""
@@ -75,6 +59,10 @@ class DeviceSysfs:
         """Absolute paths that fit a shell pattern, sorted."""
         found = self._device.script(f'for f in {pattern}; do [ -e "$f" ] && echo "$f"; done; true')
         return sorted(found.out.split())
+
+
+Sysfs = LocalSysfs | DeviceSysfs
+"""Where kernel files are read; ``place`` names it in messages."""
 
 
 def sysfs_of(device: Device) -> Sysfs:

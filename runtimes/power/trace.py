@@ -91,14 +91,11 @@ class PowerTrace:
 
     def save(self, path: Path) -> None:
         """Write the trace to ``path`` (``.npz``), atomically."""
-        arrays: dict[str, NDArray[np.generic]] = {"power_mw": self.power_mw, "flags": self.flags}
-        if self.current_ma is not None:
-            arrays["current_ma"] = self.current_ma
-        if self.voltage_v is not None:
-            arrays["voltage_v"] = self.voltage_v
+        columns = {name: getattr(self, name) for name in ("power_mw", "flags", "current_ma", "voltage_v")}
+        arrays = {name: array for name, array in columns.items() if array is not None}
         header = {"schema_version": SCHEMA_VERSION, "rate_hz": self.rate_hz, "meta": self.meta}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), host_stamps=self.host_stamps, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, header=np.array(json.dumps(header)), host_stamps=self.host_stamps, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> PowerTrace:
@@ -146,10 +143,10 @@ def from_readings(
     """
     stamps = _host_stamps(seconds, rate_hz)
     grid = np.arange(seconds[0], seconds[-1], 1.0 / rate_hz)
-    power, current, voltage = (
-        None if values is None else np.interp(grid, seconds, values) for values in (power_mw, current_ma, voltage_v)
+    power = np.interp(grid, seconds, power_mw)
+    current, voltage = (
+        None if values is None else np.interp(grid, seconds, values) for values in (current_ma, voltage_v)
     )
-    assert power is not None
     return PowerTrace(rate_hz, power, np.zeros(len(grid), np.uint8), current, voltage, stamps, dict(meta or {}))
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from runtimes.conditions.journal import Change, as_change
+from runtimes.conditions.journal import Change
 from runtimes.conditions.lease import DeviceSession, ending_sessions_on_signals
 from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
@@ -20,14 +20,9 @@ WRITE = 'printf %s "$2" >"$1"'
 
 def turn(device: Device, knob: Path, value: str = "new") -> Change:
     """The change of a file's content."""
-    return as_change(
-        device,
-        knob.name,
-        apply=("sh", "-c", WRITE, "sh", str(knob), value),
-        undo=lambda old: ("sh", "-c", WRITE, "sh", str(knob), old),
-        check=("cat", str(knob)),
-        new=value,
-    )
+    write, check = ("sh", "-c", WRITE, "sh", str(knob)), ("cat", str(knob))
+    old = device.run(check).out.strip()
+    return Change(key=knob.name, apply=(*write, value), undo=(*write, old), check=check, old=old, new=value)
 
 
 def main(scratch: Path, knob: Path) -> None:

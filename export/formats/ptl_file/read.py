@@ -36,7 +36,7 @@ def read(path: Path) -> FileFacts:
     """
     archive = read_archive(path)
     extra, version = dict(archive.extra_files), archive.bytecode_version
-    modules = decode(extra.pop(MODULES, "{}"), dict[str, list[str]], f"{path}: metadata '{MODULES}' is broken")
+    modules = decode(extra.pop(MODULES, "{}"), dict[str, tuple[str, ...]], f"{path}: metadata '{MODULES}' is broken")
     calls = sorted(archive.calls.items(), key=lambda item: -item[1])
     return FileFacts(
         format=Format.PTL,
@@ -48,7 +48,7 @@ def read(path: Path) -> FileFacts:
     )
 
 
-def _operator(name: str, count: int, modules: dict[str, list[str]]) -> Operator:
+def _operator(name: str, count: int, modules: dict[str, tuple[str, ...]]) -> Operator:
     why_not = why_not_standard(name)
     return Operator(
         name=name,
@@ -56,7 +56,7 @@ def _operator(name: str, count: int, modules: dict[str, list[str]]) -> Operator:
         standard=why_not is None,
         why_not=why_not,
         since=since(name),
-        modules=tuple(modules.get(base_name(name), ())),
+        modules=modules.get(base_name(name), ()),
     )
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
 from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
-from runtimes.devices.adb.server import ServerAddress, connect_client, is_listening, require_server, translated
-from runtimes.devices.adb.shell import AdbPackets, new_nonce, wrap_command
-from runtimes.devices.adb.sync import SyncChannel, SyncRefusal, open_sync
+from runtimes.devices.adb.server import LISTING, ServerAddress, connect_client, is_listening, translated
+from runtimes.devices.adb.shell import AdbPackets, wrap_command
+from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
+from runtimes.devices.attached import USABLE
 from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
 from runtimes.devices.processes import SIGNAL
 
 if TYPE_CHECKING:
+    from adbutils import AdbConnection
     from adbutils import AdbDevice as Transport
 
 HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
@@ -65,34 +68,38 @@ class AdbDevice(Device):
         self.serial = serial
         self.adb_server = str(server)
         self._server = server
-        self._requested_scratch = scratch
+        self._scratch_choices = SCRATCH_CHOICES if scratch is None else (scratch,)
         self._scratch: str | None = None
         self._ending = False
         self._open()
 
     def _open(self) -> None:
-        self._client = connect_client(self._server)
+        client = connect_client(self._server)
         with translated(self.serial, "connecting"):
-            self._transport: Transport = self._client.device(serial=self.serial)
-            words = self._transport.get_features().split(",")
-        self._features = frozenset(word for word in words if word)
+            self._transport: Transport = client.device(serial=self.serial)
+            self._merged = "shell_v2" not in self._transport.get_features().split(",")
+
+    def _service(self, name: str, timeout_s: float) -> AdbConnection:
+        """An open service of the device's daemon, whose socket raises ``TimeoutError`` after ``timeout_s``."""
+        if not is_listening(self._server):  # adbutils itself would start another, elsewhere
+            raise DeviceLostError(f"the adb server at {self._server} is gone", hint=LISTING)
+        connection = self._transport.open_transport(timeout=timeout_s)
+        try:
+            connection.send_command(name)
+            connection.check_okay()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def open_packets(self, argv: Sequence[str], *, start_timeout_s: float, tracked: bool = False) -> Packets:
         """Start ``argv`` through the daemon's shell."""
-        merged = "shell_v2" not in self._features
-        nonce = new_nonce()
+        nonce = f"@{secrets.token_hex(8)}"
         log = quote([self.process_log]) if tracked and self.process_log else None
-        line = wrap_command(quote(argv), nonce, log=log, exit_marker=merged)
-        require_server(self._server)
+        line = wrap_command(quote(argv), nonce, log=log, exit_marker=self._merged)
         with translated(self.serial, f"starting '{argv[0]}'"):
-            connection = self._transport.open_transport(timeout=start_timeout_s)
-            try:
-                connection.send_command(("shell:" if merged else "shell,v2,raw:") + line)
-                connection.check_okay()
-            except BaseException:
-                connection.close()
-                raise
-        return AdbPackets(connection, nonce, merged=merged, serial=self.serial, end=self._end_group)
+            connection = self._service(("shell:" if self._merged else "shell,v2,raw:") + line, start_timeout_s)
+        return AdbPackets(connection, nonce, merged=self._merged, serial=self.serial, end=self._end_group)
 
     def _end_group(self, pid: int, start: str) -> None:
         if start and not self._ending:
@@ -103,23 +110,27 @@ class AdbDevice(Device):
             finally:
                 self._ending = False
 
-    def _sync(self, timeout_s: float) -> AbstractContextManager[SyncChannel]:
-        require_server(self._server)
-        return open_sync(self._transport, self.serial, timeout_s)
+    @contextmanager
+    def _sync(self, doing: str, timeout_s: float) -> Iterator[SyncChannel]:
+        with translated(self.serial, doing), closing(self._service("sync:", timeout_s)) as connection:
+            yield SyncChannel(connection, self.serial)
 
     def push(
         self, local: Path, remote: str, *, progress: Progress | None = None, mode: int = 0o644, timeout_s: float = 30.0
     ) -> bool:
         """Hash what is there, send to ``.part``, hash that on the device, and only then give it its name."""
         _require_absolute(remote)
-        digest, size = _local_facts(local)
+        try:
+            digest, size = sha256_file(local), local.stat().st_size
+        except OSError as error:
+            raise UsageError(f"cannot read {local}: {error.strerror}") from error
         hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
         there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
         if there == adb_push.NOT_HASHED:
             there = self._read_back(remote, timeout_s)
         if there == digest:
             return False
-        with self._dropping_part(remote):
+        try:
             self._send(local, remote, mode, progress, timeout_s)
             seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
             by_device = seen != adb_push.NOT_HASHED
@@ -132,43 +143,28 @@ class AdbDevice(Device):
                 )
             if not by_device:
                 adb_push.move_into_place(self, remote, mode)
-        return True
-
-    @contextmanager
-    def _dropping_part(self, remote: str) -> Iterator[None]:
-        try:
-            yield
         except (DeviceLostError, DeviceTimeoutError):
             raise  # nobody there to ask; the next push removes the leftover
         except BaseException:
-            adb_push.drop_part(self, remote)
+            with suppress(DeviceError):  # of no consequence, as no later push would trust it
+                self.run(["rm", "-f", f"{remote}.part"], timeout_s=5.0)
             raise
+        return True
 
     def _send(self, local: Path, remote: str, mode: int, progress: Progress | None, timeout_s: float) -> None:
         size = local.stat().st_size
-
-        def report(done: int) -> None:
-            if progress is not None:
-                progress(local.name, done, size)
-
-        report(0)
         try:
-            with (
-                translated(self.serial, f"{local.name} was pushed"),
-                self._sync(timeout_s) as channel,
-                local.open("rb") as source,
-            ):
-                channel.send(source, f"{remote}.part", mode, report)
+            with self._sync(f"{local.name} was pushed", timeout_s) as channel, local.open("rb") as source:
+                for done in channel.send(source, f"{remote}.part", mode):
+                    if progress is not None:
+                        progress(local.name, done, size)
         except SyncRefusal as error:
             raise adb_push.refusal(self, remote, str(error)) from error
 
     def _read_back(self, remote: str, timeout_s: float) -> str:
         digest = hashlib.sha256()
         try:
-            with (
-                translated(self.serial, f"{remote} was read back"),
-                self._sync(timeout_s) as channel,
-            ):
+            with self._sync(f"{remote} was read back", timeout_s) as channel:
                 for chunk in channel.receive(remote):
                     digest.update(chunk)
         except SyncRefusal as error:
@@ -180,10 +176,7 @@ class AdbDevice(Device):
         _require_absolute(remote)
         done = 0
         try:
-            with (
-                translated(self.serial, f"{remote} was pulled"),
-                self._sync(timeout_s) as channel,
-            ):
+            with self._sync(f"{remote} was pulled", timeout_s) as channel:
                 file_mode, size = channel.stat(remote)
                 if not stat.S_ISREG(file_mode):
                     kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
@@ -217,56 +210,33 @@ class AdbDevice(Device):
 
     def _try_again(self) -> None:
         client = connect_client(self._server)
-        if is_network_serial(self.serial) and ":" in self.serial and self._connection_state() != "device":
-            # A lost network device stays "offline", and "connect" alone then says that it is connected already.
-            with translated(self.serial, "reconnecting"):
+        with translated(self.serial, "reconnecting"):
+            states = {each.serial: each.state for each in client.list()}
+            if ":" in self.serial and states.get(self.serial) != USABLE:
+                # A lost network device stays "offline", and "connect" alone then says that it is connected already.
                 client.disconnect(self.serial)
                 client.connect(self.serial, timeout=ROUND_TRIP_S)
         self._open()
         if not self.run(["true"], timeout_s=5.0).ok:
             raise DeviceLostError(f"{self.serial} runs no commands")
 
-    def _connection_state(self) -> str:
-        """The connection's state in adb's words: ``device`` (usable), ``offline``, ``unauthorized``, ``absent``..."""
-        from adbutils import AdbError
-
-        if not is_listening(self._server):
-            return "absent"
-        try:
-            return next((each.state for each in self._client.list() if each.serial == self.serial), "absent")
-        except (AdbError, OSError, EOFError):
-            return "absent"
-
     def scratch_dir(self) -> str:
         """The named directory, or the first of ``SCRATCH_CHOICES`` where a program can be started."""
         if self._scratch is None:
-            choices = (self._requested_scratch,) if self._requested_scratch is not None else SCRATCH_CHOICES
-            result = self.script(_FIND_SCRATCH, *choices, timeout_s=ROUND_TRIP_S)
+            result = self.script(_FIND_SCRATCH, *self._scratch_choices, timeout_s=ROUND_TRIP_S)
             if not result.ok:
                 raise DeviceError(
-                    f"no directory of {self.serial} takes files and runs programs, tried {', '.join(choices)}: "
-                    f"{result.complaint}",
+                    f"no directory of {self.serial} takes files and runs programs, "
+                    f"tried {', '.join(self._scratch_choices)}: {result.complaint}",
                     hint="name another one with --remote-dir",
                 )
             self._scratch = result.out.strip()
         return self._scratch
 
 
-def is_network_serial(serial: str) -> bool:
-    """Whether a serial names a device on the network: ``HOST:PORT``, or one found by mDNS."""
-    return ":" in serial or "._adb" in serial
-
-
 def _require_absolute(remote: str) -> None:
     if not remote.startswith("/") or "\0" in remote:
         raise UsageError(f"a path on the device must be absolute, not '{remote}'")
-
-
-def _local_facts(local: Path) -> tuple[str, int]:
-    try:
-        return sha256_file(local), local.stat().st_size
-    except OSError as error:
-        raise UsageError(f"cannot read {local}: {error.strerror}") from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from edgevit.errors import DeviceError
-from runtimes.devices.adb.adb_device import AdbDevice, is_network_serial
+from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.adb.server import UNAUTHORIZED_HINT, connect_client, is_listening, server_address, translated
 from runtimes.devices.attached import USABLE, AttachedDevice, choices
 
@@ -63,7 +63,7 @@ def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> 
     address = server_address(adb_server)
     found = attached(adb_server)
     entry = next((each for each in found if each.serial == serial), None)
-    if is_network_serial(serial) and ":" in serial and (entry is None or entry.state == "offline"):
+    if ":" in serial and (entry is None or entry.state == "offline"):
         entry = _connect(serial, adb_server)
     if entry is None:
         raise DeviceError(

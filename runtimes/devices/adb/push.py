@@ -37,7 +37,6 @@ case $seen in *"$2"*) chmod "$3" "$1.part" && mv -f "$1.part" "$1" || exit 1 ;; 
 """
 )
 _MOVE = 'chmod "$2" "$1.part" && mv -f "$1.part" "$1"'
-_DROP = 'rm -f "$1.part"'
 _FREE = 'df -k "$1" 2>/dev/null | tail -n 1'
 
 
@@ -77,14 +76,6 @@ def move_into_place(device: Device, remote: str, mode: int) -> None:
     result = device.script(_MOVE, remote, f"{mode:o}")
     if not result.ok:
         raise refusal(device, remote, result.complaint)
-
-
-def drop_part(device: Device, remote: str) -> None:
-    """Remove the ``.part``; of no consequence when that fails, as no later push would trust it."""
-    try:
-        device.script(_DROP, remote, timeout_s=5.0)
-    except DeviceError:
-        return
 
 
 def refusal(device: Device, remote: str, reason: str) -> DeviceError:

@@ -88,24 +88,21 @@ def is_listening(address: ServerAddress, timeout_s: float = 3.0) -> bool:
         return False
 
 
-def require_adbutils() -> None:
-    """Raise ``MissingDependencyError`` unless the ADB client library is installed."""
-    if find_spec("adbutils") is None:
-        raise MissingDependencyError(
-            "devices are reached through the package adbutils, which is not installed",
-            hint='pip install "edgevit-export[adb]"',
-        )
-
-
-def require_server(address: ServerAddress) -> None:
-    """Raise ``DeviceLostError`` when the server is gone; adbutils itself would start another, elsewhere."""
-    if not is_listening(address):
-        raise DeviceLostError(f"the adb server at {address} is gone", hint=LISTING)
-
-
 def start_server(address: ServerAddress) -> None:
-    """Start the adb server of this machine on the port of ``address``."""
-    program = adb_program()
+    """Start the adb server of this machine on the port of ``address``.
+
+    Raises:
+        MissingDependencyError: There is no ``adb`` program.
+        DeviceError: It cannot be started.
+    """
+    from adbutils import AdbError, adb_path
+
+    try:
+        program = str(adb_path())  # $ADBUTILS_ADB_PATH, the one on the path, or the one in the adbutils wheel
+    except AdbError as error:
+        raise MissingDependencyError(
+            "no adb program was found", hint="install it ('apt install adb', 'brew install android-platform-tools')"
+        ) from error
     try:
         done = subprocess.run(
             [program, "-P", str(address.port), "start-server"],
@@ -121,22 +118,6 @@ def start_server(address: ServerAddress) -> None:
         raise DeviceError(f"the adb server did not start on port {address.port}: {said}")
 
 
-def adb_program() -> str:
-    """The ``adb`` program: ``$ADBUTILS_ADB_PATH``, the one on the path, or the one in the adbutils wheel.
-
-    Raises:
-        MissingDependencyError: There is none.
-    """
-    from adbutils import AdbError, adb_path
-
-    try:
-        return str(adb_path())
-    except AdbError as error:
-        raise MissingDependencyError(
-            "no adb program was found", hint="install it ('apt install adb', 'brew install android-platform-tools')"
-        ) from error
-
-
 def connect_client(address: ServerAddress) -> AdbClient:
     """A client of a server that answers; a local one is started when it does not run.
 
@@ -144,7 +125,11 @@ def connect_client(address: ServerAddress) -> AdbClient:
         MissingDependencyError: No adbutils, or no ``adb`` program to start a server with.
         DeviceError: The server cannot be started, or is another machine's and does not answer.
     """
-    require_adbutils()
+    if find_spec("adbutils") is None:
+        raise MissingDependencyError(
+            "devices are reached through the package adbutils, which is not installed",
+            hint='pip install "edgevit-export[adb]"',
+        )
     from adbutils import AdbClient
 
     if not is_listening(address):

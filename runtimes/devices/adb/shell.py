@@ -7,8 +7,6 @@ a second connection, and that ends the whole process group when the connection g
 from __future__ import annotations
 
 import re
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -37,7 +35,7 @@ def wrap_command(line: str, nonce: str, *, log: str | None, exit_marker: bool) -
 
     Args:
         line: What to run, already quoted.
-        nonce: Word that marks our own output.
+        nonce: Word that marks our own output; no other output holds it.
         log: Quoted path of a file on the device that gets "pid start", if it is there.
         exit_marker: Print the exit code behind the output, for daemons that cannot send it.
     """
@@ -76,7 +74,8 @@ class AdbPackets:
         """The next packet, without what the prelude said; see ``Packets``."""
         deadline = time.monotonic() + timeout_s
         while True:
-            packet = self._next()
+            packet, self._left = self._left, None
+            packet = packet or (self._plain() if self._merged else self._framed())
             if packet is None:
                 self._receive(deadline - time.monotonic())
             elif packet.channel is Channel.OUT and self._head is not None:
@@ -88,19 +87,13 @@ class AdbPackets:
             else:
                 return packet
 
-    def _next(self) -> Packet | None:
-        packet, self._left = self._left, None
-        if packet is None:
-            packet = self._plain() if self._merged else self._framed()
-        return packet
-
     def _receive(self, timeout_s: float) -> None:
         if timeout_s <= 0:
             raise TimeoutError
         try:
             self._connection.conn.settimeout(timeout_s)
             data = self._connection.conn.recv(_RECV_BYTES)
-        except (ConnectionError, socket.gaierror) as error:
+        except ConnectionError as error:
             raise self._lost() from error
         if not data:
             raise self._lost()
@@ -148,21 +141,12 @@ class AdbPackets:
             rest, self._head = self._head[: match.start()] + self._head[match.end() :], None
             self._left = Packet(Channel.OUT, rest) if rest else None
 
-    def kill(self) -> None:
-        """Hang up, which ends the group through the trap, and make sure of it through a second connection."""
-        self.close()
-        if self._process is not None:
-            self._end(*self._process)
-
-    def close(self) -> None:
-        """Hang up; twice is no error."""
+    def close(self, *, kill: bool) -> None:
+        """Hang up, which ends the group through the trap; to kill, make sure of it through a second connection."""
         if not self._connection.closed:
             self._connection.close()
-
-
-def new_nonce() -> str:
-    """A word that no other output holds."""
-    return f"@{secrets.token_hex(8)}"
+        if kill and self._process is not None:
+            self._end(*self._process)
 
 
 def _overlap(data: bytes, marker: bytes) -> int:

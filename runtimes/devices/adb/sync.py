@@ -9,16 +9,13 @@ import select
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgevit.errors import DeviceError
-from runtimes.devices.adb.server import lost
 
 if TYPE_CHECKING:
     from adbutils import AdbConnection
-    from adbutils import AdbDevice as Transport
 
 CHUNK_BYTES = 1 << 16  # the protocol's greatest piece (SYNC_DATA_MAX)
 PATH_BYTES = 1024  # and its longest path
@@ -29,7 +26,7 @@ class SyncRefusal(Exception):
 
 
 class SyncChannel:
-    """An open ``sync:`` service. Sockets raise ``TimeoutError`` after ``timeout_s`` without any progress."""
+    """An open ``sync:`` service. Its errors of sockets and of adbutils are to be ``translated``."""
 
     def __init__(self, connection: AdbConnection, serial: str) -> None:
         self._connection = connection
@@ -38,24 +35,25 @@ class SyncChannel:
     def stat(self, path: str) -> tuple[int, int]:
         """Mode and size (modulo 2**32) of ``path``; mode 0 means that there is nothing, or that it may not be seen."""
         self._request(b"STAT", path)
-        if (word := self._exactly(4)) != b"STAT":
+        if (word := self._connection.read_exact(4)) != b"STAT":
             raise self._nonsense(word)
-        mode, size, _ = struct.unpack("<III", self._exactly(12))
+        mode, size, _ = struct.unpack("<III", self._connection.read_exact(12))
         return mode, size
 
-    def send(self, source: BinaryIO, path: str, mode: int, progress: Callable[[int], None]) -> None:
-        """Write ``source`` to ``path``.
+    def send(self, source: BinaryIO, path: str, mode: int) -> Iterator[int]:
+        """Write ``source`` to ``path``, and tell the bytes done so far; to be read to its end.
 
         Raises:
             SyncRefusal: The device could not.
         """
         self._request(b"SEND", f"{path},{stat.S_IFREG | mode}")
         done = 0
+        yield done
         try:
             while chunk := source.read(CHUNK_BYTES):
                 self._connection.conn.sendall(b"DATA" + struct.pack("<I", len(chunk)) + chunk)
                 done += len(chunk)
-                progress(done)
+                yield done
                 if select.select([self._connection.conn], [], [], 0)[0]:
                     break  # an answer before the end can only be a refusal
             else:
@@ -72,9 +70,9 @@ class SyncChannel:
 
     def _head(self) -> tuple[bytes, int]:
         """The word and the number that begin an answer; FAIL is raised with the device's own text."""
-        word, size = struct.unpack("<4sI", self._exactly(8))
+        word, size = struct.unpack("<4sI", self._connection.read_exact(8))
         if word == b"FAIL":
-            raise SyncRefusal(self._exactly(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
+            raise SyncRefusal(self._connection.read_exact(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
         return word, size
 
     def receive(self, path: str) -> Iterator[bytes]:
@@ -90,7 +88,7 @@ class SyncChannel:
                 return
             if word != b"DATA" or size > CHUNK_BYTES:
                 raise self._nonsense(word)
-            yield self._exactly(size)
+            yield self._connection.read_exact(size)
 
     def _request(self, word: bytes, path: str) -> None:
         encoded = path.encode()
@@ -98,26 +96,5 @@ class SyncChannel:
             raise DeviceError(f"a path of {len(encoded)} bytes is too long for {self._serial} (at most {PATH_BYTES})")
         self._connection.conn.sendall(word + struct.pack("<I", len(encoded)) + encoded)
 
-    def _exactly(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            piece = self._connection.conn.recv(size - len(data))
-            if not piece:
-                raise lost(self._serial, "a file was transferred")
-            data += piece
-        return bytes(data)
-
     def _nonsense(self, word: bytes) -> DeviceError:
         return DeviceError(f"{self._serial} answered nonsense while a file was transferred: {word!r}")
-
-
-@contextmanager
-def open_sync(transport: Transport, serial: str, timeout_s: float) -> Iterator[SyncChannel]:
-    """Open the file service of a device."""
-    connection = transport.open_transport(timeout=timeout_s)
-    try:
-        connection.send_command("sync:")
-        connection.check_okay()
-        yield SyncChannel(connection, serial)
-    finally:
-        connection.close()

@@ -76,6 +76,17 @@ def test_bench_verifies_and_writes_every_kind_of_record(artifacts: Path, tmp_pat
     assert DeviceRun.load(stored) == run
 
 
+@pytest.mark.parametrize("format", [Format.PTL, Format.TFLITE])
+def test_files_of_the_other_formats_open_in_the_runner_that_travels(
+    artifacts: Path, tmp_path: Path, format: Format
+) -> None:
+    """The runner has no msgspec and none of the writers; ONNX is everywhere else."""
+    write_artifact(tmp_path / "one", format)
+    result = invoke("bench", tmp_path / "one", "-d", "host", *QUICK, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["verification"] == "passed"
+
+
 def test_a_wrong_artifact_is_failed_not_fast(artifacts: Path, tmp_path: Path) -> None:
     other = write_artifact(tmp_path / "other", Format.ONNX, seed=1)
     target = artifacts / "small0.onnx"

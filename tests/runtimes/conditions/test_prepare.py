@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from adbd_rig import Adbd
+from phone_stub import PhoneStub
 
 from edgevit.errors import DeviceError
 from runtimes.conditions import prepare
@@ -103,6 +104,14 @@ class TestAndroid:
         with DeviceSession(adb_device) as session, pytest.raises(DeviceError, match=r"did not take .*: Failed"):
             fix_performance_mode(session)
         assert not (adbd.data / "fixed_mode").exists()
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_a_setting_that_cannot_be_read_is_not_changed(tmp_path: Path) -> None:
+    phone = PhoneStub(tmp_path, {"settings get global": "7\n", "settings put global": ""})
+    message = "screen_off_timeout of 8BC1 cannot be read, so it is not changed"
+    with DeviceSession(phone) as session, pytest.raises(DeviceError, match=message):
+        stay_awake(session)
 
 
 @pytest.mark.usefixtures("state_dir")

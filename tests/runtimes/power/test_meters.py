@@ -9,6 +9,7 @@ from phone_stub import PhoneStub
 
 from edgevit.errors import UsageError
 from runtimes.devices.host import HostDevice
+from runtimes.power.meter import MeterOptions
 from runtimes.power.meters import METERS, list_meters, open_meter
 
 
@@ -24,9 +25,9 @@ def test_meters_by_name(tmp_path: Path) -> None:
         open_meter("monson", phone)
     assert caught.value.hint == "did you mean 'monsoon'?"
     with pytest.raises(UsageError, match="no serial and no voltage"):
-        open_meter("rails", phone, volts=4.0)
+        open_meter("rails", phone, MeterOptions(volts=4.0))
     with pytest.raises(UsageError, match="no rails to choose"):
-        open_meter("battery", phone, rails=("CPU",))
+        open_meter("battery", phone, MeterOptions(rails=("CPU",)))
 
 
 def test_listing_meters_touches_nothing_and_says_why_not(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from edgevit.errors import MeterError
 from runtimes.power.monsoon_packets import Scales, decode
 
 SCALES = Scales(fine=36500, coarse=6400, fine_zero=15, coarse_zero=15)
+NO_STAMPS = np.zeros((0, 2))
 
 
 def test_same_numbers_as_the_vendors_sample_engine() -> None:
@@ -75,9 +76,9 @@ def test_packets_lost_on_the_way_are_seen_in_the_sequence_numbers() -> None:
 def test_packets_that_are_none_are_refused() -> None:
     packets = np.zeros((10, 64), np.uint8)
     with pytest.raises(MeterError, match="claims 0 samples: expected 1 to 3"):
-        decode(packets, SCALES)
+        decode(packets, SCALES, NO_STAMPS, {})
     packets[:, 3] = 1
     with pytest.raises(MeterError, match="no zero calibration"):
-        decode(packets, SCALES)
+        decode(packets, SCALES, NO_STAMPS, {})
     with pytest.raises(MeterError, match="delivered no packet"):
-        decode(packets[:0], SCALES)
+        decode(packets[:0], SCALES, NO_STAMPS, {})

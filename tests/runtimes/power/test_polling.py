@@ -20,10 +20,9 @@ class Counter(PollingMeter):
 
     name = "counter"
     resolution = Resolution(period_s=0.01, step_mj=0.0, scope="nothing")
-    period_s = 0.01
 
     def __init__(self, fail: dict[int, Exception] | None = None) -> None:
-        super().__init__()
+        super().__init__(0.01)
         self.count = 0
         self._fail = fail or {}
 

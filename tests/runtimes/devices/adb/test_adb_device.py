@@ -10,7 +10,7 @@ from adbd_rig import Adbd, AdbRig, after, names, why_not
 from fault_daemon import FaultDaemon, Faults
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, UsageError
-from runtimes.devices.adb.adb_device import AdbDevice, is_network_serial
+from runtimes.devices.adb.adb_device import AdbDevice
 
 Make = Callable[[Faults], tuple[FaultDaemon, AdbDevice]]
 
@@ -80,14 +80,6 @@ def test_a_scratch_directory_that_cannot_be(adb_rig: AdbRig, adbd: Adbd) -> None
     with pytest.raises(DeviceError, match=r"no directory of .* tried /proc/none: .*/proc/none") as caught:
         AdbDevice(adbd.serial, adb_rig.server, scratch="/proc/none").scratch_dir()
     assert "--remote-dir" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("serial", "network"),
-    [("R58M123", False), ("emulator-5554", False), ("10.0.0.1:5555", True), ("adb-X-y._adb-tls-connect._tcp", True)],
-)
-def test_network_serials(serial: str, network: bool) -> None:
-    assert is_network_serial(serial) is network
 
 
 def test_without_faults_it_is_a_device(faulty: Make, local: Path, remote: Path, tmp_path: Path) -> None:

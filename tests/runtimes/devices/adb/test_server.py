@@ -53,7 +53,7 @@ def test_no_adb_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(adbutils, "adb_path", missing)
     with pytest.raises(MissingDependencyError, match="no adb program") as caught:
-        adb_server.adb_program()
+        adb_server.start_server(ServerAddress(host="127.0.0.1", port=1))
     assert "apt install adb" in (caught.value.hint or "")
 
 
