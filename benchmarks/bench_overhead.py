@@ -26,10 +26,12 @@ import numpy as np
 from adbd_rig import AdbRig, why_not
 
 from edgevit_export.workflows.subjects import Subjects, find_subjects
-from runtimes.bench.measure import BenchRequest, Measurement
+from runtimes.bench.measure import Measurement
+from runtimes.bench.request import BenchRequest
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Progress
 from runtimes.devices.packets import Channel, Packet, Packets
+from runtimes.runners.workload import Workload
 from validation.latency.analysis import samples_ms
 from validation.statistics import bootstrap_interval
 
@@ -111,7 +113,8 @@ class _Timed:
 
 def bench_median_ms(device: AdbDevice, subjects: Subjects, output: Path) -> float:
     """One round of ``bench``."""
-    request = BenchRequest(runs=RUNS, rounds=1, warmup=WARMUP, python=sys.executable)
+    workload = Workload(runs=RUNS, rounds=1, warmup=WARMUP)
+    request = BenchRequest(workload=workload, python=sys.executable)
     outcome = Measurement(device, subjects.subjects, request, output, subjects.judge, Quiet()).run()
     (run,) = outcome.runs
     return float(np.median(np.concatenate(samples_ms(run))))

@@ -250,7 +250,7 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
         print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT)
         if judged:
             print_line()
-            print_table(ENERGY_COLUMNS, [energy_row(_name(energy), energy) for energy in judged], right=ENERGY_RIGHT)
+            print_table(ENERGY_COLUMNS, [energy_row(energy) for energy in judged], right=ENERGY_RIGHT)
     reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     for line in (*tables.reason_lines(reports), *reasons, *failed):
@@ -280,7 +280,9 @@ def _in_words(failure: RunFailure) -> str:
 
 
 def _name(energy: EnergyReport) -> str:
-    return energy.subject.artifact if energy.subject else ""
+    if (subject := energy.subject) is None:
+        return ""
+    return f"{subject.artifact} on {subject.device}, {subject.threads} thread{'s' if subject.threads != 1 else ''}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -99,7 +99,7 @@ class _Job:
     command: tuple[str, ...]
     progress: Progress
     verbose: bool
-    conversions: dict[Format, SideProcess[StagedArtifact]] = field(default_factory=dict)
+    conversions: dict[Recipe, SideProcess[StagedArtifact]] = field(default_factory=dict)
 
     @cached_property
     def golden(self) -> GoldenSet:
@@ -194,23 +194,23 @@ def _captured(model: nn.Module, spec: ModelSpec, progress: Progress, *, verbose:
         return capture(model, spec)
 
 
-def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Format, SideProcess[StagedArtifact]]:
+def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dict[Recipe, SideProcess[StagedArtifact]]:
     """Start the slow converters in processes of their own."""
     started = {}
     for recipe in (recipe for recipe in recipes if FORMATS[recipe.format].slow):
         job.progress.note(f"{FORMATS[recipe.format].title}: converting beside the rest")
         work = partial(export_artifact, job.program, recipe, job.stage, verbose=job.verbose)
-        answer, what = job.stage / f"converted-{recipe.format}", f"converting to {recipe.format}"
-        started[recipe.format] = SideProcess(work, answer, what, forked=True)
-        sides.callback(started[recipe.format].stop)
+        answer, what = job.stage / f"converted-{recipe.file_name('model')}", f"converting to {recipe.format}"
+        started[recipe] = SideProcess(work, answer, what, forked=True)
+        sides.callback(started[recipe].stop)
     return started
 
 
 def _export_all(recipes: tuple[Recipe, ...], job: _Job) -> tuple[FormatOutcome, ...]:
     """One format after the other, those that are converted beside the rest last; outcomes in the order asked for."""
-    slow_last = sorted(recipes, key=lambda recipe: recipe.format in job.conversions)
-    done = {recipe.format: _export_one(recipe, job) for recipe in slow_last}
-    return tuple(done[recipe.format] for recipe in recipes)
+    slow_last = sorted(recipes, key=lambda recipe: recipe in job.conversions)
+    done = {recipe: _export_one(recipe, job) for recipe in slow_last}
+    return tuple(done[recipe] for recipe in recipes)
 
 
 def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
@@ -218,8 +218,8 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
     start_s = time.perf_counter()
     try:
         with job.progress.step(f"{FORMATS[recipe.format].title}: converting"):
-            if recipe.format in job.conversions:
-                staged = job.conversions[recipe.format].result()
+            if recipe in job.conversions:
+                staged = job.conversions[recipe].result()
                 start_s = time.perf_counter() - staged.seconds
             else:
                 staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)

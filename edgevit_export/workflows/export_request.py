@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 from edgevit.errors import UsageError
@@ -18,15 +19,15 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, ne
     """Refuse before any work what cannot be finished.
 
     Raises:
-        UsageError: No format, the same format twice, a version that the format cannot be written in, or a directory
-            that cannot be written or has less room than ``needed_bytes``.
+        UsageError: No format, two recipes whose files would share a name, a version that the format cannot be
+            written in, or a directory that cannot be written or has less room than ``needed_bytes``.
         MissingDependencyError: A converter, or with ``verify`` a runtime, is not installed.
     """
     if not recipes:
         raise UsageError(f"no format to export: choose from {', '.join(FORMATS)}")
-    names = [recipe.format for recipe in recipes]
-    if len(set(names)) != len(names):
-        raise UsageError(f"the same format twice in one export: {', '.join(names)}; files of one format share a name")
+    names = [recipe.file_name("MODEL") for recipe in recipes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"the same file twice in one export: {', '.join(twice)}")
     for recipe in recipes:
         require_export(recipe.format)
         check_recipe(recipe)
@@ -50,8 +51,16 @@ def refuse_idle_limits(limits: Limits, images: Path | None, *, verify: bool) -> 
 
 
 def whole_recipe(item: Recipe | Format | str) -> Recipe:
-    """A whole recipe: ONNX has its default opset filled in, so that the manifest says which one was meant."""
+    """A whole recipe: ONNX has its default opset filled in, so that the manifest says which one was meant.
+
+    Raises:
+        UsageError: No such format, or a field that holds something else than its type.
+    """
     recipe = item if isinstance(item, Recipe) else Recipe(format=parse_format(item))
+    try:
+        recipe = convert(to_builtins(recipe), Recipe)
+    except ValidationError as error:
+        raise UsageError(f"{recipe} is no recipe: {error}") from error
     if recipe.format is Format.ONNX and recipe.opset is None:
         return replace(recipe, opset=DEFAULT_OPSET)
     return recipe

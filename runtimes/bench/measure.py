@@ -78,8 +78,8 @@ class Measurement:
         workload = msgspec.structs.replace(asked, affinity=None if mask is None else f"{mask:x}")
         jobs = self._jobs(state, workload)
         store = RecordStore(self.output, self.device.serial, jobs, self.request)
-        if self.request.resume:
-            store.resume()
+        for problem in store.resume() if self.request.resume else []:
+            self.watcher.note(f"not resumed: {problem}")
         with tempfile.TemporaryDirectory(prefix="edgevit-bench-") as staging:
             directory = f"{self.device.scratch_dir()}/bench"
             done = {job.key: len(store[job.key].rounds) for job in jobs}

@@ -91,6 +91,13 @@ def make_plan(
 
 
 def _plan_job(job: Job, staging: Path, directory: str, done: int) -> tuple[list[PlannedPush], list[PlannedRun]]:
+    asked = job.workload
+    if asked.affinity is not None and (cores := int(asked.affinity, 16).bit_count()) < asked.threads:
+        raise UsageError(
+            f"{job.subject.name}: {asked.threads} threads on {cores} core{'s' if cores > 1 else ''} (mask "
+            f"{asked.affinity}) would measure how they wait for each other",
+            hint="--affinity with as many cores, or fewer --threads",
+        )
     pushes, runs = job.runner.pushes(job.subject, staging, directory), []
     for index, workload in enumerate(job.rounds):
         if index >= done:

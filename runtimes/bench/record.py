@@ -131,10 +131,14 @@ class DeviceRun(Record):
             raise ArtifactError(f"{origin} is not a valid {cls.__name__} record: {error}") from error
 
     def continues(self, other: DeviceRun) -> bool:
-        """Whether this record measures the very file of ``other`` in the very same way."""
+        """Whether the rounds of this record measure the very file of ``other`` in the very same way.
+
+        Bursts are a matter of the energy alone.
+        """
+        mine, asked = (msgspec.structs.replace(each.workload, burst=None) for each in (self, other))
         conditions = (self.conditions or other.conditions) == other.conditions
-        mine = (self.artifact.sha256, self.runner, self.workload)
-        return conditions and mine == (other.artifact.sha256, other.runner, other.workload)
+        same_file = (self.artifact.sha256, self.runner) == (other.artifact.sha256, other.runner)
+        return conditions and same_file and mine == asked
 
 
 def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
@@ -185,12 +189,24 @@ def partial_path(path: Path) -> Path:
 def record_key(subject: Subject, runner: str, workload: Workload) -> str:
     """Name of one artifact, runner and workload in plans and file names.
 
-    The hash keeps artifacts of one name apart; cores and gaps are named where the user asked for them, since figures
-    with and without them do not replace each other.
+    The hash keeps artifacts of one name apart. What differs from the plain workload is named, since records of
+    different workloads do not replace each other.
     """
-    pinned = "" if workload.affinity is None else f"-cpus{workload.affinity}"
-    gap = "" if not workload.gap_ms else f"-gap{workload.gap_ms:g}ms"
-    return safe_name(f"{subject.name}-{subject.sha256[:8]}-{runner}-t{workload.threads}{pinned}{gap}")
+    plain = Workload()
+    differing = [
+        f"{name}{value:g}"
+        for name, value, usual in (
+            ("runs", workload.runs, plain.runs),
+            ("rounds", workload.rounds, plain.rounds),
+            ("warmup", workload.warmup, plain.warmup),
+            ("gap", workload.gap_ms or 0.0, 0.0),
+            ("burst", workload.burst or 1, 1),
+        )
+        if value != usual
+    ]
+    cores = [] if workload.affinity is None else [f"cpus{workload.affinity}"]
+    parts = [subject.name, subject.sha256[:8], runner, *differing, *cores, f"t{workload.threads}"]
+    return safe_name("-".join(parts))
 
 
 def safe_name(text: str) -> str:

@@ -7,10 +7,22 @@ from pathlib import Path
 
 import msgspec
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import ArtifactError, EdgevitExportError
+from edgevit.records import sha256_file
 from runtimes.bench.plan import Job
-from runtimes.bench.record import DeviceRun, EnergyRun, Round, RunFailure, new_record, partial_path, record_directory
+from runtimes.bench.record import (
+    DeviceRun,
+    EnergyRun,
+    Round,
+    RunFailure,
+    new_record,
+    partial_path,
+    record_directory,
+    safe_name,
+)
 from runtimes.bench.request import BenchRequest
+
+NO_RECORDS = (".energy.json", ".stamps.json")  # what version 1 kept beside its records
 
 
 class RecordStore:
@@ -51,25 +63,43 @@ class RecordStore:
             self._jobs[key] for key, record in self._records.items() if not record.complete and record.failure is None
         ]
 
-    def resume(self) -> None:
-        """Take over earlier records that measure the same files in the same way; a complete one before a newer one."""
-        for key, new in self._records.items():
-            final = self.path(key)
-            found = [(path, self._earlier(path, key, new)) for path in (final, partial_path(final)) if path.is_file()]
-            earlier = [(path, record) for path, record in found if record is not None]
-            if earlier:
-                path, self._records[key] = next((each for each in earlier if each[1].complete), earlier[-1])
-                if path != final:
-                    self._waited.append(key)
+    def resume(self) -> list[str]:
+        """Take over earlier records that measure the same files in the same way, whatever they are called.
 
-    def _earlier(self, path: Path, key: str, new: DeviceRun) -> DeviceRun | None:
-        """The record at ``path`` without its failures, and without what another meter measured."""
-        record = DeviceRun.load(path)
-        if not record.continues(new):
-            return None
-        record = msgspec.structs.replace(record, failure=None, energy_failure=None)
-        if self._meter is not None and record.energy and record.energy.meter != self._meter:
-            record = msgspec.structs.replace(record, energy=None)
+        A complete record wins over one that is not, more rounds over fewer.
+
+        Returns:
+            The records that cannot be read, in words.
+        """
+        earlier, problems = [], []
+        for path in sorted(record_directory(self._output, self._device).glob("*.json")):
+            try:
+                earlier += [] if path.name.endswith(NO_RECORDS) else [(path, DeviceRun.load(path))]
+            except ArtifactError as error:
+                problems.append(error.message)
+        for key, new in self._records.items():
+            fitting = [(path, self._taken_over(path, key, record)) for path, record in earlier if record.continues(new)]
+            if fitting:
+                path, record = max(fitting, key=lambda each: (each[1].complete, len(each[1].rounds)))
+                self._records[key] = record
+                if path != self.path(key):
+                    self._waited.append(key)
+        return problems
+
+    def _taken_over(self, path: Path, key: str, record: DeviceRun) -> DeviceRun:
+        """An earlier record as that of ``key``: without its failures, and without energy that is not asked for now.
+
+        That is what another meter measured, or other bursts, or what has lost its trace.
+        """
+        energy, workload = record.energy, self._jobs[key].workload
+        if energy is not None:
+            same = energy.meter == self._meter and record.workload == workload
+            trace = path.with_name(energy.trace_file)
+            if not same or not trace.is_file() or sha256_file(trace) != energy.trace_sha256:
+                energy = None
+        record = msgspec.structs.replace(
+            record, workload=workload, energy=energy, failure=None, energy_failure=None
+        )  # fmt: skip
         return self._judged_complete(key, record)
 
     def keep_completed(self) -> None:
@@ -99,8 +129,12 @@ class RecordStore:
         return failure
 
     def path(self, key: str) -> Path:
-        """Where the record of ``key``, one artifact, runner and workload, stands when it is complete."""
-        return record_directory(self._output, self._device) / f"{key}.json"
+        """Where the record of ``key``, one artifact, runner and workload, stands when it is complete.
+
+        What was measured with a meter and what without do not replace each other.
+        """
+        meter = "" if self._meter is None else f"-{safe_name(self._meter)}"
+        return record_directory(self._output, self._device) / f"{key}{meter}.json"
 
     def origin(self, key: str) -> str:
         """What ``key`` stands for in messages."""

@@ -75,7 +75,7 @@ def state_home() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
 
 
-def file_name(serial: str) -> str:
+def name_of_serial(serial: str) -> str:
     """A serial as a file name."""
     return re.sub(r"[^A-Za-z0-9.-]", "_", serial)
 
@@ -202,7 +202,7 @@ def _settled(device: Device, change: Change, wanted: str) -> str:
 
 def journal_path(serial: str) -> Path:
     """Where the journal of a device is kept."""
-    return state_home() / "journal" / f"{file_name(serial)}.jsonl"
+    return state_home() / "journal" / f"{name_of_serial(serial)}.jsonl"
 
 
 def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:

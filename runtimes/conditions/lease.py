@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
-from runtimes.conditions.journal import RESTORE_HINT, Change, Journal, Report, file_name, restore, state_home
+from runtimes.conditions.journal import RESTORE_HINT, Change, Journal, Report, name_of_serial, restore, state_home
 from runtimes.devices.device import Device, ProcessHandle
 from runtimes.devices.processes import START_OF
 
@@ -278,7 +278,7 @@ def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers:
 
 
 def _lock_host(serial: str) -> IO[str]:
-    path = state_home() / "locks" / f"{file_name(serial)}.lock"
+    path = state_home() / "locks" / f"{name_of_serial(serial)}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
     try:

@@ -22,7 +22,7 @@ _MAX_JOINED = 5  # tensors that the delegate joins in one CONCATENATION (xnnpack
 def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delegate: str = "XNNPACK") -> Delegation:
     """Count the operators inside ``partitions``, each given as (input tensors, output tensors)."""
     makers = {index: place for place, operator in enumerate(graph.operators) for index in operator.outputs}
-    pieces = [_between(graph, makers, *partition) for partition in partitions]
+    pieces = [_operators_between(graph, makers, *partition) for partition in partitions]
     taken: set[int] = set().union(*pieces)
     outside = [operator for place, operator in enumerate(graph.operators) if place not in taken]
     return Delegation(
@@ -34,7 +34,9 @@ def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delega
     )
 
 
-def _between(graph: TfliteGraph, makers: dict[int, int], inputs: Sequence[int], outputs: Sequence[int]) -> set[int]:
+def _operators_between(
+    graph: TfliteGraph, makers: dict[int, int], inputs: Sequence[int], outputs: Sequence[int]
+) -> set[int]:
     known, wanted = set(inputs), list(outputs)
     found: set[int] = set()
     while wanted:

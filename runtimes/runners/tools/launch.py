@@ -39,7 +39,7 @@ class ToolRunner:
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, the first feed as raw values, the program and its libraries."""
         home = posixpath.join(directory, f"tool-{self.name}")
-        libraries = sorted(self._binary.parent.glob("*.so*"))
+        libraries = sorted(path for path in self._binary.parent.glob("*.so*") if path.is_file())
         planned = [
             plan_push(subject.path, posixpath.join(directory, subject.remote_name)),
             plan_push(self._binary, posixpath.join(home, self.name), program=True),

@@ -32,7 +32,9 @@ def test_an_onnx_recipe_says_which_opset_was_meant() -> None:
     assert whole_recipe("ptl") == Recipe(format=Format.PTL)
 
 
-@pytest.mark.parametrize(("recipes", "words"), [((), "no format to export"), (("ptl", "ptl"), "same format twice")])
+@pytest.mark.parametrize(
+    ("recipes", "words"), [((), "no format to export"), (("ptl", "ptl"), r"same file twice in one export: MODEL\.ptl")]
+)
 def test_each_format_is_asked_for_once(recipes: tuple[str, ...], words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         check_request(tuple(whole_recipe(name) for name in recipes), tmp_path, verify=False)
@@ -46,3 +48,22 @@ def test_a_runtime_is_needed_only_to_verify(tmp_path: Path, monkeypatch: pytest.
     check_request((whole_recipe("ptl"),), tmp_path, verify=False)
     with pytest.raises(MissingDependencyError, match="cannot run ptl"):
         check_request((whole_recipe("ptl"),), tmp_path, verify=True)
+
+
+def test_recipes_whose_files_differ_may_share_a_format(tmp_path: Path) -> None:
+    recipes = tuple(whole_recipe(Recipe(format=Format.ONNX, opset=opset)) for opset in (17, 18))
+    check_request(recipes, tmp_path, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"format": "onnx", "opset": "18"}, "opset"),
+        ({"format": Format.PTL, "optimize": "fast"}, "optimize"),
+        ({"format": "tiff"}, "format"),
+    ],
+)
+def test_a_recipe_that_holds_something_else_than_its_types_is_refused(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=rf"is no recipe: .*{words}"):
+        whole_recipe(Recipe(**fields))  # type: ignore[arg-type]
+    assert whole_recipe(Recipe(format="ptl")).format is Format.PTL  # type: ignore[arg-type]

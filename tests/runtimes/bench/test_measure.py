@@ -93,7 +93,7 @@ def test_a_recorded_session_plays_back(adb_device: AdbDevice, model: Subject, tm
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_what_one_combination_cannot_do_is_told_and_the_rest_is_planned(tmp_path: Path, dry_run: bool) -> None:
-    """``speed_benchmark_torch`` takes its threads from the mask: two threads on one core cannot be."""
+    """Two threads on one core cannot be."""
     (tmp_path / "m.ptl").write_bytes(b"not read here")
     events, tool = Events(), program(tmp_path / "tool", "exit 3")
     cpu = min(os.sched_getaffinity(0))
@@ -103,6 +103,6 @@ def test_what_one_combination_cannot_do_is_told_and_the_rest_is_planned(tmp_path
     )  # fmt: skip
     assert outcome.plan is not None
     assert {planned.workload.threads for planned in outcome.plan.runs} == {1}
-    (failure,) = (failure for key, failure in events.failures.items() if "-t2-" in key)
-    assert "give --affinity a mask with exactly 2 cores" in failure.message
+    (failure,) = (failure for key, failure in events.failures.items() if key.endswith("-t2"))
+    assert "m.ptl: 2 threads on 1 core " in failure.message
     assert [run.failure.exit_code for run in outcome.runs if run.failure] == ([] if dry_run else [4, 2])

@@ -41,17 +41,25 @@ def test_rounds_that_are_done_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_runner_that_refuses_one_combination_leaves_the_others(tmp_path: Path) -> None:
-    """``speed_benchmark_torch`` takes its threads from the mask: two threads under a mask of one core cannot be."""
+    """``speed_benchmark_torch`` takes its threads from the mask: one thread under a mask of two cores cannot be."""
     (tmp_path / "m.ptl").write_bytes(b"not read here")
     ptl = subject(tmp_path / "m.ptl", Format.PTL)
     tool: Runner = ToolRunner(TOOLS[Format.PTL], program(tmp_path / "tool", "exit 0"), android=False)
-    jobs = [Job(ptl, tool, Workload(threads=threads, affinity="4")) for threads in (1, 2)]
-    jobs += jobs_of(tmp_path, affinity="4", threads=2)
+    jobs = [Job(ptl, tool, Workload(threads=threads, affinity="c")) for threads in (2, 1)]
+    jobs += jobs_of(tmp_path, affinity="c", threads=2)
     plan, refused = make_plan("host", "/there", jobs, tmp_path)
     assert set(refused) == {jobs[1].key}
-    assert "exactly 2 cores" in refused[jobs[1].key].message
+    assert "exactly 1 core" in refused[jobs[1].key].message
     assert {run.key for run in plan.runs} == {job.key for job in jobs} - set(refused)
     assert all(jobs[1].key not in push.keys for push in plan.pushes)
+
+
+def test_more_threads_than_cores_are_refused_whatever_runs_them(tmp_path: Path) -> None:
+    jobs = [*jobs_of(tmp_path, affinity="4", threads=2), *jobs_of(tmp_path, affinity="4", threads=1)]
+    plan, refused = make_plan("host", "/there", jobs, tmp_path)
+    assert set(refused) == {jobs[0].key, jobs[1].key}
+    assert refused[jobs[0].key].message.startswith("one.onnx: 2 threads on 1 core (mask 4)")
+    assert {run.key for run in plan.runs} == {jobs[2].key, jobs[3].key}
 
 
 def test_what_only_a_meter_asks_for_is_not_in_the_rounds(tmp_path: Path) -> None:
@@ -60,8 +68,18 @@ def test_what_only_a_meter_asks_for_is_not_in_the_rounds(tmp_path: Path) -> None
 
 
 def test_records_of_other_cores_and_gaps_have_other_names(tmp_path: Path) -> None:
-    keys = {jobs_of(tmp_path, **given)[0].key for given in ({}, {"affinity": "f0"}, {"gap_ms": 5.0}, {"threads": 2})}
-    assert len(keys) == 4
+    given = (
+        {},
+        {"affinity": "f0"},
+        {"gap_ms": 5.0},
+        {"threads": 2},
+        {"runs": 7},
+        {"rounds": 3},
+        {"warmup": 0},
+        {"burst": 2},
+    )
+    keys = {jobs_of(tmp_path, **each)[0].key for each in given}
+    assert len(keys) == len(given)
     assert jobs_of(tmp_path, gap_ms=0.0)[0].key == jobs_of(tmp_path)[0].key
 
 

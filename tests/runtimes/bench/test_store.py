@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from bench_rig import Events, measure, misbehaving_python
 from latency_records import device_run, normal_rounds
 
 from edgevit.errors import DeviceError, MeterError
+from edgevit.records import sha256_file
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.plan import Job
 from runtimes.bench.record import DeviceRun, EnergyRun, Round, partial_path
@@ -140,20 +142,57 @@ def test_energy_of_another_meter_is_no_answer_and_stays_in_its_record(
     first = store_of(tmp_path, job, meter="rapl")
     for each in rounds:
         first.add_round(job.key, each)
-    first.add_energy(job.key, energy_of("rapl", job, rounds[0]))
+    energy = energy_of("rapl", job, rounds[0])
+    trace = first.path(job.key).with_name(energy.trace_file)
+    trace.write_bytes(b"a trace")
+    first.add_energy(job.key, msgspec.structs.replace(energy, trace_sha256=sha256_file(trace)))
     stored = first.path(job.key).read_bytes()
     other = store_of(tmp_path, job, meter="monsoon")
     other.resume()
     assert [each.key for each in other.open_jobs] == [job.key]
     other.fail_energy(job.key, MeterError("no unit on USB"))
     assert other[job.key].energy is None, "rapl's figures would be told as the monsoon's"
-    assert other.path(job.key).read_bytes() == stored
-    for meter in ("rapl", None):
-        same = store_of(tmp_path, job, meter=meter)
-        same.resume()
-        assert same[job.key].energy is not None and same.open_jobs == []
-        same.keep_completed()
-        assert same.path(job.key).read_bytes() == stored
+    assert first.path(job.key).read_bytes() == stored
+    same = store_of(tmp_path, job, meter="rapl")
+    same.resume()
+    assert same[job.key].energy is not None and same.open_jobs == []
+    plain = store_of(tmp_path, job)
+    plain.resume()
+    assert plain[job.key].rounds == first[job.key].rounds and plain[job.key].energy is None
+    for store in (same, plain):
+        store.keep_completed()
+    assert first.path(job.key).read_bytes() == stored, "a bench without a meter loses no energy"
+    assert DeviceRun.load(plain.path(job.key)).complete
+
+
+def test_energy_whose_trace_is_lost_or_another_is_measured_again(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    job = job_of(model)
+    first = store_of(tmp_path, job, meter="rapl")
+    for each in rounds:
+        first.add_round(job.key, each)
+    energy = energy_of("rapl", job, rounds[0])
+    first.add_energy(job.key, energy)
+    first.path(job.key).with_name(energy.trace_file).write_bytes(b"another")
+    again = store_of(tmp_path, job, meter="rapl")
+    assert again.resume() == []
+    assert again[job.key].energy is None and len(again[job.key].rounds) == len(rounds)
+    assert [each.key for each in again.open_jobs] == [job.key]
+
+
+def test_a_record_that_cannot_be_read_is_named_and_stops_nothing(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    job = job_of(model)
+    first = store_of(tmp_path, job)
+    for each in rounds:
+        first.add_round(job.key, each)
+    first.path(job.key).with_name("other.json").write_text("{")
+    again = store_of(tmp_path, job)
+    (problem,) = again.resume()
+    assert "other.json is not a valid DeviceRun record" in problem
+    assert again.open_jobs == []
 
 
 def test_a_record_of_version_1_is_continued(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
