@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError
 from export.reference_mode import reference_mode
+from export.stimuli import Array, Floats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Array = NDArray[np.generic]
 
 PREFIX = "fingerprint_"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

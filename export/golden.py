@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError, ExportError, first_line
 from edgevit.records import atomic_path, sha256_file
@@ -18,13 +17,12 @@ from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
 from export.fingerprint import TraceFingerprint, fingerprint
 from export.reference_mode import reference_mode
-from export.stimuli import Array, Samples, make_samples
+from export.stimuli import Array, Floats, Samples, make_samples
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Floats = NDArray[np.float64]
 
 FINGERPRINTED = (0, 11)
 """Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""

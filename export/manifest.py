@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import msgspec
-
 from edgevit.errors import ArtifactError, UsageError
 from export.artifact import Manifest
 from export.formats.table import FORMATS
@@ -113,13 +111,3 @@ def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def manifest_schema_text() -> str:
-    """The JSON Schema of a manifest, as published in ``docs/manifest.schema.json``."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Manifest of an artifact that edgevit-export wrote",
-        **msgspec.json.schema(Manifest),
-    }
-    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"

@@ -150,6 +150,7 @@ def parse_threads(text: str) -> tuple[int, ...]:
 
 def _meter_of(options: BenchOptions) -> MeterRequest | None:
     from runtimes.bench.request import MeterRequest
+    from runtimes.power.meter import MeterOptions
     from runtimes.power.meters import METERS
 
     details = {
@@ -166,14 +167,9 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
     if options.energy not in METERS:
         raise unknown_choice("energy meter", options.energy, METERS)
     rails = tuple(split_list([options.rails])) if options.rails else None
-    return MeterRequest(
-        name=options.energy,
-        serial=options.meter_serial,
-        volts=options.vout,
-        rails=rails,
-        idle_s=options.idle,
-        top1=parse_top1(options.top1) or {},
-    )
+    told = MeterOptions(serial=options.meter_serial, volts=options.vout, rails=rails)
+    top1 = parse_top1(options.top1) or {}
+    return MeterRequest(name=options.energy, options=told, idle_s=options.idle, top1=top1)
 
 
 class ConsoleWatcher:
@@ -241,11 +237,12 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
 
     reports = [judge_run(run) for run in runs]
     rows = tables.latency_rows(reports)
-    judged = [] if options.energy is None else _judge_energies(runs, options)
+    meter = _meter_of(options)
+    judged = [] if meter is None else _judge_energies(runs, options.output, meter)
     if options.as_json:
         latency = [json.loads(report.to_json()) for report in reports]
         both = {"latency": latency, "energy": [json.loads(energy.to_json()) for energy in judged]}
-        print_line(json.dumps(latency if options.energy is None else both, indent=2))
+        print_line(json.dumps(latency if meter is None else both, indent=2))
     else:
         print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT)
         if judged:
@@ -264,15 +261,15 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
     return max([int(wrong), *(failure.exit_code for failure in failures)])
 
 
-def _judge_energies(runs: Sequence[DeviceRun], options: BenchOptions) -> list[EnergyReport]:
+def _judge_energies(runs: Sequence[DeviceRun], output: Path, meter: MeterRequest) -> list[EnergyReport]:
     from runtimes.bench.record import record_directory
     from validation.energy.judge import judge_energy
 
-    found, stated = [], parse_top1(options.top1) or {}
-    for run in runs:
-        top1 = stated.get(run.artifact.name, stated.get(""))
-        found.append(judge_energy(run, record_directory(options.output, run.device), top1_percent=top1))
-    return [energy for energy in found if energy is not None]
+    judged = (
+        judge_energy(run, record_directory(output, run.device), top1_percent=meter.top1_of(run.artifact.name))
+        for run in runs
+    )
+    return [energy for energy in judged if energy is not None]
 
 
 def _in_words(failure: RunFailure) -> str:

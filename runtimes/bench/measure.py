@@ -23,7 +23,6 @@ from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.prepare import fix_performance_mode, stay_awake
 from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.device import Device
-from runtimes.power.meter import MeterOptions
 from runtimes.power.meters import open_meter
 from runtimes.runners.choose import choose_runner, runner_options
 from runtimes.runners.runner import Subject
@@ -108,8 +107,7 @@ class Measurement:
         asked = self.request.meter
         if asked is None:
             return None
-        options = MeterOptions(serial=asked.serial, volts=asked.volts, rails=asked.rails)
-        meter = open_meter(asked.name, self.device, options)
+        meter = open_meter(asked.name, self.device, asked.options)
         require_layout(meter, self.request.workload, asked)
         with self.meter_turn, meter:
             meter.prepare()

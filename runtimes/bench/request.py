@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edgevit.records import Record
+from runtimes.power.meter import MeterOptions
 from runtimes.runners.workload import Workload
 
 
@@ -27,17 +28,13 @@ class MeterRequest(Record):
 
     Attributes:
         name: One of ``METERS``.
-        serial: Number of the Monsoon unit.
-        volts: Supply voltage that the Monsoon is to set; None leaves it alone.
-        rails: Rails to add up.
+        options: What this meter is told beyond its name.
         idle_s: Idle before and after the measured bursts, for the background.
         top1: Top-1 accuracy in percent as the user states it, by artifact file name; the key ``""`` is for all others.
     """
 
     name: str
-    serial: str | None = None
-    volts: float | None = None
-    rails: tuple[str, ...] | None = None
+    options: MeterOptions = MeterOptions()
     idle_s: float = 4.0
     top1: dict[str, float] = msgspec.field(default_factory=dict)
 

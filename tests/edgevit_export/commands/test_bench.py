@@ -24,6 +24,7 @@ from export.recipe import Format
 from runtimes.bench import measure as measure_module
 from runtimes.bench.record import DeviceRun, RunFailure
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
+from runtimes.power.meter import MeterOptions
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
 from runtimes.runners.workload import Workload
@@ -225,7 +226,7 @@ def test_what_is_typed_is_what_is_asked_for() -> None:
     assert request_of(typed) == BenchRequest(
         workload=work, threads=(2, 4),
         conditions=Conditions(max_temp_c=40.0, cooldown_s=60.0, fixed_performance=True),
-        meter=MeterRequest(name="rails", rails=("A", "B"), idle_s=3.0),
+        meter=MeterRequest(name="rails", options=MeterOptions(rails=("A", "B")), idle_s=3.0),
         runner="tool", tools_dir="tools", python="py", resume=True,
     )  # fmt: skip
     assert request_of(BenchOptions(artifacts=[])) == BenchRequest()

@@ -1,6 +1,7 @@
 """What was asked for: accuracies by artifact, and records that travel as JSON."""
 
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
+from runtimes.power.meter import MeterOptions
 from runtimes.runners.workload import Workload
 
 
@@ -15,6 +16,6 @@ def test_a_request_survives_its_json() -> None:
         workload=Workload(runs=7, gap_ms=5.0),
         threads=(1, 2),
         conditions=Conditions(max_temp_c=40.0),
-        meter=MeterRequest(name="rapl", rails=("cpu",)),
+        meter=MeterRequest(name="rails", options=MeterOptions(rails=("cpu",))),
     )
     assert BenchRequest.from_json(asked.to_json()) == asked
