@@ -97,6 +97,11 @@ def test_imports_keep_the_contracts() -> None:
             'MODULE = f"runtimes.bench.{__name__}"',
             "runtimes.sessions.feed -> runtimes.bench",
         ),
+        (
+            "export/formats/ptl_file/read.py",
+            'WRITER = "export.formats.ptl_file.write:write"',
+            "export.formats.ptl_file.read -> export.formats.ptl_file.write",
+        ),
         ("export/formats/flatbuffer.py", "import export.artifact", ""),
     ],
 )

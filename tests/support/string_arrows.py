@@ -1,6 +1,6 @@
 """Import contracts that count what a module names in a string, too: a registry can point up as well as an import can.
 
-import-linter loads ``LayersWithStrings`` by the name that pyproject.toml gives, with tests/support on PYTHONPATH.
+import-linter loads the contracts by the names that pyproject.toml gives, with tests/support on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from grimp import ImportGraph
 from importlinter import ContractCheck
+from importlinter.contracts.forbidden import ForbiddenContract
 from importlinter.contracts.layers import LayersContract
 
 _MODULE_PATH = re.compile(r"(?P<module>[a-z_]\w*(\.\w+)+)(:\w+)?", re.IGNORECASE)
@@ -65,18 +66,37 @@ class LayersWithStrings(LayersContract):
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Add the arrows, then check as for imports."""
-        modules = frozenset(graph.modules)
-        for importer in sorted(modules):
-            text = _source(importer)
-            for line, imported in string_arrows(text, modules):
-                if imported != importer:
-                    graph.add_import(
-                        importer=importer,
-                        imported=imported,
-                        line_number=line,
-                        line_contents=text.splitlines()[line - 1].strip(),
-                    )
+        add_string_arrows(graph)
         return super().check(graph, verbose)
+
+
+class ForbiddenWithStrings(ForbiddenContract):
+    """Forbidden imports, in a graph to which the arrows in strings are added.
+
+    Those of the table of formats are not: naming writers for whoever exports is what it is for.
+    """
+
+    type_name = "forbidden_with_strings"
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        """Add the arrows, then check as for imports."""
+        add_string_arrows(graph, but_of=frozenset({"export.formats.table"}))
+        return super().check(graph, verbose)
+
+
+def add_string_arrows(graph: ImportGraph, but_of: frozenset[str] = frozenset()) -> None:
+    """Add what the modules of ``graph`` name in strings, apart from those in ``but_of``."""
+    modules = frozenset(graph.modules)
+    for importer in sorted(modules - but_of):
+        text = _source(importer)
+        for line, imported in string_arrows(text, modules):
+            if imported != importer:
+                graph.add_import(
+                    importer=importer,
+                    imported=imported,
+                    line_number=line,
+                    line_contents=text.splitlines()[line - 1].strip(),
+                )
 
 
 def _source(module: str) -> str:
