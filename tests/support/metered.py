@@ -13,9 +13,19 @@ from runtimes.bench import measure as measure_module
 from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
 from runtimes.devices.device import Device
+from runtimes.devices.host import HostDevice
 from runtimes.power.meter import PowerMeter
 from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
+
+
+class Host(HostDevice):
+    """Records when it is called back."""
+
+    reconnected = 0
+
+    def reconnect(self, timeout_s: float = 20.0) -> None:
+        self.reconnected += 1
 
 
 def measure_energy(
