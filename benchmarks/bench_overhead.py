@@ -104,11 +104,8 @@ class _Timed:
             self._device.run_s += time.monotonic() - self._start
         return packet
 
-    def kill(self) -> None:
-        self._inner.kill()
-
-    def close(self) -> None:
-        self._inner.close()
+    def close(self, *, kill: bool) -> None:
+        self._inner.close(kill=kill)
 
 
 def bench_median_ms(device: AdbDevice, subjects: Subjects, output: Path) -> float:
