@@ -11,6 +11,7 @@ from threading import Lock
 import msgspec
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError, EdgevitExportError, UsageError
+from export.staging import check_output
 from runtimes.bench.execute import Judge, Metering, PlanExecution, Watcher
 from runtimes.bench.held import LEASE_MARGIN_S, HeldDevice
 from runtimes.bench.layout import require_layout
@@ -89,6 +90,7 @@ class Measurement:
                 for key, reason in refused.items():
                     self.watcher.failed(key, RunFailure(message=reason.message, hint=reason.hint))
                 return DeviceOutcome(serial=self.device.serial, plan=plan)
+            check_output(self.output, 0)
             for key, reason in refused.items():
                 self.watcher.failed(key, store.fail(key, reason))
             store.keep_completed()

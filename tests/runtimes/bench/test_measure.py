@@ -34,6 +34,17 @@ def test_dry_run_changes_nothing_and_is_what_is_executed(model: Subject, tmp_pat
     subprocess.run(["sh", "-c", plan.runs[0].command()], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("place", ["a file", "a file/below it", "/proc/nowhere"])
+def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_pushed(
+    model: Subject, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "a file").write_text("no directory")
+    events = Events()
+    with pytest.raises(UsageError, match=r"cannot write to .*(a file|/proc/nowhere)"):
+        measure(HostDevice(tmp_path / "host"), [model], tmp_path / place, events=events)
+    assert (events.pushed, events.started) == ([], [])
+
+
 def test_affinity_reaches_the_runner(model: Subject, tmp_path: Path) -> None:
     cpu = min(os.sched_getaffinity(0))
     (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", affinity=f"{1 << cpu:x}").runs
