@@ -66,6 +66,12 @@ def rounds() -> list[Round]:
     return list(device_run(normal_rounds(10.0, seed=0)).rounds[:2])
 
 
+def with_rounds(store: RecordStore, job: Job, rounds: list[Round]) -> RecordStore:
+    for each in rounds:
+        store.add_round(job.key, each)
+    return store
+
+
 def energy_of(meter: str, job: Job, round: Round) -> EnergyRun:
     layout = MeteredLayout(workload=job.workload, whole_run=False, latency_s=0.01, expected_s=20.0)
     return EnergyRun(
@@ -91,9 +97,7 @@ def test_a_record_is_complete_with_its_last_round_and_not_before(
 def test_an_incomplete_record_never_touches_a_complete_one(model: Subject, tmp_path: Path, rounds: list[Round]) -> None:
     job = job_of(model)
     path = tmp_path / "out" / "host" / f"{job.key}.json"
-    first = store_of(tmp_path, job)
-    for each in rounds:
-        first.add_round(job.key, each)
+    with_rounds(store_of(tmp_path, job), job, rounds)
     stored = path.read_bytes()
     again = store_of(tmp_path, job)
     again.add_round(job.key, rounds[0])
@@ -122,9 +126,7 @@ def test_latencies_whose_energy_failed_are_complete_when_no_energy_is_asked_for(
     model: Subject, tmp_path: Path, rounds: list[Round]
 ) -> None:
     job = job_of(model)
-    first = store_of(tmp_path, job, meter="rapl")
-    for each in rounds:
-        first.add_round(job.key, each)
+    first = with_rounds(store_of(tmp_path, job, meter="rapl"), job, rounds)
     first.fail_energy(job.key, MeterError("unplugged"))
     store = store_of(tmp_path, job)
     store.resume()
@@ -139,9 +141,7 @@ def test_energy_of_another_meter_is_no_answer_and_stays_in_its_record(
     model: Subject, tmp_path: Path, rounds: list[Round]
 ) -> None:
     job = job_of(model)
-    first = store_of(tmp_path, job, meter="rapl")
-    for each in rounds:
-        first.add_round(job.key, each)
+    first = with_rounds(store_of(tmp_path, job, meter="rapl"), job, rounds)
     energy = energy_of("rapl", job, rounds[0])
     trace = first.path(job.key).with_name(energy.trace_file)
     trace.write_bytes(b"a trace")
@@ -169,9 +169,7 @@ def test_energy_whose_trace_is_lost_or_another_is_measured_again(
     model: Subject, tmp_path: Path, rounds: list[Round]
 ) -> None:
     job = job_of(model)
-    first = store_of(tmp_path, job, meter="rapl")
-    for each in rounds:
-        first.add_round(job.key, each)
+    first = with_rounds(store_of(tmp_path, job, meter="rapl"), job, rounds)
     energy = energy_of("rapl", job, rounds[0])
     first.add_energy(job.key, energy)
     first.path(job.key).with_name(energy.trace_file).write_bytes(b"another")
@@ -185,9 +183,7 @@ def test_a_record_that_cannot_be_read_is_named_and_stops_nothing(
     model: Subject, tmp_path: Path, rounds: list[Round]
 ) -> None:
     job = job_of(model)
-    first = store_of(tmp_path, job)
-    for each in rounds:
-        first.add_round(job.key, each)
+    first = with_rounds(store_of(tmp_path, job), job, rounds)
     first.path(job.key).with_name("other.json").write_text("{")
     again = store_of(tmp_path, job)
     (problem,) = again.resume()
