@@ -26,20 +26,25 @@ class Signal:
         rate_hz: Samples per second.
         power_mw: (n,) float64; holes are filled linearly.
         running_mj: (n + 1,) float64, energy from the start until the edge of each sample.
-        missing: (n,) bool, True where the value was filled in.
+        running_missing: (n + 1,) float64, number of samples until there that were filled in.
         noise_mw: Standard deviation of the white noise, from neighbouring samples.
     """
 
     rate_hz: float
     power_mw: Doubles
     running_mj: Doubles
-    missing: Bools
+    running_missing: Doubles
     noise_mw: float
 
     @property
     def seconds(self) -> float:
         """Length of the signal."""
         return len(self.power_mw) / self.rate_hz
+
+    @property
+    def period_s(self) -> float:
+        """Length of a sample."""
+        return 1.0 / self.rate_hz
 
     def until_mj(self, seconds: Doubles) -> Doubles:
         """Energy in mJ from the start of the trace until each of ``seconds``, (...) float64 to (...).
@@ -55,32 +60,29 @@ class Signal:
         """Energy between each start and end, background included: (n,) s each to (n,) mJ."""
         return self.until_mj(ends_s) - self.until_mj(starts_s)
 
+    def means_mw(self, starts_s: Doubles, ends_s: Doubles) -> Doubles:
+        """Mean power between each start and end inside the trace, (...) s each to (...) mW; nan where it is empty."""
+        first, last = np.clip(starts_s, 0.0, self.seconds), np.clip(ends_s, 0.0, self.seconds)
+        length = np.where(last > first, last - first, np.nan)
+        means: Doubles = (self.until_mj(last) - self.until_mj(first)) / length
+        return means
+
     def mean_mw(self, start_s: float, end_s: float) -> float:
         """Mean power between two moments inside the trace; nan where they enclose nothing."""
-        first, last = max(0.0, start_s), min(self.seconds, end_s)
-        if last <= first:
-            return float("nan")
-        return float(self.energy_mj(np.array([first]), np.array([last]))[0] / (last - first))
+        return float(self.means_mw(np.array(start_s), np.array(end_s)))
 
     def blocks_mw(self, start_s: float, end_s: float, block_s: float) -> Doubles:
         """Mean power of consecutive blocks between two moments, (blocks,) float64, mW; only filled ones."""
         edges = np.arange(max(0.0, start_s), min(self.seconds, end_s) + 1e-9, block_s)
         return np.diff(self.until_mj(edges)) / block_s if len(edges) > 1 else np.zeros(0)
 
-    def longest_hole_s(self, starts_s: Doubles, ends_s: Doubles) -> Doubles:
-        """For each window, (n,) s each, the longest run of filled-in samples that touches it, (n,) float64, s."""
-        padded = np.concatenate(([False], self.missing, [False]))
-        edges = np.flatnonzero(padded[1:] != padded[:-1])
-        holes = edges.reshape(-1, 2) / self.rate_hz
-        longest = np.zeros(len(starts_s))
-        if not len(holes):
-            return longest
-        first = np.searchsorted(holes[:, 1], starts_s, side="right")
-        last = np.searchsorted(holes[:, 0], ends_s, side="left")
-        for index, (a, b) in enumerate(zip(first, last, strict=True)):
-            if b > a:
-                longest[index] = float(np.max(holes[a:b, 1] - holes[a:b, 0]))
-        return longest
+    def missing_share(self, starts_s: Doubles, ends_s: Doubles) -> Doubles:
+        """Share of each window, (n,) s each, that was filled in, (n,) float64."""
+        edges = np.arange(len(self.running_missing))
+        first, last = starts_s * self.rate_hz, ends_s * self.rate_hz
+        lost = np.interp(last, edges, self.running_missing) - np.interp(first, edges, self.running_missing)
+        share: Doubles = lost / np.maximum(last - first, 1e-12)
+        return share
 
 
 def signal_of(trace: PowerTrace) -> Signal:
@@ -100,14 +102,19 @@ def signal_of(trace: PowerTrace) -> Signal:
     if np.any(missing):
         where = np.flatnonzero(~missing)
         power[missing] = np.interp(np.flatnonzero(missing), where, power[where])
-    running = np.empty(len(power) + 1)
-    running[0] = 0.0
-    np.cumsum(power, out=running[1:])
-    running /= trace.rate_hz
-    return Signal(trace.rate_hz, power, running, missing, _white_noise(power))
+    return Signal(
+        trace.rate_hz, power, _running(power) / trace.rate_hz, _running(missing.astype(np.float64)), _noise(power)
+    )
 
 
-def _white_noise(power_mw: Doubles) -> float:
+def _running(values: Doubles) -> Doubles:
+    """(n,) to (n + 1,): the sum until each edge."""
+    running = np.zeros(len(values) + 1)
+    np.cumsum(values, out=running[1:])
+    return running
+
+
+def _noise(power_mw: Doubles) -> float:
     """Standard deviation of the white noise in (n,) mW: differences of neighbours are blind to edges and drift."""
     step = max(1, len(power_mw) // 400_000)
     differences = power_mw[1::step] - power_mw[:-1:step][: len(power_mw[1::step])]
@@ -119,7 +126,7 @@ def moving_mean(values: Doubles, width: int) -> Doubles:
     half = max(0, width // 2)
     if half == 0:
         return values
-    running = np.concatenate(([0.0], np.cumsum(values)))
+    running = _running(values)
     index = np.arange(len(values))
     first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
     mean: Doubles = (running[last] - running[first]) / (last - first)

@@ -1,0 +1,106 @@
+"""What the samples themselves say against a figure: cut off, held, too coarse, or in another unit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from runtimes.power.trace import PowerTrace
+from validation.energy.evidence import Evidence
+from validation.energy.limits import SHARE, answer
+from validation.energy.report import Check
+from validation.energy.signal import Bools, Doubles, moving_mean
+
+MAX_RATE_ERROR = 0.001  # five times what two quartz clocks at their worst differ by
+MAX_AT_TOP = 0.05  # of the samples in windows: as much again as they hold may be cut off, and be within the budget
+MAX_AT_FLOOR = 0.05  # of the samples in gaps, for the same reason
+MAX_HELD = 0.05  # of the samples: what was not measured anew
+TOP_SIGMA = 2.0  # of the noise that is left: where a sample counts as at the top
+STEADY = 120.0  # inverse of the share of the power that noise may put on what is looked at, where time allows
+SHOWN_S = 0.3  # for so long the trace must be above the inferences: half of the shorter pulses, so that noise is not it
+FINE = 10.0  # steps of the converter in the noise: then two equal samples in a row are chance, and levels are dithered
+LEAST_MW, MOST_MW = 10.0, 100_000.0  # chosen: less than any board at rest, more than any that runs from a battery
+
+
+def check_recording(trace: PowerTrace) -> list[Check]:
+    """What can be asked of a trace alone."""
+    reason = "the meter reported its current limit: the trace is clipped there"
+    checks = [answer("current limit", float(trace.over_current), 0.0, reason)]
+    if (measured := trace.measured_rate_hz()) is not None:
+        off = abs(measured / trace.rate_hz - 1)
+        reason = f"{measured:.1f} samples a second by the host's clock, {trace.rate_hz:.1f} expected: time is off"
+        checks.append(answer("sample rate", off * 1e6, MAX_RATE_ERROR * 1e6, reason, unit="ppm"))
+    mean = float(np.nanmean(trace.power_mw)) if np.any(np.isfinite(trace.power_mw)) else float("nan")
+    reason = f"a mean power of {mean:.3g} mW: no device that runs a model draws that; is it another unit?"
+    least = answer("least power", mean, LEAST_MW, reason, unit="mW", least=True)
+    most = answer("most power", mean, MOST_MW, reason, unit="mW")
+    return [*checks, least if not least.passed else most]
+
+
+def _ceiling(evidence: Evidence) -> Check:
+    """The trace must show more than the inferences draw, in the sync pulses: at its top they may be cut off.
+
+    Whatever the limit is of (meter, supply, converter), nothing lies above it; noise of the meter comes behind it. The
+    median window counts, since another load may lift single ones to the top.
+    """
+    signal, inside = evidence.signal, evidence.in_bursts
+    if not np.any(inside):
+        return answer("ceiling", float("nan"), 100 * MAX_AT_TOP, "no sample lies within the inferences")
+    low, most = float(np.median(evidence.model.levels_mw)), max(1, int(evidence.typical_s * signal.rate_hz / 4))
+    width = int(np.clip((STEADY * signal.noise_mw / max(evidence.power_mw, 1e-9)) ** 2, 1, most))
+    smooth = moving_mean(signal.power_mw, width)
+    above = max(1, round(SHOWN_S * signal.rate_hz))
+    top = float(np.partition(smooth, -above)[-above])
+    near = TOP_SIGMA * signal.noise_mw / math.sqrt(width) + SHARE * (top - low)
+    bursts = evidence.model.bursts
+    at_top = evidence.shares(bursts.starts_s, bursts.ends_s, inside & (smooth > top - near))
+    share = float(np.median(at_top / np.maximum(evidence.shares(bursts.starts_s, bursts.ends_s, inside), 1e-9)))
+    reason = (
+        f"{share:.0%} of the samples in the windows are as high as anything in the trace: a limit of the meter or the "
+        f"supply may cut them off{_plateau(signal.power_mw, inside)}"
+    )
+    return answer("ceiling", 100 * share, 100 * MAX_AT_TOP, reason, unit="%")
+
+
+def _plateau(power_mw: Doubles, inside: Bools) -> str:
+    """In words, how many samples of the windows are equal to the highest."""
+    top = float(power_mw[inside].max())
+    share = float(np.mean(power_mw[inside] >= top - 1e-6 * abs(top)))
+    return f" ({share:.0%} are at exactly {top:.0f} mW)" if share > 0.01 else ""
+
+
+def _floor(evidence: Evidence) -> Check:
+    """A meter that cannot show little shows the same lowest value again and again, and above it what changes."""
+    power = evidence.signal.power_mw
+    gaps = evidence.model.gaps
+    resting = power[evidence.inside(gaps.starts_s, gaps.ends_s)]
+    if not len(resting):
+        return answer("floor", float("nan"), 100 * MAX_AT_FLOOR, "no sample lies within the gaps")
+    lowest = float(resting.min())
+    share = float(np.mean(resting <= lowest + 1e-6 * abs(lowest)))
+    coarse = evidence.step_mw > SHARE / 10 * evidence.power_mw or float(np.ptp(np.diff(power[evidence.in_bursts]))) == 0
+    reason = f"{share:.0%} of the samples in the gaps are at exactly {lowest:.1f} mW: the meter may not show less"
+    return answer("floor", 100 * share, 100 * MAX_AT_FLOOR, reason, unit="%", counts=not coarse)
+
+
+def _coarse(evidence: Evidence) -> Check:
+    """Steps of the converter: noise dithers them, without noise each level is off by up to half a step."""
+    off = evidence.step_mw / math.sqrt(6) / evidence.power_mw
+    reason = f"the meter tells power in steps of {evidence.step_mw:.1f} mW, which is {off:.1%} of the inference's power"
+    return answer("steps of the meter", 100 * off, 100 * SHARE, reason, unit="%", counts=not _dithered(evidence))
+
+
+def _held(evidence: Evidence) -> Check:
+    power = evidence.signal.power_mw
+    share = float(np.mean(np.diff(power) == 0))
+    reason = f"{share:.0%} of the samples repeat the one before: the meter held its value instead of measuring"
+    counts = evidence.signal.noise_mw > FINE * evidence.step_mw
+    return answer("repeated samples", 100 * share, 100 * MAX_HELD, reason, unit="%", counts=counts)
+
+
+def _dithered(evidence: Evidence) -> bool:
+    return evidence.signal.noise_mw > evidence.step_mw / 2
+
+
+METER_CHECKS = (_ceiling, _floor, _coarse, _held)

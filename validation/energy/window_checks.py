@@ -1,0 +1,151 @@
+"""What the windows of the inferences say against a figure: alike, whole, below the meter's limit, and certain."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from validation.energy.evidence import Evidence
+from validation.energy.limits import BUDGET, MAX_SPREAD, SHARE, SIGMA, answer, variance_error
+from validation.energy.report import Check
+from validation.energy.signal import Doubles
+
+MOST_UNCERTAIN = 0.6 * BUDGET  # half of the 95 % interval: 5 % are then more than three standard errors
+MAX_SPLIT = 4.5  # distance of two kinds over the spread in each: one kind, normal, cut anywhere gives 2.7
+MIN_LONGER = 0.1  # of the mean length: what two kinds of windows must change it by
+MAX_VOID = 0.2  # of the windows
+
+
+def _empty(evidence: Evidence) -> Check:
+    bursts = evidence.model.bursts
+    power = bursts.energy_mj / bursts.durations_s
+    silent = np.flatnonzero((power < 0.5 * float(np.median(power))) & bursts.whole)
+    where = f"{silent[0] + 1} of the stamps ({len(silent)} such windows)" if len(silent) else ""
+    return answer("empty windows", len(silent), 0, f"no inference in window {where}")
+
+
+def _off_shares(evidence: Evidence) -> Doubles:
+    """(n,): what the power of each window is off the common line, without a trend, as a share."""
+    used, bursts = evidence.estimate.used, evidence.model.bursts
+    off = evidence.estimate.off_mj[used] / (bursts.durations_s[used] * evidence.power_mw)
+    order = np.arange(len(off), dtype=np.float64)
+    return off - np.polyval(np.polyfit(order, off, 1), order) if len(off) > 2 else off
+
+
+def _rest_shares(evidence: Evidence) -> Doubles:
+    """(m,): what windows without a model would show: the middle of each gap above its neighbours, as a share."""
+    model = evidence.model
+    inside = (model.level_times_s > model.bursts.starts_s[0]) & (model.level_times_s < model.bursts.ends_s[-1])
+    times, levels = model.level_times_s[inside], model.levels_mw[inside]
+    if len(times) < 3:
+        return np.zeros(0)
+    length_s = min(evidence.typical_s, float(np.median(model.gaps.lengths_s)) / 2)
+    block = evidence.signal.means_mw(times - length_s / 2, times + length_s / 2)[1:-1]
+    share: Doubles = (block - (levels[:-2] + levels[2:]) / 2) / evidence.power_mw
+    return share[np.isfinite(share)]
+
+
+def _spread(evidence: Evidence) -> Check:
+    """Power may differ between windows by what it differs by between gaps, and a little more."""
+    windows, gaps = _off_shares(evidence), _rest_shares(evidence)
+    more = float(np.var(windows)) - (float(np.var(gaps)) if len(gaps) else 0.0)
+    error = math.hypot(variance_error(windows), variance_error(gaps))
+    spread = math.sqrt(max(more, 0.0))
+    reason = f"the inferences' power spreads by {spread:.1%}: something else runs in some of their windows"
+    return answer("spread", 100 * spread, 100 * MAX_SPREAD, reason, unit="%", counts=more > SIGMA * error)
+
+
+def _gap_spread(evidence: Evidence) -> Check:
+    """Gaps may differ from their neighbours no more than windows do: a load that fills some gaps only makes them."""
+    power = (evidence.model.bursts.energy_mj / evidence.model.bursts.durations_s)[evidence.estimate.used]
+    raw = power + evidence.model.background_mw(evidence.model.bursts.starts_s[evidence.estimate.used])
+    windows = (raw[1:-1] - (raw[:-2] + raw[2:]) / 2) / evidence.power_mw
+    gaps = _rest_shares(evidence)
+    more = float(np.var(gaps) - np.var(windows)) if len(gaps) and len(windows) else 0.0
+    error = math.hypot(variance_error(windows), variance_error(gaps))
+    spread = math.sqrt(max(more, 0.0))
+    reason = (
+        f"the gaps spread by {spread:.1%} of the inference's power, the windows do not: a load fills some gaps only"
+    )
+    return answer("spread of gaps", 100 * spread, 100 * MAX_SPREAD, reason, unit="%", counts=more > SIGMA * error)
+
+
+def _kinds(evidence: Evidence) -> Check:
+    """Windows of two kinds, told by a distance far above the spread within each."""
+    windows, gaps = _off_shares(evidence), _rest_shares(evidence)
+    split, extra = _split(windows)
+    restless = len(gaps) > 0 and float(np.var(gaps)) > 0.3 * float(np.var(windows))
+    reason = f"the windows are of two kinds, {extra:.1%} of the energy apart: something else runs in some of them"
+    return answer("kinds of windows", split, MAX_SPLIT, reason, counts=extra > SHARE and not restless)
+
+
+def _split(values: Doubles) -> tuple[float, float]:
+    """How far apart the two halves of (n,) values are, cut where they are most, and what the upper adds to the mean.
+
+    The distance is in standard deviations within the halves; each holds two values or more.
+    """
+    ordered = np.sort(values)
+    count = len(ordered)
+    split, extra = 0.0, 0.0
+    for cut in range(2, count - 1):
+        low, high = ordered[:cut], ordered[cut:]
+        within = math.sqrt((low.var() * len(low) + high.var() * len(high)) / count)
+        distance = float(high.mean() - low.mean())
+        if distance > split * max(within, 1e-12):
+            split, extra = distance / max(within, 1e-12), distance * len(high) / count
+    return split, extra
+
+
+def _lasting(evidence: Evidence) -> Check:
+    """Inferences take about as long as each other; windows of two lengths hold different numbers of them."""
+    bursts = evidence.model.bursts
+    each = np.log(bursts.durations_s / bursts.counts)
+    split, extra = _split(each)
+    low, high = math.exp(float(each.min())) * 1e3, math.exp(float(each.max())) * 1e3
+    reason = f"inferences take {low:.1f} or {high:.1f} ms: do all windows hold as many as the stamps say?"
+    return answer("kinds of lengths", split, MAX_SPLIT, reason, counts=extra > MIN_LONGER)
+
+
+def _void(evidence: Evidence) -> Check:
+    share = 1 - float(np.mean(evidence.model.bursts.whole))
+    reason = f"{share:.0%} of the windows hold holes of more than a fifth of their length (at most {MAX_VOID:.0%})"
+    return answer("windows with holes", 100 * share, 100 * MAX_VOID, reason, unit="%")
+
+
+def _missing(evidence: Evidence) -> Check:
+    """Samples may be missing anywhere, but not in the windows more than in the gaps: a meter may lose what is high."""
+    bursts, gaps, signal = evidence.model.bursts, evidence.model.gaps, evidence.signal
+    in_windows = float(np.average(bursts.missing, weights=bursts.durations_s))
+    lost = signal.missing_share(gaps.starts_s, gaps.ends_s) * gaps.lengths_s
+    in_gaps = float(lost.sum()) / max(float(gaps.lengths_s.sum()), signal.period_s)
+    samples = float(bursts.durations_s.sum()) * signal.rate_hz
+    error = math.sqrt(max(in_gaps, 1 / samples) / samples) * math.sqrt(10.0)  # losses come in runs
+    more = in_windows - in_gaps
+    reason = f"{in_windows:.1%} of the samples are missing in the windows, {in_gaps:.1%} in the gaps"
+    return answer("missing samples", 100 * more, 100 * SHARE, reason, unit="%", counts=more > SIGMA * error)
+
+
+def _controls(evidence: Evidence) -> Check:
+    estimate = evidence.estimate
+    if estimate.control_mj is None or estimate.control_half_mj is None:
+        return answer("controls", 0.0, 100 * SHARE, "", unit="%")
+    windows = evidence.model.controls
+    power_mw = estimate.control_mj / float(windows.durations_s.mean())
+    share, sure = power_mw / evidence.power_mw, abs(estimate.control_mj) > estimate.control_half_mj / 1.96 * SIGMA
+    reason = f"windows in which the model did not run draw {power_mw:+.0f} mW: something else keeps the run's schedule"
+    return answer("controls", 100 * abs(share), 100 * SHARE, reason, unit="%", counts=sure)
+
+
+def _uncertain(evidence: Evidence) -> Check:
+    estimate = evidence.estimate
+    share = estimate.half_mj / estimate.energy_mj if estimate.energy_mj > 0 else float("inf")
+    bursts = int(estimate.used.sum())
+    enough = math.ceil(bursts * (share / MOST_UNCERTAIN) ** 2) if math.isfinite(share) else 0
+    reason = f"the figure is known to {share:.1%} only (at most {MOST_UNCERTAIN:.1%}): {enough} bursts would tell"
+    if estimate.energy_mj <= 0:
+        reason = "the inferences draw no more than the background"
+    return answer("uncertainty", 100 * share, 100 * MOST_UNCERTAIN, reason, unit="%")
+
+
+WINDOW_CHECKS = (_empty, _spread, _gap_spread, _kinds, _lasting, _void, _missing, _controls, _uncertain)
