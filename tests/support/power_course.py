@@ -137,14 +137,16 @@ class Supply:
 def low_pass(supply: Supply, edges: Doubles, seconds: float) -> Doubles:
     """(n - 1,) power behind a first-order low-pass of time constant ``seconds``, averaged between ``edges``.
 
-    The input is averaged over a grid of at least 4 points a time constant first; the integral stays exact.
+    The input is averaged over a grid of at least 4 points a time constant first, and exact from there on.
     """
     period = edges[1] - edges[0]
     fine = max(1, int(np.ceil(4 * period / seconds)))
     grid = np.linspace(edges[0], edges[-1], (len(edges) - 1) * fine + 1)
     power = supply.mean_power(grid)
-    keep = float(np.exp(-period / fine / seconds))
-    passed = power[0] + (1 - keep) * leaky_sum(power - power[0], keep)
+    step = period / fine
+    keep = float(np.exp(-step / seconds))
+    at_edges = np.concatenate([[0.0], (1 - keep) * leaky_sum(power - power[0], keep)])
+    passed = power - seconds / step * np.diff(at_edges)  # since seconds * y' = x - y
     return passed.reshape(-1, fine).mean(axis=1)
 
 

@@ -11,7 +11,7 @@ from power_sound import LEAST_SAMPLES, draw_two_lengths, log_uniform
 from power_twist import Kinds, Twist, steady, windows_of
 
 HOSTILE_LOADS = Kinds()
-UNKNOWABLE = Kinds()
+UNKNOWABLE_LOADS = Kinds()
 
 Random = np.random.Generator
 
@@ -137,7 +137,7 @@ def load_in_middle_of_gaps(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"from {first:.2f} to {last:.2f} by {height:.0%}", load)
 
 
-@HOSTILE_LOADS.add()
+@UNKNOWABLE_LOADS.add()
 def process_that_yields(setup: Setup, rng: Random) -> Twist:
     """A background process runs all the time, but in the windows."""
     height = rng.uniform(0.02, 0.5)
@@ -281,19 +281,19 @@ def periodic_load_beside_two_lengths(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{1e3 * length:.0f} ms by {height:.0%}", periodic(period, length, height, rng.random()))
 
 
-@UNKNOWABLE.add()
+@UNKNOWABLE_LOADS.add()
 def load_in_every_window(setup: Setup, rng: Random) -> Twist:
     height = rng.uniform(0.05, 0.4)
     return Twist(steady(setup), f"by {height:.0%}", over_windows(height))
 
 
-@UNKNOWABLE.add()
+@UNKNOWABLE_LOADS.add()
 def load_outlasts_every_window(setup: Setup, rng: Random) -> Twist:
     height, behind = rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.4) * setup.gap_s
     return Twist(steady(setup), f"{1e3 * behind:.0f} ms by {height:.0%}", over_windows(height, behind=behind))
 
 
-@UNKNOWABLE.add()
+@UNKNOWABLE_LOADS.add()
 def load_at_the_period(setup: Setup, rng: Random) -> Twist:
     """Fixed gaps, and a load in step with them: it may lie in the windows, in the gaps or across."""
     setup = steady(setup)
@@ -302,7 +302,7 @@ def load_at_the_period(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{1e3 * length:.0f} ms by {height:.0%}", periodic(period, length, height, rng.random()))
 
 
-@UNKNOWABLE.add(draw_two_lengths)
+@UNKNOWABLE_LOADS.add(draw_two_lengths)
 def load_with_each_inference(setup: Setup, rng: Random) -> Twist:
     """Neither on the controls nor in the intercept: it may as well be the inference's own."""
     height = rng.uniform(0.05, 0.4)

@@ -318,7 +318,8 @@ def _flags(count: int, setup: Setup, rng: np.random.Generator) -> np.typing.NDAr
         flags[:: max(2, int(setup.calibration_s * setup.rate_hz))] = CALIBRATION
     lost = rng.random(count) < setup.lost_share
     longest = max(2, int(setup.lost_run_s * setup.rate_hz))
-    for start, length in zip(rng.integers(0, count, setup.lost_runs), rng.integers(2, longest + 1, setup.lost_runs)):
+    starts, lengths = rng.integers(0, count, setup.lost_runs), rng.integers(2, longest + 1, setup.lost_runs)
+    for start, length in zip(starts, lengths, strict=True):
         lost[start : start + length] = True
     flags[lost] = LOST
     return flags

@@ -42,27 +42,40 @@ class Twist:
 Twisted = Callable[[Setup, np.random.Generator], Twist]
 
 
+def own_seed(kind: str, seed: int) -> int:
+    """What is drawn for a seed of one kind has nothing to do with that of another."""
+    return crc32(f"{kind} {seed}".encode())
+
+
 def maker(twist: Twisted, draw_setup: Draw = draw) -> Maker:
-    """The function that makes the case of a seed: the same run for all twists, each as bad as it happens to be."""
+    """The function that makes the case of a seed."""
+    kind = twist.__name__
 
     def make(seed: int) -> Case:
-        setup, _ = draw_setup(seed)
-        made = twist(setup, np.random.default_rng([seed, crc32(twist.__name__.encode())]))
+        own = own_seed(kind, seed)
+        made = twist(draw_setup(own)[0], np.random.default_rng([own, 5]))
         detail = f"{made.detail}; {describe(made.setup)}"
-        case = build(made.setup, seed, load=made.load, front=made.front, name=twist.__name__, detail=detail)
-        return made.after(case, layout_of(made.setup, seed), np.random.default_rng([seed, 11]))
+        case = build(made.setup, own, load=made.load, front=made.front, name=kind, detail=detail)
+        changed = made.after(case, layout_of(made.setup, own), np.random.default_rng([own, 11]))
+        return replace(changed, seed=seed)
 
     return make
 
 
 class Kinds(dict[str, Maker]):
-    """Makers by their names, filled by decorators."""
+    """Makers by their names, filled by decorators; ``bases`` are the same recordings unspoilt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bases: dict[str, Maker] = {}
 
     def add(self, draw_setup: Draw = draw) -> Callable[[Twisted], Twisted]:
         """Keep a twist under its name, on recordings that ``draw_setup`` draws."""
 
         def keep(twist: Twisted) -> Twisted:
-            self[twist.__name__] = maker(twist, draw_setup)
+            kind = twist.__name__
+            self[kind] = maker(twist, draw_setup)
+            self.bases[kind] = lambda seed: build(draw_setup(own_seed(kind, seed))[0], own_seed(kind, seed))
             return twist
 
         return keep
