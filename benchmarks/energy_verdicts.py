@@ -3,7 +3,7 @@
     python benchmarks/energy_verdicts.py [--seeds 30] [--first-seed 0] [--kinds sound,clipped_softly] [--jobs 2]
 
 The recordings come from the generator in ``tests/support/power_physics.py``, which shares nothing with the project's
-own. "wrong" counts figures that are called verified and are more than 5 % off the exact energy; each is listed below
+own; a kind that ends in ":two" is made of bursts of two lengths with controls between. "wrong" counts figures that are called verified and are more than 5 % off the exact energy; each is listed below
 the table. Kinds take turns, so that a run cut short has tried them all alike.
 """
 
@@ -21,12 +21,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from power_hostile import HOSTILE, UNKNOWABLE
-from power_sound import sound, sound_loaded, sound_two_lengths
+from power_sound import sound, sound_loaded, sound_two_lengths, sound_two_lengths_loaded
 
 from edgevit.errors import EdgevitExportError
 from validation.energy.analysis import analyze_energy
 
-SOUND = {make.__name__: make for make in (sound, sound_two_lengths, sound_loaded)}
+SOUND = {make.__name__: make for make in (sound, sound_two_lengths, sound_loaded, sound_two_lengths_loaded)}
 MAKERS = {**SOUND, **HOSTILE, **UNKNOWABLE}
 WRONG = 0.05
 HEADING = ("kind", "traces", "verified", "refused", "wrong", "largest error of verified %", "interval covers %")
@@ -68,6 +68,9 @@ def judge(task: tuple[str, int]) -> Outcome:
         report = analyze_energy(case.trace, stamps=case.stamps)
     except EdgevitExportError as error:
         return Outcome(kind, seed, False, True, None, None, str(error))
+    except Exception as error:
+        error.add_note(f"on {kind}, seed {seed}: {case.detail}")
+        raise
     error = None if report.energy_mj is None else report.energy_mj / case.truth_mj - 1
     interval = report.interval_mj
     covered = None if interval is None else interval[0] <= case.truth_mj <= interval[1]

@@ -29,7 +29,7 @@ def on_power(change: Callable[[Doubles], Doubles]) -> After:
 
 def level_below_peak(setup: Setup, rng: Random) -> float:
     """2 to 40 % below the highest power of a mean inference, mW at the supply."""
-    return setup.idle_mw + (1 - rng.uniform(0.02, 0.4)) * setup.power_mw * float(setup.shape.y.max())
+    return setup.idle_mw + (1 - log_uniform(rng, 0.02, 0.4)) * setup.power_mw * float(setup.shape.y.max())
 
 
 def clipped(level: float, knee: float = 0.0) -> Front:
@@ -44,19 +44,19 @@ def clipped(level: float, knee: float = 0.0) -> Front:
     return front
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def clipped_exactly(setup: Setup, rng: Random) -> Twist:
     level = level_below_peak(setup, rng)
     return Twist(setup, f"at {level:.0f} mW", after=on_power(lambda power: np.minimum(power, level)))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def clipped_before_noise(setup: Setup, rng: Random) -> Twist:
     level = level_below_peak(setup, rng)
     return Twist(setup, f"at {level:.0f} mW", front=clipped(level))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def clipped_softly(setup: Setup, rng: Random) -> Twist:
     """Over so little that the pulses, much higher in truth, come out hardly higher."""
     level, knee = level_below_peak(setup, rng), rng.uniform(0.01, 0.1) * setup.power_mw
@@ -70,7 +70,7 @@ def not_linear(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"at {level:.0f} mW over {knee:.0f}", front=clipped(level, knee))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def pulses_clipped(setup: Setup, rng: Random) -> Twist:
     """The inferences stay below."""
     highest = setup.power_mw * float(setup.shape.y.max()) * (1 + 4 * setup.power_jitter)
@@ -78,26 +78,26 @@ def pulses_clipped(setup: Setup, rng: Random) -> Twist:
     return Twist(replace(setup, pulse_ratio=2.5), f"at {level:.0f} mW", front=clipped(level))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def weak_pulses(setup: Setup, rng: Random) -> Twist:
     """Harmless, but for what it cannot show."""
     ratio = rng.uniform(0.3, 0.95)
     return Twist(replace(setup, pulse_ratio=ratio), f"{ratio:.0%}")
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def weak_pulses_and_clipping(setup: Setup, rng: Random) -> Twist:
     ratio, level = rng.uniform(0.3, 0.9), level_below_peak(setup, rng)
     return Twist(replace(setup, pulse_ratio=ratio), f"{ratio:.0%}, at {level:.0f} mW", front=clipped(level))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def no_pulses_and_clipping(setup: Setup, rng: Random) -> Twist:
     level = level_below_peak(setup, rng)
     return Twist(replace(setup, pulses=False), f"at {level:.0f} mW", front=clipped(level))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def no_pulses(setup: Setup, rng: Random) -> Twist:
     """Harmless, but for what it cannot show."""
     return Twist(replace(setup, pulses=False), "none")
@@ -119,7 +119,7 @@ def switching(threshold: float, gain: float, hold: int) -> Front:
     return front
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def range_switches(setup: Setup, rng: Random) -> Twist:
     """Ranges that agree within 4 % of the inference, and some samples held at every switch."""
     gain = 1 + rng.uniform(-0.04, 0.04) * setup.power_mw / (setup.idle_mw + setup.power_mw)
@@ -133,7 +133,7 @@ def ranges_that_disagree(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"gain {gain:.2f} above {threshold:.0f} mW", front=switching(threshold, gain, 0))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def floor(setup: Setup, rng: Random) -> Twist:
     """Too little power reads as the least that the meter knows."""
     level = setup.idle_mw + rng.uniform(-0.05, 0.6) * setup.power_mw
@@ -146,17 +146,17 @@ def floor_before_noise(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{level:.0f} mW", front=lambda power, *_: np.maximum(power, level))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def dead_zone(setup: Setup, rng: Random) -> Twist:
     """Too little power reads as none."""
     level = setup.idle_mw + rng.uniform(-0.1, 0.6) * setup.power_mw
     return Twist(setup, f"{level:.0f} mW", after=on_power(lambda power: np.where(power < level, 0, power)))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def gaps_auto_zeroed(setup: Setup, rng: Random) -> Twist:
     """The meter takes whatever is low for its own zero, now and then, and subtracts it from there on."""
-    every = log_uniform(rng, 0.5, 20) * (setup.burst_s + setup.gap_s)
+    every = log_uniform(rng, 0.5, 20) * setup.cycle_s
 
     def front(power: Doubles, layout: Layout, setup: Setup, rng: Random) -> Doubles:
         length = max(1, int(every * setup.rate_hz))
@@ -167,26 +167,26 @@ def gaps_auto_zeroed(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"every {every:.2f} s", front=front)
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def coarse_converter(setup: Setup, rng: Random) -> Twist:
     step = log_uniform(rng, 0.05, 2) * setup.power_mw
     return Twist(replace(setup, lsb_mw=step, noise_mw=0.02 * setup.noise_mw), f"{step:.0f} mW")
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def buried_in_noise(setup: Setup, rng: Random) -> Twist:
     error = log_uniform(rng, 0.02, 1.0)
     noise = error * setup.power_mw * np.sqrt(len(setup.plan) * setup.burst_s * setup.rate_hz / 2)
     return Twist(replace(setup, noise_mw=float(noise)), f"{error:.0%} of the mean")
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def heavy_low_pass(setup: Setup, rng: Random) -> Twist:
     seconds = log_uniform(rng, 0.05, 4) * setup.burst_s
     return Twist(replace(setup, meter="low-pass", low_pass_s=seconds), f"{1e3 * seconds:.1f} ms")
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def alternating_current_only(setup: Setup, rng: Random) -> Twist:
     """The front end loses what is constant, with a time constant of a few bursts to many."""
     seconds = log_uniform(rng, 1, 300) * setup.burst_s
@@ -199,7 +199,7 @@ def alternating_current_only(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{seconds:.2f} s", front=front)
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def delay_drifts(setup: Setup, rng: Random) -> Twist:
     """The samples come later and later, or earlier and later in turns."""
     delay, turns = log_uniform(rng, 0.03, 2) * setup.burst_s, rng.uniform(0.5, 4)
@@ -212,7 +212,7 @@ def delay_drifts(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{1e3 * delay:.1f} ms, {turns:.1f} turns", front=front)
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def negated(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, "all", after=on_power(lambda power: -power))
 
@@ -224,13 +224,13 @@ def rectified(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"about {zero:.0f} mW", front=lambda power, *_: np.abs(power - zero))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def other_unit(setup: Setup, rng: Random) -> Twist:
     scale = float(rng.choice([1e-6, 1e-3, 1e3, 1e6]))
     return Twist(setup, f"times {scale:g}", after=on_power(lambda power: scale * power))
 
 
-@HOSTILE_METERS.add()
+@HOSTILE_METERS.add(both=True)
 def constant(setup: Setup, rng: Random) -> Twist:
     level, noise = rng.uniform(0, setup.idle_mw + setup.power_mw), float(rng.choice([0.0, setup.noise_mw]))
     flat = on_power(lambda power: level + noise * rng.standard_normal(len(power)))

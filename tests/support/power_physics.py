@@ -104,6 +104,11 @@ class Setup:
         """Length of the shortest burst as planned."""
         return self.latency_s * min(count for count in self.plan if count)
 
+    @property
+    def cycle_s(self) -> float:
+        """Mean time from one burst or control to the next, as planned."""
+        return self.gap_s + float(np.mean([self.latency_s * count or self.control_s for count in self.plan]))
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:

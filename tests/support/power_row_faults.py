@@ -55,7 +55,7 @@ def in_bursts(case: Case, layout: Layout) -> NDArray[np.bool_]:
     return inside
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def wrong_rate(setup: Setup, rng: Random) -> Twist:
     ratio = float(rng.choice([0.5, 2.0, *(1 + rng.uniform(0.003, 0.1) * np.array([-1, 1, -1, 1]))]))
 
@@ -66,7 +66,7 @@ def wrong_rate(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"times {ratio:.3f}", after=after)
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def rows_missing_in_bursts(setup: Setup, rng: Random) -> Twist:
     share = log_uniform(rng, 0.003, 0.4)
 
@@ -77,7 +77,7 @@ def rows_missing_in_bursts(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{share:.1%}", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def rows_missing_anywhere(setup: Setup, rng: Random) -> Twist:
     share = log_uniform(rng, 0.0003, 0.1)
 
@@ -87,7 +87,7 @@ def rows_missing_anywhere(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{share:.2%}", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def rows_missing_in_every_gap(setup: Setup, rng: Random) -> Twist:
     """A logger that skips what does not change."""
     share = log_uniform(rng, 0.01, 0.9)
@@ -101,7 +101,7 @@ def rows_missing_in_every_gap(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{share:.0%}", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def lost_in_bursts(setup: Setup, rng: Random) -> Twist:
     share = log_uniform(rng, 0.05, 0.98)
     return Twist(
@@ -111,7 +111,7 @@ def lost_in_bursts(setup: Setup, rng: Random) -> Twist:
     )
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def lost_where_high(setup: Setup, rng: Random) -> Twist:
     """A link that fails under load: the highest samples are those that get lost."""
     level, share = setup.idle_mw + rng.uniform(0.6, 1.2) * setup.power_mw, rng.uniform(0.2, 1.0)
@@ -123,7 +123,7 @@ def lost_where_high(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{share:.0%} above {level:.0f} mW", after=on_loss(lost))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def lost_at_starts(setup: Setup, rng: Random) -> Twist:
     """The same part of every burst is missing."""
     first, length = rng.uniform(0, 0.6), rng.uniform(0.1, 0.7)
@@ -139,13 +139,13 @@ def lost_at_starts(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"from {first:.2f} for {length:.2f}", after=on_loss(lost))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def mostly_lost(setup: Setup, rng: Random) -> Twist:
     share = rng.uniform(0.3, 0.99)
     return Twist(setup, f"{share:.0%}", after=on_loss(lambda case, *_: rng.random(len(case.trace.flags)) < share))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def block_dropped(setup: Setup, rng: Random) -> Twist:
     seconds = log_uniform(rng, 0.003, 3)
 
@@ -157,7 +157,7 @@ def block_dropped(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{1e3 * seconds:.0f} ms", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def blocks_twice(setup: Setup, rng: Random) -> Twist:
     """Packets that are delivered twice."""
     seconds, times = log_uniform(rng, 0.002, 1), int(log_uniform(rng, 1, 60))
@@ -172,7 +172,7 @@ def blocks_twice(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{times} of {1e3 * seconds:.0f} ms", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def blocks_frozen(setup: Setup, rng: Random) -> Twist:
     """The meter repeats its last value for a while, now and then."""
     seconds, share = log_uniform(rng, 0.01, 1), rng.uniform(0.02, 0.5)
@@ -187,7 +187,7 @@ def blocks_frozen(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{share:.0%} in {1e3 * seconds:.0f} ms", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def uneven_sampling(setup: Setup, rng: Random) -> Twist:
     """Read when the reader found the time, and written as if evenly."""
     jitter = log_uniform(rng, 0.1, 30)
@@ -201,7 +201,7 @@ def uneven_sampling(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{jitter:.1f}", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def cut_in_the_run(setup: Setup, rng: Random) -> Twist:
     share = rng.uniform(0.1, 0.95)
 
@@ -212,7 +212,7 @@ def cut_in_the_run(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"after {share:.0%}", after=on_rows(kept))
 
 
-@HOSTILE_ROWS.add()
+@HOSTILE_ROWS.add(both=True)
 def idle_missing(setup: Setup, rng: Random) -> Twist:
     """The trace begins with, or ends at, the pulses or the bursts."""
     where = int(rng.integers(1, 4))

@@ -79,14 +79,23 @@ def sound_two_lengths(seed: int) -> Case:
 
 def sound_loaded(seed: int) -> Case:
     """A sound run beside others that know nothing of it: the mean over the windows is still well determined."""
-    setup, rng = draw(seed)
+    return beside_others(*draw(seed), seed, "sound_loaded")
+
+
+def sound_two_lengths_loaded(seed: int) -> Case:
+    """The same with bursts of two lengths."""
+    return beside_others(*draw_two_lengths(seed), seed, "sound_two_lengths_loaded")
+
+
+def beside_others(setup: Setup, rng: np.random.Generator, seed: int, name: str) -> Case:
+    """The recording with one to four kinds of foreign loads."""
     kinds = [kind for kind in (spikes, processes, radio, screen) if rng.random() < 0.5] or [processes]
 
     def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
         return total([kind(layout, setup, rng) for kind in kinds])
 
     names = ", ".join(kind.__name__ for kind in kinds)
-    return build(setup, seed, load=load, name="sound_loaded", detail=f"{names}; {describe(setup)}")
+    return build(setup, seed, load=load, name=name, detail=f"{names}; {describe(setup)}")
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -113,7 +122,7 @@ def draw_tail(rng: np.random.Generator, gap_s: float) -> tuple[Shape, float]:
 
 def draw_rest(rng: np.random.Generator, setup: Setup) -> Setup:
     """A background that wanders slowly, and ripples fast."""
-    power, cycle = setup.power_mw, setup.burst_s + setup.gap_s
+    power, cycle = setup.power_mw, setup.cycle_s
     slow = [
         Sine(power * log_uniform(rng, 0.002, 0.1), 1 / log_uniform(rng, 6 * cycle, 40 * cycle), rng.uniform(0, 6.28))
         for _ in range(int(rng.integers(0, 4)))

@@ -63,7 +63,7 @@ def on_bursts(change: Callable[[Ticks], NDArray[np.floating] | Ticks], *, warmup
     return on_stamps(changed)
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def in_another_unit(setup: Setup, rng: Random) -> Twist:
     scale = float(rng.choice([1e-3, 1e3, 0.1, 10.0]))
     return Twist(
@@ -71,13 +71,13 @@ def in_another_unit(setup: Setup, rng: Random) -> Twist:
     )
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def clock_of_another_speed(setup: Setup, rng: Random) -> Twist:
     ppm = log_uniform(rng, 200, 100_000) * rng.choice([-1, 1])
     return Twist(replace(setup, drift_ppm=ppm), f"{ppm:.0f} ppm")
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def clock_wanders(setup: Setup, rng: Random) -> Twist:
     """The device's clock is slewed to and fro."""
     far, turns = log_uniform(rng, 0.02, 2) * setup.burst_s, rng.uniform(0.5, 4)
@@ -89,7 +89,7 @@ def clock_wanders(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{1e3 * far:.1f} ms", after=on_ticks(change))
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def clock_jumps(setup: Setup, rng: Random) -> Twist:
     """The clock is set in the middle of the run."""
     room = 0.8 * setup.gap_s * (1 - setup.gap_spread)
@@ -103,7 +103,7 @@ def clock_jumps(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"by {1e3 * jump:.1f} ms", after=changed)
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def suspended(setup: Setup, rng: Random) -> Twist:
     """The device slept in a gap; its clock stood still, and the runner says so or not."""
     slept, told = log_uniform(rng, 0.01, 5), bool(rng.random() < 0.5)
@@ -142,7 +142,7 @@ def one_period_off(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"later {later}", after=on_bursts(change, warmup=False))
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def of_another_run(setup: Setup, rng: Random) -> Twist:
     """The same model with other rests and latencies, or another model."""
     ratio = float(rng.choice([1.0, log_uniform(rng, 0.7, 1.4)]))
@@ -165,7 +165,7 @@ def too_long(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"by {share:.0%}, {before:.0%} before", after=on_bursts(change, warmup=before == 0))
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def too_short(setup: Setup, rng: Random) -> Twist:
     share = rng.uniform(0.02, 0.8)
     before = float(rng.choice([0.0, 1.0, rng.random()])) * share
@@ -176,13 +176,13 @@ def too_short(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"by {share:.0%}, {before:.0%} before", after=on_bursts(change))
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def jittery_stamps(setup: Setup, rng: Random) -> Twist:
     jitter = log_uniform(rng, 0.01, 0.3) * min(setup.burst_s, setup.gap_s * (1 - setup.gap_spread))
     return Twist(replace(setup, stamp_jitter_s=min(jitter, 0.1 * setup.latency_s)), f"{1e3 * jitter:.1f} ms")
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def late_ends(setup: Setup, rng: Random) -> Twist:
     """Who waited for the result woke late, now and then by much."""
     late = log_uniform(rng, 0.01, 0.5) * setup.gap_s * (1 - setup.gap_spread)
@@ -248,7 +248,7 @@ def empty_windows(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, f"{setup.plan.count(0)} of {len(setup.plan)}", after=on_stamps(changed))
 
 
-@HOSTILE_STAMPS.add()
+@HOSTILE_STAMPS.add(both=True)
 def two_kinds_of_windows(setup: Setup, rng: Random) -> Twist:
     """Part of the run was on another cluster; the truth is what the first one draws."""
     share, ratio = rng.uniform(0.05, 0.6), rng.uniform(1.1, 2.5)

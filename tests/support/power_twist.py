@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 from power_physics import Case, Front, Layout, Load, Setup, build, layout_of, no_front, no_load
-from power_sound import describe, draw
+from power_sound import describe, draw, draw_two_lengths
 
 Maker = Callable[[int], Case]
 After = Callable[[Case, Layout, np.random.Generator], Case]
@@ -47,9 +47,8 @@ def own_seed(kind: str, seed: int) -> int:
     return crc32(f"{kind} {seed}".encode())
 
 
-def maker(twist: Twisted, draw_setup: Draw = draw) -> Maker:
+def maker(twist: Twisted, kind: str, draw_setup: Draw) -> Maker:
     """The function that makes the case of a seed."""
-    kind = twist.__name__
 
     def make(seed: int) -> Case:
         own = own_seed(kind, seed)
@@ -69,16 +68,25 @@ class Kinds(dict[str, Maker]):
         super().__init__()
         self.bases: dict[str, Maker] = {}
 
-    def add(self, draw_setup: Draw = draw) -> Callable[[Twisted], Twisted]:
-        """Keep a twist under its name, on recordings that ``draw_setup`` draws."""
+    def add(self, draw_setup: Draw = draw, *, both: bool = False) -> Callable[[Twisted], Twisted]:
+        """Keep a twist under its name.
+
+        Args:
+            draw_setup: Draws the recordings that are spoilt.
+            both: Whether to keep it on recordings of two lengths as well, under a name that says so.
+        """
 
         def keep(twist: Twisted) -> Twisted:
-            kind = twist.__name__
-            self[kind] = maker(twist, draw_setup)
-            self.bases[kind] = lambda seed: build(draw_setup(own_seed(kind, seed))[0], own_seed(kind, seed))
+            self._keep(twist, twist.__name__, draw_setup)
+            if both:
+                self._keep(twist, f"{twist.__name__}:two", draw_two_lengths)
             return twist
 
         return keep
+
+    def _keep(self, twist: Twisted, kind: str, draw_setup: Draw) -> None:
+        self[kind] = maker(twist, kind, draw_setup)
+        self.bases[kind] = lambda seed: build(draw_setup(own_seed(kind, seed))[0], own_seed(kind, seed))
 
 
 def steady(setup: Setup) -> Setup:
