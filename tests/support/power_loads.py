@@ -247,9 +247,10 @@ def fast_wander(setup: Setup, rng: Random) -> Twist:
 
 @HOSTILE_LOADS.add(draw_two_lengths)
 def load_on_every_window_and_control(setup: Setup, rng: Random) -> Twist:
-    """Something that keeps to the schedule: the controls show it."""
+    """Something that keeps to the schedule, and may outlast it: the controls show it."""
     height = log_uniform(rng, 0.02, 0.6)
-    return Twist(setup, f"by {height:.0%}", over_windows(height, of="spans"))
+    behind = float(rng.choice([0.0, rng.uniform(0.05, 0.4) * setup.gap_s * (1 - setup.gap_spread)]))
+    return Twist(setup, f"by {height:.0%}, {1e3 * behind:.0f} ms on", over_windows(height, behind=behind, of="spans"))
 
 
 @HOSTILE_LOADS.add(draw_two_lengths)

@@ -166,9 +166,9 @@ def draw_clock(rng: np.random.Generator, setup: Setup) -> Setup:
 
 def spikes(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
     """Short ones of a few milliseconds, a few a second."""
-    count = rng.poisson(layout.seconds * rng.uniform(0.5, 3))
+    count = rng.poisson(layout.seconds * rng.uniform(0.3, 2))
     starts = rng.uniform(0, layout.seconds, count)
-    return boxes(starts, starts + rng.uniform(0.001, 0.008, count), setup.power_mw * rng.uniform(0.1, 1.0, count))
+    return boxes(starts, starts + rng.uniform(0.001, 0.008, count), setup.power_mw * rng.uniform(0.1, 0.7, count))
 
 
 def processes(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
