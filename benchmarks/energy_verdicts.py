@@ -82,11 +82,11 @@ def judge(task: tuple[str, int]) -> Outcome:
         return Outcome(kind, seed, False, True, None, None, str(error))
     except Exception as error:  # a crash on one recording must not hide what the others show
         return Outcome(kind, seed, False, False, None, None, f"{case.detail}: {error!r}", crashed=True)
-    error = None if report.energy_mj is None else report.energy_mj / case.truth_mj - 1
+    off = None if report.energy_mj is None else report.energy_mj / case.truth_mj - 1
     interval = report.interval_mj
     covered = None if interval is None else interval[0] <= case.truth_mj <= interval[1]
     remark = case.detail if report.passed else f"{case.detail}: {'; '.join(report.reasons)}"
-    return Outcome(kind, seed, report.passed, False, error, covered, remark)
+    return Outcome(kind, seed, report.passed, False, off, covered, remark)
 
 
 def row(kind: str, outcomes: list[Outcome]) -> tuple[str, ...]:
