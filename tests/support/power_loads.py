@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from power_course import Course, Doubles, Sine, boxes, exponential_tail, polylines
 from power_physics import Layout, Load, Setup
-from power_sound import LEAST_SAMPLES, draw_two_lengths, log_uniform
+from power_sound import LEAST_SAMPLES, MOST_TAIL, draw_two_lengths, log_uniform
 from power_twist import Kinds, Twist, steady, windows_of
 
 HOSTILE_LOADS = Kinds()
@@ -66,8 +66,9 @@ def load_in_part_of_some_windows(setup: Setup, rng: Random) -> Twist:
     return Twist(setup, detail, over_some(setup, rng, share, height, first, last))
 
 
-@HOSTILE_LOADS.add(both=True)
+@UNKNOWABLE_LOADS.add(both=True)
 def load_of_varying_strength(setup: Setup, rng: Random) -> Twist:
+    """Told where its strength spreads by more than inferences may, and never below."""
     height, shape = log_uniform(rng, 0.03, 0.6), rng.uniform(0.5, 3)
 
     def load(layout: Layout, setup: Setup, rng: Random) -> Course:
@@ -237,6 +238,12 @@ def tails_longer_than_gaps(setup: Setup, rng: Random) -> Twist:
     tail = exponential_tail() if rng.random() < 0.5 else exponential_tail(0.6)
     changed = replace(setup, tail=tail, tail_s=ratio * setup.gap_s / float(tail.x[-1]), tail_height=height)
     return Twist(changed, f"{ratio:.1f} gaps, from {height:.0%}")
+
+
+@HOSTILE_LOADS.add(both=True)
+def no_drop_at_the_end(setup: Setup, rng: Random) -> Twist:
+    height = rng.uniform(MOST_TAIL, 1.0)
+    return Twist(replace(setup, tail_height=height), f"from {height:.0%}")
 
 
 @HOSTILE_LOADS.add(both=True)

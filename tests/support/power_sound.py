@@ -13,6 +13,9 @@ LEAST_SAMPLES = 8  # in a window, and in the shortest gap
 MOST_SAMPLES = 500_000  # of a trace, so that a thousand of them can be tried
 
 
+MOST_TAIL = 0.6  # of the last power: with less of a drop the end of an inference shows no better than that of its tail
+
+
 def draw(seed: int) -> tuple[Setup, np.random.Generator]:
     """A sound recording, and the stream to draw whatever else is done to it."""
     rng = np.random.default_rng([seed, 7])
@@ -26,6 +29,7 @@ def draw(seed: int) -> tuple[Setup, np.random.Generator]:
     spread = float(rng.choice([0.0, 0.6])) * (gap * rate * 0.4 > LEAST_SAMPLES)
     power, idle = log_uniform(rng, 200, 4000), log_uniform(rng, 300, 2500)
     tail, tail_s = draw_tail(rng, gap * (1 - spread))
+    shape = draw_shape(rng, latency)
     setup = Setup(
         latency_s=latency,
         plan=(members,) * bursts,
@@ -35,12 +39,12 @@ def draw(seed: int) -> tuple[Setup, np.random.Generator]:
         power_mw=power,
         power_jitter=log_uniform(rng, 0.0005, 0.03),
         growth=float(rng.choice([0.0, rng.uniform(-0.04, 0.04)])),
-        shape=draw_shape(rng, latency),
+        shape=shape,
         tail=tail,
         tail_s=tail_s,
-        tail_height=rng.uniform(0.1, 1.0),
+        tail_height=rng.uniform(0.1, MOST_TAIL),
         idle_mw=idle,
-        pulse_ratio=rng.uniform(1.15, 2.2),
+        pulse_ratio=rng.uniform(1.15, 2.2) * float(shape.y.max()),  # pulses are on all cores
         warmup=int(rng.integers(2, 11)),
         loading_s=float(rng.choice([0.0, rng.uniform(0.3, 1.5)])),
         idle_before_s=rng.uniform(2.0, 10.0),

@@ -18,6 +18,7 @@ from validation.energy.signal import Doubles, Signal, moving_mean
 
 # All chosen, and tried on traces whose clock is known (benchmarks/energy_verdicts.py).
 MAX_DRIFT = 250e-6  # searched: more than two quartz clocks at their worst; what is accepted is decided by the verdict
+MOST_DRIFT = 0.01  # reported: beyond it the trace has another rate, or another run
 PULSE_BLOCK_S = 0.01  # a fifteenth of the shortest sync pulse
 HIGHPASS_S = 4.0  # longer than a burst and its gap, shorter than the background's drift
 MAX_EDGES = 600  # bounds the time of the search; more edges add little to the fit
@@ -191,7 +192,8 @@ def _by_pulses(
     if len(found) == 2:
         (early, one), (late, two) = found
         slope = (two - one) / (late - early)
-        return offset + one - slope * early, drift + slope
+        if abs(drift + slope) < MOST_DRIFT:
+            return offset + one - slope * early, drift + slope
     return (offset + found[0][1], drift) if found else (offset, drift)
 
 
@@ -266,7 +268,8 @@ def _by_sections(
         places = np.array([float(moments[p].mean()) for p in parts])[seen]
         slope, level = np.polyfit(places, shifts[seen], 1) if known > 2 else (0.0, float(shifts[seen].mean()))
         residual = float(np.max(np.abs(shifts[seen] - level - slope * places)))
-        offset, drift = offset + float(level), drift + float(slope)
+        if abs(drift + slope) < MOST_DRIFT:
+            offset, drift = offset + float(level), drift + float(slope)
     return offset, drift, residual, known
 
 

@@ -14,6 +14,7 @@ from validation.energy.evidence import Evidence
 from validation.energy.gap_checks import GAP_CHECKS
 from validation.energy.limits import LEAST_WINDOWS, answer
 from validation.energy.meter_checks import METER_CHECKS, check_recording
+from validation.energy.model import PAD_SHARE
 from validation.energy.report import Check
 from validation.energy.window_checks import WINDOW_CHECKS
 
@@ -68,7 +69,10 @@ def _sections(evidence: Evidence) -> Check:
 
 
 def _lengths(evidence: Evidence) -> Check:
-    longer_ms, limit_ms = evidence.alignment.longer_s * 1e3, evidence.largest_pad_s * 1e3
+    """Longer stamps would take in tails, shorter ones leave out power; clocks that rise show as half a sample."""
+    bursts, period_s = evidence.model.bursts, evidence.signal.period_s
+    longer_ms = evidence.alignment.longer_s * 1e3
+    limit_ms = max(period_s / 2, PAD_SHARE * float(bursts.durations_s.min())) * 1e3
     word = "longer" if longer_ms > 0 else "shorter"
     reason = f"the stamps are {abs(longer_ms):.2f} ms {word} than the power (at most {limit_ms:.2f} ms)"
     if not math.isfinite(longer_ms):

@@ -28,8 +28,8 @@ FLOOR_CYCLES = 1.5  # of the run: what stays that long is the background, not a 
 def _rest(evidence: Evidence) -> Check:
     """Gaps must come down to the idle beside the run, at one end of it at least.
 
-    A load that runs throughout is in gaps and windows alike; one that only fills the gaps would hide as much energy. What
-    the background changes by itself over such a time the gaps tell among themselves.
+    A load that runs throughout is in gaps and windows alike; one that only fills the gaps would hide as much energy.
+    What the background changes by itself over such a time the gaps tell among themselves.
     """
     idle = [float(np.nanmean(evidence.signal.blocks_mw(*side, 0.05))) for side in evidence.idle if side[1] > side[0]]
     parts = _gap_parts(evidence)
@@ -69,7 +69,7 @@ def _rises(evidence: Evidence) -> Check:
 
 
 def _gap_profile(evidence: Evidence) -> Doubles:
-    """(gaps, cells) mW above background in the gaps behind bursts, by time; cells get twice as wide with each inwards."""
+    """(gaps, cells) mW above background in the gaps behind bursts, by time; inner cells are twice as wide as outer."""
     gaps = evidence.model.gaps
     behind = gaps.after_burst
     starts, ends = gaps.starts_s[behind, None], gaps.ends_s[behind, None]
