@@ -56,7 +56,8 @@ class MeteredLayout(Record):
         gaps_ms = sorted(step.gap_ms for step in steps)
         lengths = " or ".join(str(count) for count in sorted(set(counts)))
         apart = " to ".join(dict.fromkeys((f"{gaps_ms[0]:.0f}", f"{gaps_ms[-1]:.0f}")))
-        controls = f"{len(steps) - len(counts)} controls, " if len(steps) > len(counts) else ""
+        waits = len(steps) - len(counts)
+        controls = f"{waits} control{'s' if waits > 1 else ''}, " if waits else ""
         return f"{len(counts)} bursts of {lengths}, {controls}{apart} ms apart, {self.expected_s:.0f} s"
 
 
@@ -193,9 +194,7 @@ def _whole_run(meter: PowerMeter, asked: Workload, request: MeterRequest, latenc
         error.hint = f"--runs {needed} takes long enough; it gives the mean over the run, not single inferences"
         raise
     idle_s = idle_around_s(request, meter.resolution.period_s, whole_run=True)
-    plain = msgspec.structs.replace(
-        switched_off(asked), rounds=1, burst=asked.runs, gap_ms=0.0, idle_s=idle_s
-    )  # fmt: skip
+    plain = msgspec.structs.replace(switched_off(asked), rounds=1, burst=asked.runs, gap_ms=0.0, idle_s=idle_s)
     workload = scheduled(plain)
     return MeteredLayout(
         workload=workload, whole_run=True, latency_s=latency_s, expected_s=_expected_s(workload, latency_s)

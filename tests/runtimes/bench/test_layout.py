@@ -55,7 +55,7 @@ def test_by_default_gaps_and_lengths_vary_and_controls_stand_between() -> None:
     assert made.expected_s == pytest.approx(36.0, abs=0.3)
     assert made.in_words() == (
         f"50 bursts of 1 or 3, 10 controls, {min(gaps_ms):.0f} to {max(gaps_ms):.0f} ms apart, 36 s"
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("latency_s", [0.0004, 0.005, 0.060, 0.300, 1.0])
@@ -103,9 +103,7 @@ def test_what_the_user_asked_for_is_never_altered() -> None:
     assert (made.workload.gap_ms, made.workload.burst, made.workload.idle_s) == (0.0, 3, 3.0)
     assert made.workload.runs == 21
     assert made.workload.schedule == (Step(gap_ms=0.0, count=3),) * 7, "back to back there is nothing to vary"
-    asked = Workload(
-        runs=8, gap_ms=70.0, burst=2, gap_spread=0.25, burst_factors=(2, 5), controls=3, seed=11
-    )  # fmt: skip
+    asked = Workload(runs=8, gap_ms=70.0, burst=2, gap_spread=0.25, burst_factors=(2, 5), controls=3, seed=11)
     work = lay_out(meter(0.0002), asked, MeterRequest(name="m"), latency_s=0.030).workload
     kept = ("gap_ms", "burst", "gap_spread", "burst_factors", "controls", "seed", "warmup")
     assert all(getattr(work, name) == getattr(asked, name) for name in kept)

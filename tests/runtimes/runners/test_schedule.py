@@ -52,9 +52,7 @@ def test_switched_off_it_is_the_plain_one() -> None:
 def test_whatever_is_drawn_is_balanced(
     seed: int, bursts: int, controls: int, factors: tuple[int, ...], spread: float
 ) -> None:
-    work = Workload(
-        burst=4, gap_ms=200.0, gap_spread=spread, burst_factors=factors, controls=controls, seed=seed
-    )  # fmt: skip
+    work = Workload(burst=4, gap_ms=200.0, gap_spread=spread, burst_factors=factors, controls=controls, seed=seed)
     steps = draw_schedule(work, bursts=bursts, latency_s=0.015)
     counts = [step.count for step in steps if step.count]
     assert len(counts) == bursts and len(steps) == bursts + controls
