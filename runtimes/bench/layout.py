@@ -9,7 +9,7 @@ from statistics import fmean
 
 import msgspec
 
-from edgevit.errors import MeterError, UsageError
+from edgevit.errors import ArtifactError, MeterError, UsageError
 from edgevit.records import Record
 from runtimes.bench.randomisation import GAP_SPREAD, filled_in, require_none, require_sound, switched_off
 from runtimes.bench.request import MeterRequest
@@ -90,10 +90,7 @@ def lay_out(meter: PowerMeter, asked: Workload, request: MeterRequest, *, latenc
         return _whole_run(meter, asked, request, latency_s)
     asked = filled_in(asked)
     factors = asked.burst_factors or (1,)
-    least = min(factors)
-    needed = RESOLVED_MARGIN * meter.resolution.shortest_window_s / (latency_s * least)
-    burst = asked.burst or max(1, math.ceil(needed))
-    require_resolution(meter, window_s=burst * least * latency_s, inferences=burst * least)
+    burst = _burst(meter, asked, min(factors), latency_s)
     gap_ms, spread = _gap(meter, asked, [burst * factor * latency_s for factor in factors])
     drawn = msgspec.structs.replace(
         asked, rounds=1, burst=burst, gap_ms=gap_ms, gap_spread=spread,
@@ -148,6 +145,22 @@ def idle_around_s(request: MeterRequest, period_s: float, *, whole_run: bool) ->
 
 def _is_coarse(meter: PowerMeter) -> bool:
     return meter.resolution.shortest_window_s > COARSE_S
+
+
+def _burst(meter: PowerMeter, asked: Workload, factor: int, latency_s: float) -> int:
+    """Inferences of a burst, so that the meter resolves the shortest, which holds ``factor`` times as many.
+
+    Raises:
+        MeterError: It does not resolve what was asked for.
+    """
+    needed = meter.resolution.shortest_window_s / (factor * latency_s)
+    burst = asked.burst or max(1, math.ceil(RESOLVED_MARGIN * needed))
+    try:
+        require_resolution(meter, window_s=burst * factor * latency_s, inferences=burst * factor)
+    except MeterError as error:
+        error.hint = f"--burst {math.ceil(needed)} or more, or without --burst as many as it takes"
+        raise
+    return burst
 
 
 def _gap(meter: PowerMeter, asked: Workload, bursts_s: Sequence[float]) -> tuple[float, float]:
@@ -205,12 +218,17 @@ def stamps_of(measured: Measured, work: Workload) -> RunStamps | None:
     """When the runner did what stands in the schedule of ``work``. None where nobody told.
 
     The runs of one step count as one interval.
+
+    Raises:
+        ArtifactError: The runs are not those of the schedule.
     """
     samples, warmup = measured.samples, measured.warmup
-    if not samples or samples[0].start_monotonic_ns is None:
+    if not measured.stamped:
         return None
     counts = [step.count for step in scheduled(work).schedule if step.count]
     firsts = [0, *accumulate(counts)]
+    if firsts[-1] != len(samples):
+        raise ArtifactError(f"a run of {len(samples)} forward passes does not fit its schedule of {firsts[-1]}")
     return RunStamps(
         bursts=tuple(_window(samples[first:last]) for first, last in pairwise(firsts)),
         counts=tuple(counts) if len(set(counts)) > 1 else (),

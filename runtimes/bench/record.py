@@ -93,7 +93,7 @@ class EnergyRun(Record):
         """
         work, whole_run = self.layout.workload, self.layout.whole_run
         same_idle = work.idle_s == idle_around_s(request, self.period_s, whole_run=whole_run)
-        return self.meter == request.name and same_idle and (bool(work.schedule) or self.stamps is None)
+        return self.meter == request.name and same_idle and (bool(work.schedule) or not self.run.measured.stamped)
 
 
 class RunFailure(Record):

@@ -107,6 +107,11 @@ class Measured(Record):
     controls: tuple[Control, ...] = ()
     clocks: Clocks | None = None
 
+    @property
+    def stamped(self) -> bool:
+        """Whether the runner told when it did each of its runs."""
+        return bool(self.samples) and self.samples[0].start_monotonic_ns is not None
+
 
 class Runner(Protocol):
     """Prepares the processes that measure one subject, and reads what they left.

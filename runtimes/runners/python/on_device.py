@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtimes.sessions.session import Array, Session
 
-RUNNER = "python 1"
+RUNNER = "python 2"
 CONTRACT_VERSION = 2
 LineDict = dict[str, object]
 Stamp = tuple[int, int, int, int]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 from stamp_meter import StampMeter
 
-from edgevit.errors import MeterError, UsageError
+from edgevit.errors import ArtifactError, MeterError, UsageError
 from runtimes.bench.layout import MeteredLayout, lay_out, lay_out_for, stamps_of
 from runtimes.bench.request import MeterRequest
 from runtimes.power.meter import Resolution
@@ -114,8 +114,11 @@ def test_what_the_user_asked_for_is_never_altered() -> None:
 def test_short_bursts_are_refused_by_the_shortest_of_their_lengths() -> None:
     asked = Workload(burst=1, burst_factors=(2, 3))
     lay_out(meter(0.0002), asked, MeterRequest(name="m"), latency_s=0.002)
-    with pytest.raises(MeterError, match="a burst of 2 inferences that takes 3 ms"):
+    with pytest.raises(MeterError, match="a burst of 2 inferences that takes 3 ms") as refused:
         lay_out(meter(0.0002), asked, MeterRequest(name="m"), latency_s=0.0015)
+    assert refused.value.hint == "--burst 2 or more, or without --burst as many as it takes"
+    for burst in (2, None):
+        lay_out(meter(0.0002), replace(asked, burst=burst), MeterRequest(name="m"), latency_s=0.0015)
 
 
 def test_a_coarse_meter_measures_the_whole_run_or_says_how_long_it_must_be() -> None:
@@ -206,11 +209,16 @@ def test_a_tool_that_tells_no_times_has_no_stamps() -> None:
     assert stamps_of(told, Workload(runs=1)) is None
 
 
+def test_runs_that_are_not_the_schedules_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="a run of 12 forward passes does not fit its schedule of 8"):
+        stamps_of(measured(), Workload(runs=8, burst=4, gap_ms=0.0))
+
+
 def test_bursts_of_two_lengths_and_controls_are_told_apart() -> None:
     steps = [(1, 0.0), (3, 0.0), (0, 1.0), (3, 0.0), (1, 0.0), (4, 0.0)]
     schedule = tuple(Step(gap_ms=1.0, count=count, wait_ms=wait_ms) for count, wait_ms in steps)
     waited = Control(index=0, start_monotonic_ns=90_000, end_monotonic_ns=95_000)
-    told = msgspec.structs.replace(measured(), controls=(waited,))
+    told = replace(measured(), controls=(waited,))
     stamps = stamps_of(told, Workload(runs=12, schedule=schedule))
     assert stamps is not None
     assert (stamps.counts, stamps.inferences_per_burst, stamps.inferences) == ((1, 3, 3, 1, 4), 1, 12)
