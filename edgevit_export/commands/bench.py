@@ -34,10 +34,10 @@ class BenchOptions:
     # fmt: off
     artifacts: Annotated[list[Path], typer.Argument(help="Artifacts, their manifests, or directories of them.")]
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Serial, HOST:PORT, host, all; repeatable.")] = None
-    runs: Annotated[int, typer.Option(min=1, help="Timed forward passes per artifact, over all rounds.")] = 50
+    runs: Annotated[int, typer.Option(min=1, help="Timed forward passes per artifact, over all rounds; energy: bursts.")] = 50
     rounds: Annotated[int, typer.Option(min=1, help="Parts that the runs are split in; artifacts take turns.")] = 5
     warmup: Annotated[int, typer.Option(min=0, help="Untimed forward passes before each round.")] = 10
-    gap: Annotated[float | None, typer.Option(min=0.0, help="Pause between forward passes in ms.  [default: 0; energy: at least 100]")] = None
+    gap: Annotated[float | None, typer.Option(min=0.0, help="Pause between forward passes in ms.  [default: 0; energy: 250 on average, or more]")] = None
     threads: Annotated[str, typer.Option(help="Thread counts, e.g. 1,2,4.")] = "1"
     affinity: Annotated[str | None, typer.Option(help="Cores: big, little, a hex mask (f0) or a list (4-7).")] = None
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature to start a round at, in °C.")] = None
@@ -58,8 +58,12 @@ class BenchOptions:
     csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None
     markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None
     energy: Annotated[str | None, typer.Option(help="Also measure energy, with a meter that `energy meters` lists.")] = None
-    burst: Annotated[int | None, typer.Option(min=1, help="Energy: forward passes per burst, for short models.")] = None
-    idle: Annotated[float, typer.Option(min=2.0, help="Energy: idle before and after the run in s.")] = 4.0
+    burst: Annotated[int | None, typer.Option(min=1, help="Energy: forward passes per burst, for short models.  [default: what the meter needs]")] = None
+    burst_factors: Annotated[str | None, typer.Option(help="Energy: bursts of so many times that, as often each, at random; 1 for one length.  [default: 1,3]")] = None
+    gap_spread: Annotated[float | None, typer.Option(help="Energy: gaps vary at random by this share of --gap, up and down; 0 for constant ones.  [default: 0.6]")] = None
+    controls: Annotated[int | None, typer.Option(min=0, help="Energy: times between bursts when the runner wakes and does not run the model; 0 for none.  [default: 10, at most --runs / 2]")] = None
+    schedule_seed: Annotated[int | None, typer.Option(min=0, help="Energy: seed of what is random in it.  [default: 0]")] = None
+    idle: Annotated[float, typer.Option(min=2.0, help="Energy: least idle before and after the run in s.")] = 4.0
     meter_serial: Annotated[str | None, typer.Option(help="Energy: serial number of the Monsoon.")] = None
     vout: Annotated[float | None, typer.Option(help="Energy: voltage that the Monsoon is to set; otherwise untouched.")] = None
     rails: Annotated[str | None, typer.Option(help="Energy: power rails to add up, comma-separated.")] = None
@@ -122,7 +126,8 @@ def request_of(options: BenchOptions) -> BenchRequest:
     return BenchRequest(
         workload=Workload(
             runs=options.runs, rounds=options.rounds, warmup=options.warmup, gap_ms=options.gap, burst=options.burst,
-            affinity=options.affinity, timeout_s=options.timeout,
+            gap_spread=options.gap_spread, burst_factors=parse_factors(options.burst_factors),
+            controls=options.controls, seed=options.schedule_seed, affinity=options.affinity, timeout_s=options.timeout,
         ),
         threads=parse_threads(options.threads),
         conditions=Conditions(
@@ -148,20 +153,37 @@ def parse_threads(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
+def parse_factors(text: str | None) -> tuple[int, ...] | None:
+    """``1,3`` as numbers; None stays None.
+
+    Raises:
+        UsageError: Not positive numbers.
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and word.isascii() and int(word) > 0 for word in words):
+        raise UsageError(
+            f"--burst-factors '{text}': expected positive numbers separated by commas", hint="--burst-factors 1,3"
+        )
+    return tuple(map(int, words))
+
+
 def _meter_of(options: BenchOptions) -> MeterRequest | None:
     from runtimes.bench.request import MeterRequest
     from runtimes.power.meter import MeterOptions
     from runtimes.power.meters import METERS
 
     details = {
-        "--burst": options.burst, "--meter-serial": options.meter_serial, "--vout": options.vout,
+        "--burst": options.burst, "--burst-factors": options.burst_factors, "--gap-spread": options.gap_spread,
+        "--controls": options.controls, "--schedule-seed": options.schedule_seed, "--meter-serial": options.meter_serial, "--vout": options.vout,
         "--rails": options.rails, "--top1": options.top1,
     }  # fmt: skip
     if options.energy is None:
         if given := [option for option, value in details.items() if value is not None]:
             raise UsageError(f"{', '.join(given)} without --energy", hint="add --energy monsoon, or another meter")
         return None
-    conflicts = {"--dry-run": options.dry_run, "--replay": options.replay, "--record": options.record}
+    conflicts = {"--replay": options.replay, "--record": options.record}
     if given := [option for option, value in conflicts.items() if value]:
         raise UsageError(f"--energy with {', '.join(given)}: energy is only measured on a device that is there")
     if options.energy not in METERS:

@@ -113,11 +113,14 @@ def simulate(
         write_csv(made.trace, path)
     stamps = output / f"{scenario}-{seed}.stamps.json"
     made.stamps.save(stamps)
-    truth = output / f"{scenario}-{seed}.truth.json"
-    made.truth.save(truth)
-    for written in (path, stamps, truth):
+    known = output / f"{scenario}-{seed}.truth.json"
+    made.truth.save(known)
+    for written in (path, stamps, known):
         print_line(str(written))
-    print_note(f"true energy: {made.truth.active_mj:.3f} mJ per inference, {made.truth.total_mj:.3f} mJ with tails")
+    truth = made.truth
+    print_note(f"true energy: {truth.active_mj:.3f} mJ per inference, {truth.total_mj:.3f} mJ with tails")
+    if truth.slope_mj is not None:
+        print_note(f"one inference more in a burst: {truth.slope_mj:.3f} mJ")
     print_note(f"next: edgevit-export energy analyze {path} --stamps {stamps}")
 
 

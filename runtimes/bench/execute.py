@@ -243,11 +243,8 @@ class PlanExecution:
     ) -> EnergyRun:
         meter = metering.meter
         before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
-        work, burst = layout.workload, layout.workload.burst or 1
         self._watcher.note(
-            f"{job.subject.name}: energy, {work.runs // burst} bursts of {burst}, "
-            f"{work.gap_ms or 0.0:.0f} ms apart, {layout.expected_s:.0f} s"
-            + ("; USB is cut meanwhile" if meter.cuts_usb else "")
+            f"{job.subject.name}: energy, {layout.in_words()}" + ("; USB is cut meanwhile" if meter.cuts_usb else "")
         )
         try:
             with meter:

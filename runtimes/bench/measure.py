@@ -16,6 +16,7 @@ from runtimes.bench.execute import Judge, Metering, PlanExecution, Watcher
 from runtimes.bench.held import LEASE_MARGIN_S, HeldDevice
 from runtimes.bench.layout import require_layout
 from runtimes.bench.plan import Job, Plan, make_plan
+from runtimes.bench.preview import layout_lines
 from runtimes.bench.record import DeviceRun, RunFailure, new_record
 from runtimes.bench.request import BenchRequest
 from runtimes.bench.store import RecordStore
@@ -71,7 +72,7 @@ class Measurement:
         Raises:
             EdgevitExportError: The whole device cannot be measured; single artifacts fail in their records.
         """
-        metering = None if dry_run else self._meter()
+        metering = self._meter(dry_run=dry_run)
         state = read_state(self.device)
         asked = self.request.workload
         mask = None if asked.affinity is None else affinity_mask(state, asked.affinity)
@@ -89,6 +90,10 @@ class Measurement:
             if dry_run:
                 for key, reason in refused.items():
                     self.watcher.failed(key, RunFailure(message=reason.message, hint=reason.hint))
+                if metering is not None:
+                    rounds = {job.key: store[job.key].rounds for job in jobs}
+                    energy = layout_lines(store.open_jobs, rounds, metering.meter, metering.asked)
+                    plan = msgspec.structs.replace(plan, energy=energy)
                 return DeviceOutcome(serial=self.device.serial, plan=plan)
             check_output(self.output, 0)
             for key, reason in refused.items():
@@ -100,8 +105,8 @@ class Measurement:
             error = self._execute(execution, plan, store, Path(staging), mask)
         return DeviceOutcome(self.device.serial, plan, (*store.records, *self._refused), error)
 
-    def _meter(self) -> Metering | None:
-        """The power meter, if one was asked for, tried before anything is measured.
+    def _meter(self, *, dry_run: bool) -> Metering | None:
+        """The power meter, if one was asked for, tried before anything is measured; with ``dry_run`` it is not touched.
 
         Raises:
             EdgevitExportError: No such meter, not found, or not fit for this device or for this workload.
@@ -111,8 +116,9 @@ class Measurement:
             return None
         meter = open_meter(asked.name, self.device, asked.options)
         require_layout(meter, self.request.workload, asked)
-        with self.meter_turn, meter:
-            meter.prepare()
+        if not dry_run:
+            with self.meter_turn, meter:
+                meter.prepare()
         return Metering(meter, asked, self.meter_turn)
 
     def _jobs(self, state: DeviceState, workload: Workload) -> list[Job]:

@@ -33,25 +33,28 @@ class Job:
     @property
     def rounds(self) -> tuple[Workload, ...]:
         """The workload of each round: without what only a power meter asks for."""
-        asked = self.workload
-        each = [msgspec.structs.replace(asked, runs=runs, burst=None) for runs in split_runs(asked.runs, asked.rounds)]
-        return tuple(each)
+        asked = self.workload.of_rounds
+        return tuple(msgspec.structs.replace(asked, runs=runs) for runs in split_runs(asked.runs, asked.rounds))
 
 
 class Plan(Record):
-    """All pushes, then all runs in order: each round takes every artifact once, starting one further each time."""
+    """All pushes, then all runs in order: each round takes every artifact once, starting one further each time.
+
+    ``energy`` says how each artifact would be laid out for the power meter, where there is one.
+    """
 
     schema_version: Literal[2] = 2
     device: str
     scratch: str
     pushes: tuple[PlannedPush, ...]
     runs: tuple[PlannedRun, ...]
+    energy: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The plan for a person to read."""
         pushed = [f"push {item.local} -> {item.remote} ({item.size_bytes} bytes)" for item in self.pushes]
         ran = [f"run  round {item.round + 1}, {item.key}: {item.command()}" for item in self.runs]
-        return [f"device {self.device}, working in {self.scratch}", *pushed, *ran]
+        return [f"device {self.device}, working in {self.scratch}", *pushed, *ran, *self.energy]
 
 
 def make_plan(

@@ -18,8 +18,9 @@ from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import ParityResult
 from export.recipe import Format
-from runtimes.bench.layout import MeteredLayout, stamps_of
-from runtimes.bench.request import Conditions
+from runtimes.bench.layout import MeteredLayout, idle_around_s, stamps_of
+from runtimes.bench.randomisation import BURST_FACTORS, GAP_SPREAD
+from runtimes.bench.request import Conditions, MeterRequest
 from runtimes.conditions.state import DeviceState
 from runtimes.power.stamps import RunStamps
 from runtimes.runners.runner import Measured, Subject
@@ -83,7 +84,16 @@ class EnergyRun(Record):
     @property
     def stamps(self) -> RunStamps | None:
         """When the device was busy; None for tools that tell no times."""
-        return stamps_of(self.run.measured, burst=self.layout.workload.burst or 1)
+        return stamps_of(self.run.measured, self.layout.workload)
+
+    def answers(self, request: MeterRequest) -> bool:
+        """Whether ``request`` asks for what was measured, as far as the workload does not say it.
+
+        Earlier versions wrote no schedule for a runner that tells its times: all gaps and all bursts were alike.
+        """
+        work, whole_run = self.layout.workload, self.layout.whole_run
+        same_idle = work.idle_s == idle_around_s(request, self.period_s, whole_run=whole_run)
+        return self.meter == request.name and same_idle and (bool(work.schedule) or not self.run.measured.stamped)
 
 
 class RunFailure(Record):
@@ -133,9 +143,9 @@ class DeviceRun(Record):
     def continues(self, other: DeviceRun) -> bool:
         """Whether the rounds of this record measure the very file of ``other`` in the very same way.
 
-        Bursts are a matter of the energy alone.
+        What concerns a power meter is a matter of the energy alone.
         """
-        mine, asked = (msgspec.structs.replace(each.workload, burst=None) for each in (self, other))
+        mine, asked = (each.workload.of_rounds for each in (self, other))
         conditions = (self.conditions or other.conditions) == other.conditions
         same_file = (self.artifact.sha256, self.runner) == (other.artifact.sha256, other.runner)
         return conditions and same_file and mine == asked
@@ -201,9 +211,14 @@ def record_key(subject: Subject, runner: str, workload: Workload) -> str:
             ("warmup", workload.warmup, plain.warmup),
             ("gap", workload.gap_ms or 0.0, 0.0),
             ("burst", workload.burst or 1, 1),
+            ("spread", workload.gap_spread, GAP_SPREAD),
+            ("controls", workload.controls, None),
+            ("seed", workload.seed, 0),
         )
-        if value != usual
+        if value is not None and value != usual
     ]
+    if workload.burst_factors not in (None, BURST_FACTORS):
+        differing.append("factors" + "_".join(map(str, workload.burst_factors)))
     cores = [] if workload.affinity is None else [f"cpus{workload.affinity}"]
     parts = [subject.name, subject.sha256[:8], runner, *differing, *cores, f"t{workload.threads}"]
     return safe_name("-".join(parts))

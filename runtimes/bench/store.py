@@ -41,7 +41,7 @@ class RecordStore:
         self._output = output
         self._device = device
         self._jobs = {job.key: job for job in jobs}
-        self._meter = None if request.meter is None else request.meter.name
+        self._meter = request.meter
         self._waited: list[str] = []
         self._records = {
             key: new_record(device, job.subject, job.runner.name, job.workload, request.conditions)
@@ -89,11 +89,11 @@ class RecordStore:
     def _taken_over(self, path: Path, key: str, record: DeviceRun) -> DeviceRun:
         """An earlier record as that of ``key``: without its failures, and without energy that is not asked for now.
 
-        That is what another meter measured, or other bursts, or what has lost its trace.
+        That is what another meter measured, or with other bursts, gaps or idle, or what has lost its trace.
         """
         energy, workload = record.energy, self._jobs[key].workload
         if energy is not None:
-            same = energy.meter == self._meter and record.workload == workload
+            same = self._meter is not None and energy.answers(self._meter) and record.workload == workload
             trace = path.with_name(energy.trace_file)
             if not same or not trace.is_file() or sha256_file(trace) != energy.trace_sha256:
                 energy = None
@@ -133,7 +133,7 @@ class RecordStore:
 
         What was measured with a meter and what without do not replace each other.
         """
-        meter = "" if self._meter is None else f"-{safe_name(self._meter)}"
+        meter = "" if self._meter is None else f"-{safe_name(self._meter.name)}"
         return record_directory(self._output, self._device) / f"{key}{meter}.json"
 
     def origin(self, key: str) -> str:
@@ -146,7 +146,7 @@ class RecordStore:
         return RunFailure(message=message, hint=error.hint, round=round, exit_code=error.exit_code)
 
     def _judged_complete(self, key: str, record: DeviceRun) -> DeviceRun:
-        metered = self._meter is None or (record.energy is not None and record.energy.meter == self._meter)
+        metered = self._meter is None or (record.energy is not None and record.energy.meter == self._meter.name)
         complete = metered and len(record.rounds) == len(self._jobs[key].rounds)
         return msgspec.structs.replace(record, complete=complete)
 

@@ -1,8 +1,11 @@
-"""Named scenarios for simulated traces: ten that the accuracy table is made of, and the ones that must be refused."""
+"""Named scenarios for simulated traces.
+
+Ten that the accuracy table is made of, the ones that must be refused, and those whose gaps and bursts vary.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgevit.errors import unknown_choice
 
@@ -12,7 +15,11 @@ class Scenario:
     """Everything that shapes a simulated trace; rates are per second, powers above the idle level.
 
     ``quiet`` marks the scenarios that the stricter accuracy target applies to: nothing but the model, its clock
-    governor and the meter's noise is at work.
+    governor and the meter's noise is at work. ``runs`` is the number of bursts, ``latency_ms`` what one inference
+    takes. Gaps vary by up to ``gap_spread`` of ``gap_ms``, bursts hold each of ``burst_factors`` inferences as often,
+    and between them are ``controls``, laid out like bursts, in which the model does not run. ``locked_mw`` is drawn by
+    a load that is none of the model's and starts with every burst and control: for ``locked_ms``, or as long as each
+    lasts where that is 0.
     """
 
     name: str
@@ -22,6 +29,11 @@ class Scenario:
     latency_ms: float = 60.0
     latency_spread: float = 0.03
     gap_ms: float = 300.0
+    gap_spread: float = 0.0
+    burst_factors: tuple[int, ...] = (1,)
+    controls: int = 0
+    locked_mw: float = 0.0
+    locked_ms: float = 0.0
     idle_mw: float = 800.0
     burst_mw: float = 1700.0
     power_spread: float = 0.01
@@ -77,7 +89,24 @@ HARD: tuple[Scenario, ...] = (
     Scenario("buried", "60 mW bursts in 250 mW of noise", quiet=False, burst_mw=60.0, pulse_mw=60.0, noise_mw=250.0),
 )
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*TABLE, *HARD)}
+_VARIED = Scenario(
+    "two-lengths", "1 or 3 inferences, 180 to 720 ms apart at random, 10 controls",
+    gap_ms=450.0, gap_spread=0.6, burst_factors=(1, 3), controls=10,
+)  # fmt: skip
+VARIED: tuple[Scenario, ...] = (
+    _VARIED,
+    replace(_VARIED, name="two-lengths-tail", summary="the same, 10 ms ramps, 50 ms tails", ramp_ms=10.0, tail_ms=50.0),
+    replace(
+        _VARIED, name="locked-load", summary="the same, 300 mW for 40 ms with every burst and control",
+        quiet=False, locked_mw=300.0, locked_ms=40.0,
+    ),
+    replace(
+        _VARIED, name="locked-window", summary="the same, 300 mW as long as every burst and control lasts",
+        quiet=False, locked_mw=300.0,
+    ),
+)  # fmt: skip
+
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*TABLE, *HARD, *VARIED)}
 
 
 def scenario_named(name: str) -> Scenario:

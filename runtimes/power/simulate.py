@@ -28,7 +28,9 @@ class SimulationTruth(Record):
 
     Energies are means over the inferences, above the background. ``active_mj`` is what an inference itself draws
     between its start and its end; ``window_mj`` adds what earlier inferences still draw in that window (their tails);
-    ``total_mj`` is all that the inferences cause, tails included, divided by their number.
+    ``total_mj`` is all that the inferences cause, tails included, divided by their number. ``slope_mj`` is what one
+    inference more in a burst draws, the least-squares line through the bursts; None where all hold as many.
+    ``counts``, ``active_each_mj``, ``starts_s`` and ``ends_s`` are of the bursts. What a locked load draws is in none.
     """
 
     scenario: str
@@ -37,11 +39,13 @@ class SimulationTruth(Record):
     active_mj: float
     window_mj: float
     total_mj: float
+    slope_mj: float | None
     duration_ms: float
     power_mw: float
     clock_offset_s: float
     clock_drift_ppm: float
     lost_samples: int
+    counts: tuple[int, ...]
     active_each_mj: tuple[float, ...]
     starts_s: tuple[float, ...]
     ends_s: tuple[float, ...]
@@ -97,7 +101,7 @@ def simulate(scenario: Scenario, seed: int) -> Simulation:
     plan = _timeline(scenario, rng)
     edges = np.arange(round(plan.seconds * RATE_HZ) + 1) / RATE_HZ
     caused = np.zeros(len(edges) - 1)
-    for busy in (*plan.pulses, *plan.warmup, *plan.runs):
+    for busy in (*plan.pulses, *plan.warmup, *plan.runs, *_locked(scenario, plan)):
         _add(caused, busy, edges)
     power = caused + _background(scenario, edges, rng)
     flags = _holes(scenario, len(power), rng)
@@ -109,11 +113,16 @@ def simulate(scenario: Scenario, seed: int) -> Simulation:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the device does, in order: pulses, warm-up back to back, runs, pulses."""
+    """All that the device does, in order: pulses, warm-up back to back, bursts with controls between, pulses.
+
+    ``counts`` are the inferences of each of ``runs``; ``controls`` draw nothing.
+    """
 
     pulses: tuple[Busy, ...]
     warmup: tuple[Busy, ...]
     runs: tuple[Busy, ...]
+    controls: tuple[Busy, ...]
+    counts: tuple[int, ...]
     seconds: float
 
 
@@ -137,27 +146,50 @@ def _timeline(scenario: Scenario, rng: np.random.Generator) -> Plan:
     def series(start_s: float, gap_s: float, durations: list[float], levels: list[float]) -> list[Busy]:
         made: list[Busy] = []
         for duration_s, level_mw in zip(durations, levels, strict=True):
-            made.append(busy(start_s + gap_s * float(rng.uniform(1.0, 1.01)), duration_s, level_mw))
+            varied = 1.0 + (float(rng.uniform(-1.0, 1.0)) * scenario.gap_spread if scenario.gap_spread else 0.0)
+            start_s += gap_s * varied * float(rng.uniform(1.0, 1.01))
+            made.append(busy(start_s, duration_s, level_mw, tail_mw if level_mw else 0.0))
             start_s = made[-1].end_s
         return made
 
-    durations, levels = _inferences(scenario, rng)
+    counts, durations, levels = _bursts(scenario, rng)
     before = pulses_from(scenario.idle_s + float(rng.uniform(0, 0.5)))
     now = (before[-1].end_s if before else scenario.idle_s) + 0.3
-    warm = [replace(run, tail_mw=0.0) for run in series(now, 0.0, [scenario.latency_ms / 1e3] * 5, levels[:5])]
+    one = [level for level in levels if level][:5]
+    warm = [replace(run, tail_mw=0.0) for run in series(now, 0.0, [scenario.latency_ms / 1e3] * len(one), one)]
     warm[-1] = replace(warm[-1], tail_mw=tail_mw)
-    runs = series(warm[-1].end_s, scenario.gap_ms / 1e3, durations, levels)
-    after = pulses_from(runs[-1].end_s + 0.3)
-    end_s = (after or runs)[-1].end_s + 0.3
-    return Plan(tuple(before + after), tuple(warm), tuple(runs), end_s + scenario.idle_s)
+    steps = series(warm[-1].end_s, scenario.gap_ms / 1e3, durations, levels)
+    after = pulses_from(steps[-1].end_s + 0.3)
+    end_s = (after or steps)[-1].end_s + 0.3
+    runs, controls = (tuple(step for step in steps if bool(step.level_mw) == runs) for runs in (True, False))
+    return Plan(tuple(before + after), tuple(warm), runs, controls, counts, end_s + scenario.idle_s)
 
 
-def _inferences(scenario: Scenario, rng: np.random.Generator) -> tuple[list[float], list[float]]:
-    spread = scenario.latency_spread
-    durations = scenario.latency_ms / 1e3 * np.exp(rng.normal(-(spread**2) / 2, spread, scenario.runs))
-    durations[0] *= scenario.first_slower
-    levels = scenario.burst_mw * (1.0 + rng.normal(0.0, scenario.power_spread, scenario.runs))
-    return durations.tolist(), levels.tolist()
+def _bursts(scenario: Scenario, rng: np.random.Generator) -> tuple[tuple[int, ...], list[float], list[float]]:
+    """Inferences of each burst; durations in s and levels in mW of all bursts and controls, which have the level 0."""
+    spread, factors = scenario.latency_spread, scenario.burst_factors
+    one_s = scenario.latency_ms / 1e3 * np.exp(rng.normal(-(spread**2) / 2, spread, scenario.runs))
+    one_s[0] *= scenario.first_slower
+    levels = (scenario.burst_mw * (1.0 + rng.normal(0.0, scenario.power_spread, scenario.runs))).tolist()
+    counts = np.resize(factors, scenario.runs)
+    if len(factors) > 1:
+        counts = rng.permutation(counts)
+    durations = (one_s * counts).tolist()
+    for place in sorted(rng.integers(1, scenario.runs, scenario.controls).tolist() if scenario.controls else ()):
+        durations.insert(place, float(rng.choice(factors)) * scenario.latency_ms / 1e3)
+        levels.insert(place, 0.0)
+    return tuple(counts.tolist()), durations, levels
+
+
+def _locked(scenario: Scenario, plan: Plan) -> list[Busy]:
+    """What another load draws that starts with every burst and control."""
+    if not scenario.locked_mw:
+        return []
+    for_s = scenario.locked_ms / 1e3
+    return [
+        Busy(step.start_s, step.start_s + for_s if for_s else step.end_s, scenario.locked_mw)
+        for step in (*plan.runs, *plan.controls)
+    ]
 
 
 def _add(power_mw: Doubles, busy: Busy, edges: Doubles) -> None:
@@ -234,7 +266,11 @@ def _stamps(scenario: Scenario, plan: Plan, offset_s: float, drift: float, rng: 
     warmup, bursts = windows(plan.warmup), windows(plan.runs)
     if bursts[0].start_ns < warmup[-1].end_ns:
         bursts = (Window(start_ns=warmup[-1].end_ns, end_ns=bursts[0].end_ns), *bursts[1:])
-    return RunStamps(bursts=bursts, pulses=windows(plan.pulses), warmup=warmup)
+    counts = plan.counts if len(set(plan.counts)) > 1 else ()
+    return RunStamps(
+        bursts=bursts, counts=counts, controls=windows(plan.controls), pulses=windows(plan.pulses), warmup=warmup,
+        inferences_per_burst=min(plan.counts),
+    )  # fmt: skip
 
 
 def _truth(scenario: Scenario, seed: int, plan: Plan, offset_s: float, drift_ppm: float, lost: int) -> SimulationTruth:
@@ -247,19 +283,22 @@ def _truth(scenario: Scenario, seed: int, plan: Plan, offset_s: float, drift_ppm
         for index, run in enumerate(runs)
         for earlier in before[max(0, index - 20) : index + 1]
     )
-    busy_s = sum(run.end_s - run.start_s for run in runs)
+    busy_s, inferences = sum(run.end_s - run.start_s for run in runs), sum(plan.counts)
+    differ = len(set(plan.counts)) > 1
     return SimulationTruth(
         scenario=scenario.name,
         seed=seed,
-        inferences=len(runs),
-        active_mj=float(active.mean()),
-        window_mj=float(active.mean() + carried / len(runs)),
-        total_mj=float((active.sum() + tails) / len(runs)),
-        duration_ms=busy_s / len(runs) * 1e3,
+        inferences=inferences,
+        active_mj=float(active.sum() / inferences),
+        window_mj=float((active.sum() + carried) / inferences),
+        total_mj=float((active.sum() + tails) / inferences),
+        slope_mj=float(np.polyfit(plan.counts, active, 1)[0]) if differ else None,
+        duration_ms=busy_s / inferences * 1e3,
         power_mw=float(active.sum() / busy_s),
         clock_offset_s=offset_s,
         clock_drift_ppm=drift_ppm,
         lost_samples=lost,
+        counts=plan.counts,
         active_each_mj=tuple(active.tolist()),
         starts_s=tuple(run.start_s for run in runs),
         ends_s=tuple(run.end_s for run in runs),

@@ -6,6 +6,7 @@ In: a ``RunRequest``, pushed as JSON. Out: a file of JSON lines, one ``Line`` ea
     phase    load, lead_in, warmup, runs, golden, lead_out: start and end
     pulse    one busy burst of the synchronisation pattern (only when asked for)
     sample   one per forward pass, warm-up first
+    control  one per step in which the runner waited instead
     output   the file with the outputs for the golden inputs, and its SHA-256
     memory   peak resident memory
     end      number of timed samples, number of lines before, SHA-256 over those lines
@@ -20,29 +21,39 @@ from __future__ import annotations
 
 from typing import Literal
 
+from edgevit.errors import UsageError
 from edgevit.records import Record
 from export.recipe import Format
 from runtimes.runners.workload import Workload
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 
 class RunRequest(Record):
-    """One process on the device: load ``model``, warm up, run, run the golden inputs, leave.
+    """One process on the device: load ``model``, warm up, do each step of the schedule, run the golden inputs, leave.
 
     ``inputs`` is an ``.npz`` whose keys are ``<index>/<input name>``; the timed runs use index 0. ``outputs`` is the
     ``.npz`` to write, with keys ``<index>/<output name>``; None leaves the golden inputs out. ``lines`` is the file
-    for the JSON lines. Paths are the device's, relative to the working directory. ``workload.runs`` counts single
-    forward passes, ``workload.affinity`` is a mask.
+    for the JSON lines. Paths are the device's, relative to the working directory.
+
+    ``workload.schedule`` is complete and is executed literally, one step after the other; ``workload.runs`` is the
+    number of forward passes in it, and what else the workload says of bursts and gaps is for people. Between control
+    and burst nothing differs but the model. ``workload.affinity`` is a mask.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     format: Format
     model: str
     inputs: str
     lines: str
     outputs: str | None = None
     workload: Workload
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that is not that of the workload."""
+        scheduled = sum(step.count for step in self.workload.schedule)
+        if scheduled != self.workload.runs:
+            raise UsageError(f"a run of {self.workload.runs} forward passes with a schedule of {scheduled}")
 
 
 class Clocks(Record):
@@ -95,6 +106,14 @@ class Sample(Record, tag_field="line", tag="sample"):
     end_boottime_ns: int
 
 
+class Control(Record, tag_field="line", tag="control"):
+    """One step in which the runner woke and waited, as it does around a burst, and the model did not run."""
+
+    index: int
+    start_monotonic_ns: int
+    end_monotonic_ns: int
+
+
 class Output(Record, tag_field="line", tag="output"):
     """Where the outputs for ``count`` golden inputs are."""
 
@@ -125,4 +144,4 @@ class End(Record, tag_field="line", tag="end"):
     sha256: str
 
 
-Line = Header | Phase | Pulse | Sample | Output | Memory | Failed | End
+Line = Header | Phase | Pulse | Sample | Control | Output | Memory | Failed | End

@@ -10,7 +10,7 @@ from typing import Protocol
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.recipe import Format
-from runtimes.runners.contract import Clocks, Phase, Pulse
+from runtimes.runners.contract import Clocks, Control, Phase, Pulse
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
@@ -88,8 +88,8 @@ class Summary(Record):
 class Measured(Record):
     """What one process on the device measured: every latency, or a summary where its tool tells no more.
 
-    ``outputs_sha256`` is the hash of the outputs file, ``phases``, ``pulses`` and ``clocks`` are what else the process
-    did and when, where the runner tells it.
+    ``outputs_sha256`` is the hash of the outputs file; ``phases``, ``pulses``, ``controls`` and ``clocks`` are what
+    else the process did and when, where the runner tells it.
     """
 
     runner: str
@@ -104,7 +104,13 @@ class Measured(Record):
     outputs_sha256: str | None = None
     phases: tuple[Phase, ...] = ()
     pulses: tuple[Pulse, ...] = ()
+    controls: tuple[Control, ...] = ()
     clocks: Clocks | None = None
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the runner told when it did each of its runs."""
+        return bool(self.samples) and self.samples[0].start_monotonic_ns is not None
 
 
 class Runner(Protocol):
@@ -113,7 +119,7 @@ class Runner(Protocol):
     Attributes:
         name: ``python`` or the tool's name.
         unverified: Why this runner cannot show that the outputs are right; None when it can.
-        stamps: Whether it keeps bursts, idle and pulses, and tells when it did what.
+        stamps: Whether it executes a schedule, keeps idle and pulses, and tells when it did what.
     """
 
     name: str

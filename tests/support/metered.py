@@ -35,7 +35,7 @@ def measure_energy(
     meter: PowerMeter,
     workload: Workload,
     *,
-    idle_s: float = 2.2,
+    idle_s: float = 2.0,
     events: Events | None = None,
     conditions: Conditions | None = None,
     resume: bool = False,

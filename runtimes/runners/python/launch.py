@@ -17,6 +17,7 @@ from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
 from runtimes.runners.runner import Feed, Measured, Subject
+from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
 
@@ -103,5 +104,5 @@ def _request(subject: Subject, workload: Workload) -> RunRequest:
         inputs=f"{short}.inputs.npz",
         lines=f"{short}.lines.jsonl",
         outputs=f"{short}.outputs.npz",
-        workload=workload,
+        workload=scheduled(workload),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 
 import msgspec
 
 from edgevit.errors import DeviceError
 from runtimes.runners.contract import (
     CONTRACT_VERSION,
+    Control,
     End,
     Failed,
     Header,
@@ -22,6 +24,9 @@ from runtimes.runners.contract import (
 )
 from runtimes.runners.exits import show_tail
 from runtimes.runners.runner import Measured, RunSample
+from runtimes.runners.workload import Step
+
+EARLY_NS = 100_000  # chosen: sleeps never end early, and clocks of microseconds are read on both sides of one
 
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
@@ -79,6 +84,7 @@ def _assemble(lines: list[Line], end: End, request: RunRequest, origin: str) -> 
     memory = [line for line in lines if isinstance(line, Memory)]
     outputs = [line for line in lines if isinstance(line, Output)]
     samples = [line for line in lines if isinstance(line, Sample)]
+    controls = tuple(line for line in lines if isinstance(line, Control))
     timed = tuple(line for line in samples if line.kind == "run")
     warmup = tuple(line for line in samples if line.kind == "warmup")
     problems = [
@@ -87,8 +93,10 @@ def _assemble(lines: list[Line], end: End, request: RunRequest, origin: str) -> 
         *_count("output lines", len(outputs), int(request.outputs is not None)),
         *_count("timed samples", len(timed), request.workload.runs),
         *_count("warm-up samples", len(warmup), request.workload.warmup),
+        *_count("controls", len(controls), sum(not step.count for step in request.workload.schedule)),
         *_count("samples by the end marker", end.samples, len(timed)),
         *_sample_problems(timed),
+        *_order_problems(timed, controls, request.workload.schedule),
         *(_count("contract version", headers[0].contract, CONTRACT_VERSION) if headers else []),
     ]
     if problems:
@@ -106,6 +114,7 @@ def _assemble(lines: list[Line], end: End, request: RunRequest, origin: str) -> 
         outputs_sha256=outputs[0].sha256 if outputs else None,
         phases=tuple(line for line in lines if isinstance(line, Phase)),
         pulses=tuple(line for line in lines if isinstance(line, Pulse)),
+        controls=controls,
         clocks=headers[0].clocks,
     )
 
@@ -123,3 +132,23 @@ def _sample_problems(samples: tuple[Sample, ...]) -> list[str]:
             problems.append(f"sample {sample.index}: latency {sample.latency_ns} ns does not fit its stamps")
             break
     return problems
+
+
+def _order_problems(
+    samples: tuple[Sample, ...], controls: tuple[Control, ...], schedule: tuple[Step, ...]
+) -> list[str]:
+    """The first step that was not done when and for as long as it stands in the schedule."""
+    runs, waits = iter(samples), iter(controls)
+    ended_ns: int | None = None
+    for place, step in enumerate(schedule):
+        done: list[Sample | Control] = list(islice(runs, step.count) if step.count else islice(waits, 1))
+        gaps_ms = [step.gap_ms, *(0.0 for _ in done[1:])]
+        for each, gap_ms in zip(done, gaps_ms, strict=False):
+            rested_ns = each.start_monotonic_ns - ended_ns if ended_ns is not None else gap_ms * 1e6
+            if rested_ns < gap_ms * 1e6 - EARLY_NS:
+                return [f"step {place}: starts {rested_ns / 1e6:g} ms after the one before, not {gap_ms:g} ms"]
+            ended_ns = each.end_monotonic_ns
+        took_ns = sum(each.end_monotonic_ns - each.start_monotonic_ns for each in done)
+        if step.wait_ms and done and took_ns < step.wait_ms * 1e6 - EARLY_NS:
+            return [f"step {place}: waits {took_ns / 1e6:g} ms, not {step.wait_ms:g} ms"]
+    return []

@@ -18,14 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtimes.sessions.session import Array, Session
 
-RUNNER = "python 1"
-CONTRACT_VERSION = 1
+RUNNER = "python 2"
+CONTRACT_VERSION = 2
 LineDict = dict[str, object]
 Stamp = tuple[int, int, int, int]
 
@@ -135,10 +136,11 @@ def _measure(workload: dict[str, Any], session: Session, arrays: dict[str, Array
         time.sleep(workload["idle_s"])
         _pulses(workload["pulses"], "before", lines)
     with lines.phase("warmup"):
-        warmup = time_runs(lambda: session.run(arrays), workload["warmup"], gap_ns=0, burst=1)
+        warmup, _ = do_steps(
+            lambda: session.run(arrays), [{"gap_ms": 0.0, "count": workload["warmup"], "wait_ms": 0.0}]
+        )
     with lines.phase("runs"):
-        gap_ns, burst = int((workload["gap_ms"] or 0.0) * 1e6), workload["burst"] or 1
-        samples = time_runs(lambda: session.run(arrays), workload["runs"], gap_ns=gap_ns, burst=burst)
+        samples, controls = do_steps(lambda: session.run(arrays), workload["schedule"])
     with lines.phase("lead_out"):
         _pulses(workload["pulses"], "after", lines)
         time.sleep(workload["idle_s"])
@@ -154,29 +156,44 @@ def _measure(workload: dict[str, Any], session: Session, arrays: dict[str, Array
                 start_boottime_ns=boot_start,
                 end_boottime_ns=boot_end,
             )
+    for index, (start, end, *_) in enumerate(controls):
+        lines.add("control", index=index, start_monotonic_ns=start, end_monotonic_ns=end)
 
 
-def time_runs(run: Callable[[], object], count: int, *, gap_ns: int, burst: int) -> list[Stamp]:
-    """Time ``count`` calls; (start, end) monotonic and (start, end) boot time of each, in ns.
+def do_steps(run: Callable[[], object], schedule: list[dict[str, Any]]) -> tuple[list[Stamp], list[Stamp]]:
+    """Do each step of the schedule: rest, then run ``count`` times, or wait for ``wait_ms`` where that is 0.
 
-    The boot clock is read outside the monotonic pair, so that it does not count. The garbage collector rests.
+    The boot clock is read outside the monotonic pair, so that it does not count. The garbage collector rests. All that
+    can be done before is done before, and a control passes through the same lines as a run.
+
+    Returns:
+        (start, end) monotonic and (start, end) boot time in ns of each run, and of each control.
     """
-    stamps: list[Stamp] = []
+    runs: list[Stamp] = []
+    controls: list[Stamp] = []
+    steps: list[tuple[int, int, Callable[[], object], list[Stamp]]] = [
+        (int(step["gap_ms"] * 1e6), step["count"], run, runs)
+        if not step["wait_ms"]
+        else (int(step["gap_ms"] * 1e6), 1, partial(time.sleep, step["wait_ms"] / 1e3), controls)
+        for step in schedule
+    ]
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for index in range(count):
-            if gap_ns and index % burst == 0:
-                time.sleep(gap_ns / 1e9)
-            boot_start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            start = time.monotonic_ns()
-            run()
-            end = time.monotonic_ns()
-            stamps.append((start, end, boot_start, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+        end = time.monotonic_ns()
+        for gap_ns, count, work, stamps in steps:
+            if gap_ns:  # to a moment, not for a time: what was done since the last end does not lengthen the gap
+                time.sleep(max(0, end + gap_ns - time.monotonic_ns()) / 1e9)
+            for _ in range(count):
+                boot_start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                start = time.monotonic_ns()
+                work()
+                end = time.monotonic_ns()
+                stamps.append((start, end, boot_start, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
     finally:
         if collecting:
             gc.enable()
-    return stamps
+    return runs, controls
 
 
 def _pulses(pulses: dict[str, Any] | None, place: str, lines: LineWriter) -> None:

@@ -120,6 +120,19 @@ def test_dry_run_prints_the_plan_and_does_nothing(artifacts: Path, tmp_path: Pat
     assert [run["round"] for run in plan["runs"]] == [0, 1]
 
 
+def test_a_dry_run_says_how_the_run_under_a_meter_would_be_laid_out(artifacts: Path, tmp_path: Path) -> None:
+    """Without the meter, which this machine has not."""
+    words = ("bench", artifacts, "-d", "host", *QUICK, "--energy", "monsoon", "--dry-run", "--gap-spread", "0.5")
+    result = invoke(*words, "--controls", "1")
+    assert result.exit_code == 0, result.output
+    said = [line for line in result.stdout.splitlines() if line.startswith("energy small0.onnx-")]
+    assert len(said) == 3
+    assert "if one inference takes 100 ms: 4 bursts of 1 or 3, 1 control, " in said[1]
+    (plan,) = json.loads(invoke(*words, "--controls", "1", "--json").stdout)
+    assert plan["energy"] == said
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_path: Path) -> None:
     recorded = invoke("bench", artifacts, "-d", "host", *QUICK, "--record", "session.json", "--json")
     assert recorded.exit_code == 0, recorded.output
@@ -137,7 +150,11 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
         (("bench", "artifacts", "--threads", "0"), "--threads '0'"),
         (("bench", "artifacts", "-d", "host", "--affinity", "huge"), "--affinity 'huge'"),
         (("bench", "artifacts", "--burst", "3"), "--burst without --energy"),
-        (("bench", "artifacts", "--energy", "monsoon", "--dry-run"), "--energy with --dry-run"),
+        (("bench", "artifacts", "--energy", "monsoon", "--replay", "x"), "--energy with --replay"),
+        (("bench", "artifacts", "--controls", "3", "--gap-spread", "0"), "--gap-spread, --controls without --energy"),
+        (("bench", "artifacts", "--burst-factors", "1,x", "--energy", "monsoon"), "--burst-factors '1,x': expected"),
+        (("bench", "artifacts", "-d", "host", "--energy", "rapl", "--gap-spread", "2"), "--gap-spread 2: expected"),
+        (("bench", "artifacts", "-d", "host", "--energy", "rapl", "--gap", "0", "--controls", "2"), "without gaps"),
         (("bench", "artifacts", "--energy", "volta"), "volta"),
         (("bench", "artifacts", "-d", "host", "--energy", "battery"), "battery is read from an Android device"),
         (("bench", "artifacts", "-d", "host", "--energy", "rapl", "--vout", "4"), "has no serial and no voltage"),
@@ -158,7 +175,22 @@ def test_energy_is_measured_behind_the_latencies(
     """One command gives both records and one JSON object; the meter draws what really ran."""
     meter = StampMeter(tmp_path, cuts_usb=False)
     monkeypatch.setattr(measure_module, "open_meter", lambda *_, **__: meter)
-    words = ("--energy", "monsoon", "--burst", "1000", "--idle", "2.2", "--gap", "40", "--top1", "77.5")
+    words = (
+        "--energy",
+        "monsoon",
+        "--burst",
+        "1000",
+        "--burst-factors",
+        "1",
+        "--controls",
+        "0",
+        "--idle",
+        "2",
+        "--gap",
+        "40",
+        "--top1",
+        "77.5",
+    )
     result = invoke("bench", artifacts, "-d", "host", *QUICK, *words, "--json", "-o", "results")
     found = json.loads(result.stdout)
     assert [len(found[kind]) for kind in ("latency", "energy")] == [1, 1]
@@ -220,9 +252,13 @@ def test_what_is_typed_is_what_is_asked_for() -> None:
     typed = BenchOptions(
         artifacts=[], runs=7, rounds=3, warmup=2, gap=20.0, threads="2,4", affinity="big", max_temp=40.0, cooldown=60.0,
         fixed_performance=True, runner="tool", tools_dir=Path("tools"), python="py", timeout=9.0, resume=True,
-        energy="rails", burst=5, idle=3.0, rails="A, B",
+        energy="rails", burst=5, burst_factors="1, 4", gap_spread=0.2, controls=6, schedule_seed=2, idle=3.0,
+        rails="A, B",
     )  # fmt: skip
-    work = Workload(runs=7, rounds=3, warmup=2, gap_ms=20.0, burst=5, affinity="big", timeout_s=9.0)
+    work = Workload(
+        runs=7, rounds=3, warmup=2, gap_ms=20.0, burst=5, burst_factors=(1, 4), gap_spread=0.2, controls=6,
+        seed=2, affinity="big", timeout_s=9.0,
+    )  # fmt: skip
     assert request_of(typed) == BenchRequest(
         workload=work, threads=(2, 4),
         conditions=Conditions(max_temp_c=40.0, cooldown_s=60.0, fixed_performance=True),

@@ -13,6 +13,7 @@ from edgevit.errors import MeterError, UsageError
 from edgevit_export.commands.energy import app, parse_top1
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
+from runtimes.power.stamps import RunStamps
 from validation.energy.report import EnergyReport
 
 RUNNER = CliRunner()
@@ -31,6 +32,14 @@ def test_simulate_prints_paths_and_writes_trace_stamps_and_truth(written: Path) 
     assert truth.active_mj == simulate(scenario_named("short"), 3).truth.active_mj
     names = {path.name for path in written.iterdir()}
     assert names == {"short-3.csv", "short-3.stamps.json", "short-3.truth.json"}
+
+
+def test_a_scenario_of_two_lengths_tells_what_one_inference_more_draws(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["simulate", "--scenario", "locked-load", "-o", str(tmp_path), "--npz"])
+    truth = SimulationTruth.load(tmp_path / "locked-load-0.truth.json")
+    assert f"one inference more in a burst: {truth.slope_mj:.3f} mJ" in result.output
+    stamps = RunStamps.load(tmp_path / "locked-load-0.stamps.json")
+    assert stamps.counts == truth.counts and len(stamps.controls) == 10
 
 
 def test_analyze_with_stamps_is_verified_and_right(written: Path, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_an_artifact_that_does_not_run_fails_before_the_meter_samples(tmp_path: 
 def test_a_metered_process_that_fails_is_told_with_its_latencies_kept(tmp_path: Path) -> None:
     python = misbehaving_python(tmp_path / "python", "true")
     Path(python).write_text(
-        Path(python).read_text().replace('"threads": 2', f'"idle_s": {IDLE_S}').replace("    true", "    exit 3")
+        Path(python)
+        .read_text()
+        .replace('"threads": 2', f'"idle_s": {IDLE_S + layout_module.SETTLING_S}')
+        .replace("    true", "    exit 3")
     )
     (run,) = measure_energy(
         Host(tmp_path / "s"), [onnx_subject(tmp_path / "tiny.onnx")], tmp_path / "out", StampMeter(tmp_path), TINY,

@@ -10,8 +10,10 @@ import pytest
 from latency_records import device_run, normal_rounds
 
 from edgevit.errors import ArtifactError
-from runtimes.bench.record import DeviceRun, partial_path, safe_name
+from runtimes.bench.layout import MeteredLayout
+from runtimes.bench.record import DeviceRun, EnergyRun, partial_path, record_key, safe_name
 from runtimes.bench.request import Conditions
+from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
 
 DATA = Path(__file__).parents[2] / "data" / "records"
@@ -60,6 +62,43 @@ def test_only_a_record_of_the_same_workload_and_conditions_is_continued() -> Non
     assert not run.continues(replace(run, conditions=Conditions(max_temp_c=40.0)))
     assert not run.continues(replace(run, artifact=replace(run.artifact, sha256="1" * 64)))
     assert not run.continues(replace(run, runner="benchmark_model"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "python-t1"),
+        ({"gap_spread": 0.6, "burst_factors": (1, 3), "seed": 0}, "python-t1"),
+        ({"gap_spread": 0.0}, "python-spread0-t1"),
+        ({"gap_spread": 0.25, "burst_factors": (1, 2), "controls": 0, "seed": 7},
+         "python-spread0.25-controls0-seed7-factors1_2-t1"),
+        ({"gap_ms": 20.0, "burst": 5, "burst_factors": (1,)}, "python-gap20-burst5-factors1-t1"),
+    ],
+)  # fmt: skip
+def test_what_differs_from_the_plain_workload_stands_in_the_name(
+    model: Subject, asked: dict[str, object], words: str
+) -> None:
+    key = record_key(model, "python", Workload(**asked))  # type: ignore[arg-type]
+    assert key == f"tiny.onnx-{model.sha256[:8]}-{words}"
+
+
+def test_energy_before_schedules_is_read_as_it_was_laid_out(model: Subject) -> None:
+    """Bursts of one length with constant gaps; what it does not hold stands for just that."""
+    round = device_run(normal_rounds(10.0, seed=0)).rounds[0]
+    count = len(round.measured.samples)
+    work = Workload(runs=count, rounds=1, gap_ms=100.0, burst=5, idle_s=4.0)
+    layout = MeteredLayout(workload=work, whole_run=False, latency_s=0.01, expected_s=20.0)
+    energy = EnergyRun(
+        meter="monsoon", period_s=2e-4, layout=layout, run=round, trace_file="x", trace_sha256="0",
+        device_to_trace_s=None,
+    )  # fmt: skip
+    old = json.loads(energy.to_json())
+    for name in ("gap_spread", "burst_factors", "controls", "seed", "schedule"):
+        del old["layout"]["workload"][name]
+    del old["run"]["measured"]["controls"]
+    back = EnergyRun.from_json(json.dumps(old))
+    assert back == energy and back.stamps is not None
+    assert back.stamps.burst_counts == (5,) * (count // 5) and back.stamps.controls == ()
 
 
 def test_names_of_files() -> None:

@@ -20,6 +20,7 @@ from runtimes.bench.store import RecordStore
 from runtimes.devices.host import HostDevice
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Subject
+from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -52,11 +53,12 @@ def job_of(model: Subject, **workload: object) -> Job:
 
 
 def store_of(
-    tmp_path: Path, job: Job, *, meter: str | None = None, conditions: Conditions | None = None
+    tmp_path: Path, job: Job, *, meter: str | None = None, conditions: Conditions | None = None, idle_s: float = 4.0
 ) -> RecordStore:
     request = BenchRequest(
-        workload=job.workload, conditions=conditions or Conditions(), meter=MeterRequest(name=meter) if meter else None
-    )
+        workload=job.workload, conditions=conditions or Conditions(),
+        meter=MeterRequest(name=meter, idle_s=idle_s) if meter else None,
+    )  # fmt: skip
     return RecordStore(tmp_path / "out", "host", [job], request)
 
 
@@ -73,7 +75,8 @@ def with_rounds(store: RecordStore, job: Job, rounds: list[Round]) -> RecordStor
 
 
 def energy_of(meter: str, job: Job, round: Round) -> EnergyRun:
-    layout = MeteredLayout(workload=job.workload, whole_run=False, latency_s=0.01, expected_s=20.0)
+    laid_out = msgspec.structs.replace(scheduled(job.workload), idle_s=4.5)
+    layout = MeteredLayout(workload=laid_out, whole_run=False, latency_s=0.01, expected_s=20.0)
     return EnergyRun(
         meter=meter, period_s=0.0002, layout=layout, run=round, trace_file="x.energy.npz", trace_sha256="0" * 64,
         device_to_trace_s=None,
@@ -163,6 +166,55 @@ def test_energy_of_another_meter_is_no_answer_and_stays_in_its_record(
         store.keep_completed()
     assert first.path(job.key).read_bytes() == stored, "a bench without a meter loses no energy"
     assert DeviceRun.load(plain.path(job.key)).complete
+
+
+def with_energy(tmp_path: Path, job: Job, rounds: list[Round], *, old: bool = False) -> RecordStore:
+    """A complete record, its trace beside it; ``old`` as the version before wrote it, without a schedule."""
+    store = with_rounds(store_of(tmp_path, job, meter="rapl"), job, rounds)
+    energy = energy_of("rapl", job, rounds[0])
+    if old:
+        workload = msgspec.structs.replace(energy.layout.workload, schedule=(), idle_s=4.0)
+        energy = msgspec.structs.replace(energy, layout=msgspec.structs.replace(energy.layout, workload=workload))
+    trace = store.path(job.key).with_name(energy.trace_file)
+    trace.write_bytes(b"a trace")
+    store.add_energy(job.key, msgspec.structs.replace(energy, trace_sha256=sha256_file(trace)))
+    return store
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"gap_spread": 0.0}, {"burst_factors": (1,)}, {"controls": 4}, {"seed": 3}, {"burst": 7}, {"idle_s": 8.0}],
+)
+def test_energy_laid_out_otherwise_is_measured_again_and_the_earlier_one_is_kept(
+    model: Subject, tmp_path: Path, rounds: list[Round], asked: dict[str, object]
+) -> None:
+    job = job_of(model)
+    first = with_energy(tmp_path, job, rounds)
+    stored = first.path(job.key).read_bytes()
+    idle_s = asked.pop("idle_s", 4.0)
+    other = job_of(model, **asked)
+    again = store_of(tmp_path, other, meter="rapl", idle_s=idle_s)  # type: ignore[arg-type]
+    assert again.resume() == []
+    assert again[other.key].energy is None and len(again[other.key].rounds) == len(rounds)
+    assert [each.key for each in again.open_jobs] == [other.key]
+    assert (other.key == job.key) == (not asked), "what is asked for of the run stands in its name"
+    assert first.path(job.key).read_bytes() == stored
+    same = store_of(tmp_path, job, meter="rapl")
+    same.resume()
+    assert same.open_jobs == []
+
+
+def test_energy_of_a_version_that_wrote_no_schedule_is_measured_again(
+    model: Subject, tmp_path: Path, rounds: list[Round]
+) -> None:
+    """Its gaps and bursts were all alike, which is not what is asked for now when nothing is said."""
+    stamped = device_run(normal_rounds(10.0, seed=0)).rounds[0]
+    assert stamped.measured.samples[0].start_monotonic_ns is not None
+    job = job_of(model)
+    with_energy(tmp_path, job, [stamped, stamped], old=True)
+    again = store_of(tmp_path, job, meter="rapl")
+    assert again.resume() == []
+    assert again[job.key].energy is None and len(again[job.key].rounds) == 2
 
 
 def test_energy_whose_trace_is_lost_or_another_is_measured_again(

@@ -20,6 +20,7 @@ from runtimes.runners.contract import RunRequest
 from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.python.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
+from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import SyncPulses, Workload
 
 
@@ -48,7 +49,7 @@ def request(**changes: object) -> RunRequest:
         "format": Format.ONNX, "model": "tiny.onnx", "inputs": "in.npz", "lines": "lines", "outputs": "out.npz",
     }  # fmt: skip
     workload = Workload(**{"warmup": 2, "runs": 3, **changes})  # type: ignore[arg-type]
-    return RunRequest(**fields, workload=workload)  # type: ignore[arg-type]
+    return RunRequest(**fields, workload=scheduled(workload))  # type: ignore[arg-type]
 
 
 def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:

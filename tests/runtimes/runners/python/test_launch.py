@@ -16,6 +16,7 @@ from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.python.on_device import write_arrays
 from runtimes.runners.runner import Subject
+from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
 WORKLOAD = Workload(runs=2, rounds=1, warmup=1)
@@ -34,17 +35,17 @@ def planned(subject: Subject, tmp_path: Path) -> PlannedRun:
 
 
 def lines() -> bytes:
-    def sample(kind: str, index: int, latency_ns: int) -> dict[str, object]:
+    def sample(kind: str, index: int, latency_ns: int, start: int = 100) -> dict[str, object]:
         return {
-            "line": "sample", "kind": kind, "index": index, "latency_ns": latency_ns, "start_monotonic_ns": 100,
-            "end_monotonic_ns": 100 + latency_ns, "start_boottime_ns": 90, "end_boottime_ns": 110 + latency_ns,
+            "line": "sample", "kind": kind, "index": index, "latency_ns": latency_ns, "start_monotonic_ns": start,
+            "end_monotonic_ns": start + latency_ns, "start_boottime_ns": 90, "end_boottime_ns": 110 + latency_ns,
         }  # fmt: skip
 
     told: list[dict[str, object]] = [
-        {"line": "header", "contract": 1, "runner": "python 1", "runtime": "onnxruntime 1", "python": "3.11.0",
+        {"line": "header", "contract": 2, "runner": "python 1", "runtime": "onnxruntime 1", "python": "3.11.0",
          "pid": 7, "threads": 1, "cpus": [0, 3], "clocks": {"realtime_ns": 1, "monotonic_ns": 2, "boottime_ns": 3}},
         {"line": "phase", "name": "load", "start_monotonic_ns": 10, "end_monotonic_ns": 50},
-        sample("warmup", 0, 9), sample("run", 0, 5), sample("run", 1, 6),
+        sample("warmup", 0, 9), sample("run", 0, 5), sample("run", 1, 6, 200),
         {"line": "output", "file": "o", "sha256": "abc", "count": 2}, {"line": "memory", "peak_bytes": 77},
     ]  # fmt: skip
     data = "".join(json.dumps(each) + "\n" for each in told).encode()
@@ -56,7 +57,8 @@ def test_the_request_travels_and_is_all_that_the_command_names(subject: Subject,
     (push,), planned = RUNNER.plan_run(subject, tmp_path, "/there", key="k", round=3, workload=WORKLOAD)
     request = RunRequest.load(Path(push.local))
     assert planned.argv == ("py thon", "runner-onnx.pyz", Path(push.remote).name)
-    assert (request.workload, request.model) == (WORKLOAD, subject.remote_name)
+    assert (request.workload, request.model) == (scheduled(WORKLOAD), subject.remote_name)
+    assert planned.workload == WORKLOAD
     assert (planned.fetch, planned.outputs) == ((request.lines,), (request.outputs,))
     assert set(planned.clear) == {request.lines, request.outputs}
     assert planned.command().startswith("cd /there && PYTHONDONTWRITEBYTECODE=1 'py thon' runner-onnx.pyz request-")
@@ -68,7 +70,7 @@ def test_whole_lines_become_measurements(subject: Subject, planned: PlannedRun) 
     measured = RUNNER.read(subject, planned, Finished(0, "", "", files={planned.fetch[0]: lines()}), "tiny on 8BC1")
     assert [sample.latency_ns for sample in (*measured.warmup, *measured.samples)] == [9, 5, 6]
     last = measured.samples[-1]
-    assert (last.start_monotonic_ns, last.end_monotonic_ns) == (100, 106)
+    assert (last.start_monotonic_ns, last.end_monotonic_ns) == (200, 206)
     assert (last.start_boottime_ns, last.end_boottime_ns) == (90, 116)
     assert (measured.load_ns, measured.first_ns, measured.peak_memory_bytes) == (40, 9, 77)
     assert (measured.outputs_sha256, measured.cpus) == ("abc", (0, 3))

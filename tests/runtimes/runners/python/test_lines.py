@@ -13,9 +13,10 @@ from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.python.lines import parse_lines
-from runtimes.runners.workload import Workload
+from runtimes.runners.schedule import scheduled
+from runtimes.runners.workload import Step, Workload
 
-WORKLOAD = Workload(runs=3, warmup=1)
+WORKLOAD = scheduled(Workload(runs=3, warmup=1))
 REQUEST = RunRequest(format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o", workload=WORKLOAD)
 
 
@@ -30,13 +31,17 @@ def sample(kind: str, index: int, start: int = 1000, latency: int = 500) -> dict
     )  # fmt: skip
 
 
+def control(start: int, took: int = 500) -> dict[str, object]:
+    return line("control", index=0, start_monotonic_ns=start, end_monotonic_ns=start + took)
+
+
 def body() -> list[dict[str, object]]:
     clocks = {"realtime_ns": 1, "monotonic_ns": 2, "boottime_ns": 3}
     return [
-        line("header", contract=1, runner="python 1", runtime="r 1", python="3.11", pid=1, threads=1, cpus=[0],
+        line("header", contract=2, runner="python 1", runtime="r 1", python="3.11", pid=1, threads=1, cpus=[0],
              clocks=clocks),
         sample("warmup", 0),
-        *(sample("run", index) for index in range(3)),
+        *(sample("run", index, 2000 + 1000 * index) for index in range(3)),
         line("output", file="o", sha256="x", count=2),
         line("memory", peak_bytes=7),
     ]  # fmt: skip
@@ -94,8 +99,9 @@ def test_rubbish_between_the_lines_is_refused() -> None:
         (lambda lines: lines.append(lines[0]), "header lines: expected 1, got 2"),
         (lambda lines: lines[2].update(index=7), "indices"),
         (lambda lines: lines[2].update(latency_ns=9), "does not fit its stamps"),
-        (lambda lines: lines[2].update(latency_ns=0, end_monotonic_ns=1000), "does not fit its stamps"),
-        (lambda lines: lines[0].update(contract=2), "contract version: expected 1, got 2"),
+        (lambda lines: lines[2].update(latency_ns=0, end_monotonic_ns=2000), "does not fit its stamps"),
+        (lambda lines: lines.insert(5, control(9000)), "controls: expected 0, got 1"),
+        (lambda lines: lines[0].update(contract=1), "contract version: expected 2, got 1"),
     ],
 )
 def test_lines_that_do_not_answer_the_request_are_refused(change: object, message: str) -> None:
@@ -109,3 +115,46 @@ def test_the_runners_own_failure_is_told() -> None:
     failed = json.dumps(line("error", stage="open the model", error="SessionError: no", detail="")).encode() + b"\n"
     with pytest.raises(DeviceError, match="failed while it tried to open the model: SessionError: no"):
         parse_lines(failed, REQUEST, origin="m on d")
+
+
+MS = 1_000_000
+SCHEDULE = (
+    Step(gap_ms=5.0, count=1),
+    Step(gap_ms=2.0, count=0, wait_ms=3.0),
+    Step(gap_ms=4.0, count=2),
+)
+VARIED = RunRequest(
+    format=Format.ONNX, model="m", inputs="i", lines="l", outputs="o",
+    workload=Workload(runs=3, warmup=1, schedule=SCHEDULE),
+)  # fmt: skip
+
+
+def as_scheduled() -> list[dict[str, object]]:
+    """A run of 1 ms each, every step as early as it may be: run at 10, control at 13, runs at 20 and 21 ms."""
+    lines = body()
+    for place, start in zip((2, 3, 4), (10, 20, 21), strict=True):
+        lines[place] = sample("run", place - 2, start * MS, MS)
+    return [*lines[:5], control(13 * MS, 3 * MS), *lines[5:]]
+
+
+def test_controls_are_read_where_they_stand_in_the_schedule() -> None:
+    run = parse_lines(encode(as_scheduled()), VARIED, origin="m on d")
+    assert [each.start_monotonic_ns for each in run.controls] == [13 * MS]
+    assert [each.start_monotonic_ns for each in run.samples] == [10 * MS, 20 * MS, 21 * MS]
+
+
+@pytest.mark.parametrize(
+    ("place", "start", "took", "message"),
+    [
+        (5, 12 * MS, 4 * MS, r"step 1: starts 1 ms after the one before, not 2 ms"),
+        (5, 13 * MS, 2 * MS, r"step 1: waits 2 ms, not 3 ms"),
+        (5, 30 * MS, 3 * MS, r"step 2: starts -13 ms after the one before, not 4 ms"),
+        (3, 19 * MS, MS, r"step 2: starts 3 ms after the one before, not 4 ms"),
+        (4, 20 * MS, MS, r"step 2: starts -1 ms after the one before, not 0 ms"),
+    ],
+)
+def test_a_runner_that_does_not_keep_the_schedule_is_refused(place: int, start: int, took: int, message: str) -> None:
+    lines = as_scheduled()
+    lines[place] = control(start, took) if place == 5 else sample("run", place - 2, start, took)
+    with pytest.raises(DeviceError, match=message):
+        parse_lines(encode(lines), VARIED, origin="m on d")

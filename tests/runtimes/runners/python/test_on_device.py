@@ -6,7 +6,9 @@ import gc
 import hashlib
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,29 +19,52 @@ from runtimes.runners import contract
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.python import on_device
 from runtimes.runners.python.lines import parse_lines
-from runtimes.runners.python.on_device import LineWriter, main, read_arrays, time_runs, write_arrays
+from runtimes.runners.python.on_device import LineWriter, do_steps, main, read_arrays, write_arrays
+from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
 
-def test_time_runs_keeps_the_gap_before_each_burst() -> None:
-    stamps = time_runs(lambda: None, 6, gap_ns=5_000_000, burst=3)
-    starts = np.array([start for start, *_ in stamps])
-    gaps = np.diff(starts)
-    assert gaps[2] >= 5_000_000
-    assert len(stamps) == 6
+def steps(*each: tuple[float, int, float]) -> list[dict[str, Any]]:
+    return [{"gap_ms": gap_ms, "count": count, "wait_ms": wait_ms} for gap_ms, count, wait_ms in each]
+
+
+def test_each_step_is_done_in_its_order_after_its_gap() -> None:
+    """What the model was seen to do, by a clock of its own, is what the stamps tell; in a control it does nothing."""
+    seen: list[int] = []
+    runs, controls = do_steps(
+        lambda: seen.append(time.monotonic_ns()), steps((5.0, 3, 0.0), (20.0, 0, 30.0), (10.0, 1, 0.0), (3.0, 2, 0.0))
+    )
+    assert len(runs) == len(seen) == 6 and len(controls) == 1
+    assert all(start <= at <= end for (start, end, *_), at in zip(runs, seen, strict=True))
+    (control,) = controls
+    assert runs[2][1] + 20e6 <= control[0] and control[1] - control[0] >= 30e6 and control[1] + 10e6 <= runs[3][0]
+    assert runs[4][0] - runs[3][1] >= 3e6
+    within = [later[0] - earlier[1] for earlier, later in ((runs[0], runs[1]), (runs[1], runs[2]), (runs[4], runs[5]))]
+    assert min(within) < 1e6, "no rest within a burst"
+
+
+@pytest.mark.alone
+def test_gaps_are_as_long_as_they_are_asked_for() -> None:
+    """Counted from the end of what was before, whatever is done in between; the machine may be late now and then."""
+    asked = [2.0, 11.0, 5.0, 17.0, 3.0, 8.0] * 5
+    runs, _ = do_steps(lambda: None, steps(*((gap_ms, 1, 0.0) for gap_ms in asked)))
+    kept = [(later[0] - earlier[1]) / 1e6 for earlier, later in pairwise(runs)]
+    late = np.array(kept) - asked[1:]
+    assert late.min() >= 0
+    assert np.median(late) < 0.5
 
 
 def test_the_garbage_collector_rests_while_runs_are_timed() -> None:
     seen: list[bool] = []
-    time_runs(lambda: seen.append(gc.isenabled()), 2, gap_ns=0, burst=1)
+    do_steps(lambda: seen.append(gc.isenabled()), steps((0.0, 2, 0.0)))
     assert seen == [False, False] and gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        time_runs(lambda: 1 / 0, 2, gap_ns=0, burst=1)
+        do_steps(lambda: 1 / 0, steps((0.0, 2, 0.0)))
     assert gc.isenabled(), "also after an error"
 
 
 def test_stamps_of_both_clocks_enclose_the_run() -> None:
-    (stamp,) = time_runs(lambda: time.sleep(0.01), 1, gap_ns=0, burst=1)
+    ((stamp,), _) = do_steps(lambda: time.sleep(0.01), steps((0.0, 1, 0.0)))
     start, end, boot_start, boot_end = stamp
     assert 10_000_000 <= end - start <= boot_end - boot_start
 
@@ -93,7 +118,9 @@ def test_a_failure_is_told_with_its_stage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m.onnx").write_bytes(b"rubbish")
-    request = RunRequest(format=Format.ONNX, model="m.onnx", inputs="i", lines="l", workload=Workload(**change))  # type: ignore[arg-type]
+    request = RunRequest(
+        format=Format.ONNX, model="m.onnx", inputs="i", lines="l", workload=scheduled(Workload(**change))
+    )  # type: ignore[arg-type]
     request.save(tmp_path / "request.json")
     assert main(["request.json"]) == 1
     (line,) = (tmp_path / "l").read_text().splitlines()
