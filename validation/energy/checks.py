@@ -99,8 +99,9 @@ def _samples(evidence: Evidence) -> Check:
 
 
 def _gaps(evidence: Evidence) -> Check:
-    behind = evidence.model.gaps.lengths_s[evidence.model.gaps.after_burst]
-    gap = float(np.median(behind)) * evidence.signal.rate_hz if len(behind) else 0.0
+    starts, ends = evidence.alignment.to_trace(evidence.windows)
+    free_s = float(np.median(starts[1:] - ends[:-1])) - 2 * evidence.model.pad_s if len(starts) > 1 else 0.0
+    gap = max(0.0, free_s * evidence.signal.rate_hz)
     needed_ms = (LEAST_GAP / evidence.signal.rate_hz + 2 * evidence.model.pad_s) * 1e3
     reason = f"the gaps have {gap:.1f} samples to tell the background: --gap {math.ceil(needed_ms)} would be enough"
     return answer("gaps", gap, LEAST_GAP, reason, unit="samples", least=True)

@@ -58,8 +58,9 @@ def estimate(signal: Signal, stamps: RunStamps, alignment: Alignment, model: Mod
     weights = _weights(counts)
     figure = float(weights @ energy)
     overhead, off = _line(bursts, used, figure)
-    freedom = max(1, len(counts) - (1 if overhead is None else 2))
-    error = standard_error(weights * off[used], freedom)
+    freedom = max(1, len(counts) - (2 if overhead is None else 3))
+    scatter = without_trend(off[used])
+    error = standard_error(weights * scatter, freedom)
     bias = _bias(signal, stamps, alignment, model, weights, used)
     quantile = student_quantile(freedom)
     each = (1 / len(counts) - weights * float(counts.mean())) if overhead is not None else None
@@ -70,12 +71,18 @@ def estimate(signal: Signal, stamps: RunStamps, alignment: Alignment, model: Mod
         bias_mj=bias,
         half_mj=quantile * math.hypot(error, bias),
         overhead_mj=overhead,
-        overhead_half_mj=None if each is None else quantile * standard_error(each * off[used], freedom),
+        overhead_half_mj=None if each is None else quantile * standard_error(each * scatter, freedom),
         control_mj=control,
         control_half_mj=control_half,
         used=used,
         off_mj=off,
     )
+
+
+def without_trend(values: Doubles) -> Doubles:
+    """(n,) values in order, minus a straight line through them: power that grows with the heat is no scatter."""
+    order = np.arange(len(values), dtype=np.float64)
+    return values - np.polyval(np.polyfit(order, values, 1), order) if len(values) > 2 else values - values.mean()
 
 
 def _weights(counts: Doubles) -> Doubles:

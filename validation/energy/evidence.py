@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from runtimes.power.stamps import RunStamps
+from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import PowerTrace
 from validation.energy.alignment import Alignment, busy_windows
 from validation.energy.estimate import Estimate
@@ -42,6 +42,11 @@ class Evidence:
     def busy(self) -> tuple[Doubles, Doubles]:
         """Starts and ends, (m,) s each, of all that was stamped as busy, by time."""
         return self.alignment.to_trace(busy_windows(self.stamps))
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Bursts and controls by time, on the device's clock."""
+        return tuple(sorted((*self.stamps.bursts, *self.stamps.controls), key=lambda window: window.start_ns))
 
     @cached_property
     def idle(self) -> tuple[tuple[float, float], tuple[float, float]]:

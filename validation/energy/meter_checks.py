@@ -79,7 +79,8 @@ def _floor(evidence: Evidence) -> Check:
         return answer("floor", float("nan"), 100 * MAX_AT_FLOOR, "no sample lies within the gaps")
     lowest = float(resting.min())
     share = float(np.mean(resting <= lowest + 1e-6 * abs(lowest)))
-    coarse = evidence.step_mw > SHARE / 10 * evidence.power_mw or float(np.ptp(np.diff(power[evidence.in_bursts]))) == 0
+    changes = np.diff(power[evidence.in_bursts])
+    coarse = evidence.step_mw > SHARE / 10 * evidence.power_mw or not np.any(changes)
     reason = f"{share:.0%} of the samples in the gaps are at exactly {lowest:.1f} mW: the meter may not show less"
     return answer("floor", 100 * share, 100 * MAX_AT_FLOOR, reason, unit="%", counts=not coarse)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from validation.energy.estimate import without_trend
 from validation.energy.evidence import Evidence
 from validation.energy.limits import BUDGET, MAX_SPREAD, SHARE, SIGMA, answer, variance_error
 from validation.energy.report import Check
@@ -29,8 +30,7 @@ def _off_shares(evidence: Evidence) -> Doubles:
     """(n,): what the power of each window is off the common line, without a trend, as a share."""
     used, bursts = evidence.estimate.used, evidence.model.bursts
     off = evidence.estimate.off_mj[used] / (bursts.durations_s[used] * evidence.power_mw)
-    order = np.arange(len(off), dtype=np.float64)
-    return off - np.polyval(np.polyfit(order, off, 1), order) if len(off) > 2 else off
+    return without_trend(off)
 
 
 def _rest_shares(evidence: Evidence) -> Doubles:
@@ -120,6 +120,7 @@ def _missing(evidence: Evidence) -> Check:
     lost = signal.missing_share(gaps.starts_s, gaps.ends_s) * gaps.lengths_s
     in_gaps = float(lost.sum()) / max(float(gaps.lengths_s.sum()), signal.period_s)
     samples = float(bursts.durations_s.sum()) * signal.rate_hz
+    samples = max(samples, 1.0)
     error = math.sqrt(max(in_gaps, 1 / samples) / samples) * math.sqrt(10.0)  # losses come in runs
     more = in_windows - in_gaps
     reason = f"{in_windows:.1%} of the samples are missing in the windows, {in_gaps:.1%} in the gaps"

@@ -1,0 +1,105 @@
+"""Checks on the gaps: what fills them, keeps the run's pace, or comes behind the bursts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from power_course import Course, boxes
+from power_judged import SOUND, error_of, failing, in_gaps, in_windows, load_by_bursts, with_stamps
+from power_physics import Layout, Setup, build
+
+from runtimes.power.stamps import Window
+from validation.energy.gap_checks import _as_many
+
+BASE = build(SOUND, 1)
+
+
+def test_gaps_that_do_not_come_down_to_idle_are_told() -> None:
+    case = build(SOUND, 1, load=in_gaps(200.0))
+    assert error_of(case) < -0.1
+    reasons = failing(case)
+    assert set(reasons) == {"rest"} and "mW off the idle beside the run" in reasons["rest"]
+
+
+def test_a_load_that_starts_before_the_run_and_stays_is_no_reason() -> None:
+    stays = build(SOUND, 1, load=load_by_bursts(lambda w: boxes(w[:1, 0] - 3.0, w[-1:, 1] + 9.0, 300.0)))
+    assert failing(stays) == {}
+    assert abs(error_of(stays)) < 0.01
+
+
+@pytest.mark.parametrize("before_s", [0.004, 0.020])
+def test_a_load_that_starts_before_every_window_is_told(before_s: float) -> None:
+    case = build(SOUND, 1, load=in_windows(200.0, before_s=before_s))
+    assert error_of(case) > 0.05
+    assert "steps in gaps" in failing(case)
+
+
+def test_a_load_in_the_middle_of_every_gap_is_told() -> None:
+    case = build(SOUND, 1, load=load_by_bursts(lambda w: boxes(w[:, 1] + 0.06, w[:, 1] + 0.08, 400.0)))
+    assert "steps in gaps" in failing(case)
+
+
+@pytest.mark.parametrize("height", [0.1, 0.3, 0.6])
+def test_a_tail_is_no_step_and_is_not_counted(height: float) -> None:
+    case = build(replace(SOUND, tail_height=height), 3)
+    assert failing(case) == {}
+    assert abs(error_of(case)) < 0.01
+
+
+def test_tails_that_run_into_the_next_inference_are_told_with_the_gap_that_would_do() -> None:
+    reasons = failing(build(replace(SOUND, tail_s=0.06), 1))
+    assert "tail" in reasons and "--gap" in reasons["tail"]
+
+
+def test_a_load_that_outlasts_some_windows_is_told() -> None:
+    case = build(SOUND, 1, load=in_windows(300.0, every=2, behind_s=0.02))
+    assert "spread of tails" in failing(case)
+
+
+def test_a_load_of_its_own_length_shows_behind_short_bursts_only() -> None:
+    load = load_by_bursts(lambda w: boxes(w[:, 0], w[:, 0] + 0.06, 500.0))
+    case = build(replace(SOUND, plan=(1, 3) * 25), 1, load=load)
+    assert error_of(case) > 0.05
+    assert "tails by length" in failing(case)
+
+
+def test_a_meter_that_smears_both_edges_is_told_and_a_ramp_is_none() -> None:
+    slow = replace(SOUND, meter="low-pass", low_pass_s=0.006, tail_height=0.0)
+    assert error_of(build(slow, 1)) < -0.05
+    assert "slow meter" in failing(build(slow, 1))
+    assert failing(build(replace(slow, low_pass_s=0.0002), 1)) == {}
+
+
+def test_an_inference_without_a_stamp_is_told() -> None:
+    stamps = BASE.stamps.bursts
+    for missing in (0, 20, 49):
+        reasons = failing(with_stamps(BASE, bursts=stamps[:missing] + stamps[missing + 1 :]))
+        assert set(reasons) == {"unstamped bursts"}, missing
+
+
+def test_a_periodic_load_that_hides_in_the_windows_shows_in_the_idle() -> None:
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        period = setup.latency_s + setup.gap_s
+        starts = np.arange(layout.bursts[0, 0] % period, layout.seconds - 1, period)
+        return boxes(starts, starts + setup.latency_s, 300.0)
+
+    case = build(replace(SOUND, latency_jitter=0.0), 1, load=load)
+    assert error_of(case) > 0.1
+    assert "loads in idle only" in failing(case)
+
+
+def test_as_many_is_the_tail_of_the_binomial_distribution() -> None:
+    assert _as_many(0, 10, 0.3) == pytest.approx(1.0)
+    assert _as_many(10, 10, 0.5) == pytest.approx(0.5**10)
+    assert _as_many(2, 3, 0.5) == pytest.approx(0.5)
+
+
+def test_a_window_of_the_stamps_that_moved_into_a_gap_is_told() -> None:
+    bursts = list(BASE.stamps.bursts)
+    end = bursts[20].end_ns
+    bursts[20] = Window(start_ns=end + 35_000_000, end_ns=end + 65_000_000)
+    reasons = failing(with_stamps(BASE, bursts=tuple(bursts)))
+    assert {"unstamped bursts", "empty windows"} <= set(reasons)
+    assert "window 21 of the stamps" in reasons["empty windows"]

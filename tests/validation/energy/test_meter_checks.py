@@ -1,0 +1,80 @@
+"""Checks on the samples: cut off, held, too coarse, or in another unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from power_front_faults import clipped
+from power_judged import SOUND, error_of, failing, with_power
+from power_physics import build
+
+from runtimes.power.trace import OVER_CURRENT
+from validation.energy.meter_checks import check_recording
+
+BASE = build(SOUND, 1)
+POWER = BASE.trace.power_mw
+
+
+@pytest.mark.parametrize("level", [1500.0, 1900.0, 2200.0, 2280.0])
+def test_power_that_is_cut_off_before_the_noise_is_never_verified(level: float) -> None:
+    assert "ceiling" in failing(build(SOUND, 1, front=clipped(level)))
+
+
+@pytest.mark.parametrize("level", [1500.0, 2200.0, 2295.0])
+def test_power_that_is_cut_off_behind_the_noise_is_never_verified(level: float) -> None:
+    reasons = failing(with_power(BASE, np.minimum(POWER, level)))
+    assert f"are at exactly {level:.0f} mW" in reasons["ceiling"]
+
+
+def test_pulses_that_are_cut_off_above_the_inferences_are_no_reason() -> None:
+    case = build(SOUND, 1, front=clipped(2700.0))
+    assert failing(case) == {} and abs(error_of(case)) < 0.01
+
+
+def test_inferences_as_high_as_anything_are_not_verified() -> None:
+    assert set(failing(build(replace(SOUND, pulse_ratio=1.0), 1))) == {"ceiling"}
+
+
+def test_the_meters_own_word_and_the_hosts_clock_count() -> None:
+    flags = BASE.trace.flags.copy()
+    flags[5000] |= OVER_CURRENT
+    assert set(failing(replace(BASE, trace=replace(BASE.trace, flags=flags)))) == {"current limit"}
+    for factor, expected in ((1.0005, set()), (1.002, {"sample rate"}), (0.998, {"sample rate"})):
+        stamps = BASE.trace.host_stamps * np.array([1.0, factor])
+        assert set(failing(replace(BASE, trace=replace(BASE.trace, host_stamps=stamps)))) == expected
+
+
+@pytest.mark.parametrize(("factor", "name"), [(1e-3, "least power"), (1e3, "most power"), (1e6, "most power")])
+def test_power_in_another_unit_is_told(factor: float, name: str) -> None:
+    reasons = failing(with_power(BASE, POWER * factor))
+    assert set(reasons) == {name} and "another unit" in reasons[name]
+
+
+def test_power_that_is_negated_is_never_verified() -> None:
+    assert "least power" in failing(with_power(BASE, -POWER))
+
+
+def test_a_floor_that_hides_the_background_is_told() -> None:
+    case = with_power(BASE, np.maximum(POWER, 1000.0))
+    assert error_of(case) < -0.1
+    reasons = failing(case)
+    assert set(reasons) == {"floor"} and "at exactly 1000.0 mW" in reasons["floor"]
+
+
+def test_coarse_steps_are_told_unless_noise_dithers_them() -> None:
+    assert set(failing(with_power(BASE, np.round(POWER / 600) * 600))) == {"steps of the meter"}
+    fine = with_power(BASE, np.round(POWER / 15) * 15)
+    assert failing(fine) == {} and abs(error_of(fine)) < 0.01
+
+
+def test_values_that_are_held_instead_of_measured_are_told() -> None:
+    held = POWER.copy()
+    held[1::3] = held[0::3][: len(held[1::3])]
+    assert set(failing(with_power(BASE, held))) == {"repeated samples"}
+
+
+def test_a_trace_of_nothing_fails_in_words() -> None:
+    nothing = replace(BASE.trace, power_mw=np.full(len(POWER), np.nan))
+    assert [check.name for check in check_recording(nothing) if not check.passed] == ["least power"]

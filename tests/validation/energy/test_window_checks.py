@@ -1,0 +1,106 @@
+"""Checks on the windows: alike, whole, and certain enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from power_course import Course, boxes
+from power_judged import SOUND, TWO_LENGTHS, error_of, failing, in_gaps, in_windows, with_lost, with_stamps
+from power_physics import Layout, Setup, build
+
+from validation.energy.analysis import examine
+from validation.energy.window_checks import _split
+
+BASE = build(SOUND, 1)
+
+
+def test_a_load_in_half_of_the_windows_spreads_them_and_makes_two_kinds() -> None:
+    case = build(SOUND, 1, load=in_windows(300.0, every=2))
+    assert error_of(case) > 0.05
+    assert set(failing(case)) == {"spread", "kinds of windows"}
+
+
+def test_a_weaker_load_makes_two_kinds_only() -> None:
+    case = build(replace(SOUND, power_jitter=0.002), 1, load=in_windows(100.0, every=2))
+    assert set(failing(case)) == {"kinds of windows"}
+
+
+def test_power_that_varies_far_more_than_the_gaps_is_told() -> None:
+    assert set(failing(build(replace(SOUND, power_jitter=0.08), 1))) == {"spread"}
+    assert failing(build(replace(SOUND, power_jitter=0.02), 1)) == {}
+
+
+def test_power_that_grows_steadily_is_no_spread() -> None:
+    case = build(replace(SOUND, growth=0.3), 1)
+    assert failing(case) == {}
+    assert abs(error_of(case)) < 0.01
+
+
+def test_a_load_in_some_gaps_spreads_them() -> None:
+    case = build(SOUND, 1, load=in_gaps(300.0, every=2))
+    assert error_of(case) < -0.05
+    assert "spread of gaps" in failing(case)
+
+
+def test_windows_of_two_lengths_that_count_alike_are_told() -> None:
+    case = with_stamps(build(replace(SOUND, plan=(1, 3) * 25), 1), counts=())
+    assert error_of(case) == pytest.approx(1.0, abs=0.01)
+    assert set(failing(case)) == {"kinds of lengths"}
+
+
+def _holes(every: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    starts = examine(BASE.trace, BASE.stamps).model.bursts.starts_s[::every]
+    lost = np.zeros(len(BASE.trace.power_mw), np.bool_)
+    for start in starts:
+        lost[int(start * 1000) + 5 : int(start * 1000) + 15] = True
+    return lost
+
+
+def test_single_windows_with_holes_are_left_out_and_many_are_a_reason() -> None:
+    few = with_lost(BASE, _holes(25))
+    assert failing(few) == {} and abs(error_of(few)) < 0.01
+    assert int((~examine(few.trace, few.stamps).estimate.used).sum()) == 2
+    assert "windows with holes" in failing(with_lost(BASE, _holes(3)))
+
+
+def test_samples_that_are_missing_where_power_is_high_are_told() -> None:
+    high = (BASE.trace.power_mw > 2200) & (np.arange(len(BASE.trace.power_mw)) % 8 == 0)
+    reasons = failing(with_lost(BASE, high))
+    assert set(reasons) == {"missing samples"} and "in the windows" in reasons["missing samples"]
+    anywhere = np.random.default_rng(0).random(len(high)) < 0.05
+    assert failing(with_lost(BASE, anywhere)) == {}
+
+
+def test_what_runs_in_the_controls_is_told_with_its_power() -> None:
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        return boxes(layout.spans[:, 0], layout.spans[:, 1], 300.0)
+
+    case = build(TWO_LENGTHS, 1, load=load)
+    assert error_of(case) > 0.1
+    reasons = failing(case)
+    assert set(reasons) == {"controls"}
+    drawn = float(reasons["controls"].split(" draw ")[1].split(" mW")[0])
+    assert drawn == pytest.approx(300.0, rel=0.05)
+
+
+def test_what_is_not_known_well_enough_is_told_with_the_number_of_bursts_that_would_do() -> None:
+    case = build(replace(SOUND, noise_mw=900.0, pulse_ratio=4.0), 1)
+    reasons = failing(case)
+    assert set(reasons) == {"uncertainty"}
+    enough = int(reasons["uncertainty"].split("): ")[1].split(" bursts")[0])
+    assert 50 < enough < 400
+
+
+def test_no_power_at_all_is_never_verified() -> None:
+    assert "uncertainty" in failing(build(replace(SOUND, power_mw=0.01), 1))
+
+
+def test_two_halves_far_apart_are_a_split_and_one_normal_kind_is_not() -> None:
+    rng = np.random.default_rng(1)
+    one = rng.normal(0, 1, 200)
+    assert _split(one)[0] < 4.5
+    two = np.concatenate([rng.normal(0, 1, 150), rng.normal(10, 1, 50)])
+    split, extra = _split(two)
+    assert split > 8 and extra == pytest.approx(10 * 50 / 200, rel=0.1)
