@@ -205,12 +205,13 @@ def export(options: ExportOptions) -> None:
         verbose=options.verbose,
         side_by_side=True,
     )
-    _print(report, options)
+    print_report(report, options)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
-def _print(report: ExportReport, options: ExportOptions) -> None:
+def print_report(report: ExportReport, options: ExportOptions) -> None:
+    """The closing table, then what is not as asked, to stdout; the reasons of verdicts and what is next to stderr."""
     if options.as_json:
         print_record(report)
         return
