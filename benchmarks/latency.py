@@ -55,7 +55,7 @@ LARGE = (256, 1024, 1024)
 
 @dataclass(frozen=True)
 class Chain:
-    """Linear layers one behind the other: ``shape`` is (rows, inputs, outputs) of the first; the next one turns back."""
+    """Linear layers one behind the other; ``shape`` is (rows, inputs, outputs) of the first, the next turns back."""
 
     shape: tuple[int, int, int]
     program: Program
