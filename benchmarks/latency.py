@@ -3,8 +3,9 @@
 For each format, the network is exported twice: ``--optimize none`` (the network's own formulation through the stock
 converter) and ``--optimize full``. Both files run in turns (A B A B), each in a fresh process that holds nothing but
 this artifact and its runtime, as in an app: in the process of a converter, a runtime finds memory that is already warm.
-Medians are compared, and set against the arithmetic floor: the time that the network's multiply-adds would take at the
-rate of a large matrix product, measured between the formats.
+Medians are compared, and set against the arithmetic floor: the time that the network's multiply-adds, counted on its
+captured graph, would take at the best rate that any runtime reached in the same run, between the same runs, with an
+artifact of nothing but products: one chain as the network's own dominant product, one of large products.
 
     python benchmarks/latency.py --variant xxs --format onnx --format tflite --runs 100 --output table.md
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import math
 import multiprocessing
 import os
 import platform
@@ -21,28 +23,43 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-
-# read once, when numpy is loaded: the matrix product must stay on one thread like everything else
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgevit.build import build_model
+from edgevit.errors import MissingDependencyError
+from edgevit.network.variants import variants
+from edgevit.spec import ModelSpec, Task, TensorSpec, Weights
 from export.artifact import Delegation
 from export.build import StagedArtifact, export_artifact
 from export.formats.table import parse_format
+from export.multiply_adds import multiply_adds
+from export.patterns import aten, is_call, operand, shape_of
 from export.program import Program, capture
 from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions.table import open_session
 
-MULTIPLY_ADDS = {"xxs": 0.551e9, "xs": 1.127e9, "s": 1.905e9}
-SIDE = 1024
+PRODUCTS = 4
+"""In a chain. Chosen, because what a call costs besides (copies of input and output, Python) is paid once for four."""
+LARGE = (256, 1024, 1024)
+"""Rows, inputs and outputs. Chosen, because all are multiples of every kernel's tile and the sums are long."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Linear layers one behind the other; ``shape`` is (rows, inputs, outputs) of the first, the next turns back."""
+
+    shape: tuple[int, int, int]
+    program: Program
+    multiply_adds: int
 
 
 @dataclass(frozen=True)
@@ -67,31 +84,45 @@ def main() -> None:
     torch.set_num_threads(1)
     model, spec = build_model(options.variant, input_size=(options.size, options.size))
     program = capture(model, spec)
-    rows, floors = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    chains = [chain(*shape) for shape in (dominant_product(program), LARGE)]
+    rows: list[Row] = []
+    rates: dict[Format, float] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        workers = _product_workers(chains, Path(folder))
+        for worker in workers.values():
+            stack.callback(worker.close)
         for format in options.format or list(Format):
             print(f"{format}: exporting and running", file=sys.stderr, flush=True)
-            floors.append(matrix_rate_flops())
-            rows.append(measure(program, format, Path(folder), options.runs))
-            floors.append(matrix_rate_flops())
-    rate = max(floors)
-    multiply_adds = MULTIPLY_ADDS.get(options.variant, 0.0) * (options.size / 224) ** 2
-    text = table(options.variant, options.size, rows, rate, 2 * multiply_adds / rate * 1e3, options.runs)
+            row, seen = measure(program, format, Path(folder), options.runs, chains, workers)
+            rows.append(row)
+            rates = {runtime: max(rate, rates.get(runtime, 0.0)) for runtime, rate in seen.items()}
+    text = table(options.variant, options.size, rows, Floor(multiply_adds(program), rates, chains), options.runs)
     print(text)
     if options.output:
         options.output.write_text(text + "\n", encoding="utf-8")
 
 
-def measure(program: Program, format: Format, folder: Path, runs: int) -> Row:
-    """Export both artifacts of ``format`` and run them in turns."""
+def measure(
+    program: Program, format: Format, folder: Path, runs: int, chains: list[Chain], products: dict[Format, _Worker]
+) -> tuple[Row, dict[Format, float]]:
+    """Export both artifacts of ``format`` and run them in turns, with the products of all runtimes between.
+
+    Returns:
+        The figures, and for each runtime the best rate of its products in multiply-adds per second.
+    """
     staged = [_export(program, format, level, folder / f"{format}-{level}") for level in (Optimize.NONE, Optimize.FULL)]
-    workers = [_Worker(format, one.path) for one in staged]
-    plain, optimised = interleaved([worker.run_ms for worker in workers], runs)
+    workers = [_Worker(format, (one.path,)) for one in staged]
+    places = [(runtime, i) for runtime in products for i in range(len(chains))]
+    calls = [worker.run_ms for worker in workers] + [partial(products[runtime].run_ms, i) for runtime, i in places]
+    plain, optimised, *taken = interleaved(calls, runs)
     # each round is one pair, so that what else the machine does falls on both
     ratio = statistics.median(b / a for a, b in zip(plain, optimised, strict=True))
     for worker in workers:
         worker.close()
-    return Row(
+    rates: dict[Format, float] = {}
+    for (runtime, i), times in zip(places, taken, strict=True):
+        rates[runtime] = max(rates.get(runtime, 0.0), chains[i].multiply_adds / min(times) * 1e3)
+    row = Row(
         format=format,
         median_ms=(statistics.median(plain), statistics.median(optimised)),
         spread_ms=(_spread(plain), _spread(optimised)),
@@ -101,6 +132,53 @@ def measure(program: Program, format: Format, folder: Path, runs: int) -> Row:
         export_s=(staged[0].seconds, staged[1].seconds),
         delegation=(workers[0].delegation, workers[1].delegation),
     )
+    return row, rates
+
+
+def dominant_product(program: Program) -> tuple[int, int, int]:
+    """Rows, inputs and outputs of the linear layer or 1x1 convolution whose kind takes most of the multiply-adds."""
+    totals: Counter[tuple[int, int, int]] = Counter()
+    for node in program.module.graph.nodes:
+        if is_call(node, aten.linear.default, aten.conv2d.default):
+            outputs, inputs, *kernel = shape_of(operand(node, 1))
+            rows = math.prod(shape_of(node)) // outputs
+            if kernel in ([], [1, 1]):
+                totals[rows, inputs, outputs] += rows * inputs * outputs
+    return max(totals, key=totals.__getitem__)
+
+
+def chain(rows: int, inputs: int, outputs: int) -> Chain:
+    """``PRODUCTS`` linear layers from (rows, inputs) to (rows, outputs) and back."""
+    from torch import nn
+
+    sizes = [(inputs, outputs) if i % 2 == 0 else (outputs, inputs) for i in range(PRODUCTS)]
+    tensors = (TensorSpec(name="x", shape=(rows, inputs)), TensorSpec(name="y", shape=(rows, sizes[-1][1])))
+    spec = ModelSpec(
+        name=f"products-{rows}x{inputs}x{outputs}",
+        variant="products",
+        task=Task.FEATURES,
+        inputs=tensors[:1],
+        outputs=tensors[1:],
+        weights=Weights(source="random", seed=0),
+    )
+    program = capture(nn.Sequential(*[nn.Linear(*size) for size in sizes]), spec)
+    return Chain((rows, inputs, outputs), program, multiply_adds(program))
+
+
+def _product_workers(chains: list[Chain], folder: Path) -> dict[Format, _Worker]:
+    """A worker with all chains for every runtime that can be had here."""
+    workers = {}
+    for format in Format:
+        print(f"{format}: products", file=sys.stderr, flush=True)
+        stage = folder / f"{format}-products"
+        stage.mkdir()
+        try:
+            staged = [_exported(one.program, Recipe(format=format, optimize=Optimize.NONE), stage) for one in chains]
+        except MissingDependencyError as error:
+            print(f"{format}: not among the products: {error.message}", file=sys.stderr, flush=True)
+            continue
+        workers[format] = _Worker(format, tuple(one.path for one in staged))
+    return workers
 
 
 def interleaved(calls: list[Callable[[], float]], runs: int) -> list[list[float]]:
@@ -113,15 +191,15 @@ def interleaved(calls: list[Callable[[], float]], runs: int) -> list[list[float]
 
 
 class _Worker:
-    """One artifact in a process of its own."""
+    """Artifacts of one format in a process of their own."""
 
-    def __init__(self, format: Format, path: Path) -> None:
+    def __init__(self, format: Format, paths: tuple[Path, ...]) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, format, path), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, format, paths), daemon=True)
         self._process.start()
         other.close()
-        self.delegation: Delegation | None = self._received(path)
+        self.delegation: Delegation | None = self._received(paths[0])
 
     def _received(self, path: Path) -> Delegation | None:
         try:
@@ -132,59 +210,74 @@ class _Worker:
             ) from None
         return first
 
-    def run_ms(self) -> float:
-        """Milliseconds of one run."""
-        self._connection.send(True)
+    def run_ms(self, which: int = 0) -> float:
+        """Milliseconds of one run of artifact ``which``."""
+        self._connection.send(which)
         taken: float = self._connection.recv()
         return taken
 
     def close(self) -> None:
-        self._connection.send(False)
+        self._connection.send(None)
         self._process.join()
 
 
-def _serve(connection: Connection, format: Format, path: Path) -> None:
-    """Run the artifact once for every ``True`` that comes, and send the milliseconds; all workers on one processor."""
+def _serve(connection: Connection, format: Format, paths: tuple[Path, ...]) -> None:
+    """Run the artifact of every number that comes once, and send the milliseconds; all workers on one processor."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    session = open_session(path, format, threads=1)
+    sessions = [open_session(path, format, threads=1) for path in paths]
     generator = np.random.default_rng(0)
-    feed = {tensor.name: generator.standard_normal(tensor.shape).astype(tensor.dtype) for tensor in session.inputs}
-    connection.send(session.delegation())
+    feeds = [
+        {tensor.name: generator.standard_normal(tensor.shape).astype(tensor.dtype) for tensor in session.inputs}
+        for session in sessions
+    ]
+    connection.send(sessions[0].delegation())
     gc.collect()
     gc.disable()
-    while connection.recv():
+    while (which := connection.recv()) is not None:
         start = time.perf_counter_ns()
-        session.run(feed)
+        sessions[which].run(feeds[which])
         connection.send((time.perf_counter_ns() - start) / 1e6)
-    session.close()
+    for session in sessions:
+        session.close()
 
 
-def matrix_rate_flops() -> float:
-    """Best rate, in operations per second, of a large float32 matrix product on one thread."""
-    a = np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32)
-    taken = []
-    for _ in range(20):
-        start = time.perf_counter()
-        np.matmul(a, a)
-        taken.append(time.perf_counter() - start)
-    return 2 * SIDE**3 / min(taken)
+@dataclass(frozen=True)
+class Floor:
+    """What arithmetic alone would take: ``rates`` are the best multiply-adds per second of each runtime's products."""
+
+    multiply_adds: int
+    rates: dict[Format, float]
+    chains: list[Chain]
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds at the best rate of all."""
+        return self.multiply_adds / max(self.rates.values()) * 1e3
+
+    def describe(self) -> str:
+        """How it came about."""
+        shapes = " and ".join(" x ".join(map(str, one.shape)) for one in self.chains)
+        rates = ", ".join(f"{runtime} {2 * rate / 1e9:.0f}" for runtime, rate in self.rates.items())
+        return (
+            f"Best rate of {PRODUCTS} products of {shapes} (rows x inputs x outputs), run between: {rates} GFLOP/s; at "
+            f"the highest, the {self.multiply_adds / 1e9:.3f} G multiply-adds take {self.ms:.1f} ms, the floor."
+        )
 
 
-def table(variant: str, size: int, rows: list[Row], rate: float, floor_ms: float, runs: int) -> str:
+def table(variant: str, size: int, rows: list[Row], floor: Floor, runs: int) -> str:
     """The figures as Markdown, with machine and method."""
     lines = [
         f"### {variant.upper()}, {size}x{size}, batch 1, float32, one thread",
         "",
         f"{_cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}; {runs} pairs of runs, A B A B, after 5 "
-        f"warm-up runs each; ratio: median of the pairs' ratios; spread: 10th to 90th percentile. Matrix product: "
-        f"{rate / 1e9:.0f} GFLOP/s, so the floor is {floor_ms:.1f} ms.",
+        f"warm-up runs each; ratio: median of the pairs' ratios; spread: 10th to 90th percentile. {floor.describe()}",
         "",
         "| format | plain ms | optimised ms | ratio | to floor | operators "
         "| plain delegated | delegated | MB | export s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines + [_line(row, floor_ms) for row in rows])
+    return "\n".join(lines + [_line(row, floor.ms) for row in rows])
 
 
 def _line(row: Row, floor_ms: float) -> str:
@@ -198,7 +291,7 @@ def _line(row: Row, floor_ms: float) -> str:
         row.format.value,
         *(f"{ms:.2f} (±{spread / 2:.2f})" for ms, spread in zip(row.median_ms, row.spread_ms, strict=True)),
         f"**{row.ratio:.2f}**",
-        pair((row.median_ms[0] / floor_ms, row.median_ms[1] / floor_ms), 2) if floor_ms else "-",
+        pair((row.median_ms[0] / floor_ms, row.median_ms[1] / floor_ms), 2),
         pair(row.operators, 0),
         *map(share, row.delegation),
         pair((row.file_bytes[0] / 1e6, row.file_bytes[1] / 1e6), 1),
@@ -209,8 +302,12 @@ def _line(row: Row, floor_ms: float) -> str:
 
 def _export(program: Program, format: Format, level: Optimize, stage: Path) -> StagedArtifact:
     stage.mkdir()
+    return _exported(program, Recipe(format=format, optimize=level), stage)
+
+
+def _exported(program: Program, recipe: Recipe, stage: Path) -> StagedArtifact:
     with contextlib.redirect_stdout(sys.stderr):
-        return export_artifact(program, Recipe(format=format, optimize=level), stage)
+        return export_artifact(program, recipe, stage)
 
 
 def _spread(times: list[float]) -> float:
@@ -227,7 +324,7 @@ def _cpu() -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="xxs", choices=sorted(MULTIPLY_ADDS))
+    parser.add_argument("--variant", default="xxs", choices=list(variants()))
     parser.add_argument("--format", action="append", type=parse_format, help="may be repeated; default: all")
     parser.add_argument("--runs", type=int, default=100, help="pairs of runs per format")
     parser.add_argument("--size", type=int, default=224, help="height and width in pixels")

@@ -79,6 +79,14 @@ def print_table(
     _console(sys.stdout).print(table)
 
 
+def print_shortfalls(found: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """What was not done as asked, by what it concerns (a format, a file), as a table to stdout; nothing if all was."""
+    rows = [(about, line) for about, lines in found for line in lines]
+    if rows:
+        print_line()
+        print_table(("not as asked", "what and why"), rows)
+
+
 def _style(cell: str) -> str:
     """Colour of a verdict cell; every other cell stays plain."""
     word = cell.split(":", 1)[0].strip().lower()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
 from edgevit.records import Record
 from edgevit.spec import ModelSpec, TensorSpec
-from export.recipe import Format, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
+LEFT_NAMED = 5  # chosen: what a delegate left outside on five lines; a torn graph has dozens, and the manifest has all
 
 
 class Operator(Record):
@@ -74,12 +76,31 @@ class ParityResult(Record):
     top5_agreement: float | None = None
 
 
+class Refusal(Record):
+    """Calls that a pass is there to rewrite and left as they are: how many, why, in which modules of the network."""
+
+    operator: str
+    count: int
+    why: str
+    modules: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """``aten::batch_norm x 2: a convolution behind it pads its border (in stem.1, head.0)``."""
+        return left_outside(self.operator, self.count, self.why, self.modules)
+
+
 class PassLog(Record):
-    """What one optimising pass did: number of rewrites, and a few words on them."""
+    """What one optimising pass did: number of rewrites, and a few words on them.
+
+    ``refused`` is what it should have rewritten and could not. ``not_run`` says why it did not run at all; None if it
+    did.
+    """
 
     name: str
     rewrites: int
     detail: str = ""
+    refused: tuple[Refusal, ...] = ()
+    not_run: str | None = None
 
 
 class Delegation(Record):
@@ -115,7 +136,7 @@ class Manifest(Record):
     ``spec``. ``file`` and ``golden.file`` are relative to the manifest's directory.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     file: str
     sha256: str
     bytes: int
@@ -133,3 +154,42 @@ class Manifest(Record):
     passes: tuple[PassLog, ...] = ()
     delegation: Delegation | None = None
     parity: ParityResult | None = None
+
+    def shortfalls(self) -> tuple[str, ...]:
+        """What became of the artifact otherwise than asked for, and why, a line each; empty if nothing did."""
+        lines = [*_not_optimised(self.recipe, self.passes)]
+        if self.delegation is not None:
+            lines += _not_delegated(self.delegation)
+        return tuple(lines)
+
+
+def optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> str:
+    """How far the optimisation that ``recipe`` asks for went: ``full: 17/23, 2 left``, or ``none`` as asked.
+
+    The figures are the passes that changed something, all passes, and the calls that were left as they are.
+    """
+    if recipe.optimize is Optimize.NONE:
+        return recipe.optimize.value
+    changed, left = sum(log.rewrites > 0 for log in passes), sum(row.count for log in passes for row in log.refused)
+    return f"{recipe.optimize}: {changed}/{len(passes)}" + (f", {left} left" if left else "")
+
+
+def _not_optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> Iterator[str]:
+    if recipe.optimize is not Optimize.NONE and not any(log.rewrites for log in passes):
+        yield f"optimize {recipe.optimize}: none of the {len(passes)} passes changed anything"
+    idle: dict[str, list[str]] = {}
+    for log in passes:
+        if log.not_run is not None:
+            idle.setdefault(log.not_run, []).append(log.name)
+    for why, names in idle.items():
+        yield f"{'no pass ran' if len(names) == len(passes) else ', '.join(names) + ' did not run'}: {why}"
+    for log in passes:
+        yield from (f"{log.name} left {row.describe()}" for row in log.refused)
+
+
+def _not_delegated(delegation: Delegation) -> Iterator[str]:
+    if delegation.total and not delegation.delegated:
+        yield f"{delegation.delegate} took none of the {delegation.total} operators"
+    yield from (f"outside {delegation.delegate}: {line}" for line in delegation.left[:LEFT_NAMED])
+    if (more := len(delegation.left) - LEFT_NAMED) > 0:
+        yield f"outside {delegation.delegate}: and {more} more kinds, all in the manifest"

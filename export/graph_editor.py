@@ -12,8 +12,9 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 
-from export.artifact import PassLog
+from export.artifact import PassLog, Refusal
 from export.patterns import argument, aten, operand, value_of
+from export.program import module_of
 
 PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
@@ -145,27 +146,64 @@ class GraphEditor:
                 self.graph.erase_node(node)
 
 
+class Refusals:
+    """What a pass leaves as it is although it is there for it, collected while it runs.
+
+    A call that merely is not of the pass's pattern is none: there was nothing to do. One is a call of the pattern that
+    may not be rewritten, because others read what would change, a weight is computed, a size does not fit.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, node: Node, why: str) -> None:
+        """Note that ``node`` stays, and why."""
+        self._places.setdefault((_operator(node), why), []).append(module_of(node))
+
+    def rows(self) -> tuple[Refusal, ...]:
+        """One row an operator and reason."""
+        return tuple(
+            Refusal(operator=name, count=len(places), why=why, modules=tuple(dict.fromkeys(filter(None, places))))
+            for (name, why), places in self._places.items()
+        )
+
+
 def each_call(
     *targets: object, done: str
-) -> Callable[[Callable[[GraphEditor, Node], bool]], Callable[[GraphEditor], PassLog]]:
+) -> Callable[[Callable[[GraphEditor, Node], bool | str]], Callable[[GraphEditor], PassLog]]:
     """Make a pass of a function that rewrites one call and says whether it did.
 
     The pass offers it every call of ``targets`` (every call if none is given) and is named after the function's file.
+    The function returns True, False for a call that the pass is not for, or why a call that it is for stays
+    (``Refusals``).
 
     Args:
         targets: The operators whose calls are rewritten.
         done: What stands behind the number of rewritten calls in the log: ``3 additions folded``.
     """
 
-    def pass_of(rewrite: Callable[[GraphEditor, Node], bool]) -> Callable[[GraphEditor], PassLog]:
+    def pass_of(rewrite: Callable[[GraphEditor, Node], bool | str]) -> Callable[[GraphEditor], PassLog]:
         @functools.wraps(rewrite)
         def run(editor: GraphEditor) -> PassLog:
-            found = sum(rewrite(editor, node) for node in editor.nodes(*targets))
-            return PassLog(name=rewrite.__module__.rpartition(".")[2], rewrites=found, detail=f"{found} {done}")
+            found, refusals = 0, Refusals()
+            for node in editor.nodes(*targets):
+                outcome = rewrite(editor, node)
+                if isinstance(outcome, str):
+                    refusals.add(node, outcome)
+                else:
+                    found += outcome
+            name = rewrite.__module__.rpartition(".")[2]
+            return PassLog(name=name, rewrites=found, detail=f"{found} {done}", refused=refusals.rows())
 
         return run
 
     return pass_of
+
+
+def _operator(node: Node) -> str:
+    """``aten::batch_norm``: the operator's name without its overload."""
+    schema = getattr(node.target, "_schema", None)
+    return str(node.target) if schema is None else str(schema.name)
 
 
 def _evaluate(target: Callable[..., object], node: Node, near: Node) -> object:

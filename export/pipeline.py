@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from types import ModuleType
 
+import msgspec
+
+from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.passes import (
     affine_as_depthwise,
@@ -112,27 +115,46 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 
 
 def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
-    """The passes that ``recipe`` asks for, in order."""
-    if recipe.optimize is Optimize.NONE:
-        return ()
-    if recipe.optimize is Optimize.BASIC:
-        return BASIC
-    # gelu_ came with the runtimes of bytecode 8
-    return tuple(
-        step for step in FULL[recipe.format, recipe.precision] if step is not in_place or recipe.ptl_bytecode is None
-    )
+    """The passes that run for ``recipe``, in order."""
+    return tuple(step for step in _asked_for(recipe) if _left_out(step, recipe) is None)
 
 
 def optimize(program: Program, recipe: Recipe) -> Program:
     """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
 
-    A graph that writes into tensors which others read too is left as it is, and ``passes`` says so.
+    A graph that writes into tensors which others read too is left as it is. ``passes`` gets a log of every pass that
+    was asked for, those that did not run included.
     """
-    passes = passes_for(recipe)
-    if not passes:
+    asked = _asked_for(recipe)
+    if not asked:
         return program
     editor = GraphEditor(program.module)
-    if blocked := functional_form.blocked(editor):
-        return dataclasses.replace(program, passes=(*program.passes, blocked))
-    logs = tuple(step.run(editor) for step in passes)
+    if writes := functional_form.writes_seen_by_others(editor):
+        logs = tuple(_not_run(step, "functional_form had to leave calls that write into tensors") for step in asked)
+        logs = (msgspec.structs.replace(logs[0], refused=writes), *logs[1:])
+        return dataclasses.replace(program, passes=program.passes + logs)
+    logs = tuple(_run(step, editor, recipe) for step in asked)
     return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)
+
+
+def _asked_for(recipe: Recipe) -> tuple[ModuleType, ...]:
+    if recipe.optimize is Optimize.NONE:
+        return ()
+    return BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
+
+
+def _left_out(step: ModuleType, recipe: Recipe) -> str | None:
+    """Why ``step`` must not run for ``recipe``; None if it may."""
+    if step is in_place and recipe.ptl_bytecode is not None:
+        return f"bytecode {recipe.ptl_bytecode} was asked for, and gelu_ came with the runtimes of bytecode 8"
+    return None
+
+
+def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe) -> PassLog:
+    why = _left_out(step, recipe)
+    log: PassLog = step.run(editor) if why is None else _not_run(step, why)
+    return log
+
+
+def _not_run(step: ModuleType, why: str) -> PassLog:
+    return PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)

@@ -24,7 +24,15 @@ from edgevit_export.commands.options import (
     split_list,
     wait_passively,
 )
-from edgevit_export.console import Progress, format_bytes, print_line, print_note, print_record, print_table
+from edgevit_export.console import (
+    Progress,
+    format_bytes,
+    print_line,
+    print_note,
+    print_record,
+    print_shortfalls,
+    print_table,
+)
 from export.formats.table import parse_format
 from export.recipe import Format, Optimize, Recipe
 
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
     from edgevit_export.workflows.export import ExportReport, FormatOutcome
 
 DEFAULT_FORMATS = (Format.PTL, Format.ONNX, Format.TFLITE)
+COLUMNS = ("format", "parity,\nx yardstick", "optimised by,\ncalls left", "operators\n(delegated)", "size", "time")
+"""Of the closing table, which fits into 80 columns; the second lines say what the second figures are."""
 
 
 # fmt: off
@@ -195,21 +205,22 @@ def export(options: ExportOptions) -> None:
         verbose=options.verbose,
         side_by_side=True,
     )
-    _print(report, options)
+    print_report(report, options)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
-def _print(report: ExportReport, options: ExportOptions) -> None:
+def print_report(report: ExportReport, options: ExportOptions) -> None:
+    """The closing table, then what is not as asked, to stdout; the reasons of verdicts and what is next to stderr."""
     if options.as_json:
         print_record(report)
         return
     print_line(f"{report.spec.name}: weights {report.spec.weights.describe()}")
-    print_table(
-        ("format", "file", "size", "operators", "delegated", "parity", "time"),
-        [_row(outcome) for outcome in report.outcomes],
-        right=("size", "operators", "time"),
-    )
+    print_table(COLUMNS, [_row(outcome) for outcome in report.outcomes], right=COLUMNS[-2:])
+    for outcome in report.outcomes:
+        if outcome.file is not None:
+            print_line(outcome.file)
+    print_shortfalls([(outcome.recipe.format, outcome.shortfalls) for outcome in report.outcomes])
     for outcome in report.outcomes:
         for reason in outcome.reasons:
             print_note(f"{outcome.recipe.format}: {reason}")
@@ -219,14 +230,15 @@ def _print(report: ExportReport, options: ExportOptions) -> None:
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:
+    from export.artifact import optimised
+
     parity, taken = outcome.parity, outcome.delegation
-    judged = outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f} x yardstick"
+    operators = "-" if outcome.operators is None else str(outcome.operators)
     return (
         outcome.recipe.format,
-        outcome.file or "-",
+        outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f}",
+        "-" if outcome.file is None else optimised(outcome.recipe, outcome.passes),
+        operators if taken is None else f"{operators} ({taken.delegated} in {taken.partitions})",
         "-" if outcome.bytes is None else format_bytes(outcome.bytes),
-        "-" if outcome.operators is None else str(outcome.operators),
-        "-" if taken is None else f"{taken.delegated}/{taken.total} by {taken.delegate} in {taken.partitions}",
-        judged,
         f"{outcome.seconds:.1f} s",
     )

@@ -12,7 +12,7 @@ import typer
 
 from edgevit.errors import UsageError
 from edgevit_export.commands.options import AbsoluteError, AsJson, Strict, Verbose
-from edgevit_export.console import Progress, print_note, print_records, print_table
+from edgevit_export.console import Progress, print_note, print_records, print_shortfalls, print_table
 
 if TYPE_CHECKING:
     from validation.artifact.checks import VerifyReport
@@ -70,6 +70,7 @@ def verify(options: VerifyOptions) -> None:
         print_records(reports)
     else:
         print_table(VERIFY_COLUMNS, verify_rows(reports), right=VERIFY_RIGHT)
+        print_shortfalls([(report.file, report.shortfalls) for report in reports])
         for report in reports:
             for line in reason_lines(report):
                 print_note(f"{report.file}: {line}")

@@ -18,7 +18,7 @@ from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
 from edgevit_export.workflows.export_request import check_request, refuse_idle_limits, whole_recipe
-from export.artifact import Delegation, Manifest, ParityResult
+from export.artifact import Delegation, Manifest, ParityResult, PassLog
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
 from export.formats.table import FORMATS
 from export.golden import GoldenSet, load_golden, make_golden
@@ -45,7 +45,10 @@ Verdict = Literal["passed", "failed", "not verified", "error"]
 
 
 class FormatOutcome(Record):
-    """What became of one format. ``file`` is None when nothing was written; ``verdict`` is in words."""
+    """What became of one format. ``file`` is None when nothing was written; ``verdict`` is in words.
+
+    ``reasons`` are those of the verdict; ``shortfalls`` say what was not optimised or delegated as asked, and why.
+    """
 
     recipe: Recipe
     verdict: Verdict
@@ -56,13 +59,15 @@ class FormatOutcome(Record):
     operators: int | None = None
     delegation: Delegation | None = None
     parity: ParityResult | None = None
+    passes: tuple[PassLog, ...] = ()
     reasons: tuple[str, ...] = ()
+    shortfalls: tuple[str, ...] = ()
 
 
 class ExportReport(Record):
     """What one export did, format by format."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     spec: ModelSpec
     directory: str
     outcomes: tuple[FormatOutcome, ...]
@@ -290,5 +295,7 @@ def _commit(
         operators=staged.facts.operator_count,
         delegation=manifest.delegation,
         parity=manifest.parity,
+        passes=manifest.passes,
         reasons=reasons,
+        shortfalls=manifest.shortfalls(),
     )

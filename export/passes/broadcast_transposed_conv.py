@@ -17,11 +17,14 @@ from export.program import TO_NCHW, TO_NHWC
 
 
 @each_call(aten.conv_transpose2d.input, done="transposed convolutions as products")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Rewrite every such convolution."""
     weights = editor.weights(node)
-    if weights is None or not _fits(node, weights[0]):
-        return False
+    grouped = argument(node, 6, "groups", 1) != 1
+    if weights is None:
+        return grouped and "its weights are computed"
+    if not _fits(node, weights[0]):
+        return grouped and "it is not depthwise with kernel = stride and without padding"
     weight, bias = weights
     _, channels, height, width = shape_of(operand(node))
     rows, columns = weight.shape[2:]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, Refusals
 from export.passes import sink_views
 from export.patterns import aten, has_tensor, is_permute, operand, rank_of
 from export.program import TO_NCHW, TO_NHWC
@@ -34,7 +34,12 @@ SPATIAL = (
 
 def run(editor: GraphEditor) -> PassLog:
     """Bring the graph to channels-last form."""
-    spatial = [node for node in editor.nodes(*SPATIAL) if has_tensor(node) and rank_of(node) == 4]
+    spatial, refusals = [], Refusals()
+    for node in editor.nodes(*SPATIAL):
+        if has_tensor(node) and rank_of(node) == 4:
+            spatial.append(node)
+        elif node.target is not aten.batch_norm.default:
+            refusals.add(node, "its image has no batch axis")
     for node in spatial:
         assert callable(node.target)
         last = editor.permute(node, operand(node), TO_NHWC)
@@ -46,7 +51,7 @@ def run(editor: GraphEditor) -> PassLog:
             _expand(editor, node, node.target.target)
     left = sum(1 for _ in editor.nodes(aten.permute.default))
     detail = f"{len(spatial)} spatial calls; {sunk.detail}; {left} left"
-    return PassLog(name="channels_last", rewrites=len(spatial), detail=detail)
+    return PassLog(name="channels_last", rewrites=len(spatial), detail=detail, refused=refusals.rows())
 
 
 class _ChannelsLast:

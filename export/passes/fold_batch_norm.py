@@ -11,12 +11,14 @@ What cannot be folded stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, Refusals
 from export.patterns import (
     argument,
     as_double,
@@ -35,17 +37,21 @@ from export.patterns import (
 
 def run(editor: GraphEditor) -> PassLog:
     """Fold every batch normalisation that has a fitting neighbour."""
-    counts = {"into the product before": 0, "into the products after": 0, "through the mean": 0}
+    counts, refusals = dict.fromkeys(FOLDS, 0), Refusals()
     for node in editor.nodes(aten.batch_norm.default):
         affine = affine_of(editor, node)
         if affine is None:
+            refusals.add(node, "its statistics, scale or shift are computed")
             continue
-        for kind, fold in zip(counts, (_into_producer, _into_users, _through_mean), strict=True):
+        for kind, fold in FOLDS.items():
             if fold(editor, node, *affine):
                 counts[kind] += 1
                 break
+        else:
+            refusals.add(node, _why_not(editor, node))
     detail = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    return PassLog(name="fold_batch_norm", rewrites=sum(counts.values()), detail=detail)
+    rewrites = sum(counts.values())
+    return PassLog(name="fold_batch_norm", rewrites=rewrites, detail=detail, refused=refusals.rows())
 
 
 def affine_of(editor: GraphEditor, node: Node) -> tuple[Tensor, Tensor] | None:
@@ -154,3 +160,31 @@ def _mean_chain(node: Node) -> list[Node] | None:
 def _over_positions(mean: Node) -> bool:
     axes = mean_axes(mean)
     return axes is not None and all(axis >= 2 for axis in axes)
+
+
+FOLDS: dict[str, Callable[[GraphEditor, Node, Tensor, Tensor], bool]] = {
+    "into the product before": _into_producer,
+    "into the products after": _into_users,
+    "through the mean": _through_mean,
+}
+"""The folds in order of preference, by what the log calls them."""
+
+
+def _why_not(editor: GraphEditor, node: Node) -> str:
+    """Why no fold takes a batch normalisation with constant statistics."""
+    products = aten.conv2d.default, aten.linear.default
+    source = operand(node)
+    if is_call(source, *products):
+        if only_user(source) is not node:
+            return "others read the product in front of it"
+        if editor.weights(source) is None:
+            return "the weights of the product in front of it are computed"
+        return "the product in front of it has its channels on another axis"
+    behind = [user for user in node.users if is_call(user, *products)]
+    if not behind:
+        return "no product stands next to it"
+    if len(behind) < len(node.users):
+        return "others than products read it"
+    if any(user.target is aten.conv2d.default and window_of(user).padding != (0, 0) for user in behind):
+        return "a convolution behind it pads the border"
+    return "the weights of a product behind it are computed, or its channels are on another axis"

@@ -15,15 +15,17 @@ from export.patterns import argument, as_double, aten, is_call, is_over_last_axi
 
 
 @each_call(aten.layer_norm.default, done="normalisations without scale and shift")
-def run(editor: GraphEditor, norm: Node) -> bool:
+def run(editor: GraphEditor, norm: Node) -> bool | str:
     """Fold every scale and shift that only linear layers see."""
     nodes = argument(norm, 2, "weight"), argument(norm, 3, "bias")
     scale, shift = (editor.constant(node) for node in nodes)
-    if nodes == (None, None) or (nodes[0] is None, nodes[1] is None) != (scale is None, shift is None):
+    if nodes == (None, None) or not any(is_call(user, aten.linear.default) for user in norm.users):
         return False
+    if (nodes[0] is None, nodes[1] is None) != (scale is None, shift is None):
+        return "its scale or shift is computed"
     linears = _linears(editor, norm)
     if not linears or not is_over_last_axis(norm):
-        return False
+        return "others than linear layers with constant weights read it"
     for linear in linears:
         _fold_into(editor, linear, scale, shift)
     args = (norm.args[0], norm.args[1], None, None, argument(norm, 4, "eps", 1e-5))

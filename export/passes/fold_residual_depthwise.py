@@ -15,23 +15,37 @@ from export.patterns import argument, as_double, aten, is_call, only_user, opera
 
 
 @each_call(aten.add.Tensor, done="additions folded")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Fold every such addition."""
     if len(node.args) != 2 or argument(node, 2, "alpha", 1) != 1:
         return False
     for conv, source in (node.args, node.args[::-1]):
-        if not is_call(conv, aten.conv2d.default) or conv.args[0] is not source or only_user(conv) is not node:
-            continue
-        weight = editor.constant(conv.args[1])
-        if weight is not None and _keeps_shape(conv, weight):
-            height, width = weight.shape[2:]
-            new = as_double(weight).clone()
-            new[:, 0, height // 2, width // 2] += 1
-            constant = editor.add_constant(new.to(weight.dtype), conv, "weight")
-            args = (source, constant, *conv.args[2:])
-            editor.replace(node, editor.repeat(conv, *args, at=node))
-            return True
+        if is_call(conv, aten.conv2d.default) and conv.args[0] is source and _is_depthwise(conv):
+            return _fold(editor, node, conv)
     return False
+
+
+def _fold(editor: GraphEditor, node: Node, conv: Node) -> bool | str:
+    """Fold the addition ``node`` of the depthwise ``conv`` and what that reads, or say why not."""
+    weight = editor.constant(conv.args[1])
+    if weight is None:
+        return "the weights of the depthwise convolution are computed"
+    if only_user(conv) is not node:
+        return "others read the depthwise convolution"
+    if not _keeps_shape(conv, weight):
+        return "the depthwise convolution has no centre at every position"
+    height, width = weight.shape[2:]
+    new = as_double(weight).clone()
+    new[:, 0, height // 2, width // 2] += 1
+    constant = editor.add_constant(new.to(weight.dtype), conv, "weight")
+    args = (conv.args[0], constant, *conv.args[2:])
+    editor.replace(node, editor.repeat(conv, *args, at=node))
+    return True
+
+
+def _is_depthwise(conv: Node) -> bool:
+    shape = shape_of(operand(conv))
+    return len(shape) == 4 and window_of(conv).groups == shape[1] == shape_of(conv)[1]
 
 
 def _keeps_shape(conv: Node, weight: Tensor) -> bool:

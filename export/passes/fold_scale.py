@@ -15,15 +15,17 @@ from export.patterns import VIEWS, as_double, aten, is_call, is_number, only_use
 
 
 @each_call(aten.mul.Tensor, aten.div.Tensor, done="factors folded")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Fold every number that finds a linear layer."""
     factor = node.args[1]
     if not is_number(factor) or node.kwargs or factor == 0:
         return False
     product = _product_of(editor, node, node.args[0])
-    weights = None if product is None else editor.weights(product)
-    if product is None or weights is None:
-        return False
+    if not isinstance(product, Node):
+        return product or False
+    weights = editor.weights(product)
+    if weights is None:
+        return "the weights of the product are computed"
     factor = float(1 / factor if node.target is aten.div.Tensor else factor)
     weight, bias = weights
     scaled = None if bias is None else as_double(bias) * factor
@@ -32,15 +34,16 @@ def run(editor: GraphEditor, node: Node) -> bool:
     return True
 
 
-def _product_of(editor: GraphEditor, user: Node, node: object) -> Node | None:
-    """The product with constant weights that scale ``node``, if only ``user`` sees ``node``."""
-    if not isinstance(node, Node) or only_user(node) is not user:
-        return None
+def _product_of(editor: GraphEditor, user: Node, node: object) -> Node | str | None:
+    """The product that scales ``node`` if only ``user`` sees it; why not if there is one, None if there is none."""
+    found: Node | str | None = None
     if is_call(node, aten.linear.default, aten.conv2d.default):
-        return node if editor.weights(node) is not None else None
-    if is_call(node, *VIEWS, aten.select.int, aten.slice.Tensor):
-        return _product_of(editor, node, node.args[0])
-    if is_call(node, aten.matmul.default):
-        sides = (_product_of(editor, node, side) for side in node.args)
-        return next((side for side in sides if side is not None), None)
-    return None
+        found = node
+    elif is_call(node, *VIEWS, aten.select.int, aten.slice.Tensor):
+        found = _product_of(editor, node, node.args[0])
+    elif is_call(node, aten.matmul.default):
+        sides = [_product_of(editor, node, side) for side in node.args]
+        found = next((side for side in sides if isinstance(side, Node)), sides[0] or sides[1])
+    else:
+        return None
+    return "others read the product" if isinstance(found, Node) and only_user(node) is not user else found

@@ -2,8 +2,8 @@
 
 Needs: in-place calls (``relu_``) that are the only readers of what they write into, itself the result of a call that
 makes a new tensor.
-Guarantees: the same function; the passes behind it may move calls. ``blocked`` tells when a graph has other writes:
-such a graph is not optimised at all.
+Guarantees: the same function; the passes behind it may move calls. ``writes_seen_by_others`` tells of all other writes:
+a graph that has some is not optimised at all.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TypeGuard
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from export.artifact import PassLog
-from export.graph_editor import GraphEditor, each_call
+from export.artifact import Refusal
+from export.graph_editor import GraphEditor, Refusals, each_call
 from export.patterns import aten, is_call, only_user
 
 SOMETIMES_VIEWS = (
@@ -27,8 +27,8 @@ SOMETIMES_VIEWS = (
 @each_call(done="in-place calls")
 def run(editor: GraphEditor, node: Node) -> bool:
     """Replace every in-place call that has a functional twin."""
-    twin = _twin(node)
-    if twin is None:
+    twin = _twin(node.target)
+    if twin is None or _why_not(node) is not None:
         return False
     new = editor.call(node, twin, *node.args, kwargs=node.kwargs)
     node.replace_all_uses_with(new)
@@ -36,23 +36,34 @@ def run(editor: GraphEditor, node: Node) -> bool:
     return True
 
 
-def blocked(editor: GraphEditor) -> PassLog | None:
-    """Why nothing may be moved in this graph; None if everything may."""
-    names = sorted({str(node.target) for node in editor.nodes() if _writes(node.target) and _twin(node) is None})
-    if not names:
-        return None
-    detail = f"not optimised: {', '.join(names)} write into tensors that others read"
-    return PassLog(name="functional_form", rewrites=0, detail=detail)
+def writes_seen_by_others(editor: GraphEditor) -> tuple[Refusal, ...]:
+    """The writes for which nothing may be moved in this graph; none if everything may."""
+    refusals = Refusals()
+    for node in editor.nodes():
+        if _writes(node.target) and (why := _why_not(node)) is not None:
+            refusals.add(node, why)
+    return refusals.rows()
 
 
 def _writes(target: object) -> TypeGuard[OpOverload[..., object]]:
     return isinstance(target, OpOverload) and target._schema.is_mutable
 
 
-def _twin(node: Node) -> Callable[..., object] | None:
-    """The functional form of an in-place call that alone reads what it writes into; None if there is none."""
-    target, source = node.target, node.args[0] if node.args else None
-    if not _writes(target) or not is_call(source) or only_user(source) is not node or _is_view(source):
+def _why_not(node: Node) -> str | None:
+    """Why an in-place call must stay one; None if its functional form does the same for all who read the result."""
+    source = node.args[0] if node.args else None
+    if not is_call(source):
+        return "it writes into an input or a weight"
+    if only_user(source) is not node:
+        return "others read what it writes into"
+    if _is_view(source):
+        return "it writes into what may be a view of another tensor"
+    return "it has no functional form" if _twin(node.target) is None else None
+
+
+def _twin(target: object) -> Callable[..., object] | None:
+    """The functional form of an in-place operator; None if there is none."""
+    if not _writes(target):
         return None
     name = target._schema.name.removeprefix("aten::")
     packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None

@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, Refusals
 from export.patterns import are_fixed, aten, is_call, only_user, operand, rank_of, shape_of, value_of
 
 TILE_BYTES = 768 * 1024
@@ -22,21 +22,31 @@ TILE_BYTES = 768 * 1024
 
 def run(editor: GraphEditor) -> PassLog:
     """Tile every hidden layer that is too large."""
-    tiles = [count for node in editor.nodes(aten.linear.default) if (count := _tile(editor, node))]
+    tiles, refusals = [], Refusals()
+    for node in editor.nodes(aten.linear.default):
+        outcome = _tile(editor, node)
+        if isinstance(outcome, str):
+            refusals.add(node, outcome)
+        elif outcome:
+            tiles.append(outcome)
     detail = f"{len(tiles)} hidden layers in {sum(tiles)} tiles"
-    return PassLog(name="hidden_in_tiles", rewrites=len(tiles), detail=detail)
+    return PassLog(name="hidden_in_tiles", rewrites=len(tiles), detail=detail, refused=refusals.rows())
 
 
-def _tile(editor: GraphEditor, first: Node) -> int:
-    """Tile the hidden layer that ``first`` computes; the number of tiles, 0 if it does not fit the pattern."""
+def _tile(editor: GraphEditor, first: Node) -> int | str:
+    """Tile the hidden layer that ``first`` computes: the number of tiles, 0 if there is none, why a large one stays."""
     activation = only_user(first)
     if first.kwargs or not is_call(activation, aten.gelu.default, aten.relu.default, aten.silu.default):
         return 0
     second = only_user(activation)
     if not is_call(second, aten.linear.default) or second.args[0] is not activation:
         return 0
+    if second.kwargs:
+        return 0
     count = _tiles(first)
-    if count < 2 or second.kwargs:
+    if count == 0:
+        return "its rows do not divide into equal tiles of a fitting size"
+    if count == 1:
         return 0
     axis = _token_axis(first)
     size = shape_of(first)[axis] // count

@@ -16,12 +16,12 @@ from export.patterns import are_fixed, argument, aten, is_over_last_axis, operan
 
 
 @each_call(aten.layer_norm.default, done="normalisations as products")
-def run(editor: GraphEditor, norm: Node) -> bool:
+def run(editor: GraphEditor, norm: Node) -> bool | str:
     """Phrase every layer normalisation over the last axis."""
     source = operand(norm)
     channels = shape_of(source)[-1]
     if not is_over_last_axis(norm) or norm.kwargs or not are_fixed([channels]):
-        return False
+        return "it normalises more than the last axis, or that axis is free"
     dtype = value_of(norm).dtype
     eps = torch.tensor([argument(norm, 4, "eps", 1e-5)], dtype=dtype)
     column = editor.add_constant(torch.full((1, channels), 1 / channels, dtype=dtype), norm, "mean")

@@ -15,11 +15,13 @@ from export.program import TO_NCHW, TO_NHWC
 
 
 @each_call(aten.linear.default, done="linear layers as pointwise convolutions")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Rewrite every such linear layer."""
-    weight = editor.constant(node.args[1])
-    if weight is None or rank_of(operand(node)) != 4 or node.kwargs:
+    if rank_of(operand(node)) != 4 or node.kwargs:
         return False
+    weight = editor.constant(node.args[1])
+    if weight is None:
+        return "its weights are computed"
     kernel = editor.add_constant(weight.reshape(*weight.shape, 1, 1), node, "weight")
     first = editor.permute(node, operand(node), TO_NCHW)
     conv = editor.call(node, aten.conv2d.default, first, kernel, argument(node, 2, "bias"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, Refusals
 from export.passes import pointwise_as_linear
 from export.patterns import aten, is_call, operand
 
@@ -19,9 +19,15 @@ def run(editor: GraphEditor) -> PassLog:
     """Rewrite every pointwise convolution without a convolution as neighbour."""
     convs = list(editor.nodes(aten.conv2d.default))
     lone = [node for node in convs if not _has_neighbour(node)]
-    found = sum(pointwise_as_linear.rewrite(editor, node) for node in lone)
+    found, refusals = 0, Refusals()
+    for node in lone:
+        outcome = pointwise_as_linear.rewrite(editor, node)
+        if isinstance(outcome, str):
+            refusals.add(node, outcome)
+        else:
+            found += outcome
     detail = f"{found} of {len(convs)} convolutions as linear layers"
-    return PassLog(name="lone_pointwise_as_linear", rewrites=found, detail=detail)
+    return PassLog(name="lone_pointwise_as_linear", rewrites=found, detail=detail, refused=refusals.rows())
 
 
 def _has_neighbour(node: Node) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch.fx import Node
 
 from export.artifact import PassLog
-from export.graph_editor import GraphEditor
+from export.graph_editor import GraphEditor, Refusals
 from export.patterns import are_fixed, aten, has_tensor, operand, rank_of, shape_of
 
 MAX_TERMS = 512
@@ -20,19 +20,27 @@ MAX_TERMS = 512
 
 def run(editor: GraphEditor) -> PassLog:
     """Split every such product."""
-    parts = [count for node in editor.nodes(aten.matmul.default, aten.bmm.default) if (count := _split(editor, node))]
+    parts, refusals = [], Refusals()
+    for node in editor.nodes(aten.matmul.default, aten.bmm.default):
+        outcome = _split(editor, node)
+        if isinstance(outcome, str):
+            refusals.add(node, outcome)
+        elif outcome:
+            parts.append(outcome)
     detail = f"{len(parts)} products as sums of {sum(parts)}"
-    return PassLog(name="long_sums_in_parts", rewrites=len(parts), detail=detail)
+    return PassLog(name="long_sums_in_parts", rewrites=len(parts), detail=detail, refused=refusals.rows())
 
 
-def _split(editor: GraphEditor, node: Node) -> int:
-    """Split one product; the number of its parts, 0 if it is short enough."""
+def _split(editor: GraphEditor, node: Node) -> int | str:
+    """Split one product; the number of its parts, 0 if it is short enough, or why a long one stays whole."""
     if node.kwargs or not all(has_tensor(arg) and editor.constant(arg) is None for arg in node.args):
         return 0
     left, right = operand(node, 0), operand(node, 1)
     rank, terms = rank_of(left), shape_of(left)[-1]
-    if rank < 2 or rank != rank_of(right) or not are_fixed([terms]) or terms <= MAX_TERMS:
+    if not are_fixed([terms]) or terms <= MAX_TERMS:
         return 0
+    if rank < 2 or rank != rank_of(right):
+        return "its operands have unlike numbers of axes"
     count = -(-terms // MAX_TERMS)
     size = -(-terms // count)
     total: Node | None = None

@@ -13,12 +13,14 @@ from export.patterns import aten, operand, shape_of, sizes_of
 
 
 @each_call(aten.matmul.default, done="products with one batch axis")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Rewrite every such product."""
     sides, sizes = (operand(node, 0), operand(node, 1)), sizes_of(node)
     left, right = map(shape_of, sides)
-    if len(left) < 4 or left[:-2] != right[:-2] or sizes is None:
+    if len(left) < 4:
         return False
+    if left[:-2] != right[:-2] or sizes is None:
+        return "its operands have unlike leading axes"
     matrices = [editor.reshape(node, side, [-1, *shape_of(side)[-2:]]) for side in sides]
     product = editor.call(node, aten.bmm.default, *matrices)
     editor.replace(node, editor.reshape(node, product, sizes))

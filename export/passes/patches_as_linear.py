@@ -19,14 +19,18 @@ MIN_CHANNELS = 16
 
 
 @each_call(aten.conv2d.default, done="convolutions over patches as linear layers")
-def run(editor: GraphEditor, node: Node) -> bool:
+def run(editor: GraphEditor, node: Node) -> bool | str:
     """Rewrite every convolution over patches."""
-    weights = editor.weights(node)
-    if weights is None or not _takes_patches(node, tuple(weights[0].shape[2:])):
+    if not _takes_patches(node):
         return False
+    weights = editor.weights(node)
+    if weights is None:
+        return "its weights are computed"
     weight = weights[0]
     _, channels, height, width = shape_of(operand(node))
     rows, columns = weight.shape[2:]
+    if height % rows or width % columns:
+        return "its kernel does not divide the image"
     matrix = editor.add_constant(weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1), node, "weight")
     last = editor.permute(node, operand(node), TO_NHWC)
     # axis 0 takes the batch and the rows of patches: four axes are what every converter transposes
@@ -39,14 +43,8 @@ def run(editor: GraphEditor, node: Node) -> bool:
     return True
 
 
-def _takes_patches(node: Node, kernel: tuple[int, ...]) -> bool:
-    shape = shape_of(operand(node))
-    if len(shape) != 4 or not are_fixed(shape[1:]):
+def _takes_patches(node: Node) -> bool:
+    shape, kernel = shape_of(operand(node)), shape_of(operand(node, 1))[2:]
+    if len(shape) != 4 or not are_fixed(shape[1:]) or shape[1] < MIN_CHANNELS or kernel == (1, 1):
         return False
-    return (
-        window_of(node) == Window(stride=(kernel[0], kernel[1]), padding=(0, 0), dilation=(1, 1), groups=1)
-        and kernel != (1, 1)
-        and shape[2] % kernel[0] == 0
-        and shape[3] % kernel[1] == 0
-        and shape[1] >= MIN_CHANNELS
-    )
+    return window_of(node) == Window(stride=(kernel[0], kernel[1]), padding=(0, 0), dilation=(1, 1), groups=1)

@@ -10,15 +10,17 @@ from __future__ import annotations
 from torch.fx import Node
 
 from export.graph_editor import GraphEditor, each_call
-from export.patterns import argument, aten, operand, rank_of, window_of
+from export.patterns import argument, aten, operand, rank_of, shape_of, window_of
 from export.program import TO_NCHW, TO_NHWC
 
 
-def rewrite(editor: GraphEditor, node: Node) -> bool:
-    """Rewrite a pointwise convolution with constant weights; False if it does not fit."""
-    weight = editor.constant(node.args[1])
-    if weight is None or not _is_pointwise(node, tuple(weight.shape[2:])):
+def rewrite(editor: GraphEditor, node: Node) -> bool | str:
+    """Rewrite a pointwise convolution; False if it is none, the reason if its weights are not constant."""
+    if not _is_pointwise(node, shape_of(operand(node, 1))[2:]):
         return False
+    weight = editor.constant(node.args[1])
+    if weight is None:
+        return "its weights are computed"
     matrix = editor.add_constant(weight.reshape(weight.shape[:2]), node, "weight")
     last = editor.permute(node, operand(node), TO_NHWC)
     linear = editor.call(node, aten.linear.default, last, matrix, argument(node, 2, "bias"))

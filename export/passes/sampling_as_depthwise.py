@@ -16,16 +16,21 @@ from export.program import TO_NCHW, TO_NHWC
 
 
 @each_call(aten.slice.Tensor, done="samplings as depthwise convolutions")
-def run(editor: GraphEditor, second: Node) -> bool:
+def run(editor: GraphEditor, second: Node) -> bool | str:
     """Phrase every sampling of channels-last or channels-first images."""
     first = second.args[0]
-    if not is_call(first, aten.slice.Tensor) or only_user(first) is not second:
+    if not is_call(first, aten.slice.Tensor):
         return False
     source = operand(first)
     shape, dtype = shape_of(source), value_of(source).dtype
-    steps = dict(filter(None, (_whole_axis(first), _whole_axis(second))))
-    if len(shape) != 4 or not dtype.is_floating_point or set(steps) not in ({1, 2}, {2, 3}):
+    if len(shape) != 4 or {axis_of(first), axis_of(second)} not in ({1, 2}, {2, 3}):
         return False
+    steps = dict(filter(None, (_whole_axis(first), _whole_axis(second))))
+    strided = all(argument(node, 4, "step", 1) != 1 for node in (first, second))
+    if only_user(first) is not second:
+        return strided and "others read the sampled rows alone"
+    if len(steps) < 2 or not dtype.is_floating_point:
+        return strided and "it does not take every r-th number of the whole axis, or its numbers are integers"
     channels_last = set(steps) == {1, 2}
     channels = shape[3 if channels_last else 1]
     if not are_fixed([channels]):

@@ -15,6 +15,7 @@ from edgevit_export.console import (
     print_note,
     print_record,
     print_records,
+    print_shortfalls,
     print_table,
 )
 
@@ -78,3 +79,12 @@ def test_quiet_progress_prints_nothing(capfd: pytest.CaptureFixture[str]) -> Non
         progress.note("busy")
     seen = capfd.readouterr()
     assert (seen.out, seen.err) == ("", "")
+
+
+def test_shortfalls_are_a_table_and_nothing_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    print_shortfalls([("onnx", ())])
+    assert capsys.readouterr().out == ""
+    print_shortfalls([("onnx", ()), ("pte", ("MEAN x 1: no kernel", "sink did not run"))])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["not", "as", "asked", "what", "and", "why"]
+    assert [line.split()[0] for line in lines[3:]] == ["pte", "pte"]

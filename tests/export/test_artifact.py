@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from export.artifact import FileFacts, Operator, left_outside
-from export.recipe import Format
+import msgspec
+import pytest
+from export_rig import export_to
+
+from export.artifact import Delegation, FileFacts, Operator, PassLog, Refusal, left_outside, optimised
+from export.manifest import load_manifest
+from export.recipe import Format, Optimize, Recipe
+
+FULL = Recipe(format=Format.ONNX)
+NONE = Recipe(format=Format.ONNX, optimize=Optimize.NONE)
+LEFT = Refusal(operator="aten::batch_norm", count=2, why="others read it", modules=("a", "b"))
+DONE, IDLE = PassLog(name="fold", rewrites=3), PassLog(name="sink", rewrites=0)
+STOPPED = PassLog(name="in_place", rewrites=0, not_run="old bytecode")
 
 
 def test_operators_of_all_kinds_are_counted() -> None:
@@ -25,3 +36,47 @@ def test_operators_of_all_kinds_are_counted() -> None:
 )
 def test_what_stayed_outside_names_a_few_modules(modules: tuple[str, ...], line: str) -> None:
     assert left_outside("MEAN", 2, "no kernel", modules) == line
+
+
+@pytest.mark.parametrize(
+    ("recipe", "passes", "said", "lines"),
+    [
+        (NONE, (), "none", ()),
+        (FULL, (DONE, IDLE), "full: 1/2", ()),
+        (FULL, (IDLE, IDLE), "full: 0/2", ("optimize full: none of the 2 passes changed anything",)),
+        (
+            FULL,
+            (DONE, msgspec.structs.replace(IDLE, refused=(LEFT,))),
+            "full: 1/2, 2 left",
+            ("sink left aten::batch_norm x 2: others read it (in a, b)",),
+        ),
+        (FULL, (DONE, STOPPED), "full: 1/2", ("in_place did not run: old bytecode",)),
+        (
+            FULL,
+            (STOPPED, STOPPED),
+            "full: 0/2",
+            ("optimize full: none of the 2 passes changed anything", "no pass ran: old bytecode"),
+        ),
+    ],
+)
+def test_what_was_not_optimised_is_said(
+    tmp_path: Path, recipe: Recipe, passes: tuple[PassLog, ...], said: str, lines: tuple[str, ...]
+) -> None:
+    (path,) = export_to(tmp_path)
+    manifest = msgspec.structs.replace(load_manifest(path), recipe=recipe, passes=passes)
+    assert (optimised(recipe, passes), manifest.shortfalls()) == (said, lines)
+
+
+def test_what_a_delegate_left_is_said_and_a_long_list_is_cut(tmp_path: Path) -> None:
+    (path,) = export_to(tmp_path)
+    manifest = msgspec.structs.replace(load_manifest(path), recipe=NONE)
+    for delegated, left, lines in (
+        (9, (), ()),
+        (8, ("MEAN x 1: no kernel",), ("outside XNNPACK: MEAN x 1: no kernel",)),
+        (0, (), ("XNNPACK took none of the 9 operators",)),
+    ):
+        delegation = Delegation(delegate="XNNPACK", delegated=delegated, total=9, partitions=1, left=left)
+        assert msgspec.structs.replace(manifest, delegation=delegation).shortfalls() == lines
+    torn = Delegation(delegate="XNNPACK", delegated=2, total=9, partitions=7, left=tuple("abcdefg"))
+    lines = msgspec.structs.replace(manifest, delegation=torn).shortfalls()
+    assert len(lines) == 6 and lines[-1] == "outside XNNPACK: and 2 more kinds, all in the manifest"

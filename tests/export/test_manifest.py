@@ -87,3 +87,13 @@ def test_tools_are_those_installed() -> None:
     versions = tool_versions()
     assert versions["torch"] == importlib.metadata.version("torch")
     assert set(versions) <= set(TOOLS)
+
+
+def test_a_manifest_of_version_1_is_still_read(tmp_path: Path) -> None:
+    (path,) = export_to(tmp_path)
+    document = json.loads(path.read_text())
+    document["schema_version"] = 1
+    document["passes"] = [{"name": "fold_scale", "rewrites": 2, "detail": "2 factors folded"}]
+    path.write_text(json.dumps(document))
+    manifest = load_manifest(path)
+    assert (manifest.schema_version, manifest.shortfalls()) == (1, ())

@@ -133,3 +133,18 @@ def test_every_pass_logs_under_the_name_of_its_file(format: Format) -> None:
     program = captured(randomised(nn.Linear(3, 4)), (2, 3))
     names = [step.__name__.rpartition(".")[2] for step in passes_for(recipe)]
     assert [log.name for log in optimize(program, recipe).passes] == names
+
+
+@pytest.mark.parametrize("format", Format)
+def test_an_edgevit_is_optimised_without_a_refusal(format: Format) -> None:
+    logs = optimize(edgevit(), Recipe(format=format)).passes
+    assert [row for log in logs for row in log.refused] == []
+    assert {log.not_run for log in logs} == {None}
+
+
+def test_a_pass_that_the_recipe_forbids_is_logged_with_the_reason() -> None:
+    recipe = Recipe(format=Format.PTL, ptl_bytecode=7)
+    logs = optimize(captured(randomised(nn.Linear(3, 4)), (2, 3)), recipe).passes
+    (idle,) = [log for log in logs if log.not_run is not None]
+    assert (idle.name, len(logs)) == ("in_place", len(FULL[recipe.format, recipe.precision]))
+    assert "bytecode 7" in str(idle.not_run)

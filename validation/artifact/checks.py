@@ -34,10 +34,10 @@ class VerifyReport(Record):
     """Everything verification found about one artifact.
 
     ``file`` is the artifact's name (the manifest's, when that cannot be read). ``parity_extra`` is the comparison on
-    the user's own inputs.
+    the user's own inputs. ``shortfalls`` is what the manifest says was not optimised or delegated as asked.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     file: str
     manifest: str
     started_utc: str
@@ -47,6 +47,7 @@ class VerifyReport(Record):
     parity: ParityReport | None = None
     parity_extra: ParityReport | None = None
     divergence: Divergence | None = None
+    shortfalls: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -105,6 +105,7 @@ def verify_artifact(
         parity=run.parity,
         parity_extra=run.parity_extra,
         divergence=run.divergence,
+        shortfalls=run.manifest.shortfalls() if run.manifest else (),
     )
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from edgevit.errors import UsageError
-from edgevit.spec import Layout
+from edgevit.spec import Layout, ModelSpec, Task, Weights
 from edgevit_export.__main__ import run
-from edgevit_export.commands.export import ExportOptions, build, recipes
+from edgevit_export.commands.export import ExportOptions, build, print_report, recipes
+from edgevit_export.workflows.export import ExportReport, FormatOutcome
+from export.artifact import Delegation, PassLog, Refusal
 from export.recipe import Format, Optimize, Recipe
 
 TINY = 'channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\nname = "tiny"\n'
@@ -78,6 +80,8 @@ def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
     seen = capfd.readouterr()
     assert "edgevit-tiny-64x64: weights random, seed 0" in seen.out
     assert "passed: " in seen.out and "x yardstick" in seen.out
+    assert f"{tmp_path / 'out' / 'edgevit-tiny-64x64.ptl'}\n" in seen.out
+    assert "not as asked" not in seen.out
     assert "weights are random (seed 0)" in seen.err
     assert f"next: edgevit-export verify {tmp_path / 'out'}" in seen.err
     assert run([*words, "--no-verify", "--json"]) == 0
@@ -85,3 +89,46 @@ def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
     report = json.loads(seen.out)
     assert [outcome["verdict"] for outcome in report["outcomes"]] == ["not verified"]
     assert seen.err == ""
+
+
+WIDEST = FormatOutcome(
+    recipe=Recipe(format=Format.TFLITE),
+    verdict="passed",
+    exit_code=0,
+    seconds=131.7,
+    file="artifacts/edgevit-s-224x224.tflite",
+    bytes=115_600_000,
+    operators=612,
+    delegation=Delegation(delegate="XNNPACK", delegated=611, total=612, partitions=2, left=("FULLY_CONNECTED x 1",)),
+    passes=(
+        *[PassLog(name="fold", rewrites=2)] * 19,
+        PassLog(
+            name="sink", rewrites=0, refused=(Refusal(operator="aten::batch_norm", count=2, why="others read it"),)
+        ),
+        *[PassLog(name="rest", rewrites=0)] * 2,
+    ),
+    shortfalls=("sink left aten::batch_norm x 2: others read it (in stages.0.blocks.0.attn, and other places) " * 2,),
+)
+
+
+def test_the_closing_table_fits_80_columns_and_says_what_was_not_done_as_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevit_export.console._WIDE_COLUMNS", 80)
+    failed = FormatOutcome(recipe=Recipe(format=Format.PTE), verdict="error", exit_code=5, seconds=2, reasons=("no",))
+    report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(WIDEST, failed))
+    print_report(report, ExportOptions())
+    seen = capsys.readouterr()
+    lines = [line.rstrip() for line in seen.out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    (row,) = [line for line in lines if line.startswith("tflite") and "full" in line]
+    assert "full: 19/22, 2 left" in row and "612 (611 in 2)" in row and "115.6 MB" in row and "131.7 s" in row
+    assert "artifacts/edgevit-s-224x224.tflite" in lines
+    assert any(line.startswith("tflite") and "sink left aten::batch_norm x 2" in line for line in lines)
+    assert seen.err == "pte: no\n"
+
+
+def build_spec() -> ModelSpec:
+    return ModelSpec(
+        name="n", variant="n", task=Task.CLASSIFY, inputs=(), outputs=(), weights=Weights(source="random", seed=0)
+    )

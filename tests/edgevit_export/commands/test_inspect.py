@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_artifacts import write_artifact
+from small_artifacts import edit_manifest, write_artifact
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.__main__ import run
@@ -48,3 +48,39 @@ def test_what_is_no_artifact_is_refused_in_words(tmp_path: Path) -> None:
         read_facts(tmp_path / "model.pb")
     with pytest.raises(UsageError, match="is a directory"):
         read_facts(tmp_path)
+
+
+PASSES = [
+    {"name": "fold", "rewrites": 3, "detail": "3 folded"},
+    {"name": "in_place", "rewrites": 0, "not_run": "old bytecode"},
+]
+
+
+def test_the_manifest_beside_tells_how_it_was_optimised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_artifact(tmp_path, Format.ONNX)
+    edit_manifest(manifest, passes=PASSES)
+    assert run(["inspect", str(manifest.with_suffix(""))]) == 0
+    out = capsys.readouterr().out
+    assert "optimised by full: 1/2" in out and "3 folded" in out
+    assert "in_place did not run: old bytecode" in out
+    assert run(["inspect", str(manifest.with_suffix("")), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["schema_version"], found["optimised"], found["manifest"]) == (1, "full: 1/2", str(manifest))
+    assert found["shortfalls"] == ["in_place did not run: old bytecode"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [('{"sha256": 1}', "not a valid Manifest record"), (None, "speaks of another file")],
+)
+def test_a_manifest_that_does_not_fit_is_not_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str
+) -> None:
+    manifest = write_artifact(tmp_path, Format.ONNX)
+    if text is None:
+        edit_manifest(manifest, passes=PASSES, sha256="0" * 64)
+    else:
+        manifest.write_text(text)
+    assert run(["inspect", str(manifest.with_suffix(""))]) == 0
+    out = capsys.readouterr().out
+    assert "nothing is known of the export" in out and words in out and "in_place" not in out

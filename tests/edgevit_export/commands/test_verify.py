@@ -47,3 +47,14 @@ def test_json_is_alone_on_stdout(directory: Path, capfd: pytest.CaptureFixture[s
     (report,) = json.loads(seen.out)
     assert report["parity"]["limits"] == {"precision": "fp32", "multiple": None, "atol": None, "strict": True}
     assert seen.err == ""
+
+
+def test_what_was_not_done_as_asked_stands_under_the_table(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused = [{"operator": "aten::batch_norm", "count": 2, "why": "others read it", "modules": ["stem"]}]
+    edit_manifest(directory / "small0.ptl.json", passes=[{"name": "fold", "rewrites": 1, "refused": refused}])
+    assert run(["verify", str(directory)]) == 0
+    seen = capfd.readouterr().out
+    assert "not as asked" in seen
+    assert "fold left aten::batch_norm x 2: others read it (in stem)" in seen
+    assert run(["verify", str(directory), "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)[0]["shortfalls"]) == 1

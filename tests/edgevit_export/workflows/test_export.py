@@ -8,12 +8,13 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from small_artifacts import SmallNet, small_net
 from small_exports import small_spec
 from torch import nn
 
 from edgevit.errors import ExportError, UsageError
-from edgevit.spec import Layout
+from edgevit.spec import Layout, Task
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
 from export.golden import load_golden
@@ -174,3 +175,67 @@ def test_too_little_room_is_refused_before_any_work(tmp_path: Path, monkeypatch:
     with pytest.raises(UsageError, match="not enough room"):
         export(small_net(), small_spec(), ["ptl"], output=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+class Writes(SmallNet):
+    """Writes a sum, then a ReLU, into a branch, as ResNets do."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        stem = self.stem(image)
+        branch = self.blocks(stem)
+        branch += stem
+        return self.head(branch.relu_().mean((2, 3)))
+
+
+class Normalised(SmallNet):
+    """Ends in a normalisation that no product stands next to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.BatchNorm1d(7)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.last(super().forward(image).relu())
+
+
+def exported_with(model: SmallNet, directory: Path, format: str = "onnx") -> ExportReport:
+    model.load_state_dict(small_net().state_dict(), strict=False)
+    return export(model.eval(), small_spec(), [format], output=directory)
+
+
+def test_a_graph_that_no_pass_may_touch_says_so_wherever_it_is_told(tmp_path: Path) -> None:
+    report = exported_with(Writes(), tmp_path)
+    (outcome,) = report.outcomes
+    assert (outcome.verdict, outcome.recipe.optimize) == ("passed", Optimize.FULL)
+    assert {(log.rewrites, log.not_run is None) for log in outcome.passes} == {(0, False)}
+    assert "none of the 19 passes changed anything" in outcome.shortfalls[0]
+    assert any("aten::relu_ x 1" in line for line in outcome.shortfalls)
+    manifest = load_manifest(tmp_path / "small-net.onnx.json")
+    assert (manifest.passes, manifest.shortfalls()) == (outcome.passes, outcome.shortfalls)
+    assert verify(tmp_path)[0].shortfalls == outcome.shortfalls
+
+
+def test_a_pass_refused_at_one_place_names_it(tmp_path: Path) -> None:
+    (outcome,) = exported_with(Normalised(), tmp_path).outcomes
+    assert outcome.verdict == "passed"
+    assert outcome.shortfalls == ("fold_batch_norm left aten::batch_norm x 1: no product stands next to it (in last)",)
+
+
+def test_a_delegate_that_takes_nothing_is_said(tmp_path: Path) -> None:
+    class Sums(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.cumsum(1)
+
+    recipe = Recipe(format=Format.PTE, optimize=Optimize.NONE)
+    spec = small_spec()
+    spec = replace(spec, task=Task.FEATURES, num_classes=None, outputs=(replace(spec.inputs[0], name="sums"),))
+    (outcome,) = export(Sums().eval(), spec, [recipe], output=tmp_path).outcomes
+    assert outcome.verdict == "passed", outcome.reasons
+    assert outcome.delegation is not None and outcome.delegation.delegated == 0
+    assert outcome.shortfalls[0] == f"XnnpackBackend took none of the {outcome.delegation.total} operators"
+
+
+def test_what_went_as_asked_has_no_shortfall(tmp_path: Path) -> None:
+    recipes = [Recipe(format=Format.ONNX), Recipe(format=Format.PTL, optimize=Optimize.NONE)]
+    report = export(small_net(), small_spec(), recipes, output=tmp_path)
+    assert [outcome.shortfalls for outcome in report.outcomes] == [(), ()]

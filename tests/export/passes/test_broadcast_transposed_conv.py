@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import apply, calls, few
+from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
 from export.passes import broadcast_transposed_conv
@@ -30,3 +30,21 @@ def test_leaves_near_misses_alone() -> None:
         nn.ConvTranspose2d(4, 8, 2, stride=2, groups=4),
     ):
         assert apply(net, (1, 4, 3, 3), broadcast_transposed_conv)[1].rewrites == 0
+
+
+def test_computed_weights_stay_and_are_said() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv_transpose2d(x, m["a"].weight * x.mean(), stride=2, groups=4)
+
+    log = apply(Lambda(forward, a=nn.ConvTranspose2d(4, 4, 2, groups=4)), (1, 4, 3, 3), broadcast_transposed_conv)[1]
+    assert (log.rewrites, [(row.operator, row.why) for row in log.refused]) == (
+        0,
+        [("aten::conv_transpose2d", "its weights are computed")],
+    )
+
+
+def test_a_grouped_one_that_does_not_fit_is_said_and_a_full_one_is_not_its_business() -> None:
+    overlapping = apply(nn.ConvTranspose2d(4, 4, 3, stride=2, groups=4), (1, 4, 3, 3), broadcast_transposed_conv)[1]
+    assert ["kernel = stride" in row.why for row in overlapping.refused] == [True]
+    full = apply(nn.ConvTranspose2d(4, 4, 2, stride=2), (1, 4, 3, 3), broadcast_transposed_conv)[1]
+    assert (full.rewrites, full.refused) == (0, ())

@@ -38,3 +38,8 @@ def test_a_network_of_spatial_calls() -> None:
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1), nn.AdaptiveAvgPool2d(1)
     )
     apply(net, (2, 3, 9, 8), canonical_views, channels_last)
+
+
+def test_an_image_without_a_batch_axis_stays_and_is_said() -> None:
+    log = apply(nn.Conv2d(3, 4, 3), (3, 5, 5), channels_last)[1]
+    assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its image has no batch axis"])

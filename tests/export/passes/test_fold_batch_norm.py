@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -128,3 +129,36 @@ def test_shared_weights_stay_what_they_are_for_the_others() -> None:
     layers = {"norm": nn.BatchNorm2d(4), "conv": nn.Conv2d(4, 4, 1)}
     net = Lambda(lambda m, x: m["conv"](m["norm"](x)) + m["conv"](x), **layers)
     assert apply(net, (1, 4, 5, 5), fold_batch_norm)[1].rewrites == 1
+
+
+@pytest.mark.parametrize(
+    ("forward", "why"),
+    [
+        (lambda m, x: m["norm"](m["conv"](x)) + m["conv"](x).relu(), None),
+        (lambda m, x: (lambda y: m["norm"](y) + y)(m["conv"](x)), "others read the product in front of it"),
+        (
+            lambda m, x: m["norm"](functional.conv2d(x, m["conv"].weight * x.mean())),
+            "the weights of the product in front of it are computed",
+        ),
+        (lambda m, x: m["norm"](x.relu()).relu(), "no product stands next to it"),
+        (lambda m, x: m["padded"](m["norm"](x.relu())), "a convolution behind it pads the border"),
+        (lambda m, x: (lambda y: m["conv"](y) + y)(m["norm"](x.relu())), "others than products read it"),
+        (
+            lambda m, x: functional.batch_norm(m["conv"](x), None, None, training=True),
+            "its statistics, scale or shift are computed",
+        ),
+    ],
+)
+def test_what_stays_is_said_with_its_reason(
+    forward: Callable[[nn.ModuleDict, Tensor], Tensor], why: str | None
+) -> None:
+    layers = {"conv": nn.Conv2d(4, 4, 1, bias=False), "padded": nn.Conv2d(4, 4, 3, padding=1)}
+    log = apply(Lambda(forward, norm=nn.BatchNorm2d(4), **layers), (2, 4, 5, 5), fold_batch_norm)[1]
+    assert [row.why for row in log.refused] == ([] if why is None else [why])
+    assert log.rewrites == (why is None)
+
+
+def test_what_stays_is_counted_and_placed() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 1))
+    (row,) = apply(net, (1, 3, 4, 4), fold_batch_norm)[1].refused
+    assert row.describe() == "aten::batch_norm x 2: no product stands next to it (in 0, 2)"

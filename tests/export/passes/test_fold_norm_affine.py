@@ -44,3 +44,20 @@ def test_leaves_other_readers_alone() -> None:
     assert apply(mixed, (2, 3, 4), canonical_views, fold_norm_affine)[1].rewrites == 0
     two_axes = Lambda(lambda m, x: m["a"](m["norm"](x)), norm=nn.LayerNorm([3, 4]), a=nn.Linear(4, 4))
     assert apply(two_axes, (2, 3, 4), fold_norm_affine)[1].rewrites == 0
+
+
+def test_a_norm_with_linear_readers_that_stays_is_said_with_its_reason() -> None:
+    def also_added(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["norm"](x)
+        return m["a"](y) + y
+
+    def computed(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](nn.functional.layer_norm(x, (4,), m["norm"].weight * x.mean(), m["norm"].bias))
+
+    for forward, reasons in (
+        (also_added, ["others than linear layers with constant weights read it"]),
+        (computed, ["its scale or shift is computed"]),
+        (lambda m, x: m["norm"](x).relu(), []),
+    ):
+        log = apply(Lambda(forward, norm=nn.LayerNorm(4), a=nn.Linear(4, 4)), (2, 3, 4), fold_norm_affine)[1]
+        assert (log.rewrites, [row.why for row in log.refused]) == (0, reasons)

@@ -39,3 +39,24 @@ def test_leaves_near_misses_alone() -> None:
     assert apply(other_image, (1, 4, 6, 6), fold_residual_depthwise)[1].rewrites == 0
     broadcast = Lambda(lambda m, x: x + m["conv"](x), conv=depthwise(kernel_size=5, padding=0))
     assert apply(broadcast, (1, 4, 5, 5), fold_residual_depthwise)[1].rewrites == 0
+
+
+def test_a_depthwise_branch_that_stays_is_said_with_its_reason() -> None:
+    def shared(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["conv"](x)
+        return (x + y) * y
+
+    def computed(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return x + nn.functional.conv2d(x, m["conv"].weight * x.mean(), padding=1, groups=4)
+
+    depthwise, uneven = nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.Conv2d(4, 4, (2, 3), padding=(1, 1), groups=4)
+    for net, why in (
+        (Lambda(shared, conv=depthwise), "others read the depthwise convolution"),
+        (Lambda(computed, conv=depthwise), "the weights of the depthwise convolution are computed"),
+        (Lambda(lambda m, x: x + m["conv"](x), conv=uneven), "the depthwise convolution has no centre"),
+    ):
+        log = apply(net, (1, 4, 1, 6) if net.layers["conv"] is uneven else (1, 4, 5, 6), fold_residual_depthwise)[1]
+        assert [(row.operator, row.count) for row in log.refused] == [("aten::add", 1)]
+        assert log.refused[0].why.startswith(why)
+    plain = Lambda(lambda m, x: x + m["conv"](x), conv=nn.Conv2d(4, 4, 3, padding=1))
+    assert apply(plain, (1, 4, 5, 6), fold_residual_depthwise)[1].refused == ()

@@ -43,3 +43,25 @@ def test_leaves_near_misses_alone() -> None:
         lambda m, x: m["q"](x) * x,
     ):
         assert apply(Lambda(forward, **layers), (2, 3, 5), fold_scale)[1].rewrites == 0
+
+
+def test_a_factor_whose_product_must_stay_is_said_with_its_reason() -> None:
+    def shared(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        y = m["a"](x)
+        return y.transpose(0, 1) * 0.5 + y.transpose(0, 1)
+
+    def computed(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, m["a"].weight * x.mean()) * 0.5
+
+    def other_side(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return x.matmul(shared(m, x)) / 3
+
+    for forward, rewrites, reasons in (
+        (shared, 0, ["others read the product"]),
+        (computed, 0, ["the weights of the product are computed"]),
+        (lambda m, x: x.relu() * 0.5, 0, []),
+        (lambda m, x: (m["a"](x) @ x) * 0.5, 1, []),
+        (other_side, 0, ["others read the product"]),
+    ):
+        log = apply(Lambda(forward, a=nn.Linear(4, 4)), (4, 4), canonical_views, fold_scale)[1]
+        assert (log.rewrites, [row.why for row in log.refused]) == (rewrites, reasons)

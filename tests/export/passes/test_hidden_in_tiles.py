@@ -54,3 +54,9 @@ def test_leaves_alone_what_fits_what_is_read_twice_and_odd_sizes() -> None:
     for forward in (twice, mixed):
         net = Lambda(forward, fc1=nn.Linear(2, 16), fc2=nn.Linear(16, 2))
         assert apply(net, (1, 8, 2), hidden_in_tiles)[1].rewrites == 0
+
+
+def test_a_large_layer_that_stays_whole_is_said() -> None:
+    (row,) = apply(_mlp(2, 16, 2), (1, 13, 2), hidden_in_tiles)[1].refused
+    assert row.describe().startswith("aten::linear x 1: its rows do not divide into equal tiles")
+    assert apply(_mlp(2, 16, 2), (1, 4, 2), hidden_in_tiles)[1].refused == ()

@@ -24,3 +24,8 @@ def test_phrases_the_same_function(c: int, affine: bool, eps: float, rank: int) 
 
 def test_leaves_norms_over_several_axes_alone() -> None:
     assert apply(nn.LayerNorm([3, 4]), (2, 3, 4), layer_norm_as_products)[1].rewrites == 0
+
+
+def test_a_norm_over_several_axes_stays_and_is_said() -> None:
+    (row,) = apply(nn.LayerNorm((3, 4)), (2, 3, 4), layer_norm_as_products)[1].refused
+    assert row.describe() == "aten::layer_norm x 1: it normalises more than the last axis, or that axis is free"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import apply, calls, few
+from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
 from export.passes import linear_as_pointwise
@@ -23,3 +23,14 @@ def test_images(c: int, out: int, bias: bool) -> None:
 
 def test_leaves_tokens_alone() -> None:
     assert apply(nn.Linear(4, 4), (2, 3, 4), linear_as_pointwise)[1].rewrites == 0
+
+
+def test_computed_weights_stay_and_are_said() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, m["a"].weight * x.mean())
+
+    log = apply(Lambda(forward, a=nn.Linear(4, 3)), (1, 5, 5, 4), linear_as_pointwise)[1]
+    assert (log.rewrites, [(row.operator, row.why) for row in log.refused]) == (
+        0,
+        [("aten::linear", "its weights are computed")],
+    )

@@ -45,3 +45,10 @@ def test_leaves_short_sums_weights_and_vectors_alone() -> None:
     layer = torch.nn.Linear(9, 9)
     weights = Lambda(lambda m, x: torch.matmul(x, m["a"].weight), a=layer)
     assert apply(weights, (3, 9), long_sums_in_parts)[1].rewrites == 0
+
+
+def test_a_long_sum_that_stays_whole_is_said() -> None:
+    net = Lambda(lambda m, x: torch.matmul(x, x[0].transpose(0, 1) * 2))
+    log = apply(net, (2, 3, 9), long_sums_in_parts)[1]
+    assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its operands have unlike numbers of axes"])
+    assert apply(net, (2, 3, 4), long_sums_in_parts)[1].refused == ()

@@ -26,3 +26,9 @@ def test_leaves_broadcasts_and_matrices_alone() -> None:
     assert apply(Lambda(lambda m, x: x @ x[:1].transpose(-2, -1)), (2, 2, 3, 4), matmul_as_batch)[1].rewrites == 0
     assert apply(Lambda(lambda m, x: x @ x.transpose(0, 1)), (3, 4), matmul_as_batch)[1].rewrites == 0
     assert apply(nn.Linear(3, 3), (3, 3), matmul_as_batch)[1].rewrites == 0
+
+
+def test_broadcast_heads_stay_and_are_said() -> None:
+    net = Lambda(lambda m, x: x @ x[:, :1].transpose(-2, -1))
+    log = apply(net, (2, 3, 4, 5), matmul_as_batch)[1]
+    assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its operands have unlike leading axes"])

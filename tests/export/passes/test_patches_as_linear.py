@@ -48,3 +48,20 @@ def test_computed_weights_are_left_alone() -> None:
         return torch.nn.functional.conv2d(x, m["c"].weight * x.mean(), stride=2)
 
     assert apply(Lambda(forward, c=nn.Conv2d(16, 2, 2)), (1, 16, 4, 4), patches_as_linear)[1].rewrites == 0
+
+
+def test_computed_weights_stay_and_are_said() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, m["a"].weight * x.mean(), stride=2)
+
+    log = apply(Lambda(forward, a=nn.Conv2d(16, 3, 2)), (1, 16, 4, 4), patches_as_linear)[1]
+    assert (log.rewrites, [(row.operator, row.why) for row in log.refused]) == (
+        0,
+        [("aten::conv2d", "its weights are computed")],
+    )
+
+
+def test_a_kernel_that_does_not_divide_the_image_is_said() -> None:
+    log = apply(nn.Conv2d(16, 3, 2, 2), (1, 16, 5, 4), patches_as_linear)[1]
+    assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its kernel does not divide the image"])
+    assert apply(nn.Conv2d(3, 3, 2, 2), (1, 3, 5, 4), patches_as_linear)[1].refused == ()

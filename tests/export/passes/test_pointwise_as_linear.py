@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import apply, calls, few
+from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
 from export.passes import pointwise_as_linear
@@ -28,3 +28,14 @@ def test_leaves_others_alone() -> None:
     ):
         assert apply(net, (1, 4, 4, 4), pointwise_as_linear)[1].rewrites == 0
     assert calls(apply(nn.Conv2d(4, 4, 2), (1, 4, 4, 4), pointwise_as_linear)[0], torch.ops.aten.linear.default) == 0
+
+
+def test_computed_weights_stay_and_are_said() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, m["a"].weight * x.mean())
+
+    log = apply(Lambda(forward, a=nn.Conv2d(4, 3, 1)), (1, 4, 5, 5), pointwise_as_linear)[1]
+    assert (log.rewrites, [(row.operator, row.why) for row in log.refused]) == (
+        0,
+        [("aten::conv2d", "its weights are computed")],
+    )

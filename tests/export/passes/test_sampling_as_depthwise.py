@@ -35,3 +35,18 @@ def test_leaves_crops_and_channels_alone() -> None:
         module, log = apply(Lambda(forward), (1, 8, 8, 4), sampling_as_depthwise)
         assert log.rewrites == 0
         assert calls(module, aten.conv2d.default) == 0
+
+
+def test_a_sampling_that_stays_is_said_with_its_reason() -> None:
+    def shared(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        rows = x[:, :, ::2]
+        return rows[..., ::2] + rows.mean()
+
+    for forward, reasons in (
+        (shared, ["others read the sampled rows alone"]),
+        (lambda m, x: x[:, :, 1::2][..., ::2], ["it does not take every r-th number of the whole axis"]),
+        (lambda m, x: x[:, :, 1:][..., 1:], []),
+    ):
+        log = apply(Lambda(forward), (1, 3, 6, 6), sampling_as_depthwise)[1]
+        assert log.rewrites == 0
+        assert [row.why.partition(",")[0] for row in log.refused] == reasons
