@@ -37,6 +37,7 @@ class Alignment:
         pivot_s: Device time in the middle of the run.
         offset_s: Trace time of the pivot.
         drift: Relative rate of the meter's clock against the device's.
+        drift_error: Its standard error.
         residual_s: Most that the edges of a section of the run are off; nan where none shows.
         sections: Number of sections behind ``residual_s``.
         longer_s: How much longer the stamped windows are than what the power steps say.
@@ -46,6 +47,7 @@ class Alignment:
     pivot_s: float
     offset_s: float
     drift: float
+    drift_error: float
     residual_s: float
     sections: int
     longer_s: float
@@ -91,9 +93,9 @@ def align(signal: Signal, stamps: RunStamps) -> Alignment:
         offset, drift = _by_pulses(signal, pulses, bursts, offset, drift)
     edges = _edges(*bursts, signal.period_s)
     half_s, room_s = _half_width(signal, bursts)
-    offset, drift, residual, sections = _by_sections(signal, edges, half_s, room_s, offset, drift)
+    offset, drift, drift_error, residual, sections = _by_sections(signal, edges, half_s, room_s, offset, drift)
     longer = _longer(signal, edges, half_s, room_s, offset, drift)
-    return Alignment(pivot_s, offset, drift, residual, sections, longer, sigma)
+    return Alignment(pivot_s, offset, drift, drift_error, residual, sections, longer, sigma)
 
 
 def _place(
@@ -251,12 +253,12 @@ def _best_shift(signal: Signal, moments: Doubles, signs: Doubles, half_s: float,
 
 def _by_sections(
     signal: Signal, edges: tuple[Doubles, Doubles], half_s: float, room_s: float, offset: float, drift: float
-) -> tuple[float, float, float, int]:
-    """Offset in s, drift, residual in s and number of sections, from the edges of up to 16 parts of the run."""
+) -> tuple[float, float, float, float, int]:
+    """Offset in s, drift, its error, residual in s and number of sections: edges of up to 16 parts of the run."""
     moments, signs = edges
     count = int(np.clip(len(moments) // 8, 1, 16))
     parts = np.array_split(np.arange(len(moments)), count)
-    residual, known = float("nan"), 0
+    residual, error, known = float("nan"), 0.0, 0
     for _ in range(2):
         shifts = np.array(
             [_best_shift(signal, moments[p] * (1 + drift) + offset, signs[p], half_s, room_s) for p in parts]
@@ -264,13 +266,15 @@ def _by_sections(
         seen = np.isfinite(shifts)
         known = int(seen.sum())
         if known == 0:
-            return offset, drift, residual, 0
+            return offset, drift, error, residual, 0
         places = np.array([float(moments[p].mean()) for p in parts])[seen]
         slope, level = np.polyfit(places, shifts[seen], 1) if known > 2 else (0.0, float(shifts[seen].mean()))
-        residual = float(np.max(np.abs(shifts[seen] - level - slope * places)))
+        off = shifts[seen] - level - slope * places
+        residual = float(np.max(np.abs(off)))
+        error = float(np.std(off) / np.std(places) / np.sqrt(known - 2)) if known > 2 else 0.0
         if abs(drift + slope) < MOST_DRIFT:
             offset, drift = offset + float(level), drift + float(slope)
-    return offset, drift, residual, known
+    return offset, drift, error, residual, known
 
 
 def _longer(

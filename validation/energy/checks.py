@@ -12,7 +12,7 @@ import numpy as np
 
 from validation.energy.evidence import Evidence
 from validation.energy.gap_checks import GAP_CHECKS
-from validation.energy.limits import LEAST_WINDOWS, answer
+from validation.energy.limits import LEAST_WINDOWS, SIGMA, answer
 from validation.energy.meter_checks import METER_CHECKS, check_recording
 from validation.energy.model import PAD_SHARE
 from validation.energy.report import Check
@@ -56,7 +56,8 @@ def _place(evidence: Evidence) -> Check:
 def _drift(evidence: Evidence) -> Check:
     drift = evidence.alignment.drift * 1e6
     reason = f"clocks drift by {drift:.0f} ppm (at most {MAX_DRIFT_PPM:.0f})"
-    return answer("drift", abs(drift), MAX_DRIFT_PPM, reason, unit="ppm")
+    sure = abs(drift) - MAX_DRIFT_PPM > SIGMA * evidence.alignment.drift_error * 1e6
+    return answer("drift", abs(drift), MAX_DRIFT_PPM, reason, unit="ppm", counts=sure)
 
 
 def _sections(evidence: Evidence) -> Check:

@@ -14,11 +14,12 @@ from validation.energy.report import Check
 from validation.energy.signal import Bools, Doubles
 from validation.statistics import robust_sd
 
+IDLE_BLOCK_S = 0.5  # chosen: longer than a cycle of most runs, short enough to see what wanders
 PART_S, PART_GAPS = 2.0, 10  # as much as the least idle; and enough for a load in some gaps to show as a mean
 LEAST_PARTS = 4  # of any run that has the gaps for it, so that their changes have a mean
 BOTH_ENDS = 1.0  # times what the background changes by itself, at either end of the run
 REST_LEVEL = 0.998  # both ends together; few parts make few degrees of freedom
-MAX_SMEARED = 0.35  # of the power: a meter as slow as the pad, a fortieth of the window, has as much left behind it
+MAX_SMEARED = 0.4  # of the power: a meter as slow as the pad, a fortieth of the window, has as much left behind it
 SAME_ENERGY = 1.7  # times: as far apart as ramps and layers of unlike power put the two energies of a slow meter
 LOAD_SHARE = 0.05  # of the inference's power: what a load must draw to count as one
 LOAD_SIGMA = 6.0  # of the gaps' own scatter: not one block of all idle lies there by chance
@@ -31,19 +32,30 @@ def _rest(evidence: Evidence) -> Check:
     A load that runs throughout is in gaps and windows alike; one that only fills the gaps would hide as much energy.
     What the background changes by itself over such a time the gaps tell among themselves.
     """
-    idle = [float(np.nanmean(evidence.signal.blocks_mw(*side, 0.05))) for side in evidence.idle if side[1] > side[0]]
+    idle = [float(blocks.mean()) for blocks in _idle_blocks(evidence)]
     parts = _gap_parts(evidence)
     if len(idle) < 2 or len(parts) < 3:
         return answer("rest", float("nan"), 100 * SHARE, "too few gaps, or no idle, to compare the one with the other")
     above = np.array([parts[0] - idle[0], parts[-1] - idle[1]])
     changes = np.concatenate([np.diff(parts), parts[2:] - parts[:-2]])
-    error = math.sqrt(float(np.mean(np.square(changes))))
+    error = math.hypot(math.sqrt(float(np.mean(np.square(changes)))), max(map(_wander, _idle_blocks(evidence))))
     alike = above[0] * above[1] > 0 and float(np.min(np.abs(above))) > BOTH_ENDS * error
     sure = abs(float(above.sum())) / math.sqrt(2) > student_quantile(len(parts), REST_LEVEL) * error
     least = float(above[int(np.argmin(np.abs(above)))])
     reason = f"between inferences power is {least:+.0f} mW off the idle beside the run: the device does not rest"
     share = abs(least) / evidence.power_mw
     return answer("rest", 100 * share, 100 * SHARE, reason, unit="%", counts=bool(alike and sure))
+
+
+def _idle_blocks(evidence: Evidence) -> list[Doubles]:
+    """Power in mW of half a second each, (n,), of the idle before the run and after it."""
+    blocks = [evidence.signal.blocks_mw(*side, min(IDLE_BLOCK_S, (side[1] - side[0]) / 2)) for side in evidence.idle]
+    return [part for part in blocks if len(part)]
+
+
+def _wander(blocks: Doubles) -> float:
+    """Standard error of the mean of (n,) blocks in mW; four of them, two seconds, are as good as one."""
+    return float(np.std(blocks)) / math.sqrt(max(1.0, len(blocks) / 4))
 
 
 def _gap_parts(evidence: Evidence) -> Doubles:
@@ -210,6 +222,8 @@ def _unstamped_bursts(evidence: Evidence) -> Doubles:
         above = evidence.excess_mw(edges[:-1], edges[1:])
         runs = _runs(above > 0.5 * power_mw)
         for first, last in runs:
+            if first == 0:  # the tail of the burst before
+                continue
             length, height = (last - first) * step_s, float(above[first:last].mean()) / power_mw
             alike = np.any((length > 0.7 * bursts.durations_s) & (length < 1.4 * bursts.durations_s))
             if alike and 0.8 < height < 1.2:

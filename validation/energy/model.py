@@ -23,6 +23,7 @@ LEAST_PAD_S = 0.0002  # beyond a sample: what reading two clocks, one after the 
 CELLS = 32  # of a gap, by the time since the burst before it, finer near the burst
 GROWTH = 30.0  # of a cell from the first to the last
 TAIL_OVER = 0.005  # of the inference's power: what is left of a tail then is a tenth of the error that is allowed
+MOST_HIDDEN = 0.6  # of the power: with more of it behind the end the end itself would hardly show
 BENT = 0.15  # of the power in the pad: how far tails of other shapes are off both
 TAIL_SIGMA = 3.0  # standard errors above the level: below them there is no tail
 MOST_TAIL = 0.6  # of the median gap: what is slower cannot be told from the background
@@ -68,11 +69,21 @@ class Tail:
         return self.in_pad_mw[0] * float(self.edges_s[0]) + float(seen[0])
 
     @property
+    def _hidden_mw(self) -> float:
+        """Mean power within the pad of the largest tail that is over before it can be seen."""
+        pad_s, most = float(self.edges_s[0]), MOST_HIDDEN * self.most_mw
+        seen = max(float(self.power_mw[0]), float(self.error_mw[0]), TAIL_OVER * self.most_mw)
+        if seen >= most:
+            return 0.0
+        constant_s = (pad_s + float(self.edges_s[1])) / 2 / float(np.log(most / seen))
+        return most * constant_s / pad_s * float(1 - np.exp(-pad_s / constant_s))
+
+    @property
     def in_pad_mw(self) -> tuple[float, float]:
         """Mean power within the pad, and its standard error: noise, and the bend between line and exponential."""
         first, second = float(self.power_mw[0]), float(self.power_mw[1])
         if self.over_s <= self.edges_s[0] or first <= 0:
-            return 0.0, float(self.error_mw[0])
+            return 0.0, float(np.hypot(self.error_mw[0], self._hidden_mw / np.sqrt(3)))
         middles = (self.edges_s[:2] + self.edges_s[1:3]) / 2
         steps = float((middles[0] - self.edges_s[0] / 2) / (middles[1] - middles[0]))
         line = first + steps * max(first - second, 0.0)

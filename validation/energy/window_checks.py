@@ -47,13 +47,17 @@ def _rest_shares(evidence: Evidence) -> Doubles:
 
 
 def _spread(evidence: Evidence) -> Check:
-    """Power may differ between windows by what it differs by between gaps, and a little more."""
+    """Power may differ between windows by what it differs by between gaps, and a little more.
+
+    Readings at single moments take in a sample more or less of each window.
+    """
     windows, gaps = _off_shares(evidence), _rest_shares(evidence)
     more = float(np.var(windows)) - (float(np.var(gaps)) if len(gaps) else 0.0)
     error = math.hypot(variance_error(windows), variance_error(gaps))
     spread = math.sqrt(max(more, 0.0))
     reason = f"the inferences' power spreads by {spread:.1%}: something else runs in some of their windows"
-    return answer("spread", 100 * spread, 100 * MAX_SPREAD, reason, unit="%", counts=more > SIGMA * error)
+    limit = math.hypot(MAX_SPREAD, evidence.one_sample / 2)
+    return answer("spread", 100 * spread, 100 * limit, reason, unit="%", counts=more > SIGMA * error)
 
 
 def _gap_spread(evidence: Evidence) -> Check:
@@ -74,34 +78,41 @@ def _gap_spread(evidence: Evidence) -> Check:
 def _kinds(evidence: Evidence) -> Check:
     """Windows of two kinds, told by a distance far above the spread within each."""
     windows, gaps = _off_shares(evidence), _rest_shares(evidence)
-    split, extra = _split(windows)
+    split, extra, distance = _split(windows)
     restless = len(gaps) > 0 and float(np.var(gaps)) > 0.3 * float(np.var(windows))
     reason = f"the windows are of two kinds, {extra:.1%} of the energy apart: something else runs in some of them"
-    return answer("kinds of windows", split, MAX_SPLIT, reason, counts=extra > SHARE and not restless)
+    return answer(
+        "kinds of windows",
+        split,
+        MAX_SPLIT,
+        reason,
+        counts=extra > SHARE and distance > evidence.one_sample and not restless,
+    )
 
 
-def _split(values: Doubles) -> tuple[float, float]:
-    """How far apart the two halves of (n,) values are, cut where they are most, and what the upper adds to the mean.
+def _split(values: Doubles) -> tuple[float, float, float]:
+    """How far apart the two parts of (n,) values are, cut where they are most: in standard deviations within the parts.
 
-    The distance is in standard deviations within the halves; each holds two values or more.
+    Besides, what the upper part adds to the mean, and the distance itself. Each part holds two values or more.
     """
     ordered = np.sort(values)
     count = len(ordered)
-    split, extra = 0.0, 0.0
+    best = (0.0, 0.0, 0.0)
     for cut in range(2, count - 1):
         low, high = ordered[:cut], ordered[cut:]
         within = math.sqrt((low.var() * len(low) + high.var() * len(high)) / count)
         distance = float(high.mean() - low.mean())
-        if distance > split * max(within, 1e-12):
-            split, extra = distance / max(within, 1e-12), distance * len(high) / count
-    return split, extra
+        split = distance / max(within, 1e-12)
+        if split > best[0]:
+            best = (split, distance * len(high) / count, distance)
+    return best
 
 
 def _lasting(evidence: Evidence) -> Check:
     """Inferences take about as long as each other; windows of two lengths hold different numbers of them."""
     bursts = evidence.model.bursts
     each = np.log(bursts.durations_s / bursts.counts)
-    split, extra = _split(each)
+    split, extra, _ = _split(each)
     low, high = math.exp(float(each.min())) * 1e3, math.exp(float(each.max())) * 1e3
     reason = f"inferences take {low:.1f} or {high:.1f} ms: do all windows hold as many as the stamps say?"
     return answer("kinds of lengths", split, MAX_SPLIT, reason, counts=extra > MIN_LONGER)
