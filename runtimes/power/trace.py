@@ -268,7 +268,8 @@ def _anchored(
 def _in_holes(starts: Doubles, ends: Doubles, seconds: Doubles, period_s: float) -> NDArray[np.bool_]:
     """(m,) whether what lies from ``starts`` to ``ends``, (m,) s, touches a hole in readings at ``seconds``, (n,)."""
     opened = np.flatnonzero(np.diff(seconds) > LATE * period_s)
-    first = np.searchsorted(seconds[opened + 1], starts, side="right")  # the first hole that ends after the start
+    rounding_s = 1e-6 * period_s
+    first = np.searchsorted(seconds[opened + 1], starts + rounding_s)  # the first hole that ends after the start
     begins = np.append(seconds[opened], np.inf)
-    inside: NDArray[np.bool_] = begins[first] < ends
+    inside: NDArray[np.bool_] = begins[first] < ends - rounding_s
     return inside

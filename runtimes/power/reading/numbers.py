@@ -72,7 +72,7 @@ def _in_one_go(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Num
     """By numpy, in C, where it cannot read anything else than ``_row_by_row`` would; else None."""
     body, count = sheet.body.rstrip(b"\n"), len(sheet.names)
     delimiter = sheet.delimiter.encode()
-    if not body.strip() or body.startswith(b"\n") or b"\n\n" in body or len(delimiter) != 1:
+    if not body.strip() or len(delimiter) != 1:
         return None
     if delimiter != b"," and b"," in body:
         if b"." in body or decimal == "." or not (decimal or _SURE_COMMA.search(body)):
@@ -87,6 +87,8 @@ def _in_one_go(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Num
         if body.count(ends) != body.count(b"\n"):
             return None
         body, count = body.replace(ends, b"\n")[: -len(delimiter)], count - 1
+    if body.startswith(b"\n") or b"\n\n" in body or body.endswith(b"\n"):
+        return None  # numpy would skip what is a row here
     with suppress(ValueError):
         table = np.loadtxt(BytesIO(body), delimiter=sheet.delimiter, comments=None, ndmin=2)
         if table.shape[1] == count:

@@ -21,6 +21,8 @@ _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NUMPY_REPR = re.compile(rb"np\.float(?:64|32)\(([^)]*)\)")
+_LETTERS_OF_NUMBERS = re.compile(r"\bnan\b|(?<=[\d.])e(?=[+-]?\d)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # Excel's own way to tell it
 
 
@@ -154,7 +156,7 @@ def _without_heading(data: bytes, origin: str, told: tuple[str, ...], known: str
     hint = f"known headings: {known}; another delimiter than comma, semicolon and tab: --delimiter"
     if not first:
         return MeterError(f"{origin} is empty: no heading, no samples", hint=hint)
-    if not re.search(r"[^\W\d_eE]", first):
+    if not _WORD.search(_LETTERS_OF_NUMBERS.sub("", first)):
         return MeterError(
             f"{origin} begins with numbers ({shown}): a heading has to say which column is what", hint=hint
         )
