@@ -96,10 +96,10 @@ def test_our_own_traces_are_held_to_what_is_possible(values: dict[str, float]) -
     assert "--units" not in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["current_ma", "voltage_v", "power_mw"])
-def test_infinite_values_are_refused(name: str) -> None:
+@pytest.mark.parametrize(("name", "word"), [("current_ma", "current"), ("voltage_v", "voltage"), ("power_mw", "power")])
+def test_infinite_values_are_refused(name: str, word: str) -> None:
     for units in (None, ()):
-        with pytest.raises(MeterError, match=rf"the {name.split('_')[0]} of sample 0 is infinite"):
+        with pytest.raises(MeterError, match=rf"the {word} of sample 0 is infinite"):
             _check(**{name: float("inf")}, units=units)  # type: ignore[arg-type]
 
 

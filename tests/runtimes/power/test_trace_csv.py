@@ -142,6 +142,11 @@ def _sheet(columns: Sequence[np.ndarray], heading: str = POWERTOOL, *, decimal: 
     return f"{heading}\n{text.replace('.', decimal)}"
 
 
+def _quoted_with_commas(text: str) -> str:
+    heading, _, rows = text.partition("\n")
+    return heading.replace(";", ",") + "\n" + re.sub(r"(\d+)\.(\d+)", r'"\1,\2"', rows).replace(";", ",")
+
+
 def _read(tmp_path: Path, text: str, encoding: str = "utf-8", **options: object) -> PowerTrace:
     path = tmp_path / "x.csv"
     path.write_text(text, encoding=encoding, newline="")
@@ -155,7 +160,7 @@ def _read(tmp_path: Path, text: str, encoding: str = "utf-8", **options: object)
         lambda text: text.replace(".", ","),
         lambda text: text.replace(";", ","),
         lambda text: text.replace(";", "\t").replace(".", ","),
-        lambda text: POWERTOOL.replace(";", ",") + re.sub(r"([\d.]+)", r'"\1"', text[len(POWERTOOL) :]).replace(";", ",").replace(".", ","),
+        _quoted_with_commas,
         lambda text: "sep=;\r\n" + text.replace("\n", "\r\n"),
         lambda text: "Export of unit 7\nstarted;09:00\n\n" + text,
         lambda text: text.replace(" (s)", "").replace(" (mA)", "").replace(" (V)", "").replace("\n", "\ns;mA;V\n", 1),
@@ -176,7 +181,7 @@ def test_thousands_in_quotes_are_thousands_and_a_cell_too_many_is_an_error() -> 
     trace = read_trace(DATA / "thousands.csv")
     np.testing.assert_allclose(trace.current_ma, 1200.5 + np.arange(10))
     np.testing.assert_allclose(trace.voltage_v, 3.85)
-    with pytest.raises(MeterError, match="line 2: '0.0000,1,200.5,3.85' has 4 cells, its heading has 3"):
+    with pytest.raises(MeterError, match=r"line 2: '0\.0000,1,200\.5,3\.85' has 4 cells, its heading has 3"):
         read_trace(DATA / "extra-cell.csv")
 
 
@@ -203,7 +208,7 @@ def test_other_delimiters_decimal_marks_and_units_by_option(tmp_path: Path) -> N
     "options", [{"delimiter": ";;"}, {"delimiter": '"'}, {"decimal": ";"}, {"decimal": ",", "delimiter": ","}]
 )
 def test_options_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="delimiter|decimal mark"):
+    with pytest.raises(UsageError, match=r"delimiter|decimal mark"):
         _read(tmp_path, "", **options)
 
 

@@ -64,8 +64,9 @@ def test_a_comma_that_could_be_either_asks_for_the_mark() -> None:
 @pytest.mark.parametrize(
     ("cell", "mark"),
     [
-        ("12,00.5", "."), ("1,2000.5", "."), ("0,200.5", "."), ("1,200,30", "."), ("1.5.2", ","), ("1_000", "."), ("0x10", "."),
-        ("inf", "."), ("-Infinity", "."), ("ouch", "."), ("300 mA", "."), ("1 2", "."), ("\u00b2", "."), ("1e", "."), ("--1", "."),
+        ("12,00.5", "."), ("1,2000.5", "."), ("0,200.5", "."), ("1,200,30", "."), ("1.5.2", ","), ("1_000", "."),
+        ("inf", "."), ("-Infinity", "."), ("ouch", "."), ("300 mA", "."), ("1 2", "."), ("\u00b2", "."),
+        ("1e", "."), ("--1", "."), ("0x10", "."),
         ("\u0661", "."),
     ],
 )  # fmt: skip
@@ -78,7 +79,7 @@ def test_what_is_no_number_is_an_error_with_its_line(cell: str, mark: str) -> No
 def test_two_decimal_marks_in_one_file_are_refused() -> None:
     with pytest.raises(MeterError, match=r"line 3: '0,25' has another decimal mark than '0\.5' in line 2"):
         _read("0.5;0.5\n0.5;0,25\n")
-    with pytest.raises(MeterError, match="line 2: '0.5' under 'a' is no number"):
+    with pytest.raises(MeterError, match=r"line 2: '0\.5' under 'a' is no number"):
         _read("0.5;0.5\n", decimal=",")
 
 
@@ -130,7 +131,7 @@ def test_in_one_go_and_row_by_row_read_the_same(monkeypatch: pytest.MonkeyPatch)
         "1;2",
     ]
     goes = 0
-    for _ in range(4000):
+    for _ in range(2000):
         few = pieces.sample(words, 3)
         rows = [";".join(pieces.choice(few) for _ in range(2)) for _ in range(3)]
         delimiter, decimal = pieces.choice(";;,"), pieces.choice([None, None, ".", ","])
@@ -150,4 +151,4 @@ def test_in_one_go_and_row_by_row_read_the_same(monkeypatch: pytest.MonkeyPatch)
                 except MeterError as error:
                     told.append(("refused", [len(error.message) > 0]))
         assert told[0] == told[1], (sheet, decimal)
-    assert goes > 200
+    assert goes > 100

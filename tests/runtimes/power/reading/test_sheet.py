@@ -83,7 +83,7 @@ def test_files_without_a_heading_say_what_there_is(text: str, words: str) -> Non
 def test_rows_are_counted_as_in_the_file_and_have_the_cells_of_the_heading() -> None:
     sheet = _found('top\na,b\n1,2\n\n# no row\n"3","4"\n   \n5,6')
     assert list(sheet.rows()) == [(3, ["1", "2"]), (6, ["3", "4"]), (8, ["5", "6"])]
-    assert list(sheet.without_first_line().rows())[0] == (6, ["3", "4"])
+    assert next(iter(sheet.without_first_line().rows())) == (6, ["3", "4"])
     for row in ("1,2,3", "1", "1,2,"):
         with pytest.raises(MeterError, match=f"line 3: '{row}' has {row.count(',') + 1} cells, its heading has 2"):
             list(_found(f"a,b\n1,2\n{row}\n").rows())
