@@ -22,6 +22,7 @@ KNOWN_RATES_HZ = (1.0, 2_000_000.0)
 POWER_MW = (20.0, 100_000.0)
 KNOWN_LEAST_MW = 1.0
 MAX_NEGATIVE = 0.1  # of the area; chosen: noise around a rest of a few mW beside what a run draws is less
+MAX_OWN_NEGATIVE = 0.75  # chosen: noise around nothing at all is half
 MAX_DISAGREEMENT = 0.02  # chosen: columns are rounded, and means of products are not products of means
 
 
@@ -127,13 +128,13 @@ def _check_sign(origin: str, name: str, values: Floats, *, foreign: bool) -> Non
     known = values[np.isfinite(values)].astype(np.float64)
     area = float(np.abs(known).sum())
     below = -float(known[known < 0].sum()) / area if area else 0.0
-    if below <= MAX_NEGATIVE:
+    limit = MAX_NEGATIVE if foreign else MAX_OWN_NEGATIVE
+    if below <= limit:
         return
     cause = "negated: the supply was wired or counted the other way round" if below > 0.5 else "charged in between"
     unit = {"current": "-mA", "power": "-mW"}[name]
     raise MeterError(
-        f"{origin}: the {name} is negative, {below:.0%} of it: expected at most {MAX_NEGATIVE:.0%} (noise); it looks "
-        f"{cause}",
+        f"{origin}: the {name} is negative, {below:.0%} of it: expected at most {limit:.0%} (noise); it looks {cause}",
         hint=f"--units {name}={unit}" if foreign and below > 0.5 else "record it while nothing charges the device",
     )
 

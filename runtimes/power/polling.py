@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from statistics import median
@@ -35,6 +34,11 @@ class _Polling:
     readings: list[tuple[float, tuple[float, ...]]]
     ending: threading.Event = field(default_factory=threading.Event)
     error: MeterError | None = None
+
+
+def _is_passing(error: DeviceError) -> bool:
+    """Whether the next reading may succeed: a meter's own error is for good, a missed reading or a busy device not."""
+    return isinstance(error, MissedReadingError) or not isinstance(error, MeterError)
 
 
 class PollingMeter(PowerMeter):
@@ -96,8 +100,11 @@ class PollingMeter(PowerMeter):
         self.close()
         self.check()
         readings = list(self._polling.readings)
-        with suppress(MissedReadingError):
+        try:
             readings.append(self._timed())
+        except DeviceError as error:
+            if not _is_passing(error):
+                raise
         seconds = np.array([moment for moment, _ in readings])
         return self.trace_of(seconds, np.array([values for _, values in readings]))
 
@@ -125,8 +132,7 @@ class PollingMeter(PowerMeter):
                 failures = 0
             except DeviceError as error:
                 failures += 1
-                passing = isinstance(error, MissedReadingError) or not isinstance(error, MeterError)
-                if not passing or failures >= MAX_FAILURES:
+                if not _is_passing(error) or failures >= MAX_FAILURES:
                     polling.error = MeterError(f"{self.name} stopped answering: {error.message}", hint=error.hint)
                     return
             except Exception as error:  # the thread must not die without a word

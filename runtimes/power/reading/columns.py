@@ -115,10 +115,15 @@ def is_heading(names: tuple[str, ...]) -> bool:
 
 def units_below(names: tuple[str, ...], below: tuple[str, ...]) -> tuple[str, ...] | None:
     """The heading with its units when the line below it holds nothing but units; else None."""
-    bare = [cell.strip("()[] ") for cell in below]
-    if len(below) != len(names) or not any(bare) or not all(not cell or _unit(cell) in UNITS for cell in bare):
+    bare = [_unit(cell.strip("()[] ")) for cell in below]
+    told = [_split(name)[1] for name in names]
+    if len(below) != len(names) or not any(bare) or not set(bare) <= UNITS | {""}:
         return None
-    return tuple(f"{name} ({unit})" if unit else name for name, unit in zip(names, bare, strict=True))
+    if any(unit and unit not in (above, above or unit) for unit, above in zip(bare, told, strict=True)):
+        return None
+    return tuple(
+        f"{name} ({unit})" if unit and not above else name for name, unit, above in zip(names, bare, told, strict=True)
+    )
 
 
 def columns_of(names: tuple[str, ...], units: Mapping[str, str], origin: str) -> Columns:

@@ -26,6 +26,7 @@ MAX_MISSING = 0.5  # chosen, as MAX_MISSING of ``validation.energy.signal``: wha
 MAX_RATE_ERROR = 0.001  # five times what two quartz clocks at their worst differ by; calibration slots take 0.0003
 QUEUE_S = 0.0032  # the HVPM queues 16 samples: a packet that is later has lost some
 MAX_LATE_S = 0.005  # the queue, and what a host takes to read its clock
+SHORTEST_S, LONGEST_S = 1e-6, 1e9  # chosen: what is beyond is no time of a recording in any unit, and breaks sums
 SAME_RATE = 5e-6  # below what any quartz holds (20 ppm): the round rate is meant
 
 
@@ -63,9 +64,10 @@ def place(seconds: Doubles, lines: Integers, origin: str, *, packets: bool) -> G
     """
     since = _filled(seconds, lines, origin) - seconds[0]
     steps = np.diff(since)
-    if not since[-1] > 0:
+    if not SHORTEST_S <= since[-1] <= LONGEST_S:
         raise MeterError(
-            f"{origin}: time does not advance from the first sample ({seconds[0]:g} s) to the last ({seconds[-1]:g} s)"
+            f"{origin}: time does not advance from the first sample ({seconds[0]:g} s) to the last ({seconds[-1]:g} s) "
+            "as it has to"
         )
     repeats = _refused(steps, since, lines, origin, packets=packets)
     grid = None if repeats else _by_steps(since, steps)
@@ -132,6 +134,8 @@ def _by_phase(since: Doubles) -> Grid | None:
     period, offset, size = _typical_period(since), 0.0, STRIDE
     while True:
         index = np.rint((since[:size] - offset) / period)
+        if index[0] == index[-1]:
+            return None
         centred = index - index.mean()
         period = float(centred @ since[:size] / (centred @ centred))
         offset = float(since[:size].mean() - period * index.mean())
@@ -161,7 +165,7 @@ def _by_number(since: Doubles, steps: Doubles) -> Grid | None:
     line = grid.index / grid.rate_hz
     off = since - line
     late_s = float(np.abs(off - off.mean()).max())
-    shortest = float(steps[steps > 0].min())
+    shortest = float(steps[steps > SHORTEST_S / len(since)].min())
     rounded = np.abs(steps / shortest - np.rint(steps / shortest)).max() < 0.01
     if late_s <= max(1 / grid.rate_hz, 0.51 * shortest if rounded else 0.0):
         return Grid(grid.rate_hz, grid.index, by_host=True)

@@ -17,6 +17,7 @@ from runtimes.power.reading.sheet import Sheet
 
 Doubles = NDArray[np.float64]
 
+BEYOND = 1e30  # chosen: products and sums of smaller ones stay finite, and ns since 1970 are 2e18
 _PLAIN_BYTES = (
     b"0123456789+-.eEna \n"  # of letters only those of 1e-3 and nan: no other word that numpy takes for a number
 )
@@ -60,9 +61,9 @@ def read_numbers(sheet: Sheet, columns: Sequence[int], *, decimal: str | None = 
     numbers = _in_one_go(sheet, columns, decimal)
     if numbers is None:
         numbers = _row_by_row(sheet, columns, decimal)
-    infinite = np.isinf(numbers.values).any(axis=1)
-    if np.any(infinite):
-        raise MeterError(f"{sheet.origin}, line {numbers.lines[np.argmax(infinite)]}: a number beyond all bounds")
+    beyond = (np.abs(numbers.values) > BEYOND).any(axis=1)
+    if np.any(beyond):
+        raise MeterError(f"{sheet.origin}, line {numbers.lines[np.argmax(beyond)]}: a number beyond all bounds")
     filled = np.flatnonzero(~np.isnan(numbers.values).all(axis=1))
     count = int(filled[-1]) + 1 if len(filled) else 0
     return Numbers(numbers.values[:count], numbers.lines[:count])

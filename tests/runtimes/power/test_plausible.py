@@ -47,6 +47,7 @@ def test_ordinary_traces_pass(own: bool) -> None:
 def test_our_own_traces_may_hold_nothing_at_all() -> None:
     _check(current_ma=0.0, power_mw=0.0, units=None)
     _check(current_ma=float("nan"), voltage_v=float("nan"), power_mw=float("nan"), units=None)
+    _check(power_mw=0.0, noise_mw=1.0, units=None)
     _check(power_mw=300_000.0, current_ma=None, voltage_v=None, units=None)  # a server's packages
 
 

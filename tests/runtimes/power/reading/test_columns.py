@@ -77,6 +77,9 @@ def test_headings_with_a_strange_unit_or_a_column_twice_are_refused() -> None:
 
 def test_a_line_of_units_below_belongs_to_the_heading() -> None:
     names = ("time", "current", "voltage", "note")
-    assert units_below(names, ("s", "[mA]", "(V)", "")) == ("time (s)", "current (mA)", "voltage (V)", "note")
+    assert units_below(names, ("s", "[mA]", "(V)", "")) == ("time (s)", "current (ma)", "voltage (v)", "note")
+    told = ("time (s)", "current", "voltage", "note")
+    assert units_below(told, ("s", "mA", "V", "")) == ("time (s)", "current (ma)", "voltage (v)", "note")
+    assert units_below(told, ("ms", "mA", "V", "")) is None
     for below in (("0.1", "1", "2", ""), ("s", "mA", "V"), ("", "", "", ""), ("s", "mA", "V", "remark")):
         assert units_below(names, below) is None
