@@ -87,7 +87,7 @@ def read_trace(
 
 def _under_units(sheet: Sheet) -> tuple[Sheet, tuple[str, ...]]:
     """The sheet, and its heading with the units of a line of units below it."""
-    first = split(sheet.body.partition(b"\n")[0].decode(errors="replace"), sheet.delimiter)
+    first = split(sheet.body[: max(0, sheet.body.find(b"\n"))].decode(errors="replace"), sheet.delimiter)
     names = units_below(sheet.names, first)
     return (sheet, sheet.names) if names is None else (sheet.without_first_line(), names)
 

@@ -21,6 +21,7 @@ MONSOON_HZ = 5000.0  # the HVPM's, as RATE_HZ of ``monsoon_packets``; its tools 
 UNCLEAR = 0.3  # of a period; chosen: at a half a step could be one period more or less
 STRIDE = 32  # rows over which a rounded period is averaged
 MIN_SHARED = 0.2  # of the rows: what is rounded or comes in packets repeats all over, a doubled row here and there
+MIN_REPEATS = 10  # chosen: fewer tell no distance
 RARELY = 0.2  # chosen: a recording that lost more is worth little
 MAX_MISSING = 0.5  # chosen, as MAX_MISSING of ``validation.energy.signal``: what is mostly filled in is no recording
 MAX_RATE_ERROR = 0.001  # five times what two quartz clocks at their worst differ by; calibration slots take 0.0003
@@ -106,14 +107,20 @@ def _refused(steps: Doubles, since: Doubles, lines: Integers, origin: str, *, pa
             "the first row",
             hint="give one recording, as it was written",
         )
-    repeated = steps == 0
-    share = float(np.mean(repeated))
-    if 0 < share < MIN_SHARED and not packets:
+    repeated = np.flatnonzero(steps == 0)
+    if len(repeated) and not (packets or _is_rounding(repeated, len(steps))):
         raise MeterError(
-            f"{origin}, line {lines[int(np.argmax(repeated)) + 1]}: the same time as the row before",
-            hint="take doubled rows out",
+            f"{origin}, line {lines[repeated[0] + 1]}: the same time as the row before", hint="take doubled rows out"
         )
-    return share > 0
+    return len(repeated) > 0
+
+
+def _is_rounding(repeated: Integers, count: int) -> bool:
+    """Whether rows ``repeated``, (k,) of ``count``, repeat a time because it is rounded: often, or evenly."""
+    if len(repeated) >= MIN_SHARED * count or len(repeated) < MIN_REPEATS:
+        return len(repeated) >= MIN_SHARED * count
+    few, many = np.quantile(np.diff(repeated), (0.1, 0.9))
+    return bool(many - few <= 1)
 
 
 def _by_steps(since: Doubles, steps: Doubles) -> Grid | None:

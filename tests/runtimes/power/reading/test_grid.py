@@ -57,7 +57,7 @@ def test_every_other_row_missing_in_places_is_no_slower_rate() -> None:
     assert grid.rate_hz == 5000.0
 
 
-@pytest.mark.parametrize("rate_hz", [5000.0, 1667.0, 4000.0])
+@pytest.mark.parametrize("rate_hz", [5000.0, 1667.0, 4000.0, 1100.0, 1030.0])
 def test_stamps_in_whole_milliseconds_are_counted(rate_hz: float) -> None:
     grid = _place(np.round(np.arange(COUNT) / rate_hz, 3))
     np.testing.assert_array_equal(grid.index, np.arange(COUNT))
@@ -110,6 +110,9 @@ def test_times_that_fall_or_repeat_are_an_error_with_their_line() -> None:
         _place(np.insert(seconds, 10, 0.0))
     with pytest.raises(MeterError, match="line 12: the same time as the row before"):
         _place(np.insert(seconds, 10, seconds[9]))
+    doubled = np.sort(np.concatenate((np.arange(COUNT), np.random.default_rng(7).integers(0, COUNT, 200)))) / 5000.0
+    with pytest.raises(MeterError, match="the same time as the row before"):
+        _place(doubled)
     with pytest.raises(MeterError, match="time does not advance from the first sample"):
         _place(np.ones(10), packets=True)
 
