@@ -21,6 +21,7 @@ KNOWN_RATES_HZ = (1.0, 2_000_000.0)
 # mode of a Jetson AGX Orin is 60 W, and 26 mA in uA taken for mA make 100 W.
 POWER_MW = (20.0, 100_000.0)
 KNOWN_LEAST_MW = 1.0
+PEAK = 10  # chosen: no supply of such a device gives 1 kW at any moment; a digit too many does
 MAX_NEGATIVE = 0.1  # of the area; chosen: noise around a rest of a few mW beside what a run draws is less
 MAX_OWN_NEGATIVE = 0.75  # chosen: noise around nothing at all is half
 MAX_DISAGREEMENT = 0.02  # chosen: columns are rounded, and means of products are not products of means
@@ -60,7 +61,7 @@ def check_plausible(
         if values is not None:
             _check_sign(origin, name, values, foreign=foreign)
     if units is not None:
-        _check_power(origin, _mean(power_mw), "current" if current_ma is not None else "power", units)
+        _check_power(origin, power_mw, "current" if current_ma is not None else "power", units)
 
 
 def check_agreement(origin: str, power_mw: Floats, product_mw: Floats) -> None:
@@ -139,14 +140,20 @@ def _check_sign(origin: str, name: str, values: Floats, *, foreign: bool) -> Non
     )
 
 
-def _check_power(origin: str, mean_mw: float, role: str, units: Collection[str]) -> None:
+def _check_power(origin: str, power_mw: Floats, role: str, units: Collection[str]) -> None:
     low, high = POWER_MW
     low = KNOWN_LEAST_MW if {"current", "power"} & set(units) else low
-    if low <= mean_mw <= high or np.isnan(mean_mw):
-        return
-    unit = {"current": ("A", "uA"), "power": ("W", "uW")}[role][mean_mw > high]
-    raise MeterError(
-        f"{origin}: {mean_mw:.4g} mW in the mean: expected {low:g} to {high:g} mW of a phone or a board; the {role} "
-        f"looks like {unit}",
-        hint=f"--units {role}={unit}, or its true unit",
-    )
+    mean_mw = _mean(power_mw)
+    if mean_mw < low or mean_mw > high:
+        unit = {"current": ("A", "uA"), "power": ("W", "uW")}[role][mean_mw > high]
+        raise MeterError(
+            f"{origin}: {mean_mw:.4g} mW in the mean: expected {low:g} to {high:g} mW of a phone or a board; the "
+            f"{role} looks like {unit}",
+            hint=f"--units {role}={unit}, or its true unit",
+        )
+    if np.any(power_mw > PEAK * high):
+        at = int(np.nanargmax(power_mw))
+        raise MeterError(
+            f"{origin}: {power_mw[at]:.4g} mW in sample {at}: expected at most {PEAK * high:g} mW at any moment",
+            hint="look for a digit too many in the file",
+        )

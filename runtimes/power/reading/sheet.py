@@ -20,6 +20,10 @@ _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_WITHOUT_CONTROLS = bytes(
+    code if code in b"\t\n" or (code >= 0x20 and code != 0x7F) else ord("?") for code in range(256)
+)
+_CONTROLS_ABOVE_ASCII = re.compile(rb"\xc2[\x80-\x9f]")
 _NUMPY_REPR = re.compile(rb"np\.float(?:64|32)\(([^)]*)\)")
 _LETTERS_OF_NUMBERS = re.compile(r"\bnan\b|(?<=[\d.])e(?=[+-]?\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]")
@@ -79,7 +83,9 @@ class Sheet:
 
 
 def utf8(data: bytes, origin: str) -> bytes:
-    """``data`` as UTF-8 without a byte order mark and with LF alone at the ends of lines.
+    """``data`` as UTF-8 without a byte order mark, with LF alone at the ends of lines, and ``?`` for other controls.
+
+    What is quoted in a message cannot steer a terminal then.
 
     Raises:
         MeterError: It is not in the encoding that it begins in, or no text.
@@ -96,6 +102,9 @@ def utf8(data: bytes, origin: str) -> bytes:
         raise MeterError(f"{origin} is no text: it holds NUL bytes", hint="expected: .csv or .npz")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = data.translate(_WITHOUT_CONTROLS)
+    if not data.isascii():
+        data = _CONTROLS_ABOVE_ASCII.sub(b"?", data)
     return _NUMPY_REPR.sub(rb"\1", data) if b"np.float" in data else data
 
 

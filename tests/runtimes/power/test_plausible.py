@@ -78,6 +78,13 @@ def test_wrong_units_are_refused_with_the_option_that_mends_it(
     assert caught.value.hint is not None and hint in caught.value.hint
 
 
+def test_single_samples_beyond_any_supply_are_refused() -> None:
+    power = np.full(COUNT, 1155.0)
+    power[[3, 7]] = np.nan, 11.55e6
+    with pytest.raises(MeterError, match=r"1\.155e\+07 mW in sample 7: expected at most 1e\+06 mW at any moment"):
+        check_plausible("x.csv", rate_hz=5000.0, power_mw=power, current_ma=None, voltage_v=None, units=())
+
+
 def test_a_unit_that_the_user_states_is_no_longer_doubted_but_has_to_be_possible() -> None:
     _check(rate_hz=2.0, units=("time",))
     _check(rate_hz=100_000.0, units=("time",))

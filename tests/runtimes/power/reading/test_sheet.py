@@ -39,6 +39,10 @@ def test_every_encoding_comes_out_as_utf8_with_plain_ends_of_lines(data: bytes) 
     assert utf8(data, "x.csv").decode() == TEXT
 
 
+def test_nothing_that_steers_a_terminal_is_left_to_be_quoted() -> None:
+    assert utf8("a;\x1b[2J;\u009b\x7f\u00b5\tb\n".encode(), "x.csv").decode() == "a;?[2J;??\u00b5\tb\n"
+
+
 def test_what_is_no_text_is_refused_by_its_encoding() -> None:
     with pytest.raises(MeterError, match="begins as UTF-16-LE, but is not"):
         utf8(TEXT.encode("utf-16")[:-1], "x.csv")
