@@ -104,6 +104,13 @@ def test_packets_whose_holes_nobody_can_place_are_refused(lost: object) -> None:
         _place(stamps, packets=True)
 
 
+def test_one_hole_that_the_count_does_not_show_is_seen_in_the_stamps() -> None:
+    seconds = np.arange(100_000) / 5000.0
+    seconds = seconds[(seconds < 10.0) | (seconds >= 10.013)]
+    with pytest.raises(MeterError, match="none more than 5 ms off; samples are missing"):
+        _place(_packets(np.random.default_rng(8), seconds), packets=True)
+
+
 def test_times_that_fall_or_repeat_are_an_error_with_their_line() -> None:
     seconds = np.arange(100) / 5000.0
     with pytest.raises(MeterError, match="line 12: time runs backwards"):
