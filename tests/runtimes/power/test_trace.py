@@ -149,6 +149,16 @@ def test_missed_readings_are_holes_and_no_straight_lines() -> None:
     assert (trace.meta["readings"], trace.meta["late readings"]) == ("42", "1")
 
 
+def test_a_single_missed_reading_is_a_hole_and_a_little_delay_is_none() -> None:
+    seconds = np.delete(np.arange(20) / 10, [7])
+    seconds[12] += 0.04
+    trace = from_readings(seconds, np.full(19, 900.0), rate_hz=10.0, period_s=0.1)
+    np.testing.assert_array_equal(np.flatnonzero(trace.lost), [7])
+    np.testing.assert_array_equal(
+        np.flatnonzero(from_counter(seconds, seconds, rate_hz=10.0, period_s=0.1).lost), [6, 7]
+    )
+
+
 def test_counters_keep_the_energy_of_a_hole_and_mark_it() -> None:
     seconds = _with_a_hole()
     trace = from_counter(seconds, 700.0 * (seconds - 7.0), rate_hz=20.0, period_s=0.1)
