@@ -9,6 +9,7 @@
     │   ├── DeviceTimeoutError   exit 4  a deadline passed; what was running was killed
     │   ├── RestoreError         exit 4  something on a device is not as it was found
     │   └── MeterError           exit 4  the same for a power meter
+    │       └── MissedReadingError  exit 4  one reading failed, and the next may not
     └── FailureError             exit 5  we could not finish: the base of
         ├── ExportError          exit 5  a model could not be captured, lowered or written
         ├── ArtifactError        exit 5  a file on disk is not what its name or manifest says
@@ -82,6 +83,10 @@ class RestoreError(DeviceError):
 
 class MeterError(DeviceError):
     """A power meter was lost, refused the work, or answered nonsense."""
+
+
+class MissedReadingError(MeterError):
+    """One reading of a power meter failed; the next may succeed."""
 
 
 class FailureError(EdgevitExportError):

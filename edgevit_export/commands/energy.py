@@ -51,19 +51,26 @@ def analyze(
     runs: Annotated[int | None, typer.Option(min=1, help="Inferences in the trace; needed without --stamps.")] = None,
     stamps: Annotated[Path | None, typer.Option(help="When the runner was busy: the .stamps.json of the run.")] = None,
     top1: Annotated[float | None, typer.Option(help="Top-1 accuracy in percent, for top-1 %/mJ.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What separates the cells of a .csv; found out without it.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal mark of a .csv, '.' or ','; found out without it.")] = None,
+    units: Annotated[str | None, typer.Option(help="Units of a .csv where its heading is silent or wrong: time=ms,current=A,voltage=mV,power=W; -mA turns the sign.")] = None,
     save: Annotated[Path | None, typer.Option(help="Also write the whole record to this JSON file.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
+    from runtimes.power.reading.columns import parse_units
     from runtimes.power.stamps import RunStamps
     from runtimes.power.trace_csv import read_trace
     from validation.energy.analysis import analyze_energy
 
     if trace.suffix == ".json":
+        if delimiter or decimal or units:
+            raise UsageError(f"--delimiter, --decimal and --units belong to a .csv; {trace} is a record")
         report = _analyze_record(trace, runs, stamps, top1)
     else:
         told = RunStamps.load(stamps) if stamps is not None else None
-        report = analyze_energy(read_trace(trace), runs=runs, stamps=told, top1_percent=top1, source=str(trace))
+        read = read_trace(trace, delimiter=delimiter, decimal=decimal, units=parse_units(units) if units else None)
+        report = analyze_energy(read, runs=runs, stamps=told, top1_percent=top1, source=str(trace))
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         report.save(save)

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, MissedReadingError
 from runtimes.devices.device import Device
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
@@ -65,7 +65,7 @@ class BatteryMeter(PollingMeter):
                     hint="many makers deny it to the shell: use --energy monsoon, or rails on a Pixel",
                 )
         self._refuse_charging()
-        self.read_once()
+        self._try_pace()
 
     def _by_command(self, field: str) -> str | None:
         answer = self._device.run(["cmd", "battery", "get", "-f", field])
@@ -90,7 +90,7 @@ class BatteryMeter(PollingMeter):
         else:
             current, voltage = number(self._by_command("current_now")), self._dumped_voltage()
         if current is None or voltage is None:
-            raise MeterError(f"the battery gauge of {self._device.serial} stopped answering")
+            raise MissedReadingError(f"the battery gauge of {self._device.serial} stopped answering")
         return _milliamperes(current), _volts(voltage, self._device.serial)
 
     def _dumped_voltage(self) -> float | None:
@@ -108,7 +108,13 @@ class BatteryMeter(PollingMeter):
         power = readings[:, 0] * readings[:, 1]
         meta = {"meter": f"battery gauge of {self._device.serial}"}
         return from_readings(
-            seconds, power, rate_hz=GRID_HZ, current_ma=readings[:, 0], voltage_v=readings[:, 1], meta=meta
+            seconds,
+            power,
+            rate_hz=GRID_HZ,
+            period_s=self.resolution.period_s,
+            current_ma=readings[:, 0],
+            voltage_v=readings[:, 1],
+            meta=meta,
         )
 
 

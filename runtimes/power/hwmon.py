@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, MissedReadingError
 from runtimes.devices.device import Device
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
@@ -100,7 +100,7 @@ class HwmonMeter(PollingMeter):
         slowest_s = max([0.0, *(value / 1e3 for value in intervals if value)])
         scope = " + ".join(rail.label for rail in self._rails)
         self.resolution = replace(self.resolution, period_s=max(self.period_s, slowest_s), scope=scope)
-        self.read_once()
+        self._try_pace()
 
     def _chosen(self, found: list[Rail]) -> list[Rail]:
         labels = {rail.label: rail for rail in found}
@@ -124,7 +124,7 @@ class HwmonMeter(PollingMeter):
             product = rail.scale
             for value in values:
                 if value is None:
-                    raise MeterError(f"power rail {rail.label} of {self._sysfs.place} cannot be read")
+                    raise MissedReadingError(f"power rail {rail.label} of {self._sysfs.place} cannot be read")
                 product *= value
             total_mw += product
             volts = values[1] / 1e3 if len(values) == 2 and values[1] else 0.0
@@ -138,6 +138,7 @@ class HwmonMeter(PollingMeter):
             seconds,
             readings[:, 0],
             rate_hz=1.0 / self.period_s,
+            period_s=self.resolution.period_s,
             current_ma=readings[:, 0] / readings[:, 1] if known else None,
             voltage_v=readings[:, 1] if known else None,
             meta=meta,

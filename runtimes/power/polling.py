@@ -6,14 +6,18 @@ import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from math import isfinite
+from statistics import median
 
 import numpy as np
+from msgspec.structs import replace
 
-from edgevit.errors import DeviceError, MeterError
+from edgevit.errors import DeviceError, MeterError, MissedReadingError
 from runtimes.power.meter import PowerMeter
 from runtimes.power.trace import Doubles, PowerTrace
 
 MAX_FAILURES = 3  # chosen, because a single reading may fail while the device is busy
+TRIED_READINGS = 3  # chosen, because of three the one in the middle is no outlier
 LAST_READING_S = 30.0  # chosen, because no reading has a longer deadline
 
 
@@ -30,6 +34,11 @@ class _Polling:
     readings: list[tuple[float, tuple[float, ...]]]
     ending: threading.Event = field(default_factory=threading.Event)
     error: MeterError | None = None
+
+
+def _is_passing(error: DeviceError) -> bool:
+    """Whether the next reading may succeed: a meter's own error is for good, a missed reading or a busy device not."""
+    return isinstance(error, MissedReadingError) or not isinstance(error, MeterError)
 
 
 class PollingMeter(PowerMeter):
@@ -49,12 +58,27 @@ class PollingMeter(PowerMeter):
         """One reading, in the meter's own units.
 
         Raises:
-            DeviceError: It cannot be read.
+            MissedReadingError: It could not be read this time.
+            DeviceError: The same, of the device that it is read through.
+            MeterError: It can never be read, or what it says is nonsense.
         """
 
     @abstractmethod
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
-        """All readings, (n,) times on the host's monotonic clock and (n, columns) values, as a trace."""
+        """All readings, (n,) times on the host's monotonic clock and (n, columns) values, as a trace.
+
+        Where readings failed or came late there is a hole, which the trace marks.
+        """
+
+    def _try_pace(self) -> None:
+        """For ``prepare``: see that it can be read; readings that take longer than the period make it longer."""
+        took_s = []
+        for _ in range(TRIED_READINGS):
+            before = time.monotonic()
+            self._timed()
+            took_s.append(time.monotonic() - before)
+        self.period_s = max(self.period_s, median(took_s))
+        self.resolution = replace(self.resolution, period_s=max(self.resolution.period_s, self.period_s))
 
     def start(self) -> None:
         """Take the first reading here, the others in a thread."""
@@ -70,12 +94,17 @@ class PollingMeter(PowerMeter):
             raise self._polling.error
 
     def stop(self) -> PowerTrace:
-        """End the readings, take a last one, and hand all over."""
+        """End the readings, take a last one (unless just that fails), and hand all over."""
         if self._thread is None or self._polling is None:
             raise MeterError(f"{self.name} is not being read")
         self.close()
         self.check()
-        readings = [*self._polling.readings, self._timed()]
+        readings = list(self._polling.readings)
+        try:
+            readings.append(self._timed())
+        except DeviceError as error:
+            if not _is_passing(error):
+                raise
         seconds = np.array([moment for moment, _ in readings])
         return self.trace_of(seconds, np.array([values for _, values in readings]))
 
@@ -89,6 +118,8 @@ class PollingMeter(PowerMeter):
     def _timed(self) -> tuple[float, tuple[float, ...]]:
         before = time.monotonic()
         values = self.read_once()
+        if not all(map(isfinite, values)):
+            raise MissedReadingError(f"{self.name} told {values}: expected finite numbers")
         return (before + time.monotonic()) / 2, values
 
     def _loop(self, polling: _Polling) -> None:
@@ -101,7 +132,7 @@ class PollingMeter(PowerMeter):
                 failures = 0
             except DeviceError as error:
                 failures += 1
-                if failures >= MAX_FAILURES:
+                if not _is_passing(error) or failures >= MAX_FAILURES:
                     polling.error = MeterError(f"{self.name} stopped answering: {error.message}", hint=error.hint)
                     return
             except Exception as error:  # the thread must not die without a word

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, MissedReadingError
 from runtimes.devices.device import Device
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
@@ -75,6 +75,7 @@ class RailsMeter(PollingMeter):
             if rails:
                 self._command = list(command)
                 self._names = self._chosen(rails)
+                self._try_pace()
                 return
         raise MeterError(
             f"{self._device.serial} tells no power rails: `{' '.join(COMMANDS[0])}` has no energy meter",
@@ -95,7 +96,7 @@ class RailsMeter(PollingMeter):
         rails = parse_rails(self._device.run(self._command).out)
         missing = [name for name in self._names if name not in rails]
         if missing:
-            raise MeterError(f"{self._device.serial}: rails {', '.join(missing)} are gone from the dump")
+            raise MissedReadingError(f"{self._device.serial}: rails {', '.join(missing)} are gone from the dump")
         return (sum(rails[name] for name in self._names),)
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
@@ -103,4 +104,4 @@ class RailsMeter(PollingMeter):
         if np.any(np.diff(readings[:, 0]) < 0):
             raise MeterError(f"{self._device.serial} restarted during the run: its energy counters began again")
         meta = {"meter": f"power rails of {self._device.serial}", "rails": ", ".join(self._names)}
-        return from_counter(seconds, readings[:, 0], rate_hz=GRID_HZ, meta=meta)
+        return from_counter(seconds, readings[:, 0], rate_hz=GRID_HZ, period_s=self.resolution.period_s, meta=meta)

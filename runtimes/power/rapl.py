@@ -66,7 +66,7 @@ class RaplMeter(PollingMeter):
                 f"{self._sysfs.place} has no RAPL energy counter below /sys/class/powercap/intel-rapl:*",
                 hint="virtual machines and ARM boards have none: `edgevit-export energy meters` lists what there is",
             )
-        self.read_once()
+        self._try_pace()
 
     def read_once(self) -> tuple[float, ...]:
         """Every package's counter in uJ."""
@@ -85,7 +85,8 @@ class RaplMeter(PollingMeter):
         for column, domain in zip(readings.T, self._domains, strict=True):
             total += unwrap(column, domain.range_uj, domain.name)
         meta = {"meter": f"RAPL of {self._sysfs.place}", "rails": " + ".join(d.name for d in self._domains)}
-        return from_counter(seconds, total / 1e3, rate_hz=1.0 / self.period_s, meta=meta)
+        rate_hz, period_s = 1.0 / self.period_s, self.resolution.period_s
+        return from_counter(seconds, total / 1e3, rate_hz=rate_hz, period_s=period_s, meta=meta)
 
 
 def unwrap(counter: Doubles, span: float, name: str) -> Doubles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevit.errors import MeterError
+from edgevit.errors import MissedReadingError
 from runtimes.devices.device import Device
 
 # $@ files; each is printed on one line, an empty one when it cannot be read.
@@ -52,7 +52,9 @@ class DeviceSysfs:
         answer = self._device.script(_READ_ALL, *paths, timeout_s=10.0)
         lines = answer.out.splitlines()
         if len(lines) != len(paths):
-            raise MeterError(f"{self.place}: asked for {len(paths)} files, got {len(lines)} lines: {answer.complaint}")
+            raise MissedReadingError(
+                f"{self.place}: asked for {len(paths)} files, got {len(lines)} lines: {answer.complaint}"
+            )
         return [line.strip() or None for line in lines]
 
     def glob(self, pattern: str) -> list[str]:

@@ -7,25 +7,40 @@ milliseconds. The host's stamps are kept beside the samples to check the rate, a
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import BinaryIO
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, first_line
 from edgevit.records import atomic_path
+from runtimes.power.plausible import check_plausible
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
+Flags = NDArray[np.uint8]
 
 LOST = 1  # the meter counted this sample, but nobody received it
 CALIBRATION = 2  # the meter was calibrating itself: no measurement at this index
 OVER_CURRENT = 4  # the meter reported a current limit or thermal stop
 OUTPUT_OFF = 8  # the meter's supply output was off
 
+LATE = 1.5  # periods; chosen: one missed reading makes 2, and none that was taken comes half a period late
+
 SCHEMA_VERSION = 1
+_ARRAYS = ("power_mw", "flags", "current_ma", "voltage_v", "host_stamps")
+SMALL_BYTES = 2**26  # chosen: 64 MiB fit everywhere
+MAX_INFLATION = 100  # chosen: noise does not pack; a trace with a constant voltage and no flags unpacks to some 3 times
+
+# What numpy and zipfile raise for bytes that are no archive of arrays.
+_DAMAGED = (
+    KeyError, ValueError, TypeError, AttributeError, EOFError, SyntaxError, NotImplementedError, RuntimeError,
+    OverflowError, MemoryError, BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +73,11 @@ class PowerTrace:
             array = getattr(self, name)
             if array is not None and array.shape != self.power_mw.shape:
                 raise MeterError(f"power trace: {name} has shape {array.shape}, power_mw {self.power_mw.shape}")
+        if self.power_mw.ndim != 1 or self.host_stamps.ndim != 2 or self.host_stamps.shape[1] != 2:
+            raise MeterError(
+                f"power trace: power_mw has shape {self.power_mw.shape} and host_stamps {self.host_stamps.shape}: "
+                "expected (n,) and (m, 2)"
+            )
 
     @property
     def seconds(self) -> float:
@@ -105,18 +125,56 @@ class PowerTrace:
             MeterError: The file is missing, damaged, or not a power trace.
         """
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(str(arrays.pop("header")))
-            if header["schema_version"] != SCHEMA_VERSION:
-                raise MeterError(
-                    f"{path}: power trace of version {header['schema_version']}, expected {SCHEMA_VERSION}"
-                )
-            return cls(rate_hz=float(header["rate_hz"]), meta=dict(header["meta"]), **arrays)
+            with path.open("rb") as opened:
+                _refuse_inflated(path, opened)
+                with np.load(opened, allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
+            trace = cls._of(arrays)
         except OSError as error:
             raise MeterError(f"cannot read the power trace {path}: {error.strerror or error}") from error
-        except (KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
-            raise MeterError(f"{path} is not a power trace: {error}") from error
+        except (MeterError, *_DAMAGED) as error:
+            raise MeterError(f"{path} is not a power trace: {first_line(error)}") from error
+        check_plausible(
+            str(path), rate_hz=trace.rate_hz, power_mw=trace.power_mw, current_ma=trace.current_ma,
+            voltage_v=trace.voltage_v,
+        )  # fmt: skip
+        return trace
+
+    @classmethod
+    def _of(cls, arrays: dict[str, NDArray[np.generic]]) -> PowerTrace:
+        """The trace in the arrays of a file."""
+        header = json.loads(str(arrays["header"]))
+        if header["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"version {header['schema_version']}, expected {SCHEMA_VERSION}")
+        if surplus := arrays.keys() - {"header", *_ARRAYS}:
+            raise ValueError(f"it holds {', '.join(sorted(surplus))} as well")
+        power, stamps = _floats(arrays, "power_mw"), _floats(arrays, "host_stamps")
+        flags = arrays["flags"]
+        if not np.issubdtype(flags.dtype, np.integer) or np.any((flags < np.int8(0)) | (flags > np.int16(255))):
+            raise ValueError("flags are not whole numbers of 0 to 255")
+        if not np.isfinite(stamps).all():
+            raise ValueError("a host stamp is not finite")
+        current, voltage = (_floats(arrays, name) if name in arrays else None for name in ("current_ma", "voltage_v"))
+        return cls(
+            float(header["rate_hz"]), power, flags.astype(np.uint8), current, voltage, stamps.astype(np.float64),
+            dict(header["meta"]),
+        )  # fmt: skip
+
+
+def _refuse_inflated(path: Path, opened: BinaryIO) -> None:
+    """Refuse an archive that unpacks to far more than it holds."""
+    with ZipFile(opened) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    opened.seek(0)
+    if unpacked > max(SMALL_BYTES, MAX_INFLATION * path.stat().st_size):
+        raise ValueError(f"it would unpack to {unpacked / 1e6:.0f} MB")
+
+
+def _floats(arrays: dict[str, NDArray[np.generic]], name: str) -> Floats:
+    array = arrays[name]
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} holds {array.dtype}, expected floating point")
+    return array.astype(array.dtype.type, copy=False)
 
 
 def from_readings(
@@ -124,16 +182,18 @@ def from_readings(
     power_mw: Doubles,
     *,
     rate_hz: float,
+    period_s: float,
     current_ma: Doubles | None = None,
     voltage_v: Doubles | None = None,
     meta: dict[str, str] | None = None,
 ) -> PowerTrace:
-    """Put instantaneous readings at irregular times on a uniform grid (linear between readings).
+    """Put instantaneous readings at irregular times on a uniform grid: linear between readings, lost in their holes.
 
     Args:
         seconds: (n,) float64 times of the readings in s, increasing.
         power_mw: (n,) power at these times, mW.
         rate_hz: Rate of the grid.
+        period_s: Time from one reading to the next; where it took more than 1.5 times as long, readings are missing.
         current_ma: (n,) mA, or None.
         voltage_v: (n,) V, or None.
         meta: Kept in the trace.
@@ -141,30 +201,40 @@ def from_readings(
     Raises:
         MeterError: Fewer than two readings.
     """
-    stamps = _host_stamps(seconds, rate_hz)
+    told = _anchored(seconds, rate_hz, period_s, meta)
     grid = np.arange(seconds[0], seconds[-1], 1.0 / rate_hz)
-    power = np.interp(grid, seconds, power_mw)
-    current, voltage = (
-        None if values is None else np.interp(grid, seconds, values) for values in (current_ma, voltage_v)
-    )
-    return PowerTrace(rate_hz, power, np.zeros(len(grid), np.uint8), current, voltage, stamps, dict(meta or {}))
+    lost = _in_holes(grid, grid, seconds, period_s)
+    laid = [
+        None if values is None else np.where(lost, np.nan, np.interp(grid, seconds, values))
+        for values in (power_mw, current_ma, voltage_v)
+    ]
+    assert laid[0] is not None
+    return PowerTrace(rate_hz, laid[0], np.where(lost, LOST, 0).astype(np.uint8), laid[1], laid[2], *told)
 
 
 def from_counter(
-    seconds: Doubles, energy_mj: Doubles, *, rate_hz: float, meta: dict[str, str] | None = None
+    seconds: Doubles,
+    energy_mj: Doubles,
+    *,
+    rate_hz: float,
+    period_s: float,
+    meta: dict[str, str] | None = None,
 ) -> PowerTrace:
     """Put readings of a cumulative energy counter on a uniform grid; the energy between readings is kept exactly.
+
+    In a hole the counter has lost its resolution and no energy: samples there are flagged as lost, and hold the mean.
 
     Args:
         seconds: (n,) float64 times of the readings in s, increasing.
         energy_mj: (n,) the counter at these times, mJ.
         rate_hz: Rate of the grid.
+        period_s: Time from one reading to the next; where it took more than 1.5 times as long, readings are missing.
         meta: Kept in the trace.
 
     Raises:
         MeterError: Fewer than two readings, or a counter that went backwards.
     """
-    stamps = _host_stamps(seconds, rate_hz)
+    told = _anchored(seconds, rate_hz, period_s, meta)
     if np.any(np.diff(energy_mj) < 0):
         where = int(np.argmax(np.diff(energy_mj) < 0))
         raise MeterError(
@@ -172,11 +242,34 @@ def from_counter(
         )
     edges = np.arange(seconds[0], seconds[-1] + 0.5 / rate_hz, 1.0 / rate_hz)
     power = np.diff(np.interp(edges, seconds, energy_mj)) * rate_hz
-    return PowerTrace(rate_hz, power, np.zeros(len(power), np.uint8), host_stamps=stamps, meta=dict(meta or {}))
+    lost = _in_holes(edges[:-1], edges[1:], seconds, period_s)
+    return PowerTrace(rate_hz, power, np.where(lost, LOST, 0).astype(np.uint8), None, None, *told)
 
 
-def _host_stamps(seconds: Doubles, rate_hz: float) -> Doubles:
-    """(n, 2) ``host_stamps`` for readings at ``seconds``, (n,)."""
+def _anchored(
+    seconds: Doubles, rate_hz: float, period_s: float, meta: dict[str, str] | None
+) -> tuple[Doubles, dict[str, str]]:
+    """``host_stamps`` and ``meta`` of readings at ``seconds``, (n,).
+
+    The host's clock is the grid's own: two stamps say where the grid lies, and that there is no rate to check.
+    """
     if len(seconds) < 2:
         raise MeterError(f"a power trace needs at least 2 readings, got {len(seconds)}")
-    return np.stack([(seconds - seconds[0]) * rate_hz, seconds], axis=1)
+    if np.any(np.diff(seconds) <= 0):
+        at = int(np.argmax(np.diff(seconds) <= 0))
+        raise MeterError(f"time of readings does not advance: {seconds[at]} s, then {seconds[at + 1]} s")
+    ends = seconds[[0, -1]]
+    late = int(np.sum(np.diff(seconds) > LATE * period_s))
+    return np.stack([(ends - ends[0]) * rate_hz, ends], axis=1), {
+        **(meta or {}), "readings": str(len(seconds)), "late readings": str(late)
+    }  # fmt: skip
+
+
+def _in_holes(starts: Doubles, ends: Doubles, seconds: Doubles, period_s: float) -> NDArray[np.bool_]:
+    """(m,) whether what lies from ``starts`` to ``ends``, (m,) s, touches a hole in readings at ``seconds``, (n,)."""
+    opened = np.flatnonzero(np.diff(seconds) > LATE * period_s)
+    rounding_s = 1e-6 * period_s
+    first = np.searchsorted(seconds[opened + 1], starts + rounding_s)  # the first hole that ends after the start
+    begins = np.append(seconds[opened], np.inf)
+    inside: NDArray[np.bool_] = begins[first] < ends - rounding_s
+    return inside

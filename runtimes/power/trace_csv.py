@@ -1,54 +1,40 @@
-"""Power traces as CSV: our own layout, and those of Monsoon's tools and of FAI-PEP.
-
-PyMonsoon's engine writes ``Time(ms),Main(mA),...,Main Voltage(V),`` for the channels that are on; the times are
-seconds whatever the heading says, are the host's clock, and several samples share one. Under numpy 2 it writes
-``np.float64(0.0010)`` instead of numbers; these are read as well. PowerTool exports ``Time (s)``, ``Main Avg Current
-(mA)``, ``Main Avg Voltage (V)``, ``Main Avg Power (mW)``. FAI-PEP writes ``time, current, voltage, usb_current,
-usb_voltage, total_power``. Since such times jitter, samples are laid on a grid of the nearest rate 5000 / k Hz.
-"""
+"""Power traces as files: ``.npz`` and CSV, our own layout and those of other tools (``reading.columns``)."""
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, UsageError
 from edgevit.records import atomic_path
-from runtimes.power.monsoon_packets import RATE_HZ as MONSOON_HZ
-from runtimes.power.trace import LOST, Doubles, PowerTrace
+from runtimes.power.plausible import check_agreement, check_plausible
+from runtimes.power.reading.columns import (
+    CURRENT,
+    KNOWN,
+    POWER,
+    PYMONSOON,
+    TIME,
+    VOLTAGE,
+    Columns,
+    columns_of,
+    is_heading,
+    units_below,
+)
+from runtimes.power.reading.grid import Grid, place
+from runtimes.power.reading.numbers import Numbers, read_numbers
+from runtimes.power.reading.sheet import Sheet, find_heading, split, utf8
+from runtimes.power.trace import LOST, Doubles, Flags, PowerTrace
 
 OURS = ("time_s", "current_ma", "voltage_v", "power_mw", "flags")
 STAMP_EVERY = 500  # chosen, because ten stamps a second tell the rate as well as all of them
-_NUMPY_REPR = re.compile(rb"np\.float(?:64|32)\(([^)]*)\)")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which heading (lower case, without blanks) holds what; ``power`` is preferred over current times voltage."""
-
-    name: str
-    time: str
-    current: str
-    voltage: str
-    power: str | None = None
-
-
-LAYOUTS = (
-    Layout("edgevit-export", "time_s", "current_ma", "voltage_v", "power_mw"),
-    Layout("PyMonsoon", "time(ms)", "main(ma)", "mainvoltage(v)"),
-    Layout("PowerTool", "time(s)", "mainavgcurrent(ma)", "mainavgvoltage(v)", "mainavgpower(mw)"),
-    Layout("PowerTool", "time(s)", "maincurrent(ma)", "mainvoltage(v)", "mainpower(mw)"),
-    Layout("FAI-PEP", "time", "current", "voltage", "total_power"),
-)
+SLOWEST_MONSOON_HZ = 10.0  # chosen: one sample of 500; in ms taken for s, 5 kHz is 5 Hz
 
 
 def write_csv(trace: PowerTrace, path: Path) -> None:
-    """Write ``trace`` in our own layout, atomically; empty cells where nothing was measured."""
+    """Write ``trace`` in our own layout, atomically; ``nan`` where nothing was measured."""
     count = len(trace.power_mw)
     unknown = np.full(count, np.nan)
     columns = [
@@ -63,118 +49,120 @@ def write_csv(trace: PowerTrace, path: Path) -> None:
         np.savetxt(file, np.stack(columns, axis=1), fmt=("%.6f", "%.4f", "%.5f", "%.4f", "%d"), delimiter=",")
 
 
-def read_trace(path: Path) -> PowerTrace:
-    """Read a power trace from ``.npz`` or from CSV in any layout named above.
+def read_trace(
+    path: Path, *, delimiter: str | None = None, decimal: str | None = None, units: Mapping[str, str] | None = None
+) -> PowerTrace:
+    """Read a power trace from ``.npz`` or from CSV in any layout of ``reading.columns``.
+
+    Args:
+        path: The file.
+        delimiter: What separates cells of a CSV file; None finds out (comma, semicolon, tab).
+        decimal: Its decimal mark, ``.`` or ``,``; None finds out.
+        units: Its units by ``time``, ``current``, ``voltage`` and ``power``, instead of those that the heading names;
+            with a minus (``-mA``) the sign is turned.
 
     Raises:
-        MeterError: No such file, an unknown layout, or a line that cannot be read.
+        MeterError: No such file, an unknown heading, a line that cannot be read, times that do not tell where rows are
+            missing, or values that no power trace has.
+        UsageError: An option that cannot be, or that is none of ``.npz``.
     """
     if path.suffix.lower() == ".npz":
+        if delimiter or decimal or units:
+            raise UsageError(
+                f"{path} has neither delimiter nor decimal mark, and its units are known", hint="leave them out"
+            )
         return PowerTrace.load(path)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise UsageError(f"the delimiter {delimiter!r} is not a single character")
+    if decimal not in (None, ".", ",") or (decimal is not None and decimal == delimiter):
+        raise UsageError(f"the decimal mark {decimal!r} is neither '.' nor ',', or the delimiter as well")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise MeterError(f"cannot read the power trace {path}: {error.strerror}") from error
-    header, _, body = data.partition(b"\n")
-    names = [cell.strip().strip('"') for cell in header.decode("utf-8-sig", "replace").strip().rstrip(",").split(",")]
-    layout = _layout_of(names, path)
-    table = _numbers(body, len(names), path)
-    if len(table) < 2:
-        raise MeterError(f"{path}: {len(table)} samples, a power trace needs at least 2")
-    return _trace(table, names, layout, path)
+    origin = str(path)
+    sheet = find_heading(utf8(data, origin), origin, is_heading=is_heading, delimiter=delimiter, known=KNOWN)
+    return _trace(*_under_units(sheet), units or {}, decimal)
 
 
-def _plain(name: str) -> str:
-    return name.replace(" ", "").lower()
+def _under_units(sheet: Sheet) -> tuple[Sheet, tuple[str, ...]]:
+    """The sheet, and its heading with the units of a line of units below it."""
+    first = split(sheet.body[: max(0, sheet.body.find(b"\n"))].decode(errors="replace"), sheet.delimiter)
+    names = units_below(sheet.names, first)
+    return (sheet, sheet.names) if names is None else (sheet.without_first_line(), names)
 
 
-def _layout_of(names: list[str], path: Path) -> Layout:
-    plain = [_plain(name) for name in names]
-    for layout in LAYOUTS:
-        powered = layout.power in plain or (layout.current in plain and layout.voltage in plain)
-        if layout.time in plain and powered:
-            return layout
-    known = "; ".join(f"{layout.name}: {layout.time}, {layout.current}, {layout.voltage}" for layout in LAYOUTS)
-    raise MeterError(
-        f"{path}: the heading '{', '.join(names)[:200]}' is of no known power trace",
-        hint=f"known headings: {known}",
+def _trace(sheet: Sheet, names: tuple[str, ...], units: Mapping[str, str], decimal: str | None) -> PowerTrace:
+    """The trace below a heading."""
+    columns = columns_of(names, units, sheet.origin)
+    numbers = read_numbers(sheet, list(columns.places.values()), decimal=decimal)
+    if len(numbers.values) < 2:
+        raise MeterError(f"{sheet.origin}: {len(numbers.values)} samples, a power trace needs at least 2")
+    column = {role: numbers.values[:, at] * columns.factors.get(role, 1.0) for at, role in enumerate(columns.places)}
+    seconds = _seconds(column[TIME], columns)
+    grid = place(seconds, numbers.lines, sheet.origin, packets=columns.layout.name == PYMONSOON)
+    power, current, voltage = _power(column, columns, sheet.origin), column.get(CURRENT), column.get(VOLTAGE)
+    check_plausible(
+        sheet.origin, rate_hz=grid.rate_hz, power_mw=power, current_ma=current, voltage_v=voltage, units=columns.stated
     )
-
-
-def _numbers(body: bytes, columns: int, path: Path) -> Doubles:
-    """(rows, columns) of all numbers; in C where every cell holds one."""
-    if b"np.float" in body:
-        body = _NUMPY_REPR.sub(rb"\1", body)
-    body = body.replace(b"\r\n", b"\n").replace(b" ", b"").rstrip(b",\n")
-    if not body:
-        return np.zeros((0, columns))
-    if b"\n\n" not in body:  # numpy would skip an empty line, which is a gap
-        with suppress(ValueError):
-            return np.loadtxt(BytesIO(body), delimiter=",", comments=None, usecols=range(columns), ndmin=2)
-    return _carefully(body, columns, path)
-
-
-def _carefully(body: bytes, columns: int, path: Path) -> Doubles:
-    """(rows, columns), row by row: empty cells are gaps, anything else that is no number is an error with its line."""
-    table: list[list[float]] = []
-    for number, line in enumerate(body.split(b"\n"), start=2):
-        cells = line.replace(b'"', b"").split(b",")
-        if len(cells) < columns:
-            cells += [b""] * (columns - len(cells))
-        try:
-            table.append([float(cell) if cell else np.nan for cell in cells[:columns]])
-        except ValueError as error:
-            shown = line.decode("utf-8", "replace")[:120]
-            raise MeterError(f"{path}, line {number}: '{shown}' is not a row of {columns} numbers") from error
-    return np.array(table, np.float64).reshape(-1, columns)
-
-
-def _trace(table: Doubles, names: list[str], layout: Layout, path: Path) -> PowerTrace:
-    """The trace in a table, (n, columns), whose columns ``names`` tells."""
-    column = {_plain(name): table[:, index] for index, name in enumerate(names)}
-    seconds = column[layout.time]
-    if layout.name == "PyMonsoon" and _is_milliseconds(seconds):
-        seconds = seconds / 1e3  # the heading's word, taken literally by someone
-    current, voltage = column.get(layout.current), column.get(layout.voltage)
-    power = column.get(layout.power) if layout.power else None
-    if power is None:
-        assert current is not None and voltage is not None
-        power = current * voltage
-    stored = column.get("flags")
-    flags = stored.astype(np.uint8) if stored is not None else np.where(np.isfinite(power), 0, LOST).astype(np.uint8)
-    rate_hz = _rate(seconds, layout, path)
-    index = np.arange(0, len(seconds), STAMP_EVERY)
     return PowerTrace(
-        rate_hz=rate_hz,
-        power_mw=power.astype(np.float32),
-        flags=flags,
-        current_ma=None if current is None else current.astype(np.float32),
-        voltage_v=None if voltage is None else voltage.astype(np.float32),
-        host_stamps=np.stack([index.astype(np.float64), seconds[index]], axis=1),
-        meta={"meter": f"CSV of {layout.name}", "source": str(path)},
+        rate_hz=grid.rate_hz,
+        power_mw=_laid(power, grid),
+        flags=_flags(column.get("flags"), power, grid, numbers, sheet.origin),
+        current_ma=None if current is None else _laid(current, grid),
+        voltage_v=None if voltage is None else _laid(voltage, grid),
+        host_stamps=_stamps(seconds, grid),
+        meta={"meter": f"CSV of {columns.layout.name}", "source": sheet.origin},
     )
 
 
-def _is_milliseconds(seconds: Doubles) -> bool:
-    """Whether the times, (n,), only make sense as ms: 5000 samples in 1000 of them."""
-    span = float(seconds[-1] - seconds[0])
-    return span > 0 and abs((len(seconds) - 1) / span * 1e3 / MONSOON_HZ - 1) < 0.02
+def _seconds(times: Doubles, columns: Columns) -> Doubles:
+    """The times, (n,), in s; PyMonsoon's heading says ms and means s, unless someone took it at its word."""
+    if columns.layout.name != PYMONSOON or TIME in columns.stated:
+        return times
+    taken = times / columns.factors[TIME]
+    span = float(taken[-1] - taken[0])
+    return times if span > 0 and len(taken) / span < SLOWEST_MONSOON_HZ else taken
 
 
-def _rate(seconds: Doubles, layout: Layout, path: Path) -> float:
-    """Sample rate in Hz of the times, (n,) s, by their number and span."""
-    span = float(seconds[-1] - seconds[0])
-    if not (np.isfinite(span) and span > 0):
+def _power(column: Mapping[str, Doubles], columns: Columns, origin: str) -> Doubles:
+    """The column of power, which has to agree with the others, or current times voltage: (n,) mW."""
+    power = column.get(POWER)
+    if CURRENT not in column or VOLTAGE not in column:
+        assert power is not None, "a heading has one or the other"
+        return power
+    product = column[CURRENT] * column[VOLTAGE]
+    if power is None:
+        return product
+    beside = [column[base] for base in columns.layout.besides if base in column]
+    check_agreement(origin, power, product + beside[0] * beside[1] if len(beside) == 2 else product)
+    return power
+
+
+def _laid(values: Doubles, grid: Grid) -> NDArray[np.float32]:
+    """Rows, (n,), on their places of the grid; NaN between them."""
+    laid = np.full(int(grid.index[-1]) + 1, np.nan, np.float32)
+    laid[grid.index] = values
+    return laid
+
+
+def _flags(stored: Doubles | None, power: Doubles, grid: Grid, numbers: Numbers, origin: str) -> Flags:
+    """Flags on the grid: as stored, and lost where there is no power and no other reason for it."""
+    told = np.zeros(len(power)) if stored is None else stored
+    wrong = ~((told >= 0) & (told <= 255) & (told == np.rint(told)))
+    if np.any(wrong):
+        at = int(np.argmax(wrong))
         raise MeterError(
-            f"{path}: time does not advance from the first sample ({seconds[0]}) to the last ({seconds[-1]})"
+            f"{origin}, line {numbers.lines[at]}: flags of {told[at]:g}: expected a whole number, 0 to 255"
         )
-    measured = (len(seconds) - 1) / span
-    nearest = MONSOON_HZ / max(1, round(MONSOON_HZ / measured))
-    if abs(measured / nearest - 1) < 0.02:
-        return nearest
-    if layout.name == "edgevit-export":
-        return measured
-    raise MeterError(
-        f"{path}: {measured:.1f} samples a second, expected 5000 / k: samples are missing, and nothing says where",
-        hint="record again with `bench --energy monsoon`, which keeps the place of lost samples",
-    )
+    flags = np.full(int(grid.index[-1]) + 1, LOST, np.uint8)
+    flags[grid.index] = np.where(np.isfinite(power) | (told > 0), told, LOST)
+    return flags
+
+
+def _stamps(seconds: Doubles, grid: Grid) -> Doubles:
+    """(m, 2) places and the host's times of some rows; none where the file's times are the grid's own clock."""
+    if not grid.by_host:
+        return np.zeros((0, 2))
+    rows = np.flatnonzero(np.isfinite(seconds))[::STAMP_EVERY]
+    return np.stack([grid.index[rows].astype(np.float64), seconds[rows]], axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgevit.errors import FailureError
@@ -42,11 +44,12 @@ def analyze_whole_run(
     check_top1(top1_percent)
     signal = signal_of(trace)
     start, end = _moments(stamps.bursts, device_to_trace_s)
-    before_mw, after_mw = _idle(signal, stamps, device_to_trace_s, period_s)
-    running_mw = _running(signal, start, end, period_s)
+    before_mw, after_mw = _idle(trace, signal, stamps, device_to_trace_s, period_s)
+    inner = _after_hole(trace, start + period_s), _before_hole(trace, end - period_s)
+    running_mw = _running(signal, start, end, inner)
     each_s = (end - start) / stamps.inferences
     power_mw = running_mw - (before_mw + after_mw) / 2
-    scatter_mw = _scatter(signal, start + period_s, end - period_s, period_s)
+    scatter_mw = _scatter(signal, *inner, period_s)
     half_mj = max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
     energy_mj = power_mw * each_s
     return EnergyReport(
@@ -72,9 +75,30 @@ def _moments(windows: tuple[Window, ...], device_to_trace_s: float) -> tuple[flo
     return windows[0].start_ns / 1e9 + device_to_trace_s, windows[-1].end_ns / 1e9 + device_to_trace_s
 
 
-def _running(signal: Signal, start_s: float, end_s: float, period_s: float) -> float:
-    """Mean power in mW of the run without a reading's time at either end."""
-    running_mw = signal.mean_mw(start_s + period_s, end_s - period_s)
+def _after_hole(trace: PowerTrace, moment_s: float) -> float:
+    """End of the hole that a moment lies in, else the moment: what is lost across a step holds some of both sides."""
+    lost = trace.lost[max(0, int(moment_s * trace.rate_hz)) :]
+    if not (len(lost) and lost[0]):
+        return moment_s
+    return trace.seconds - (0.0 if lost.all() else (len(lost) - int(np.argmin(lost))) / trace.rate_hz)
+
+
+def _before_hole(trace: PowerTrace, moment_s: float) -> float:
+    """Start of the hole that a moment lies in, else the moment."""
+    lost = trace.lost[: max(0, math.ceil(moment_s * trace.rate_hz))][::-1]
+    if not (len(lost) and lost[0]):
+        return moment_s
+    return 0.0 if lost.all() else (len(lost) - int(np.argmin(lost))) / trace.rate_hz
+
+
+def _running(signal: Signal, start_s: float, end_s: float, inner: tuple[float, float]) -> float:
+    """Mean power in mW of the run within ``inner``: without a reading's time, and without a hole, at either end."""
+    running_mw = signal.mean_mw(*inner)
+    if start_s >= 0 and end_s <= signal.seconds and inner[1] <= inner[0]:
+        raise FailureError(
+            f"no reading of the run from {start_s:.1f} to {end_s:.1f} s: the meter missed them",
+            hint="record again, with less load on this machine or a longer run",
+        )
     if not np.isfinite(running_mw) or start_s < 0 or end_s > signal.seconds:
         raise FailureError(
             f"the run from {start_s:.1f} to {end_s:.1f} s is not within the trace of {signal.seconds:.1f} s",
@@ -83,19 +107,23 @@ def _running(signal: Signal, start_s: float, end_s: float, period_s: float) -> f
     return running_mw
 
 
-def _idle(signal: Signal, stamps: RunStamps, device_to_trace_s: float, period_s: float) -> tuple[float, float]:
+def _idle(
+    trace: PowerTrace, signal: Signal, stamps: RunStamps, device_to_trace_s: float, period_s: float
+) -> tuple[float, float]:
     """Mean power before and after all that the runner did around the run, a reading's time away from it."""
     first, last = _moments((*stamps.warmup, *stamps.bursts), device_to_trace_s)
     others = [_moments((window,), device_to_trace_s) for window in stamps.other]
     start = max([0.0, *(end for _, end in others if end < first)]) + period_s
     end = min([signal.seconds, *(begin - period_s for begin, _ in others if begin > last)])
-    before_s, after_s = first - period_s - start, end - (last + 2 * period_s)
+    before = _after_hole(trace, start), _before_hole(trace, first - period_s)
+    after = _after_hole(trace, last + 2 * period_s), _before_hole(trace, end)
+    before_s, after_s = before[1] - before[0], after[1] - after[0]
     if min(before_s, after_s) < MIN_IDLE_S:
         raise FailureError(
             f"{max(0.0, before_s):.1f} s of idle before and {max(0.0, after_s):.1f} s after the run: at least "
             f"{MIN_IDLE_S:g} s are needed on both sides"
         )
-    return signal.mean_mw(start, first - period_s), signal.mean_mw(last + 2 * period_s, end)
+    return signal.mean_mw(*before), signal.mean_mw(*after)
 
 
 def _scatter(signal: Signal, start_s: float, end_s: float, period_s: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_records import metered, run_of
 from typer.testing import CliRunner
@@ -51,6 +52,24 @@ def test_analyze_with_stamps_is_verified_and_right(written: Path, tmp_path: Path
     truth = SimulationTruth.load(written / "short-3.truth.json")
     assert report.energy_mj == pytest.approx(truth.active_mj, rel=0.01)
     assert report.trace.source.endswith("short-3.csv")
+
+
+def test_a_foreign_trace_is_read_as_its_options_say(written: Path, tmp_path: Path) -> None:
+    rows = np.loadtxt(written / "short-3.csv", delimiter=",", skiprows=1)[:, :3] * (1e3, -1e-3, 1e3)
+    foreign = tmp_path / "foreign.csv"
+    text = "\n".join("|".join(f"{cell:.6f}" for cell in row) for row in rows).replace("nan", "").replace(".", ",")
+    foreign.write_text(f"time|current|voltage\n{text}\n", encoding="utf-16")
+    stamps = ["--stamps", str(written / "short-3.stamps.json")]
+    options = ["--delimiter", "|", "--decimal", ",", "--units", "time=ms,current=-A,voltage=mV"]
+    result = RUNNER.invoke(app, ["analyze", str(foreign), *stamps, *options, "--json"])
+    assert result.exit_code == 0, result.output
+    truth = SimulationTruth.load(written / "short-3.truth.json")
+    assert json.loads(result.stdout)["energy_mj"] == pytest.approx(truth.active_mj, rel=0.01)
+    for left_out, words in ((options[2:], "no known power trace"), (options[:4], "names no unit")):
+        failed = RUNNER.invoke(app, ["analyze", str(foreign), *stamps, *left_out]).exception
+        assert isinstance(failed, MeterError) and words in failed.message
+    wrong = RUNNER.invoke(app, ["analyze", str(foreign), *stamps, *options[:-1], "watts=W"]).exception
+    assert isinstance(wrong, UsageError) and "unknown column 'watts'" in wrong.message
 
 
 def test_analyze_json_is_the_record_alone(written: Path) -> None:
@@ -100,6 +119,8 @@ def test_a_record_of_bench_is_analysed_by_itself(tmp_path: Path) -> None:
     assert report["energy_mj"] == pytest.approx(made.truth.active_mj, rel=0.02)
     for words, message in ((["--runs", "5"], "belong to a trace"), (["--stamps", str(record)], "belong to a trace")):
         assert message in str(RUNNER.invoke(app, ["analyze", str(record), *words]).exception)
+    for option in ("--delimiter", "--decimal", "--units"):
+        assert "belong to a .csv" in str(RUNNER.invoke(app, ["analyze", str(record), option, ","]).exception)
     run_of("b.onnx", 60.0).save(tmp_path / "b.json")
     assert "holds no energy" in str(RUNNER.invoke(app, ["analyze", str(tmp_path / "b.json")]).exception)
     trace.write_bytes(trace.read_bytes() + b"x")

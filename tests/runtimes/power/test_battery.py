@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from phone_stub import PhoneStub
 from sampling import sampled, write_files
 
-from edgevit.errors import MeterError
+from edgevit.errors import MeterError, MissedReadingError
 from runtimes.power.battery import BatteryMeter
 
 
@@ -43,6 +44,18 @@ def test_battery_trace_follows_the_gauge(tmp_path: Path) -> None:
     assert trace.power_mw[0] == pytest.approx(2000.0)
     assert trace.power_mw[-1] == pytest.approx(4000.0)
     assert trace.meta["meter"] == "battery gauge of 8BC1"
+
+
+def test_battery_marks_a_hole_and_takes_a_silent_gauge_for_a_passing_thing(tmp_path: Path) -> None:
+    meter = BatteryMeter(_battery(tmp_path, -500_000, 4_000_000))
+    seconds = np.array([0.0, 0.5, 1.5, 6.5, 7.0])
+    trace = meter.trace_of(seconds, np.array([[500.0, 4.0], [500.0, 4.0], [510.0, 4.0], [900.0, 4.0], [900.0, 4.0]]))
+    np.testing.assert_array_equal(np.flatnonzero(trace.lost), np.arange(31, 130))
+    assert trace.voltage_v is not None and np.isnan(trace.voltage_v[trace.lost]).all()
+    meter.prepare()
+    (tmp_path / "sys/class/power_supply/battery/current_now").unlink()
+    with pytest.raises(MissedReadingError, match="stopped answering"):
+        meter.read_once()
 
 
 def test_battery_that_never_changes_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,23 @@ def test_rapl_counts_packages_once_and_undoes_the_wrap(tmp_path: Path) -> None:
     assert float(np.sum(trace.power_mw)) / trace.rate_hz == pytest.approx(5000.0, rel=0.01)
 
 
+def test_rapl_keeps_the_energy_of_a_time_without_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sysfs = LocalSysfs(_rapl(tmp_path, 1_000_000))
+    meter = RaplMeter(sysfs)
+    meter.prepare()
+    read = sysfs.read
+    with meter:
+        meter.start()
+        time.sleep(0.05)
+        monkeypatch.setattr(sysfs, "read", lambda paths: (time.sleep(0.1), read(paths))[1])
+        _rapl(tmp_path, 9_000_000)
+        time.sleep(0.05)
+        trace = meter.stop()
+    assert trace.lost_share > 0.2
+    assert np.isfinite(trace.power_mw).all()
+    assert float(np.sum(trace.power_mw)) / trace.rate_hz == pytest.approx(8000.0, rel=0.15)
+
+
 def test_counter_without_a_range_may_not_go_backwards() -> None:
     np.testing.assert_array_equal(unwrap(np.array([90.0, 95.0, 3.0, 8.0]), 100.0, "x"), [90.0, 95.0, 103.0, 108.0])
     with pytest.raises(MeterError, match="went backwards"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgevit.errors import FailureError, UsageError
 from runtimes.power.stamps import RunStamps, Window
-from runtimes.power.trace import PowerTrace
+from runtimes.power.trace import LOST, PowerTrace
 from validation.energy.whole_run import analyze_whole_run
 
 OFFSET_S = -1000.0
@@ -39,6 +41,36 @@ def test_mean_is_right_and_never_verified() -> None:
     assert report.interval_mj is not None and report.interval_mj[0] < report.energy_mj < report.interval_mj[1]
     assert report.efficiency_percent_per_mj == pytest.approx(80.0 / report.energy_mj)
     assert report.energy_sd_mj is None, "a mean over the run has no deviation over inferences"
+
+
+def _lost(start_s: float, end_s: float, *, counter: bool) -> PowerTrace:
+    """The trace without noise and with a hole, in which a counter keeps its mean and a gauge has nothing."""
+    trace = _trace(noise_mw=0.0)
+    first, last = round(start_s * 20), round(end_s * 20)
+    power, flags = trace.power_mw.copy(), trace.flags.copy()
+    power[first:last] = power[first:last].mean() if counter else np.nan
+    flags[first:last] = LOST
+    return replace(trace, power_mw=power, flags=flags)
+
+
+@pytest.mark.parametrize("counter", [True, False])
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(22.0, 30.0), (30.0, 50.0), (80.0, 95.0), (3.0, 12.0), (10.0, 12.0), (118.0, 133.0)]
+)
+def test_holes_change_no_figure_wherever_they_lie(start_s: float, end_s: float, counter: bool) -> None:
+    report = analyze_whole_run(_lost(start_s, end_s, counter=counter), STAMPS, device_to_trace_s=OFFSET_S, period_s=1.0)
+    assert report.energy_mj == pytest.approx(2000.0 * 59.5 / 1000, rel=1e-3)
+    assert any("of the samples are lost" in reason for reason in report.reasons)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "words"),
+    [(20.0, 90.0, "no reading of the run"), (6.0, 25.5, "s of idle before"), (84.0, 124.0, "of idle before and")],
+)
+def test_holes_that_leave_nothing_to_compare_are_refused(start_s: float, end_s: float, words: str) -> None:
+    trace = _lost(start_s, end_s, counter=True)
+    with pytest.raises(FailureError, match=words):
+        analyze_whole_run(trace, STAMPS, device_to_trace_s=OFFSET_S, period_s=1.0)
 
 
 def test_change_of_idle_widens_the_interval() -> None:
