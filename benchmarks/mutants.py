@@ -193,7 +193,7 @@ def drawn(found: dict[str, list[Mutation]], count: int, seed: int) -> list[Mutat
 def equivalents(tree: Path) -> dict[tuple[str, str, str], str]:
     """Module, text of the line and change: why no test can tell it from the original."""
     path = tree / "benchmarks" / "equivalent_mutants.toml"
-    entries = tomllib.loads(path.read_text(encoding="utf-8"))["equivalent"] if path.exists() else []
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", []) if path.exists() else []
     return {(each["module"], each["line"], each["change"]): each["reason"] for each in entries}
 
 

@@ -137,11 +137,16 @@ class Journal:
 
         Raises:
             RestoreError: Something does not read as before; it stays in the journal.
-            DeviceLostError, DeviceTimeoutError: The device is gone; all that is left stays in the journal.
+            DeviceTimeoutError: An undo did not end in time; it stays in the journal, the others were tried.
+            DeviceLostError: The device is gone; all that is left stays in the journal.
         """
         failed: list[str] = []
+        kind: type[DeviceError] = RestoreError
         for change in reversed(self._open.copy()):
-            problem = undo(self._device, change)
+            try:
+                problem = undo(self._device, change)
+            except DeviceTimeoutError as error:
+                kind, problem = DeviceTimeoutError, error.message
             if problem is None:
                 self._mark_undone(change)
                 if report is not None:
@@ -149,7 +154,7 @@ class Journal:
             else:
                 failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
         if failed:
-            raise RestoreError(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
+            raise kind(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
 
     def close(self) -> None:
         """Remove the file: nothing is left to be done on the device."""
