@@ -1,6 +1,7 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
 import json
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -174,3 +175,13 @@ def test_too_little_room_is_refused_before_any_work(tmp_path: Path, monkeypatch:
     with pytest.raises(UsageError, match="not enough room"):
         export(small_net(), small_spec(), ["ptl"], output=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_seconds_are_the_time_that_each_format_took(tmp_path: Path) -> None:
+    began_s = time.perf_counter()
+    report = export(small_net(), small_spec(), ["ptl", "onnx"], output=tmp_path)
+    took_s = time.perf_counter() - began_s
+    missing = export(OnnxCannot(), small_spec(), ["onnx"], output=tmp_path / "other")
+    assert all(0 < each.seconds <= took_s for each in report.outcomes), took_s
+    assert missing.outcomes[0].verdict == "error"
+    assert 0 < missing.outcomes[0].seconds < time.perf_counter() - began_s - took_s
