@@ -6,10 +6,12 @@ commands stand in ``restore.sh`` on the device, for the case that this host neve
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -75,6 +77,22 @@ def state_home() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
 
 
+@contextmanager
+def writing_state(path: Path) -> Iterator[None]:
+    """Tell an ``OSError`` of the block as a file of this program's state that cannot be written.
+
+    Raises:
+        DeviceError: In its place; nothing is done to a device without it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DeviceError(
+            f"cannot write {path}, which keeps devices safe: {error.strerror or error}",
+            hint="free some space, or set XDG_STATE_HOME to a directory that you may write to",
+        ) from error
+
+
 def name_of_serial(serial: str) -> str:
     """A serial as a file name."""
     return re.sub(r"[^A-Za-z0-9.-]", "_", serial)
@@ -102,22 +120,28 @@ class Journal:
         self._open = list(changes)
 
     def open(self) -> None:
-        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change."""
+        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change.
+
+        Raises:
+            DeviceError: The file cannot be written.
+        """
         head = JournalHead(
             serial=self._device.serial,
             identity=identity_of(self._device),
             adb_server=self._device.adb_server,
             scratch_dir=self._device.scratch_dir(),
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)
+        with writing_state(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.unlink(missing_ok=True)
         self._append(_Line(head=head))
 
     def make(self, change: Change) -> None:
         """Write a change down, make it, and read it back.
 
         Raises:
-            DeviceError: The device did not take it; what it was is brought back at the end all the same.
+            DeviceError: The device did not take it; what it was is brought back at the end all the same. Or it cannot
+                be written down, and is not made.
         """
         self._append(_Line(change=change))
         self._open.append(change)
@@ -158,13 +182,20 @@ class Journal:
 
     def close(self) -> None:
         """Remove the file: nothing is left to be done on the device."""
-        self.path.unlink(missing_ok=True)
+        if self.path.exists():
+            self.path.unlink()
 
     def _append(self, line: _Line) -> None:
-        with self.path.open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        data = msgspec.json.encode(line) + b"\n"
+        with writing_state(self.path), self.path.open("ab", buffering=0) as file:
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)  # what is appended later must not join half a line
+                raise
 
     def _write_restore_script(self) -> None:
         if self._restore_script is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -340,3 +342,28 @@ def test_the_head_says_whose_changes_these_are(host: Host, journal: Journal) -> 
     journal.close()
     journal.close()
     assert leftover_journals() == ()
+
+
+@contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """No file can grow beyond this size: the system itself cuts what is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 20])
+def test_nothing_is_changed_that_cannot_be_written_down(host: Host, journal: Journal, knob: Path, room: int) -> None:
+    journal.make(turn(host, knob, "one"))
+    whole = journal.path.read_bytes()
+    change = msgspec.structs.replace(turn(host, knob, "two"), key="second")
+    with room_for(len(whole) + room), pytest.raises(DeviceError, match=f"cannot write {journal.path}, .*: ") as caught:
+        journal.make(change)
+    assert caught.value.hint is not None and "free some space" in caught.value.hint
+    assert (knob.read_text(), journal.path.read_bytes()) == ("one", whole)
+    journal.undo_all()
+    journal.close()
+    assert knob.read_text() == "old value"

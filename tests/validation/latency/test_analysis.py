@@ -352,3 +352,19 @@ def test_what_speaks_against_the_device_at_the_start_is_a_note() -> None:
         "at the start: the screen is asleep: the device may suspend in the middle of a run",
     )
     assert judge_run(run).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("verification", "reason"),
+    [
+        (WRONG, f"the outputs on the device are wrong: {WRONG.reason}"),
+        (NOT_VERIFIED, f"outputs not verified: {NOT_VERIFIED.reason}"),
+    ],
+)
+def test_what_all_rounds_say_is_said_once(verification: Verification, reason: str) -> None:
+    run = clean(verification=verification)
+    varied = [
+        msgspec.structs.replace(each, verification=msgspec.structs.replace(verification, reason=f"{index}"))
+        for index, each in enumerate(run.rounds[1:])
+    ]
+    assert judge_run(msgspec.structs.replace(run, rounds=(run.rounds[0], *varied))).reasons == (reason,)
