@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -60,7 +61,7 @@ class JournalHead(Record):
     identity: str
     adb_server: str | None
     scratch_dir: str
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
 
 
 class _Line(Record):
@@ -261,9 +262,20 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     return head, tuple(changes)
 
 
-def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
-    """Journals that earlier runs left because they crashed or lost the device."""
-    return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
+def leftover_journals() -> tuple[tuple[Path, JournalHead | ArtifactError], ...]:
+    """Journals that earlier runs left because they crashed or lost the device: their heads, or why one is unreadable.
+
+    Files without a whole line are none: nothing had been changed.
+    """
+    paths = sorted((state_home() / "journal").glob("*.jsonl"))
+    return tuple((path, _head_of(path)) for path in paths if b"\n" in path.read_bytes())
+
+
+def _head_of(path: Path) -> JournalHead | ArtifactError:
+    try:
+        return read_journal(path)[0]
+    except ArtifactError as error:
+        return error
 
 
 def restore(device: Device, report: Report | None = None) -> None:

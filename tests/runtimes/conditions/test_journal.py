@@ -63,7 +63,7 @@ def test_an_undo_that_fails_is_told_and_kept(device: Device, knob: Path) -> None
         session.make(change)
     assert caught.value.hint == "edgevit-export devices --restore"
     assert [each.key for each in read_journal(journal_path(device.serial))[1]] == [knob.name]
-    assert [head.serial for _, head in leftover_journals()] == [device.serial]
+    assert [path for path, _ in leftover_journals()] == [journal_path(device.serial)]
 
 
 def test_another_device_at_the_same_address_is_left_alone(adb_device: AdbDevice, adbd: Adbd, knob: Path) -> None:
@@ -338,7 +338,7 @@ def test_the_head_says_whose_changes_these_are(host: Host, journal: Journal) -> 
     assert (head.serial, head.scratch_dir, head.adb_server) == ("host", host.scratch_dir(), None)
     machine = Path("/etc/machine-id")
     assert head.identity == (machine.read_text().strip() if machine.exists() else "")
-    assert [each.serial for _, each in leftover_journals()] == ["host"]
+    assert leftover_journals() == ((journal.path, head),)
     journal.close()
     journal.close()
     assert leftover_journals() == ()

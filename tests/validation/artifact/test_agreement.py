@@ -73,9 +73,9 @@ def test_sqnr_is_a_ratio_of_lengths_within_its_bounds() -> None:
     one = np.array([3.0, 4.0])  # length 5
     assert sqnr_db_of(one + np.array([0.0, 0.05]), one) == pytest.approx(40.0)
     assert sqnr_db_of(one + np.array([0.0, 50.0]), one) == pytest.approx(-20.0)
-    assert sqnr_db_of(np.array([1e200, 0.0]), one) == -MOST_DB
+    assert sqnr_db_of(np.array([1e200, 0.0]), one) == -300.0
     tiny = np.array([1e-300, 1e-320])
-    assert sqnr_db_of(tiny, np.array([1e-300, 0.0])) == MOST_DB
+    assert sqnr_db_of(tiny, np.array([1e-300, 0.0])) == 300.0
     assert sqnr_db_of(1.1 * one * 1e-200, one * 1e-200) == pytest.approx(20.0)
     assert cosine_of(one * 1e-200, np.array([-4.0, 3.0]) * 1e200) == pytest.approx(0.0, abs=1e-15)
 
