@@ -142,7 +142,7 @@ def _own_edits(node: ast.AST) -> Iterator[_Edit]:
             yield _Edit(node, f"{_short(node)} -> dropped", "pass")
         case ast.Raise():
             yield _Edit(node, "raise -> dropped", "pass")
-        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and not value.value):
             yield _Edit(node, f"{_short(node)} -> return None", "return None")
         case ast.FunctionDef() if not _returns(node) and len(body := _without_docstring(node)) > 1:
             yield _Edit(body[0], "returns at once", f"return\n{' ' * body[0].col_offset}", before=True)
