@@ -238,6 +238,7 @@ def test_one_run_has_no_deviation() -> None:
     report = judge_run(device_run([[12.0]]))
     assert (report.mean_ms, report.sd_ms, report.median_ms, report.suspended_ms) == (12.0, 0.0, 12.0, 0.0)
     assert report.reasons == ("only 1 runs: use at least 10",)
+    assert judge_run(device_run([[10.0, 12.0]])).sd_ms == pytest.approx(2**0.5)
     told = judge_run(summary_run([Summary(count=1, mean_ns=12e6, sd_ns=0.0)]))
     assert (told.count, told.mean_ms, told.sd_ms) == (1, 12.0, None)
     assert judge_run(summary_run([Summary(count=2, mean_ns=12e6, sd_ns=1e6)])).sd_ms == pytest.approx(2**0.5)
