@@ -7,21 +7,21 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from adbd_rig import Adbd, names
 from session_child import turn
+from steered_host import SteeredHost
 
 import runtimes.conditions.lease as lease_module
-from edgevit.errors import DeviceError, DeviceLostError, RestoreError
-from runtimes.conditions.journal import Change, journal_path, read_journal, state_home
-from runtimes.conditions.lease import DeviceSession, end_all_sessions, ending_sessions_on_signals
+from edgevit.errors import DeviceError, DeviceLostError
+from runtimes.conditions.journal import journal_path, read_journal, state_home
+from runtimes.conditions.lease import DeviceSession, end_all_sessions
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.devices.device import CommandResult, Device
+from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
 
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -154,39 +154,12 @@ def test_a_lost_session_does_not_lock_us_out(adb_device: AdbDevice, adbd: Adbd, 
 OURS = f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-class Host(HostDevice):
-    """This host under any serial; ``before`` is called with each command, and may raise or wait."""
-
-    def __init__(self, scratch: Path, serial: str = "host") -> None:
-        super().__init__(scratch)
-        self.serial = serial
-        self.before: Callable[[tuple[str, ...]], object] = lambda _: None
-
-    def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
-        self.before(tuple(argv))
-        return super().run(argv, timeout_s)
-
-    def lose(self, _: object = None) -> None:
-        raise DeviceLostError(f"{self.serial} is gone")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path / "scratch")
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    """The lock on the host."""
-    return tmp_path / "scratch" / "session"
-
-
 def up_s() -> float:
     return float(Path("/proc/uptime").read_text().split()[0])
 
 
-def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: Host, tmp_path: Path) -> None:
-    other = Host(tmp_path / "scratch", "the same by another name")
+def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: SteeredHost, tmp_path: Path) -> None:
+    other = SteeredHost(tmp_path / "scratch", "the same by another name")
     with DeviceSession(host) as session:
         with (
             pytest.raises(DeviceError, match=f"is in use by {OURS} pid {os.getpid()}$") as caught,
@@ -197,17 +170,6 @@ def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: H
         session.extend()
     with DeviceSession(other):
         pass
-
-
-def test_what_a_lost_session_of_this_process_held_is_taken_over(host: Host, lock: Path, knob: Path) -> None:
-    with pytest.raises(DeviceLostError), DeviceSession(host) as session:
-        session.make(turn(host, knob))
-        host.before = host.lose
-    assert (lock / "owner").read_text() == f"{session.owner}\n"
-    host.before = lambda _: None
-    other = Host(lock.parent, "another")
-    with DeviceSession(other):
-        assert knob.read_text() == "old value", "the script on the device brought it back"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +183,7 @@ def test_what_a_lost_session_of_this_process_held_is_taken_over(host: Host, lock
         f"{OURS} pid \u00b2 abcdef",
     ],
 )
-def test_who_is_not_known_to_be_dead_keeps_the_lock(host: Host, lock: Path, owner: str) -> None:
+def test_who_is_not_known_to_be_dead_keeps_the_lock(host: SteeredHost, lock: Path, owner: str) -> None:
     lock.mkdir(parents=True)
     for name, text in (("owner", owner), ("until", str(int(up_s()) + 600)), ("boot", boot_id())):
         (lock / name).write_text(f"{text}\n")
@@ -238,7 +200,7 @@ def boot_id() -> str:
 
 
 def test_a_dead_process_of_this_host_loses_the_lock_and_someone_elses_does_not(
-    host: Host, lock: Path, monkeypatch: pytest.MonkeyPatch
+    host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
@@ -259,7 +221,7 @@ def test_a_dead_process_of_this_host_loses_the_lock_and_someone_elses_does_not(
         assert (lock / "owner").read_text() == f"{session.owner}\n"
 
 
-def test_a_lock_without_an_owner_is_waited_for(host: Host, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_without_an_owner_is_waited_for(host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "OWNERLESS_S", 0.7)
     lock.mkdir(parents=True)
     for name, text in (("until", str(int(up_s()) + 600)), ("boot", boot_id())):
@@ -269,7 +231,7 @@ def test_a_lock_without_an_owner_is_waited_for(host: Host, lock: Path, monkeypat
         assert time.monotonic() - began_s > 0.7
 
 
-def test_the_lock_says_whose_it_is_and_until_when(host: Host, lock: Path) -> None:
+def test_the_lock_says_whose_it_is_and_until_when(host: SteeredHost, lock: Path) -> None:
     with DeviceSession(host) as session:
         assert session.owner.startswith(f"{OURS} pid {os.getpid()} ")
         assert host.process_log == str(lock / "processes")
@@ -283,7 +245,7 @@ def test_the_lock_says_whose_it_is_and_until_when(host: Host, lock: Path) -> Non
         assert int((lock / "until").read_text()) == pytest.approx(up_s(), abs=20)
 
 
-def test_the_lock_on_this_host_names_its_last_holder(host: Host) -> None:
+def test_the_lock_on_this_host_names_its_last_holder(host: SteeredHost) -> None:
     path = state_home() / "locks" / "host.lock"
     path.parent.mkdir(parents=True)
     path.write_text("pid 123456789 of long ago\n")
@@ -294,7 +256,7 @@ def test_the_lock_on_this_host_names_its_last_holder(host: Host) -> None:
             pass
 
 
-def test_what_cannot_be_locked_is_told_and_left(host: Host, lock: Path) -> None:
+def test_what_cannot_be_locked_is_told_and_left(host: SteeredHost, lock: Path) -> None:
     lock.parent.mkdir()
     lock.write_text("in the way")
     with pytest.raises(DeviceError, match=r"host cannot be locked: .*mkdir"), DeviceSession(host):
@@ -304,7 +266,7 @@ def test_what_cannot_be_locked_is_told_and_left(host: Host, lock: Path) -> None:
         pass
 
 
-def test_a_session_that_cannot_begin_its_journal_gives_the_device_back(host: Host, lock: Path) -> None:
+def test_a_session_that_cannot_begin_its_journal_gives_the_device_back(host: SteeredHost, lock: Path) -> None:
     in_the_way = state_home() / "journal"
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("")
@@ -320,86 +282,10 @@ def test_a_session_that_cannot_begin_its_journal_gives_the_device_back(host: Hos
         pass
 
 
-def test_a_lock_that_cannot_be_written_on_this_host_is_told(host: Host, lock: Path) -> None:
+def test_a_lock_that_cannot_be_written_on_this_host_is_told(host: SteeredHost, lock: Path) -> None:
     in_the_way = state_home()
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("")
     with pytest.raises(DeviceError, match=r"cannot write .*host\.lock, .*: Not a directory"), DeviceSession(host):
         pass
     assert not lock.exists()
-
-
-def test_what_is_not_restored_does_not_lock_the_device(host: Host, lock: Path, knob: Path) -> None:
-    with pytest.raises(RestoreError), DeviceSession(host) as session:
-        session.make(Change(key="k", apply=("true",), undo=("false",)))
-    assert not lock.exists()
-    assert journal_path("host").exists()
-
-
-def test_an_error_in_the_block_is_the_one_that_is_told(host: Host) -> None:
-    with pytest.raises(ZeroDivisionError) as caught, DeviceSession(host) as session:
-        session.make(Change(key="k", apply=("true",), undo=("false",)))
-        raise ZeroDivisionError
-    (note,) = caught.value.__notes__
-    assert "not restored on host: k" in note and "(hint: edgevit-export devices --restore)" in note
-
-
-def test_a_change_that_is_being_made_is_undone_when_the_session_ends_meanwhile(host: Host, knob: Path) -> None:
-    """As a signal does it: the main thread ends the session of a thread that is in the middle of a change."""
-    entered, go_on = threading.Event(), threading.Event()
-    with DeviceSession(host) as session:
-        change = turn(host, knob)
-
-        def slowly(argv: tuple[str, ...]) -> None:
-            if argv == change.apply:
-                entered.set()
-                go_on.wait(10)
-
-        host.before = slowly
-        making = threading.Thread(target=session.make, args=(change,))
-        making.start()
-        assert entered.wait(10)
-        ending = threading.Thread(target=end_all_sessions)
-        ending.start()
-        ending.join(0.3)
-        go_on.set()
-        making.join(10)
-        ending.join(10)
-        assert knob.read_text() == "old value"
-        assert not journal_path("host").exists()
-        with pytest.raises(DeviceError, match="is not open"):
-            session.make(change)
-    assert not journal_path("host").exists()
-
-
-def test_a_session_that_cannot_be_ended_does_not_keep_the_others(tmp_path: Path, knob: Path) -> None:
-    lost, good = Host(tmp_path / "a", "a"), Host(tmp_path / "b", "b")
-    with pytest.raises(ZeroDivisionError), DeviceSession(good) as second:
-        with DeviceSession(lost):
-            second.make(turn(good, knob))
-            lost.before = lost.lose
-            end_all_sessions()
-            assert knob.read_text() == "old value"
-        raise ZeroDivisionError
-
-
-def test_clean_up_is_not_cut_short_and_signals_mean_again_what_they_did(host: Host, knob: Path) -> None:
-    def handler(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    earlier = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        with DeviceSession(host) as session:
-            change = turn(host, knob)
-            session.make(change)
-            host.before = lambda argv: [signal.raise_signal(n) for n in numbers] if argv == change.undo else None
-        assert knob.read_text() == "old value"
-        assert [signal.getsignal(number) for number in numbers] == [handler] * 3
-        with pytest.raises(SystemExit) as caught, ending_sessions_on_signals():
-            signal.raise_signal(signal.SIGTERM)
-        assert caught.value.code == 128 + signal.SIGTERM
-        assert [signal.getsignal(number) for number in numbers] == [handler] * 3
-    finally:
-        for number, before in earlier.items():
-            signal.signal(number, before)

@@ -369,3 +369,9 @@ def test_what_all_rounds_say_is_said_once(verification: Verification, reason: st
         for index, each in enumerate(run.rounds[1:])
     ]
     assert judge_run(msgspec.structs.replace(run, rounds=(run.rounds[0], *varied))).reasons == (reason,)
+
+
+def test_the_same_record_gives_the_same_report_and_another_seed_another_interval() -> None:
+    run = clean()
+    assert judge_run(run) == judge_run(run, seed=0)
+    assert judge_run(run, seed=1).median_low_ms != judge_run(run, seed=0).median_low_ms
