@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,10 +172,20 @@ def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: S
         pass
 
 
+@pytest.fixture
+def alive() -> Iterator[int]:
+    """The number of a process that runs, and is not asked for anything."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process.pid
+    assert process.poll() is None, "it was only looked at"
+    process.kill()
+    process.wait(5)
+
+
 @pytest.mark.parametrize(
     "owner",
     [
-        f"{OURS} pid {os.getppid()} abcdef",  # alive
+        f"{OURS} pid ALIVE abcdef",
         f"somebody@{socket.gethostname()} pid 4194303 abcdef",
         OURS,
         f"{OURS} pid ",
@@ -183,7 +193,8 @@ def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: S
         f"{OURS} pid \u00b2 abcdef",
     ],
 )
-def test_who_is_not_known_to_be_dead_keeps_the_lock(host: SteeredHost, lock: Path, owner: str) -> None:
+def test_who_is_not_known_to_be_dead_keeps_the_lock(host: SteeredHost, lock: Path, owner: str, alive: int) -> None:
+    owner = owner.replace("ALIVE", str(alive))
     lock.mkdir(parents=True)
     for name, text in (("owner", owner), ("until", str(int(up_s()) + 600)), ("boot", boot_id())):
         (lock / name).write_text(f"{text}\n")
@@ -243,6 +254,18 @@ def test_the_lock_says_whose_it_is_and_until_when(host: SteeredHost, lock: Path)
         assert int((lock / "until").read_text()) == pytest.approx(up_s() + 1800, abs=20)
         session.extend(0.0)
         assert int((lock / "until").read_text()) == pytest.approx(up_s(), abs=20)
+        watcher = session._watcher
+        assert watcher is not None and host.is_alive(watcher)
+    assert not host.is_alive(watcher)
+    assert names(lock.parent) == []
+
+
+def test_nothing_is_changed_outside_of_a_session(host: SteeredHost, knob: Path) -> None:
+    session = DeviceSession(host)
+    session.end()
+    with pytest.raises(DeviceError, match="the session on host is not open"):
+        session.make(turn(host, knob))
+    assert knob.read_text() == "old value"
 
 
 def test_the_lock_on_this_host_names_its_last_holder(host: SteeredHost) -> None:

@@ -121,6 +121,7 @@ def test_an_unreadable_journal_keeps_no_other_device_from_being_restored(host: H
     other = journal_path("192.168.0.5:5555")
     other.write_bytes(b'{"undone":"x"}\n')
     journal_path("crashed").write_bytes(b'{"head":{"ser')
+    assert [each.serial for each in restore_devices(("gone", "absent"))] == ["gone", "absent"]
     broken, restored = restore_devices()
     assert (broken.serial, broken.undone, restored.problem) == ("192.168.0.5_5555", (), None)
     assert broken.problem is not None and "has no head" in broken.problem
