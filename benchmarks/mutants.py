@@ -7,6 +7,7 @@ tests must pass there without a change. What cannot be told from the original by
 
     python benchmarks/mutants.py                                  the default modules, 150 changes
     python benchmarks/mutants.py --only validation/latency --count 0   every change below a folder
+    python benchmarks/mutants.py --own                            the tests of each module's own name alone
     python benchmarks/mutants.py --only export/golden.py --list   what would be done
     python benchmarks/mutants.py --id 0a1b2c3d4e                  one change again, with its diff
 """
@@ -203,8 +204,8 @@ def equivalents(tree: Path) -> dict[tuple[str, str, str], str]:
     return {(each["module"], each["line"], each["change"]): each["reason"] for each in entries}
 
 
-def unchanged(tree: Tree, modules: list[str]) -> dict[str, list[tuple[list[str], float]]]:
-    """The stages of each module with the seconds that they take without a change.
+def unchanged(tree: Tree, modules: list[str], *, own: bool) -> dict[str, list[tuple[list[str], float]]]:
+    """The stages of each module (the first alone where only its ``own`` tests count) with their seconds unchanged.
 
     Raises:
         SystemExit: A test fails without any.
@@ -213,7 +214,7 @@ def unchanged(tree: Tree, modules: list[str]) -> dict[str, list[tuple[list[str],
     plan: dict[str, list[tuple[list[str], float]]] = {}
     for module in modules:
         plan[module] = []
-        for files in tests_of(tree.path, module):
+        for files in tests_of(tree.path, module)[: 1 if own else None]:
             if tuple(files) not in taken:
                 by, taken[tuple(files)] = tree.test(files, FIRST_TIMEOUT_S, keep_bytecode=True)
                 if by:
@@ -223,13 +224,13 @@ def unchanged(tree: Tree, modules: list[str]) -> dict[str, list[tuple[list[str],
     return plan
 
 
-def run(source: Path, chosen: list[Mutation], jobs: int) -> list[Outcome]:
+def run(source: Path, chosen: list[Mutation], jobs: int, *, own: bool) -> list[Outcome]:
     """Try all changes out, in as many copies as jobs."""
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")  # as the tests do, before anything loads torch
     PROCESSES.set_forkserver_preload([*ALWAYS, *preloaded(source, {each.module for each in chosen})])
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         first = Tree(source, Path(directory, "0"))
-        plan = unchanged(first, list(dict.fromkeys(each.module for each in chosen)))
+        plan = unchanged(first, list(dict.fromkeys(each.module for each in chosen)), own=own)
         free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
         for tree in [first, *(Tree(source, Path(directory, str(number))) for number in range(1, jobs))]:
             free.put(tree)
@@ -311,6 +312,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=150, help="changes to make; 0 for all (default: 150)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--id", action="append", metavar="ID", help="this change alone; may be repeated")
+    parser.add_argument("--own", action="store_true", help="only the tests of the module's own name: faster, stricter")
     parser.add_argument("--list", action="store_true", help="say what would be changed, and run nothing")
     parser.add_argument("--jobs", type=int, default=2, help="copies that work side by side (default: 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome here")
@@ -339,7 +341,7 @@ def main() -> int:
         "".join(f"equivalent_mutants.toml: matches nothing: {' | '.join(key)}\n" for key in stale)
         + f"{len(chosen)} changes"
     )
-    outcomes = run(tree, chosen, options.jobs)
+    outcomes = run(tree, chosen, options.jobs, own=options.own)
     if options.json:
         options.json.write_text(as_json(outcomes, known), encoding="utf-8")
     print(summary(outcomes, known))

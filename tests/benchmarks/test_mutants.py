@@ -108,8 +108,11 @@ def listed(tree: Path, *options: str) -> dict[str, str]:
 def test_what_is_tested_is_killed_and_what_is_not_survives(tree: Path) -> None:
     ids = listed(tree)
     changes = ("celsius > 40 -> celsius >= 40", "years > 65 -> years >= 65", "metres > 500 -> metres >= 500")
+    (tree / "tests" / "toy" / "test_others.py").write_text(
+        "from toy import limits\n\n\ndef test_old():\n    assert not limits.is_old(65)\n"
+    )
     wanted = [option for change in changes for option in ("--id", ids[change])]
-    done = mutants(tree, *wanted, "--json", str(tree / "out.json"))
+    done = mutants(tree, *wanted, "--own", "--json", str(tree / "out.json"))
     outcomes = {each["change"]: each for each in json.loads((tree / "out.json").read_text())}
     assert [outcomes[change]["killed_by"] for change in changes] == ["tests/toy/test_limits.py::test_hot", None, None]
     assert [outcomes[change]["equivalent"] for change in changes] == [None, None, "nothing is exactly that far"]
@@ -118,6 +121,8 @@ def test_what_is_tested_is_killed_and_what_is_not_survives(tree: Path) -> None:
     assert "+    return (celsius >= 40)" in done.stdout
     assert "matches nothing: toy/limits.py | return gone | gone -> not" in done.stderr
     assert (tree / "toy" / "limits.py").read_text() == TOY
+    further = mutants(tree, "--id", ids[changes[1]])
+    assert "killed by tests/toy/test_others.py::test_old" in further.stderr
 
 
 def test_ids_stay_when_lines_move_and_the_sample_is_the_seeds(tree: Path) -> None:
