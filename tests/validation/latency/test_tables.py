@@ -100,3 +100,4 @@ def test_csv_holds_every_field_flat() -> None:
     assert (second["trend_growth"], second["p99_ms"], second["notes"]) == ("", "", bare.notes[0])
     assert (first["reasons"], first["count"]) == ("; ".join(report.reasons), "6")
     assert "trend" not in first
+    assert latency_csv([report]) == "".join(latency_csv([report, bare]).splitlines(keepends=True)[:2])
