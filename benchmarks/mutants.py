@@ -94,7 +94,7 @@ class Tree:
         if seconds >= timeout_s:
             return "timeout", seconds
         text = output.read_text(errors="replace")
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
         by = "" if code in {0, NO_TESTS} else failed[1] if failed else f"exit code {code}: {text[-300:]}"
         return by, seconds
 
