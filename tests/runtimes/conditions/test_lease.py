@@ -312,3 +312,14 @@ def test_a_lock_that_cannot_be_written_on_this_host_is_told(host: SteeredHost, l
     with pytest.raises(DeviceError, match=r"cannot write .*host\.lock, .*: Not a directory"), DeviceSession(host):
         pass
     assert not lock.exists()
+
+
+def test_what_a_lost_session_of_this_process_held_is_taken_over(host: SteeredHost, lock: Path, knob: Path) -> None:
+    with pytest.raises(DeviceLostError), DeviceSession(host) as session:
+        session.make(turn(host, knob))
+        host.before = host.lose
+    assert (lock / "owner").read_text() == f"{session.owner}\n"
+    host.before = lambda _: None
+    other = SteeredHost(lock.parent, "another")
+    with DeviceSession(other):
+        assert knob.read_text() == "old value", "the script on the device brought it back"

@@ -10,22 +10,11 @@ import pytest
 from session_child import turn
 from steered_host import SteeredHost
 
-from edgevit.errors import DeviceError, DeviceLostError, RestoreError
+from edgevit.errors import DeviceError, RestoreError
 from runtimes.conditions.journal import Change, journal_path
 from runtimes.conditions.lease import DeviceSession, end_all_sessions, ending_sessions_on_signals
 
 pytestmark = pytest.mark.usefixtures("state_dir")
-
-
-def test_what_a_lost_session_of_this_process_held_is_taken_over(host: SteeredHost, lock: Path, knob: Path) -> None:
-    with pytest.raises(DeviceLostError), DeviceSession(host) as session:
-        session.make(turn(host, knob))
-        host.before = host.lose
-    assert (lock / "owner").read_text() == f"{session.owner}\n"
-    host.before = lambda _: None
-    other = SteeredHost(lock.parent, "another")
-    with DeviceSession(other):
-        assert knob.read_text() == "old value", "the script on the device brought it back"
 
 
 def test_what_is_not_restored_does_not_lock_the_device(host: SteeredHost, lock: Path, knob: Path) -> None:

@@ -286,12 +286,14 @@ class Tracing(FunctionSession):
         return dict.fromkeys(self.tensors, "Gemm")
 
 
-def found_by(session: Tracing, errors: list[float], prints: TraceFingerprint | None) -> Divergence:
-    """Where it parts, after a comparison in which each input has that error."""
-    golden = golden_set({"x": np.arange(len(errors), dtype=np.float32)[:, None]}, {"y": np.zeros((len(errors), 2))})
-    answer = np.array([[error, 0.0] for error in errors])
-    answers = {1: {"y": answer}}
-    report = compare_answers(answers, golden, Limits(), runtime="", offered=["y"])
+def found_by(
+    session: Tracing, errors: list[float], prints: TraceFingerprint | None, *, stick: float = 1e-6, compared: int = 9
+) -> Divergence:
+    """Where it parts, after a comparison in which each input has that error, of the first inputs or of all."""
+    count = len(errors)
+    golden = golden_set({"x": np.arange(count, dtype=np.float32)[:, None]}, {"y": np.zeros((count, 2))}, stick)
+    answers = {1: {"y": np.array([[error, 0.0] for error in errors])[:compared]}}
+    report = compare_answers(answers, golden[:compared], Limits(), runtime="", offered=["y"])
     found = find_divergence(session, dataclasses.replace(golden, fingerprint=prints), report)
     assert found is not None
     return found
@@ -306,6 +308,8 @@ def test_the_worst_input_that_has_fingerprints_is_traced() -> None:
     assert found_by(session, [0.2, 9.0, 0.1], prints).input == "input-0"
     assert found_by(session, [0.1, 9.0, float("nan")], prints).input == "input-2"
     assert found_by(session, [0.1, float("nan"), 0.2], None).input == "input-1"
+    assert found_by(session, [0.2, 0.0, 0.7], prints, stick=1.0).input == "input-2"
+    assert found_by(session, [0.2, 0.0, 0.7], prints, stick=1.0, compared=2).input == "input-0"
 
 
 def test_the_first_tensor_that_is_not_finite_is_the_place() -> None:
