@@ -6,7 +6,7 @@ import pytest
 from verify_reports import FAILED, MISSING, PASSED, check, report
 
 from validation.artifact.checks import CheckStatus, VerifyReport
-from validation.artifact.tables import VERIFY_COLUMNS, bare_verdict, reason_lines, verdict, verify_rows
+from validation.artifact.tables import VERIFY_COLUMNS, VERIFY_RIGHT, bare_verdict, reason_lines, verdict, verify_rows
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,7 @@ def test_five_reasons_are_told_and_the_rest_counted() -> None:
     assert lines(6) == [*(f"parity: {i}" for i in range(5)), "parity: and 1 more"]
     assert lines(6, CheckStatus.SKIPPED) == []
     assert lines(6, CheckStatus.PASSED) == [], "warnings of a check that passed, where another reason stands"
+
+
+def test_all_columns_but_names_and_words_are_numbers() -> None:
+    assert set(VERIFY_COLUMNS) - set(VERIFY_RIGHT) == {"artifact", "verdict", "runtime"}
