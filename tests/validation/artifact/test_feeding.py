@@ -150,3 +150,14 @@ def test_a_yardstick_that_the_other_set_lacks_stays() -> None:
     few = golden_set({"x": INPUT}, {"y": REFERENCE, "z": REFERENCE}, {"y": 1e-6, "z": 1e-7})
     many = golden_set({"x": INPUT}, {"y": REFERENCE}, 1e-3)
     assert widened(few, many).yardstick == {"y": 1e-3, "z": 1e-7}
+
+
+@pytest.mark.parametrize("layout", [Layout.NCHW, None])
+def test_images_in_the_golden_sets_own_layout_stay(layout: Layout | None) -> None:
+    images = np.arange(3 * 4 * 5, dtype=np.float32).reshape(1, 3, 4, 5)
+    tokens = np.arange(20, dtype=np.float32).reshape(1, 4, 5)
+    image, token = specs((1, 3, 4, 5), (1, 4, 5))
+    golden = golden_set({"x0": images, "x1": tokens}, {"y": REFERENCE[:1]})
+    (feed,) = feeds((replace(image, layout=layout), replace(token, layout=Layout.NHWC)), golden, 1)
+    assert np.array_equal(feed["x0"], images)
+    assert np.array_equal(feed["x1"], tokens)
