@@ -168,7 +168,7 @@ class PlanExecution:
 
     def _round(self, planned: PlannedRun, held: HeldDevice) -> Round:
         held.before_run()
-        before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
+        before, started_utc, began_s = self._start_state(), now_utc(), time.monotonic()
         finished = run_process(self._device, planned)
         return self._finished_round(planned, finished, before, started_utc, time.monotonic() - began_s)
 
@@ -242,7 +242,7 @@ class PlanExecution:
         self, job: Job, metering: Metering, planned: PlannedRun, layout: MeteredLayout, start_s: float
     ) -> EnergyRun:
         meter = metering.meter
-        before, started_utc, began_s = self._read_state(), now_utc(), time.monotonic()
+        before, started_utc, began_s = self._start_state(), now_utc(), time.monotonic()
         self._watcher.note(
             f"{job.subject.name}: energy, {layout.in_words()}" + ("; USB is cut meanwhile" if meter.cuts_usb else "")
         )
@@ -279,11 +279,15 @@ class PlanExecution:
         return planned
 
     def _read_state(self) -> DeviceState:
-        """The state now; the one of a moment ago will do."""
-        if self._state is None or time.monotonic() - self._state_at_s > FRESH_STATE_S:
-            self._state = read_state(self._device)
-            self._state_at_s = time.monotonic()
+        """The state behind a process: read anew, since a process may be shorter than a state is fresh."""
+        self._state = read_state(self._device)
+        self._state_at_s = time.monotonic()
         return self._state
+
+    def _start_state(self) -> DeviceState:
+        """The state before a process; the one of a moment ago will do."""
+        is_fresh = time.monotonic() - self._state_at_s <= FRESH_STATE_S
+        return self._state if self._state is not None and is_fresh else self._read_state()
 
 
 def timing_of(rounds: Sequence[Round], workload: Workload) -> tuple[float, float]:

@@ -6,11 +6,14 @@ commands stand in ``restore.sh`` on the device, for the case that this host neve
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -58,7 +61,7 @@ class JournalHead(Record):
     identity: str
     adb_server: str | None
     scratch_dir: str
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
 
 
 class _Line(Record):
@@ -73,6 +76,22 @@ def state_home() -> Path:
     """The user's directory for this program's state: below ``$XDG_STATE_HOME``, or ``~/.local/state``."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
+
+
+@contextmanager
+def writing_state(path: Path) -> Iterator[None]:
+    """Tell an ``OSError`` of the block as a file of this program's state that cannot be written.
+
+    Raises:
+        DeviceError: In its place; nothing is done to a device without it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DeviceError(
+            f"cannot write {path}, which keeps devices safe: {error.strerror or error}",
+            hint="free some space, or set XDG_STATE_HOME to a directory that you may write to",
+        ) from error
 
 
 def name_of_serial(serial: str) -> str:
@@ -102,22 +121,28 @@ class Journal:
         self._open = list(changes)
 
     def open(self) -> None:
-        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change."""
+        """Begin the file: from now on a crash is noticed at the next contact, even one before the first change.
+
+        Raises:
+            DeviceError: The file cannot be written.
+        """
         head = JournalHead(
             serial=self._device.serial,
             identity=identity_of(self._device),
             adb_server=self._device.adb_server,
             scratch_dir=self._device.scratch_dir(),
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)
+        with writing_state(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.unlink(missing_ok=True)
         self._append(_Line(head=head))
 
     def make(self, change: Change) -> None:
         """Write a change down, make it, and read it back.
 
         Raises:
-            DeviceError: The device did not take it; what it was is brought back at the end all the same.
+            DeviceError: The device did not take it; what it was is brought back at the end all the same. Or it cannot
+                be written down, and is not made.
         """
         self._append(_Line(change=change))
         self._open.append(change)
@@ -137,11 +162,16 @@ class Journal:
 
         Raises:
             RestoreError: Something does not read as before; it stays in the journal.
-            DeviceLostError, DeviceTimeoutError: The device is gone; all that is left stays in the journal.
+            DeviceTimeoutError: An undo did not end in time; it stays in the journal, the others were tried.
+            DeviceLostError: The device is gone; all that is left stays in the journal.
         """
         failed: list[str] = []
+        kind: type[DeviceError] = RestoreError
         for change in reversed(self._open.copy()):
-            problem = undo(self._device, change)
+            try:
+                problem = undo(self._device, change)
+            except DeviceTimeoutError as error:
+                kind, problem = DeviceTimeoutError, error.message
             if problem is None:
                 self._mark_undone(change)
                 if report is not None:
@@ -149,17 +179,24 @@ class Journal:
             else:
                 failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
         if failed:
-            raise RestoreError(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
+            raise kind(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
 
     def close(self) -> None:
         """Remove the file: nothing is left to be done on the device."""
-        self.path.unlink(missing_ok=True)
+        if self.path.exists():
+            self.path.unlink()
 
     def _append(self, line: _Line) -> None:
-        with self.path.open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        data = msgspec.json.encode(line) + b"\n"
+        with writing_state(self.path), self.path.open("ab", buffering=0) as file:
+            whole = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)  # what is appended later must not join half a line
+                raise
 
     def _write_restore_script(self) -> None:
         if self._restore_script is None:
@@ -225,9 +262,20 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     return head, tuple(changes)
 
 
-def leftover_journals() -> tuple[tuple[Path, JournalHead], ...]:
-    """Journals that earlier runs left because they crashed or lost the device."""
-    return tuple((path, read_journal(path)[0]) for path in sorted((state_home() / "journal").glob("*.jsonl")))
+def leftover_journals() -> tuple[tuple[Path, JournalHead | ArtifactError], ...]:
+    """Journals that earlier runs left because they crashed or lost the device: their heads, or why one is unreadable.
+
+    Files without a whole line are none: nothing had been changed.
+    """
+    paths = sorted((state_home() / "journal").glob("*.jsonl"))
+    return tuple((path, _head_of(path)) for path in paths if b"\n" in path.read_bytes())
+
+
+def _head_of(path: Path) -> JournalHead | ArtifactError:
+    try:
+        return read_journal(path)[0]
+    except ArtifactError as error:
+        return error
 
 
 def restore(device: Device, report: Report | None = None) -> None:

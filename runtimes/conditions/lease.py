@@ -21,7 +21,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
-from runtimes.conditions.journal import RESTORE_HINT, Change, Journal, Report, name_of_serial, restore, state_home
+from runtimes.conditions.journal import (
+    RESTORE_HINT,
+    Change,
+    Journal,
+    Report,
+    name_of_serial,
+    restore,
+    state_home,
+    writing_state,
+)
 from runtimes.devices.device import Device, ProcessHandle
 from runtimes.devices.processes import START_OF
 
@@ -170,9 +179,10 @@ class DeviceSession:
 
     def make(self, change: Change) -> None:
         """Change something until the end of the session; see ``Journal.make``."""
-        if not self._is_open:
-            raise DeviceError(f"the session on {self.device.serial} is not open")
-        self._journal.make(change)
+        with self._ending:  # what another thread ends meanwhile would be changed behind its undoing
+            if not self._is_open:
+                raise DeviceError(f"the session on {self.device.serial} is not open")
+            self._journal.make(change)
 
     def extend(self, lease_s: float | None = None) -> None:
         """Give the device a new deadline, counted from now; call it before whatever takes long.
@@ -279,8 +289,9 @@ def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers:
 
 def _lock_host(serial: str) -> IO[str]:
     path = state_home() / "locks" / f"{name_of_serial(serial)}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
+    with writing_state(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -300,9 +311,10 @@ def _lock_host(serial: str) -> IO[str]:
 def _is_dead(owner: str) -> bool:
     """Whether an owner was a process of this host that is no more, or a session of this one that has ended."""
     who, _, rest = owner.partition(" pid ")
-    if who != f"{getpass.getuser()}@{socket.gethostname()}" or not rest.split()[0].isdigit():
+    number = rest.partition(" ")[0]
+    if who != f"{getpass.getuser()}@{socket.gethostname()}" or not (number.isascii() and number.isdigit()):
         return False
-    pid = int(rest.split()[0])
+    pid = int(number)
     if pid == os.getpid():
         return all(owner != session.owner for session in _OPEN)
     try:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
-from runtimes.conditions.journal import JournalHead, Report, journal_path, leftover_journals, read_journal
+from runtimes.conditions.journal import (
+    JournalHead,
+    Report,
+    journal_path,
+    leftover_journals,
+    name_of_serial,
+    read_journal,
+)
 from runtimes.conditions.lease import DeviceSession
 from runtimes.devices.select import list_devices, select_device
 
@@ -38,12 +45,20 @@ def restore_devices(
     Returns:
         One record per device; a device that fails does not keep the others from being restored.
     """
-    left = {head.serial: head for _, head in leftover_journals()}
+    left: dict[str, JournalHead] = {}
+    unreadable: list[Restored] = []
+    for path, head in leftover_journals():
+        if isinstance(head, JournalHead):
+            left[head.serial] = head
+        elif not requested:
+            hint = f"undo by hand what {path} names, then delete it"
+            unreadable.append(Restored(serial=path.stem, undone=(), problem=head.message, hint=hint))
     serials = requested
     if not serials:
         attached = (each.serial for each in list_devices(adb_server).devices if each.is_usable)
-        serials = tuple(dict.fromkeys((*left, *attached)))
-    return tuple(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials)
+        told = {each.serial for each in unreadable}
+        serials = tuple(each for each in dict.fromkeys((*left, *attached)) if name_of_serial(each) not in told)
+    return (*unreadable, *(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials))
 
 
 def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, report: Report | None) -> Restored:
@@ -57,12 +72,15 @@ def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, 
         ):
             pass  # a session undoes all leftovers of this host on entering, and evicts stale ones of others
     except EdgevitExportError as error:
-        left = _pending(serial)
+        left = _pending(serial) if before else ()
         undone = tuple(key for key in before if key not in left)
         return Restored(serial=serial, undone=undone, problem=error.message, hint=error.hint)
     return Restored(serial=serial, undone=before)
 
 
 def _pending(serial: str) -> tuple[str, ...]:
+    """What a serial's journal says is still changed, newest first."""
     path = journal_path(serial)
-    return tuple(change.key for change in reversed(read_journal(path)[1])) if path.exists() else ()
+    if not path.exists() or b"\n" not in path.read_bytes():
+        return ()
+    return tuple(change.key for change in reversed(read_journal(path)[1]))

@@ -12,9 +12,11 @@ from scipy import stats
 from validation.statistics import (
     MAX_EXACT,
     bootstrap_interval,
+    interval_of,
     outliers,
     pooled,
     rank_test,
+    resample,
     robust_sd,
     trend,
 )
@@ -139,3 +141,69 @@ def test_pooled_is_what_all_samples_together_give(groups: list[np.ndarray]) -> N
     joined = np.concatenate(groups)
     assert mean == pytest.approx(joined.mean())
     assert deviation == pytest.approx(joined.std(), abs=1e-6)
+
+
+def test_a_trend_needs_three_points_and_a_centre() -> None:
+    assert (trend(np.array([1.0, 5.0])).growth, trend(np.array([1.0, 5.0])).p_value) == (0.0, 1.0)
+    assert trend(np.array([1.0, 2.0, 3.0])).growth == 1.0
+    assert trend(np.array([-1.0, 0.0, 1.0])).growth == 0.0
+
+
+@given(samples=arrays(np.float64, st.integers(3, 60), elements=st.integers(0, 8).map(float)))
+def test_trend_has_kendalls_p_with_ties(samples: np.ndarray) -> None:
+    """By the pairs themselves, with the continuity correction: Kendall's rank correlation methods, 1970."""
+    n = len(samples)
+    score = sum(np.sign(samples[j] - samples[i]) for i in range(n) for j in range(i + 1, n))
+    groups = np.unique(samples, return_counts=True)[1]
+    variance = (n * (n - 1) * (2 * n + 5) - sum(t * (t - 1) * (2 * t + 5) for t in groups.tolist())) / 18
+    expected = 1.0 if variance <= 0 else 2 * stats.norm.sf(max(abs(score) - 1, 0) / np.sqrt(variance))
+    assert trend(samples).p_value == pytest.approx(min(expected, 1.0), rel=1e-9)
+
+
+def test_more_than_four_hundred_samples_are_medians_of_neighbours() -> None:
+    exact = np.linspace(1, 2, 400)
+    assert trend(np.repeat(exact, 3)) == trend(exact)
+    spiked = np.repeat(exact, 3)
+    spiked[1::3] = 50.0
+    assert trend(spiked).growth == pytest.approx(trend(exact).growth)
+    assert trend(np.append(exact, 3.0)).growth == pytest.approx(
+        trend(np.array([np.median(part) for part in np.array_split(np.append(exact, 3.0), 400)])).growth
+    )
+
+
+def test_the_interval_is_the_middle_95_percent() -> None:
+    assert interval_of(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    draws = resample([np.array([1.0, 2.0]), np.array([10.0, 20.0])], np.random.default_rng(0), 4000)
+    assert draws.shape == (4000, 4)
+    assert set(np.unique(draws)) == {1.0, 2.0, 10.0, 20.0}
+    one_round = (draws < 5).sum(axis=1)
+    assert set(one_round.tolist()) == {0, 2, 4}, "whole rounds are drawn"
+    assert np.mean(one_round == 2) == pytest.approx(0.5, abs=0.03)
+    runs = draws[:, 0] == draws[:, 1]
+    assert runs.mean() == pytest.approx(0.5, abs=0.03), "runs are drawn with replacement"
+
+
+def test_unequal_rounds_are_drawn_at_the_size_of_the_smallest_from_all_their_runs() -> None:
+    long, short = np.arange(100.0), np.full(3, -1.0)
+    seen = [resample([long, short], np.random.default_rng(seed), 50) for seed in range(40)]
+    assert {draws.shape for draws in seen} == {(50, 6)}
+    assert max(draws.max() for draws in seen) > 80 and len(np.unique(np.concatenate(seen))) > 60
+
+
+def test_outliers_are_counted_beyond_five_deviations_of_at_least_a_hundredth() -> None:
+    steady = np.full(20, 100.0)
+    assert outliers(np.append(steady, [105.0, 95.0])) == 0
+    assert outliers(np.append(steady, [105.01, 94.99])) == 2
+    assert outliers(-np.append(steady, 105.01)) == 1
+    wide = np.arange(80.0, 121.0)  # median 100, median absolute deviation 10
+    far = 5 * 1.4826 * 10
+    assert outliers(np.append(wide, [100 + far - 0.1, 100 - far + 0.1]), deviations=5.0) == 0
+    assert outliers(np.append(wide, [140.0, 60.0]), deviations=2.0) >= 2
+    assert robust_sd(np.array([])) == 0.0
+
+
+def test_rank_test_is_exact_up_to_twelve_samples() -> None:
+    first, second = np.arange(6.0), np.arange(6.0) + 5.5
+    assert rank_test(first, second) == pytest.approx(stats.mannwhitneyu(first, second, method="exact").pvalue)
+    more = np.arange(7.0) + 5.5
+    assert rank_test(first, more) == pytest.approx(stats.mannwhitneyu(first, more, method="asymptotic").pvalue)

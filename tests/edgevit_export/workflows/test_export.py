@@ -1,6 +1,7 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
 import json
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -239,3 +240,13 @@ def test_what_went_as_asked_has_no_shortfall(tmp_path: Path) -> None:
     recipes = [Recipe(format=Format.ONNX), Recipe(format=Format.PTL, optimize=Optimize.NONE)]
     report = export(small_net(), small_spec(), recipes, output=tmp_path)
     assert [outcome.shortfalls for outcome in report.outcomes] == [(), ()]
+
+
+def test_seconds_are_the_time_that_each_format_took(tmp_path: Path) -> None:
+    began_s = time.perf_counter()
+    report = export(small_net(), small_spec(), ["ptl", "onnx"], output=tmp_path)
+    took_s = time.perf_counter() - began_s
+    missing = export(OnnxCannot(), small_spec(), ["onnx"], output=tmp_path / "other")
+    assert all(0 < each.seconds <= took_s for each in report.outcomes), took_s
+    assert missing.outcomes[0].verdict == "error"
+    assert 0 < missing.outcomes[0].seconds < time.perf_counter() - began_s - took_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,11 +23,15 @@ from bench_rig import (
 from latency_records import device_run, summary_run
 from msgspec.structs import replace
 
+import runtimes.bench.execute as execute_module
 from edgevit.errors import DeviceError
-from runtimes.bench.execute import UNKNOWN_START_S, timing_of
-from runtimes.bench.record import DeviceRun
+from runtimes.bench.execute import FRESH_STATE_S, UNKNOWN_START_S, timing_of
+from runtimes.bench.record import DeviceRun, Round
+from runtimes.conditions.state import DeviceState, read_state
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
+from runtimes.runners.process import PlannedRun
 from runtimes.runners.runner import Subject, Summary
 from runtimes.runners.workload import Workload
 
@@ -182,3 +187,28 @@ def test_summaries_tell_a_latency_too_and_old_rounds_no_time() -> None:
 def test_rounds_without_a_latency_cannot_plan_energy() -> None:
     with pytest.raises(DeviceError, match="told no latency"):
         timing_of([], Workload())
+
+
+@pytest.mark.parametrize(("passing_s", "readings"), [(0.0, 3), (FRESH_STATE_S, 3), (FRESH_STATE_S + 0.1, 4)])
+def test_the_state_behind_a_round_is_the_next_ones_start_for_a_moment(
+    model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passing_s: float, readings: int
+) -> None:
+    """Behind a process the state is always read: however short it was, it may have heated the device."""
+    read: list[DeviceState] = []
+    now_s = [100.0]
+
+    def counted(device: Device) -> DeviceState:
+        read.append(replace(read_state(device), uptime_s=float(len(read))))
+        return read[-1]
+
+    class Later(Events):
+        def round_ended(self, planned: PlannedRun, finished: Round) -> None:
+            now_s[0] += passing_s
+
+    monkeypatch.setattr(execute_module, "read_state", counted)
+    monkeypatch.setattr(execute_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", events=Later()).runs
+    first, second = run.rounds
+    assert [each.before.uptime_s for each in run.rounds] == [0.0, readings - 2.0]
+    assert [each.after.uptime_s for each in run.rounds] == [1.0, readings - 1.0]
+    assert (first.after == second.before) == (passing_s <= FRESH_STATE_S)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import session_child
+from steered_host import SteeredHost
 
 
 @pytest.fixture
@@ -34,3 +35,15 @@ def child(tmp_path: Path, knob: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.kill()
     process.wait(5)
     process.stdout.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SteeredHost:
+    """This host, steered by the test."""
+    return SteeredHost(tmp_path / "scratch")
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """The lock on the host."""
+    return tmp_path / "scratch" / "session"

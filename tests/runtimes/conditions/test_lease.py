@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from adbd_rig import Adbd, names
 from session_child import turn
+from steered_host import SteeredHost
 
+import runtimes.conditions.lease as lease_module
 from edgevit.errors import DeviceError, DeviceLostError
-from runtimes.conditions.journal import journal_path, read_journal
+from runtimes.conditions.journal import journal_path, read_journal, state_home
 from runtimes.conditions.lease import DeviceSession, end_all_sessions
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device
@@ -145,3 +149,177 @@ def test_a_lost_session_does_not_lock_us_out(adb_device: AdbDevice, adbd: Adbd, 
     adb_device.reconnect()
     with DeviceSession(adb_device):
         assert knob.read_text() == "old value"
+
+
+OURS = f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def up_s() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+def test_one_run_at_a_time_in_this_process_whatever_the_device_is_called(host: SteeredHost, tmp_path: Path) -> None:
+    other = SteeredHost(tmp_path / "scratch", "the same by another name")
+    with DeviceSession(host) as session:
+        with (
+            pytest.raises(DeviceError, match=f"is in use by {OURS} pid {os.getpid()}$") as caught,
+            DeviceSession(other),
+        ):
+            pass
+        assert caught.value.hint is not None and "--restore" in caught.value.hint
+        session.extend()
+    with DeviceSession(other):
+        pass
+
+
+@pytest.fixture
+def alive() -> Iterator[int]:
+    """The number of a process that runs, and is not asked for anything."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process.pid
+    assert process.poll() is None, "it was only looked at"
+    process.kill()
+    process.wait(5)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        f"{OURS} pid ALIVE abcdef",
+        f"somebody@{socket.gethostname()} pid 4194303 abcdef",
+        OURS,
+        f"{OURS} pid ",
+        f"{OURS} pid many abcdef",
+        f"{OURS} pid \u00b2 abcdef",
+    ],
+)
+def test_who_is_not_known_to_be_dead_keeps_the_lock(host: SteeredHost, lock: Path, owner: str, alive: int) -> None:
+    owner = owner.replace("ALIVE", str(alive))
+    lock.mkdir(parents=True)
+    for name, text in (("owner", owner), ("until", str(int(up_s()) + 600)), ("boot", boot_id())):
+        (lock / name).write_text(f"{text}\n")
+    with pytest.raises(DeviceError, match="is in use by"), DeviceSession(host):
+        pass
+    assert (lock / "owner").read_text() == f"{owner}\n"
+    (lock / "boot").write_text("of another start\n")
+    with DeviceSession(host):
+        pass
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_a_dead_process_of_this_host_loses_the_lock_and_someone_elses_does_not(
+    host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    lock.mkdir(parents=True)
+    owner = f"{OURS} pid {ended.pid} abcdef"
+    for name, text in (("owner", owner), ("until", str(int(up_s()) + 600)), ("boot", boot_id())):
+        (lock / name).write_text(f"{text}\n")
+
+    def forbidden(pid: int, number: int) -> None:
+        assert (pid, number) == (ended.pid, 0)
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lease_module.os, "kill", forbidden)
+        with pytest.raises(DeviceError, match=f"is in use by {OURS} pid {ended.pid}$"), DeviceSession(host):
+            pass
+    with DeviceSession(host) as session:
+        assert (lock / "owner").read_text() == f"{session.owner}\n"
+
+
+def test_a_lock_without_an_owner_is_waited_for(host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "OWNERLESS_S", 0.7)
+    lock.mkdir(parents=True)
+    for name, text in (("until", str(int(up_s()) + 600)), ("boot", boot_id())):
+        (lock / name).write_text(f"{text}\n")
+    began_s = time.monotonic()
+    with DeviceSession(host):
+        assert time.monotonic() - began_s > 0.7
+
+
+def test_the_lock_says_whose_it_is_and_until_when(host: SteeredHost, lock: Path) -> None:
+    with DeviceSession(host) as session:
+        assert session.owner.startswith(f"{OURS} pid {os.getpid()} ")
+        assert host.process_log == str(lock / "processes")
+        assert (lock / "processes").read_text() == "", "the watcher must outlive the sweep"
+        assert int((lock / "until").read_text()) == pytest.approx(up_s() + 1800, abs=20)
+        session.extend(60.9)
+        assert int((lock / "until").read_text()) == pytest.approx(up_s() + 60, abs=20)
+        session.extend()
+        assert int((lock / "until").read_text()) == pytest.approx(up_s() + 1800, abs=20)
+        session.extend(0.0)
+        assert int((lock / "until").read_text()) == pytest.approx(up_s(), abs=20)
+        watcher = session._watcher
+        assert watcher is not None and host.is_alive(watcher)
+    assert not host.is_alive(watcher)
+    assert names(lock.parent) == []
+
+
+def test_nothing_is_changed_outside_of_a_session(host: SteeredHost, knob: Path) -> None:
+    session = DeviceSession(host)
+    session.end()
+    with pytest.raises(DeviceError, match="the session on host is not open"):
+        session.make(turn(host, knob))
+    assert knob.read_text() == "old value"
+
+
+def test_the_lock_on_this_host_names_its_last_holder(host: SteeredHost) -> None:
+    path = state_home() / "locks" / "host.lock"
+    path.parent.mkdir(parents=True)
+    path.write_text("pid 123456789 of long ago\n")
+    with DeviceSession(host):
+        assert path.read_text() == f"pid {os.getpid()}\n"
+        path.write_text("")
+        with pytest.raises(DeviceError, match="host is in use by another process on this host"), DeviceSession(host):
+            pass
+
+
+def test_what_cannot_be_locked_is_told_and_left(host: SteeredHost, lock: Path) -> None:
+    lock.parent.mkdir()
+    lock.write_text("in the way")
+    with pytest.raises(DeviceError, match=r"host cannot be locked: .*mkdir"), DeviceSession(host):
+        pass
+    lock.unlink()
+    with DeviceSession(host):
+        pass
+
+
+def test_a_session_that_cannot_begin_its_journal_gives_the_device_back(host: SteeredHost, lock: Path) -> None:
+    in_the_way = state_home() / "journal"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("")
+    with (
+        pytest.raises(DeviceError, match=r"cannot write .*host\.jsonl, .*: File exists") as caught,
+        DeviceSession(host),
+    ):
+        pass
+    assert caught.value.hint is not None and "XDG_STATE_HOME" in caught.value.hint
+    assert (names(lock.parent), host.process_log) == ([], None)
+    in_the_way.unlink()
+    with DeviceSession(host):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_on_this_host_is_told(host: SteeredHost, lock: Path) -> None:
+    in_the_way = state_home()
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("")
+    with pytest.raises(DeviceError, match=r"cannot write .*host\.lock, .*: Not a directory"), DeviceSession(host):
+        pass
+    assert not lock.exists()
+
+
+def test_what_a_lost_session_of_this_process_held_is_taken_over(host: SteeredHost, lock: Path, knob: Path) -> None:
+    with pytest.raises(DeviceLostError), DeviceSession(host) as session:
+        session.make(turn(host, knob))
+        host.before = host.lose
+    assert (lock / "owner").read_text() == f"{session.owner}\n"
+    host.before = lambda _: None
+    other = SteeredHost(lock.parent, "another")
+    with DeviceSession(other):
+        assert knob.read_text() == "old value", "the script on the device brought it back"

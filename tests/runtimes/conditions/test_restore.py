@@ -5,16 +5,20 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from adbd_rig import Adbd, AdbRig
 from session_child import turn
 
-from edgevit.errors import DeviceLostError
-from runtimes.conditions.journal import Journal, leftover_journals
+import runtimes.conditions.restore as restore_module
+from edgevit.errors import ArtifactError, DeviceLostError, EdgevitExportError
+from runtimes.conditions.journal import Change, Journal, journal_path, leftover_journals
 from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.restore import restore_devices
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.host import HostDevice
+from runtimes.devices.select import list_devices
 
 pytestmark = pytest.mark.usefixtures("state_dir")
 
@@ -52,7 +56,7 @@ def test_a_pulled_cable_in_a_session_without_changes(
         adbd.pull_cable()
         adb_device.run(["true"])
     adbd.start()
-    assert [head.serial for _, head in leftover_journals()] == [adbd.serial]
+    assert [path for path, _ in leftover_journals()] == [journal_path(adbd.serial)]
     assert restore_devices((adbd.serial,), adb_server=str(adb_rig.server))[0].problem is None
     assert not adb_device.is_alive(handle)
     assert leftover_journals() == ()
@@ -68,3 +72,91 @@ def test_all_leftovers_are_restored_through_the_server_of_their_journal(
     outcome = {each.serial: each for each in restore_devices()}
     assert outcome[adbd.serial].undone == (knob.name,)
     assert outcome[adbd.serial].problem is None
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostDevice:
+    """This host as the only device, with changes of an earlier run."""
+    only = [each for each in list_devices(None).devices if each.kind == "host"]
+    monkeypatch.setattr(restore_module, "list_devices", lambda _: SimpleNamespace(devices=only))
+    return HostDevice(tmp_path / "host scratch")
+
+
+def left_open(device: HostDevice, *changes: Change) -> Path:
+    journal = Journal(device, restore_script=None)
+    journal.open()
+    for change in changes:
+        journal.make(change)
+    return journal.path
+
+
+def test_each_device_is_restored_once_where_its_journal_says_it_was(host: HostDevice, knob: Path) -> None:
+    path = left_open(host, turn(host, knob), Change(key="second", apply=("true",), undo=("true",)))
+    told: list[str] = []
+    (outcome,) = restore_devices(report=told.append)
+    assert (outcome.serial, outcome.undone, outcome.problem, outcome.hint) == (
+        "host",
+        ("second", knob.name),
+        None,
+        None,
+    )
+    assert told == ["second is undone", f"{knob.name} is 'old value' again"]
+    assert (knob.read_text(), path.exists()) == ("old value", False)
+    assert Path(host.scratch_dir()).is_dir()
+    (nothing,) = restore_devices()
+    assert (nothing.undone, nothing.problem) == ((), None)
+
+
+def test_what_is_undone_is_told_even_if_not_all_is(host: HostDevice, knob: Path) -> None:
+    stuck = Change(key="stuck", apply=("true",), undo=("false",))
+    left_open(host, turn(host, knob), stuck)
+    (outcome,) = restore_devices()
+    assert outcome.undone == (knob.name,)
+    assert outcome.problem is not None and "not restored on host: stuck" in outcome.problem
+    assert outcome.hint == "edgevit-export devices --restore"
+
+
+def test_an_unreadable_journal_keeps_no_other_device_from_being_restored(host: HostDevice, knob: Path) -> None:
+    left_open(host, turn(host, knob))
+    other = journal_path("192.168.0.5:5555")
+    other.write_bytes(b'{"undone":"x"}\n')
+    journal_path("crashed").write_bytes(b'{"head":{"ser')
+    assert [each.serial for each in restore_devices(("gone", "absent"))] == ["gone", "absent"]
+    broken, restored = restore_devices()
+    assert (broken.serial, broken.undone, restored.problem) == ("192.168.0.5_5555", (), None)
+    assert broken.problem is not None and "has no head" in broken.problem
+    assert broken.hint == f"undo by hand what {other} names, then delete it"
+    assert knob.read_text() == "old value"
+    assert [(path, type(head)) for path, head in leftover_journals()] == [(other, ArtifactError)]
+
+
+def test_a_device_whose_own_journal_is_unreadable_is_told_once(host: HostDevice) -> None:
+    path = left_open(host)
+    newer = path.read_bytes().replace(b'"schema_version":1', b'"schema_version":2')
+    path.write_bytes(newer)
+    (outcome,) = restore_devices()
+    assert outcome.problem is not None and "line 1" in outcome.problem
+    assert restore_devices(("host",))[0].problem == outcome.problem
+    assert path.read_bytes() == newer
+    path.write_bytes(b'{"head":{"ser')
+    assert restore_devices()[0].problem is None
+    assert not path.exists()
+
+
+def test_one_that_cannot_be_reached_does_not_stop_the_next(
+    host: HostDevice, knob: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open(host, turn(host, knob))
+    asked: list[tuple[str, str | None, str | None]] = []
+
+    def select(serial: str, *, adb_server: str | None, remote_dir: str | None) -> HostDevice:
+        asked.append((serial, adb_server, remote_dir))
+        if serial == "gone":
+            raise EdgevitExportError("no such device", hint="plug it in")
+        return host
+
+    monkeypatch.setattr(restore_module, "select_device", select)
+    gone, back = restore_devices(("gone", "host"), adb_server="far:5037")
+    assert (gone.problem, gone.hint, gone.undone) == ("no such device", "plug it in", ())
+    assert (back.problem, back.undone) == (None, (knob.name,))
+    assert asked == [("gone", "far:5037", None), ("host", "far:5037", host.scratch_dir())]

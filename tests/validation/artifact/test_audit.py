@@ -62,3 +62,13 @@ def test_other_violations(found: FileFacts, recipe: Recipe, words: str) -> None:
 def test_versions_of_other_formats_are_not_opsets() -> None:
     row = Operator(name="CONV_2D", count=1, version=30)
     assert audit(facts(row, format=Format.TFLITE), Recipe(format=Format.TFLITE, opset=None)).passed
+
+
+def test_the_asked_opset_itself_is_no_violation_and_each_violation_is_told() -> None:
+    rows = [Operator(name=f"Op{version}", count=1, version=version) for version in (16, 17, 18)]
+    rows += [Operator(name="Foreign", count=1, version=99, standard=False), Operator(name="Bare", count=1)]
+    result = audit(facts(*rows, opset="17"), Recipe(format=Format.ONNX, opset=17))
+    assert result.violations == (
+        "Foreign (once): not in the stock runtime",
+        "Op18: needs opset 18, the recipe asks for 17",
+    )

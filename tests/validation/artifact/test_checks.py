@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verify_reports import FAILED, MISSING, PASSED, check, report
 
-from validation.artifact.checks import CheckStatus, VerifyReport, exit_code
+from validation.artifact.checks import Check, CheckStatus, VerifyReport, exit_code
 
 
 def test_a_report_without_a_comparison_never_passes() -> None:
@@ -28,3 +28,8 @@ def test_a_missing_package_is_no_pass_even_with_a_comparison_that_passed() -> No
 def test_a_report_is_stored_whole() -> None:
     for each in (PASSED, FAILED, MISSING):
         assert VerifyReport.from_json(each.to_json()) == each
+
+
+def test_a_check_that_was_not_made_took_no_time() -> None:
+    assert Check(name="load", status=CheckStatus.SKIPPED).seconds == 0.0
+    assert [each.name for each in FAILED.failed_checks] == ["parity"]

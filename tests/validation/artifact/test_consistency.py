@@ -83,3 +83,49 @@ def with_outputs(values: np.ndarray) -> GoldenSet:
 )
 def test_a_golden_set_that_is_no_reference(changed: GoldenSet, words: str) -> None:
     assert any(words in problem for problem in golden_problems(changed, MANIFEST))
+
+
+def yardstick_problems(yardstick: float, largest: float, said: float | None = None) -> list[str]:
+    """What is said of that yardstick, of outputs up to that size, where the manifest states it too (or another)."""
+    answers = np.array([[0.0] * 6 + [largest], [0.0] * 7])
+    reference = GoldenReference(
+        file="g.npz", sha256="", inputs=2, yardstick={"logits": yardstick if said is None else said}
+    )
+    changed = dataclasses.replace(golden(), outputs={"logits": answers}, yardstick={"logits": yardstick})
+    return golden_problems(changed, replace(MANIFEST, golden=reference))
+
+
+@pytest.mark.parametrize(
+    ("yardstick", "largest", "agrees"),
+    [
+        (0.04, 4.0, True),  # one percent of the largest value is the limit
+        (0.0400001, 4.0, False),
+        (0.04, -4.0, True),
+        (0.0, 4.0, True),
+        (-1e-9, 4.0, False),
+        (float("inf"), 4.0, False),
+        (1e-33, 0.0, True),
+        (1e-31, 0.0, False),
+    ],
+)
+def test_how_large_a_yardstick_may_be(yardstick: float, largest: float, agrees: bool) -> None:
+    problems = yardstick_problems(yardstick, largest)
+    assert [("cannot be the error of float32" in problem) for problem in problems] == ([] if agrees else [True])
+
+
+def test_yardsticks_are_compared_to_nine_digits() -> None:
+    assert yardstick_problems(1e-6, 1.0, said=1e-6 * (1 + 1e-10)) == []
+    assert len(yardstick_problems(1e-6, 1.0, said=1e-6 * (1 + 1e-8))) == 1
+
+
+def test_every_output_is_looked_at() -> None:
+    other = TensorSpec(name="other", shape=(1, 7))
+    both = replace(SPEC, outputs=(LOGITS, other))
+    answers = golden().outputs["logits"]
+    for values, words in ((np.full((2, 7), np.inf), "not finite"), (answers * 1e-9, "cannot be the error")):
+        for first in (True, False):
+            pair = {"logits": values, "other": answers} if first else {"logits": answers, "other": values}
+            wide = dataclasses.replace(golden(), outputs=pair, yardstick={"logits": 1e-6, "other": 1e-6})
+            said = replace(MANIFEST.golden, yardstick={"logits": 1e-6, "other": 1e-6})
+            (problem,) = golden_problems(wide, replace(MANIFEST, spec=both, golden=said))
+            assert words in problem and ("'logits'" in problem) == first

@@ -117,3 +117,47 @@ def test_the_larger_yardstick_counts() -> None:
     few, many = (golden_set({"x": INPUT}, {"y": REFERENCE}, size) for size in (1e-9, 1e-6))
     assert widened(few, many).yardstick == {"y": 1e-6}
     assert widened(many, few).yardstick == {"y": 1e-6}
+
+
+def test_only_floats_are_cast_and_only_to_what_is_declared() -> None:
+    ids = np.arange(5)[:, None]
+    golden = golden_set({"x0": INPUT, "x1": ids}, {"y": REFERENCE})
+    first, second = specs((2, 1), (2, 1))
+    for dtype, fed in (("float16", "float16"), ("float64", "float64"), ("float32", "float32"), ("int64", "float32")):
+        feed = feed_of((replace(first, dtype=dtype), replace(second, dtype=dtype)), golden, range(2), 2)
+        assert (feed["x0"].dtype, feed["x1"].dtype) == (fed, ids.dtype)
+        assert feed["x0"].flags.c_contiguous and feed["x0"].shape == (2, 1)
+
+
+def test_images_are_turned_as_contiguous_arrays() -> None:
+    images = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    (spec,) = specs((2, 4, 5, 3))
+    (feed,) = feeds((replace(spec, layout=Layout.NHWC),), golden_set({"x0": images}, {"y": REFERENCE[:2]}), 2)
+    assert feed["x0"].flags.c_contiguous
+    assert feed["x0"][1, 2, 3].tolist() == images[1, :, 2, 3].tolist()
+
+
+def test_answers_are_cut_where_the_inputs_end_and_scalars_stay() -> None:
+    answers = [{"y": np.arange(2) + 2 * at, "z": np.float32(at), "w": np.zeros((1, 2))} for at in range(3)]
+    joined = joined_answers(answers, 5, 2)
+    assert joined["y"].tolist() == [0, 1, 2, 3, 4]
+    assert joined["z"] == 0.0 and joined["z"].ndim == 0
+    assert joined["w"].shape == (3, 2), "no batch axis: nothing is cut off, so that the shape tells"
+    assert joined_answers([], 5, 2) == {}
+
+
+def test_a_yardstick_that_the_other_set_lacks_stays() -> None:
+    few = golden_set({"x": INPUT}, {"y": REFERENCE, "z": REFERENCE}, {"y": 1e-6, "z": 1e-7})
+    many = golden_set({"x": INPUT}, {"y": REFERENCE}, 1e-3)
+    assert widened(few, many).yardstick == {"y": 1e-3, "z": 1e-7}
+
+
+@pytest.mark.parametrize("layout", [Layout.NCHW, None])
+def test_images_in_the_golden_sets_own_layout_stay(layout: Layout | None) -> None:
+    images = np.arange(3 * 4 * 5, dtype=np.float32).reshape(1, 3, 4, 5)
+    tokens = np.arange(20, dtype=np.float32).reshape(1, 4, 5)
+    image, token = specs((1, 3, 4, 5), (1, 4, 5))
+    golden = golden_set({"x0": images, "x1": tokens}, {"y": REFERENCE[:1]})
+    (feed,) = feeds((replace(image, layout=layout), replace(token, layout=Layout.NHWC)), golden, 1)
+    assert np.array_equal(feed["x0"], images)
+    assert np.array_equal(feed["x1"], tokens)

@@ -194,3 +194,82 @@ def test_a_yardstick_of_zero_allows_one_rounding_and_no_more() -> None:
     report = compare(answering(np.full((5, 10), 1e-3, np.float32)), zeros)
     assert not report.passed
     assert ParityReport.from_json(report.to_json()) == report
+
+
+def both(answers: dict[str, np.ndarray], golden_outputs: dict[str, np.ndarray], stick: float = 1e-3) -> ParityReport:
+    """Two inputs and any outputs."""
+    golden = golden_set({"x": INPUT[:2]}, golden_outputs, stick)
+
+    def function(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: array[feed["x"][:, 0].astype(int)] for name, array in answers.items()}
+
+    return compare(FunctionSession({"x": (1, 1)}, tuple(answers), function), golden)
+
+
+ONES = np.array([[1.0, 0.0], [1.0, 0.0]])
+
+
+def test_the_limit_itself_passes_and_the_next_number_does_not() -> None:
+    stick = 2.0**-10
+    golden = golden_set({"x": INPUT[:1]}, {"y": ONES[:1]}, stick)
+    at = np.float32(1 + 8 * stick)
+    beyond = np.nextafter(at, np.float32(2))
+    for limits in (Limits(), Limits(atol=8 * stick), Limits(multiple=8.0)):
+        assert compare(answering(np.array([[at, 0]], np.float32)), golden, limits).passed
+        report = compare(answering(np.array([[beyond, 0]], np.float32)), golden, limits)
+        assert not report.passed
+        assert ("allowed 8 x the float32 yardstick" in report.reasons[0]) == (limits.atol is None)
+
+
+@pytest.mark.parametrize(("answer", "excused"), [([0.0, 0.25], True), ([0.0078125, 0.25], False)])
+def test_a_margin_as_large_as_the_error_excuses_a_flip_and_a_larger_one_does_not(
+    answer: list[float], excused: bool
+) -> None:
+    golden = golden_set({"x": INPUT[:1]}, {"y": np.array([[0.5, 0.0]])}, 1.0)
+    report = compare(answering(np.array([answer])), golden)
+    assert report.rows[0].top1_equal is False
+    assert (report.passed, bool(report.warnings)) == (excused, excused)
+
+
+def test_the_worst_row_and_output_are_those_of_the_verdict() -> None:
+    small, large = np.array([[1.001, 0.0], [1.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.002]])
+    report = both({"a": small, "b": large}, {"a": ONES, "b": ONES})
+    assert (report.worst_output.name, report.worst.label, report.worst.output) == ("b", "input-1", "b")
+    assert [each.worst_input for each in report.outputs] == ["input-0", "input-1"]
+    broken = ONES.copy()
+    broken[0, 1] = np.inf
+    report = both({"a": broken, "b": large}, {"a": ONES, "b": ONES})
+    assert (report.worst_output.name, report.worst.label, report.outputs[0].worst_input) == ("a", "input-0", "input-0")
+    report = both({"a": broken, "b": large}, {"a": ONES, "b": ONES, "c": ONES})
+    assert report.worst_output.name == "c", "what is missing is the worst"
+
+
+def test_a_summary_holds_the_worst_output_and_the_lowest_agreement_of_all() -> None:
+    reference = np.array([[3.0, 1.0], [3.0, 1.0]])
+    flipped = np.array([[3.0, 1.0], [1.0, 3.0]])
+    planes = np.ones((2, 2, 2))
+    summary = both(
+        {"a": flipped, "b": reference, "c": planes * 1.5}, {"a": reference, "b": reference, "c": planes}
+    ).summary()
+    assert (summary.top1_agreement, summary.top5_agreement, summary.max_abs_error) == (0.5, 1.0, 2.0)
+    assert summary.mean_abs_error == 1.0, "of four elements two are off by two"
+    assert summary.multiple == pytest.approx(2000.0)
+    assert summary.sqnr_db == pytest.approx(10 * np.log10(20 / 8))
+    assert summary.cosine == pytest.approx(16 / 20)
+    alone = both({"c": planes}, {"c": planes}).summary()
+    assert (alone.top1_agreement, alone.top5_agreement) == (None, None)
+
+
+def test_a_reference_that_is_not_finite_passes_nothing() -> None:
+    reference = ONES.copy()
+    reference[1, 1] = np.nan
+    report = both({"a": ONES}, {"a": reference})
+    assert (report.passed, report.outputs[0].non_finite, report.outputs[0].worst_input) == (False, 1, "input-1")
+
+
+def test_every_flip_within_the_margin_is_named_once() -> None:
+    reference = np.array([[1.0, 1.0 - 4e-6, 0.0]] * 2)
+    answer = np.array([[1.0, 1.0 + 2e-6, 0.0]] * 2, np.float32)
+    report = compare(answering(answer, -1), golden_set({"x": INPUT[:2]}, {"y": reference}))
+    assert report.batches == (1, 3)
+    assert report.warnings == ("top class differs where the reference is undecided: input-0, input-1",)

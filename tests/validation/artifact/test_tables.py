@@ -6,7 +6,7 @@ import pytest
 from verify_reports import FAILED, MISSING, PASSED, check, report
 
 from validation.artifact.checks import CheckStatus, VerifyReport
-from validation.artifact.tables import VERIFY_COLUMNS, reason_lines, verdict, verify_rows
+from validation.artifact.tables import VERIFY_COLUMNS, VERIFY_RIGHT, bare_verdict, reason_lines, verdict, verify_rows
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,28 @@ def test_reasons_are_lines_and_long_lists_are_cut() -> None:
     many = report(check("contents", CheckStatus.FAILED, *(f"reason {i}" for i in range(9))))
     assert len(reason_lines(many, limit=3)) == 4
     assert reason_lines(many, limit=3)[-1] == "contents: and 6 more"
+
+
+@pytest.mark.parametrize(("given", "bare"), [(PASSED, "passed"), (FAILED, "failed"), (MISSING, "not verified")])
+def test_a_step_ends_in_the_bare_verdict(given: VerifyReport, bare: str) -> None:
+    assert bare_verdict(given) == bare
+
+
+def test_what_was_never_compared_is_not_verified_and_each_failure_is_named() -> None:
+    assert verdict(report(check("checksum", CheckStatus.PASSED))) == "not verified: no comparison"
+    two = report(check("contents", CheckStatus.FAILED), check("audit", CheckStatus.FAILED))
+    assert verdict(two) == "failed: contents, audit"
+
+
+def test_five_reasons_are_told_and_the_rest_counted() -> None:
+    def lines(count: int, status: CheckStatus = CheckStatus.FAILED) -> list[str]:
+        return reason_lines(report(check("parity", status, *(f"{i}" for i in range(count)))))
+
+    assert lines(5) == [f"parity: {i}" for i in range(5)]
+    assert lines(6) == [*(f"parity: {i}" for i in range(5)), "parity: and 1 more"]
+    assert lines(6, CheckStatus.SKIPPED) == []
+    assert lines(6, CheckStatus.PASSED) == [], "warnings of a check that passed, where another reason stands"
+
+
+def test_all_columns_but_names_and_words_are_numbers() -> None:
+    assert set(VERIFY_COLUMNS) - set(VERIFY_RIGHT) == {"artifact", "verdict", "runtime"}

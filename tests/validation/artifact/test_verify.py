@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -355,3 +356,12 @@ def test_the_limits_are_those_of_the_recipes_precision(copy: Path, monkeypatch: 
     report = verify_artifact(path, opener=open_session)
     assert failed_at(report) == ["parity"]
     assert report.parity is not None and report.parity.limits.precision is Precision.FP32
+
+
+def test_seconds_are_the_time_that_each_check_took(copy: Path) -> None:
+    began_s = time.perf_counter()
+    report = verify_artifact(manifest_in(copy / "onnx"), opener=open_session)
+    took_s = time.perf_counter() - began_s
+    seconds = [check.seconds for check in report.checks]
+    assert min(seconds) > 0
+    assert sum(seconds) <= took_s

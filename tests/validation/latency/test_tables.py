@@ -3,6 +3,7 @@
 import csv
 import io
 
+import msgspec
 import pytest
 from latency_records import device_run, normal_rounds, summary_run
 
@@ -52,3 +53,51 @@ def test_a_comparison_for_a_person_ends_in_words() -> None:
     assert "95 %" in lines[2]
     undecided = comparison_lines(compare_runs(device_run([[1.0]]), second))
     assert (undecided[0].split()[1], undecided[-1]) == ("-", "cannot tell")
+
+
+def test_a_row_holds_what_the_report_says() -> None:
+    report = judge_run(device_run([[3.0, 5.0] * 5] * 5, threads=2))
+    assert latency_rows([report]) == [
+        ("small.onnx", "8BC1", "python 1", "2", "50", "4.000 ± 1.010", "4.000", "3.000 to 5.000", "5.000", "5.000",
+         "5.000", "50", "passed", "noisy")
+    ]  # fmt: skip
+    bare = judge_run(summary_run([Summary(count=50, mean_ns=1e6)]))
+    assert latency_rows([bare])[0][5:12] == ("1.000 ± -", "-", "-", "-", "-", "-", "-")
+    nothing = msgspec.structs.replace(bare, mean_ms=None, median_low_ms=1.0)
+    assert latency_rows([nothing])[0][5:8] == ("-", "-", "-")
+
+
+@pytest.mark.parametrize(
+    ("ms", "cell"),
+    [(0.99999, "1.0000"), (1.0, "1.000"), (9.9, "9.900"), (10.0, "10.00"), (99.9, "99.90"), (100, "100.0")],
+)
+def test_digits_change_at_powers_of_ten(ms: float, cell: str) -> None:
+    report = msgspec.structs.replace(judge_run(device_run([[1.0] * 10])), median_ms=ms)
+    assert latency_rows([report])[0][6] == cell
+
+
+def test_reasons_and_notes_are_lines_told_once() -> None:
+    one = judge_run(device_run([[5.0] * 3]))
+    two = msgspec.structs.replace(one, threads=2, notes=("a remark",))
+    name = "small.onnx on 8BC1"
+    assert reason_lines([one, one, two]) == [
+        f"{name}, 1 thread: only 3 runs: use at least 10",
+        f"{name}, 2 threads: only 3 runs: use at least 10",
+        f"{name}, 2 threads: note: a remark",
+    ]
+
+
+def test_markdown_aligns_numbers_and_keeps_bars_in_their_cells() -> None:
+    assert markdown(("a", "b"), [("x|y", "1")], right=("b",)) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"
+
+
+def test_csv_holds_every_field_flat() -> None:
+    report = judge_run(device_run([[5.0] * 3, [4.0] * 3]))
+    bare = judge_run(summary_run([Summary(count=50, mean_ns=1e6)]))
+    first, second = csv.DictReader(io.StringIO(latency_csv([report, bare])))
+    assert report.trend is not None
+    assert (first["trend_growth"], first["trend_p_value"]) == (repr(report.trend.growth), repr(report.trend.p_value))
+    assert (second["trend_growth"], second["p99_ms"], second["notes"]) == ("", "", bare.notes[0])
+    assert (first["reasons"], first["count"]) == ("; ".join(report.reasons), "6")
+    assert "trend" not in first
+    assert latency_csv([report]) == "".join(latency_csv([report, bare]).splitlines(keepends=True)[:2])

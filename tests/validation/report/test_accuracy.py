@@ -113,3 +113,42 @@ def test_the_command_line_states_top1_or_a_named_metric() -> None:
 def test_nonsense_on_the_command_line_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         stated_on_command_line(text)
+
+
+@pytest.mark.parametrize(("value", "good"), [(100, True), (100.1, False), (1.01, True), (1, False), (0, False)])
+def test_percentages_are_above_one_and_up_to_a_hundred(value: float, good: bool) -> None:
+    if good:
+        assert stated_on_command_line(f"a={value}").model.top1 == value
+        return
+    with pytest.raises(UsageError, match=r"share|no percentage"):
+        stated_on_command_line(f"a={value}")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("key", ["parameters_m", "multiply_adds_g"])
+def test_sizes_are_finite_and_above_zero(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"m = {{ top1 = 70, {key} = {value} }}")
+    with pytest.raises(UsageError, match="expected a number above 0"):
+        read_accuracies(path)
+    path.write_text(f"m = {{ {key} = 0.1 }}")
+    assert getattr(read_accuracies(path)[0].model, key) == 0.1, "an entry may say this alone"
+
+
+def test_what_is_stated_later_wins_and_what_is_used_is_known(tmp_path: Path) -> None:
+    book = book_of(tmp_path / "a.toml", '"a*" = 20\nab = 30\n')
+    assert [entry.pattern for entry in book.unused()] == ["a*", "ab"]
+    book.add([stated_on_command_line(" ab = 40")])
+    found = book.lookup("ab.onnx")
+    assert found is not None and found.top1 == 40
+    assert [entry.pattern for entry in book.unused()] == ["a*"]
+    assert book.lookup("b.onnx") is None
+    by_stem = book.lookup("a.onnx")
+    assert by_stem is not None and by_stem.top1 == 20 and book.unused() == []
+
+
+def test_files_may_begin_with_a_mark_and_spell_their_suffix_large(tmp_path: Path) -> None:
+    path = tmp_path / "A.CSV"
+    path.write_bytes(b"\xef\xbb\xbfmodel,top1,parameters_m\nm, 70.5 ,\n")
+    (entry,) = read_accuracies(path)
+    assert (entry.pattern, entry.model.top1, entry.model.parameters_m, entry.origin) == ("m", 70.5, None, str(path))

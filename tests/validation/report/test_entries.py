@@ -89,3 +89,58 @@ def test_a_record_without_shapes_says_so_unless_the_manifest_knows() -> None:
     assert entries_of([bare])[0].conditions.input == UNKNOWN_INPUT
     facts = {sha_of("a.onnx"): ModelFacts(inputs=run.artifact.inputs)}
     assert entries_of([bare], facts=facts)[0].conditions.input == "224x224"
+
+
+@pytest.mark.parametrize(
+    ("change", "joins"),
+    [({}, True), ({"threads": 2}, False), ({"runner": "benchmark_model"}, False), ({"runner": "python 7"}, True)],
+)
+def test_energy_joins_by_threads_and_runner(change: dict[str, object], joins: bool) -> None:
+    energy = energy_of("a.onnx", 100.0)
+    assert energy.subject is not None
+    other = msgspec.structs.replace(energy, subject=msgspec.structs.replace(energy.subject, **change))
+    assert len(entries_of([run_of("a.onnx", 30.0)], [other])) == (1 if joins else 2)
+
+
+def test_an_energy_of_its_own_stands_where_the_records_of_its_device_stand() -> None:
+    run, energy = entries_of([run_of("a.onnx", 30.0)], [energy_of("b.onnx", 100.0)])
+    assert energy.conditions.device == run.conditions.device == "Maker Phone 1 (8BC1)"
+    assert (energy.conditions.runtime, energy.conditions.threads, energy.format) == ("onnxruntime 1.31.1", 1, "onnx")
+    assert energy.conditions.input == UNKNOWN_INPUT
+    (alone,) = entries_of([], [energy_of("b.onnx", 100.0)])
+    assert alone.conditions.device == "8BC1"
+
+
+def test_namesakes_are_told_apart_by_hash_only_where_all_hashes_differ() -> None:
+    first, second = run_of("a.onnx", 30.0), run_of("a.onnx", 31.0)
+    other = msgspec.structs.replace(second, artifact=msgspec.structs.replace(second.artifact, sha256="f" * 64))
+    assert [entry.suffix for entry in entries_of([first, other])] == [f" [{sha_of('a.onnx')[:8]}]", " [ffffffff]"]
+    undated = msgspec.structs.replace(first, created_utc="")
+    assert [entry.suffix for entry in entries_of([undated, undated])] == [f" [{sha_of('a.onnx')[:8]}]"] * 2
+    two_threads = run_of("a.onnx", 20.0, threads=2)
+    assert [entry.suffix for entry in entries_of([first, two_threads])] == ["", ""]
+
+
+def test_a_failed_run_borrows_no_runtime_from_other_conditions() -> None:
+    _, broken = entries_of([run_of("a.onnx", 30.0, threads=4), failed_run("b.onnx")])
+    assert broken.conditions.runtime == ""
+    _, square = entries_of([run_of("a.onnx", 30.0, side=256), failed_run("b.onnx")])
+    assert square.conditions.runtime == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "expected"),
+    [
+        ((2, 3, 8, 9), Layout.NCHW, "8x9, batch 2"),
+        ((-1, 3, 8, 9), Layout.NCHW, "8x9"),
+        ((1, 8, 9, 1), None, "8x9"),
+        ((1, 4, 8, 9), None, "8x9"),
+        ((1, 8, 9, 5), Layout.NHWC, "8x9"),
+        ((1, 5, 8, 9), Layout.NCHW, "8x9"),
+        ((1, 2, 8, 9), None, "1x2x8x9"),
+        ((1, 3, 8, 9, 3), None, "1x3x8x9x3"),
+    ],
+)
+def test_which_sides_are_an_images(shape: tuple[int, ...], layout: Layout | None, expected: str) -> None:
+    assert input_words([TensorSpec(name="x", shape=shape, layout=layout)]) == expected
+    assert input_words([TensorSpec(name="x", shape=shape, layout=layout)] * 2) == f"{expected}, {expected}"

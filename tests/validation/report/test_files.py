@@ -56,3 +56,14 @@ def test_files_are_written_below_the_directory_or_the_refusal_names_the_file(tmp
     (tmp_path / "plots").write_text("a file where a directory should be")
     with pytest.raises(UsageError, match=r"cannot write .*a\.svg"):
         write_report({"plots/a.svg": b"1"}, tmp_path)
+
+
+def test_what_is_drawn_next_is_told() -> None:
+    data = ReportData(title="t", created_utc="", tool="", tables=(SMALL,))
+    told: list[str] = []
+    rendered = render_report(data, tuple(ReportFormat), told.append)
+    assert told == ["drawing phone-latency", "drawing report.html"]
+    assert list(rendered) == [
+        "report.csv", "plots/phone-latency.png", "plots/phone-latency.svg", "report.md", "report.html"
+    ]  # fmt: skip
+    assert b"](plots/phone-latency.png)" in rendered["report.md"]

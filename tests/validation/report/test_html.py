@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 from report_records import NASTY, SMALL
 
@@ -105,3 +106,19 @@ def test_rows_are_marked_by_what_they_are(page: str) -> None:
     assert {"front", "front unsound", "failed"} <= set(rows)
     assert rows["failed"] == "wrong"
     assert rows["front unsound"] == "edgevit-xs"
+
+
+def test_cells_are_marked_by_what_they_hold(page: str) -> None:
+    cells = re.findall(r'<td[^>]*class="([^"]*)"[^>]*>([^<]*)<', page)
+    assert {text for classes, text in cells if "none" in classes.split()} == {"-"}
+    assert all("none" in classes.split() for classes, text in cells if text.strip() == "-")
+    assert all("number" not in classes.split() for classes, text in cells if text in ("on it", "valid", "noisy"))
+    assert all("verdict" in classes.split() for classes, text in cells if text in ("valid", "noisy"))
+    assert all("long" in classes.split() for classes, text in cells if text == "on it")
+
+
+def test_rows_without_plots_are_marked_by_any_front() -> None:
+    table = msgspec.structs.replace(SMALL, plots=())
+    text = report_html(ReportData(title="t", created_utc="", tool="", tables=(table,)))
+    marks = re.findall(r'<tr role="row" class="([^"]*)"><th role="rowheader" scope="row">', text)
+    assert sorted(marks) == ["dominated", "failed", "front", "front unsound"]

@@ -1,18 +1,20 @@
 """Judging and grouping: what may stand in one table, and what is said about it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
-from report_records import WRONG, energy_of, failed_run, front_of, run_of, sha_of
+from latency_records import device_run
+from report_records import WRONG, energy_of, failed_run, front_of, run_of, sha_of, with_artifact
 
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport
-from validation.report.accuracy import AccuracyBook, stated_on_command_line
+from validation.report.accuracy import AccuracyBook, Stated, StatedModel, stated_on_command_line
 from validation.report.entries import ModelFacts
-from validation.report.measured import MeasuredReport, measured_report
+from validation.report.measured import MeasuredReport, condition_words, measured_report
 from validation.report.results import Results
-from validation.report.rows import Cost, Metric, ReportRow, ReportTable
+from validation.report.rows import Conditions, Cost, Metric, ReportRow, ReportTable
 
 
 def report_of(
@@ -21,8 +23,6 @@ def report_of(
     accuracy: Iterable[str] = (),
     facts: dict[str, ModelFacts] | None = None,
 ) -> MeasuredReport:
-    from pathlib import Path
-
     book = AccuracyBook()
     book.add(stated_on_command_line(text) for text in accuracy)
     results = Results(runs=list(runs), energies=[(Path("some.energy.json"), energy) for energy in energies])
@@ -156,3 +156,71 @@ def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
 def test_slow_models_are_shown_in_seconds() -> None:
     (table,) = report_of([run_of("a.onnx", 1900.0)], [energy_of("a.onnx", 4400.0)]).tables
     assert (table.latency_unit, table.energy_unit) == ("s", "J")
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "energy_mj", "units"), [(999.9, 999.9, ("ms", "mJ")), (1000.0, 1000.0, ("s", "J"))]
+)
+def test_seconds_and_joules_begin_at_a_thousand(latency_ms: float, energy_mj: float, units: tuple[str, str]) -> None:
+    run = device_run([[latency_ms] * 10] * 5, name="a.onnx")
+    (table,) = report_of([with_artifact(run, "a.onnx")], [energy_of("a.onnx", energy_mj)]).tables
+    assert (table.latency_unit, table.energy_unit) == units
+
+
+def test_the_fastest_decides_the_unit_and_what_failed_comes_last() -> None:
+    runs = [run_of("b.onnx", 1900.0), run_of("c.onnx", 30.0), failed_run("a.onnx"), run_of("d.onnx", 9.0)]
+    (table,) = report_of(runs).tables
+    assert table.latency_unit == "ms"
+    assert [row.artifact for row in table.rows] == ["d.onnx", "c.onnx", "b.onnx", "a.onnx"]
+
+
+def test_energy_alone_orders_by_energy() -> None:
+    energies = [energy_of("b.onnx", 300.0), energy_of("a.onnx", 400.0), energy_of("c.onnx", None, verified=False)]
+    (table,) = report_of(energies=energies).tables
+    assert [row.artifact for row in table.rows] == ["b.onnx", "a.onnx", "c.onnx"]
+    assert table.plots == ()
+    assert [row.power_w is None for row in table.rows] == [False, False, True]
+
+
+@pytest.mark.parametrize("energy_mj", [0.0, -3.0])
+def test_noise_around_the_background_has_no_efficiency(energy_mj: float) -> None:
+    (row,) = report_of([run_of("a.onnx", 30.0)], [energy_of("a.onnx", energy_mj)], ["a=75"]).tables[0].rows
+    assert row.energy_mj is not None and row.energy_mj.mean == energy_mj
+    assert row.efficiency is None
+
+
+def test_what_the_user_states_wins_over_manifest_and_record() -> None:
+    facts = {sha_of("a.onnx"): ModelFacts(parameters=4_000_000, multiply_adds=500_000_000)}
+    book = AccuracyBook()
+    stated = StatedModel(top1=80.0, parameters_m=3.5, multiply_adds_g=0.25, label="Mine")
+    book.add([Stated("a", stated, "here")])
+    energy = energy_of("a.onnx", 100.0, top1=70.0)
+    results = Results(runs=[run_of("a.onnx", 30.0)], energies=[(Path("x.energy.json"), energy)])
+    (row,) = measured_report(results, book, facts).tables[0].rows
+    assert (row.model, row.parameters_m, row.multiply_adds_g) == ("Mine", 3.5, 0.25)
+    assert row.accuracy is not None and row.accuracy.value == 80.0
+    (kept,) = measured_report(results, AccuracyBook(), facts).tables[0].rows
+    assert (kept.parameters_m, kept.multiply_adds_g) == (4.0, 0.5)
+    assert kept.accuracy is not None and (kept.accuracy.value, kept.accuracy.source) == (70.0, "energy record")
+
+
+def test_titles_leave_out_what_is_usual() -> None:
+    usual = Conditions(device="Phone", runtime="rt 1", runner="python 1", threads=1, input="224x224")
+    assert condition_words(usual) == ["Phone", "rt 1", "1 thread", "224x224"]
+    odd = Conditions(device="Phone", runner="benchmark_model 2", threads=4, input="", affinity="f0", gap_ms=2.5)
+    assert condition_words(odd) == [
+        "Phone", "runner benchmark_model 2", "4 threads", "core mask f0", "2.5 ms between runs"
+    ]  # fmt: skip
+    assert condition_words(Conditions(device="Phone")) == ["Phone"]
+
+
+def test_one_metric_is_not_in_the_title_and_slugs_stay_apart() -> None:
+    (table,) = report_of([run_of("a.onnx", 30.0)], accuracy=["a=75"]).tables
+    assert table.metric is Metric.TOP1 and "top-1" not in table.title
+    both = report_of([run_of("a.onnx", 30.0), run_of("b.onnx", 30.0)], accuracy=["a=75", "b=ap:30"]).tables
+    assert [str(table.metric) in table.title for table in both] == [True, True]
+    other = run_of("b.onnx", 30.0, device="8BC1!")
+    slugs = [table.slug for table in report_of([run_of("a.onnx", 30.0, device="8BC1?"), other]).tables]
+    assert slugs[1] == f"{slugs[0]}-2"
+    (long,) = report_of([run_of("a.onnx", 30.0, device="x" * 200)]).tables
+    assert len(long.slug) == 80

@@ -96,3 +96,22 @@ def test_a_trace_that_is_lost_costs_the_energy_alone(tmp_path: Path) -> None:
     results = read_results([tmp_path])
     assert len(results.runs) == 1 and results.energies_of_runs == {}
     assert "the power trace of a.onnx on 8BC1 is not there" in results.problems[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"artifact": {}}', '{"workload": {}}', '{"settings": {}}', '{"trace": {}}', '{"method": "aligned"}']
+)
+def test_half_of_what_tells_a_result_is_none(tmp_path: Path, text: str) -> None:
+    save_run(tmp_path, run_of("a.onnx", 10.0))
+    (tmp_path / "other.json").write_text(text)
+    results = read_results([tmp_path])
+    assert (results.ignored, results.problems) == ([tmp_path / "other.json"], [])
+    with pytest.raises(UsageError, match="neither the record of a run nor an energy report"):
+        read_results([tmp_path / "other.json"])
+
+
+def test_hidden_files_are_not_looked_at(tmp_path: Path) -> None:
+    path = save_run(tmp_path, run_of("a.onnx", 10.0))
+    path.with_name(".a.onnx.json").write_text("{")
+    results = read_results([tmp_path])
+    assert (len(results.runs), results.problems, results.sources) == (1, [], [tmp_path])

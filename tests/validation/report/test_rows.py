@@ -2,6 +2,8 @@
 
 import json
 
+import msgspec
+
 from validation.report.paper import paper_report_tables
 from validation.report.rows import (
     Accuracy,
@@ -49,3 +51,25 @@ def test_the_report_reads_back_and_its_json_keeps_the_names_that_it_was_first_pr
     printed = json.loads(data.to_json())["tables"][0]["rows"][0]
     assert printed["latency_standing"] == {"on_front": False, "dominated_by": "EdgeViT-XXS"}
     assert printed["energy_standing"] is None
+
+
+def test_each_cost_has_its_own_comparison() -> None:
+    fast, frugal = row("fast", 10, 70), row("frugal", 30, 60)
+    rows = with_dominance(
+        [
+            msgspec.structs.replace(fast, energy_mj=Quantity(mean=300), energy_status="verified"),
+            msgspec.structs.replace(frugal, energy_mj=Quantity(mean=100), energy_status="verified"),
+            msgspec.structs.replace(row("wrong", 1, 99, "failed"), energy_mj=Quantity(mean=1), energy_status="failed"),
+        ]
+    )
+    assert [each.on_front(Cost.LATENCY) for each in rows] == [True, False, False]
+    assert [each.on_front(Cost.ENERGY) for each in rows] == [True, True, False]
+    assert rows[1].latency_dominance is not None and rows[1].latency_dominance.dominated_by == "fast"
+    assert (rows[1].cost(Cost.ENERGY), rows[1].status(Cost.LATENCY)) == (Quantity(mean=100), "valid")
+    assert worth_plotting(rows) == (Cost.LATENCY, Cost.ENERGY)
+
+
+def test_the_papers_table_is_the_one_that_is_named() -> None:
+    first, second, *_ = paper_report_tables()
+    data = ReportData(title="", created_utc="", tool="", tables=(first, second), paper={first.slug: second.slug})
+    assert (data.paper_table(first), data.paper_table(second)) == (second, None)

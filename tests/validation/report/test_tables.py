@@ -120,3 +120,27 @@ def test_csv_reads_back_with_full_precision() -> None:
     assert (float(levit["energy_mj"]), float(levit["energy_sd_mj"])) == (455.2, 125.8)
     assert (levit["on_energy_front"], levit["energy_dominated_by"]) == ("no", "EdgeViT-S")
     assert levit["origin"] == levit["accuracy_kind"] == "reported"
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    (table,) = (table for table in paper_report_tables() if table.slug == "paper-table-7")
+    words = [column.title for column in columns_of(table) if not column.number]
+    assert words == ["model", "latency front", "energy front"]
+    assert [column.title for column in columns_of(measured([row("a", 10, 1)])) if not column.number] == [
+        "model", "latency front", "verdict"
+    ]  # fmt: skip
+
+
+def test_every_unit_and_kind_has_its_digits() -> None:
+    made = ReportRow(
+        model="m", parameters_m=4.0712, multiply_adds_g=0.5512, latency_ms=Quantity(mean=10.0, sd=1.0),
+        energy_mj=Quantity(mean=120.0, sd=9.6), power_w=Quantity(mean=4.1, sd=0.21), efficiency=0.00625,
+        accuracy=Accuracy(metric=Metric.TOP1, value=77.123, kind="measured"), latency_status="valid",
+        energy_status="unverified",
+    )  # fmt: skip
+    shown = {column.title: column.cells[0] for column in columns_of(measured([made]))}
+    assert shown == {
+        "model": "m", "parameters M": "4.07", "multiply-adds G": "0.55", "latency ms": "10.0 ± 1.0",
+        "energy mJ": "120.0 ± 9.6", "power W": "4.10 ± 0.21", "top-1 %": "77.12 measured", "top-1 % / mJ": "0.00625",
+        "latency front": "on it", "verdict": "valid, energy unverified",
+    }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,3 +159,48 @@ def test_a_runner_that_does_not_keep_the_schedule_is_refused(place: int, start: 
     lines[place] = control(start, took) if place == 5 else sample("run", place - 2, start, took)
     with pytest.raises(DeviceError, match=message):
         parse_lines(encode(lines), VARIED, origin="m on d")
+
+
+def test_times_are_those_of_the_lines() -> None:
+    lines = body()
+    lines[1] = sample("warmup", 0, latency=900)
+    lines[2] = sample("run", 0, latency=1)
+    lines[1:1] = [line("phase", name="load", start_monotonic_ns=100, end_monotonic_ns=350)]
+    lines[-1:-1] = [line("phase", name="runs", start_monotonic_ns=400, end_monotonic_ns=950)]
+    lines[-1:-1] = [line("pulse", place="before", index=0, start_monotonic_ns=5, end_monotonic_ns=6)]
+    run = parse_lines(encode(lines), REQUEST, origin="m on d")
+    assert (run.load_ns, run.first_ns, run.outputs_sha256) == (250, 900, "x")
+    assert ([phase.name for phase in run.phases], len(run.pulses)) == (["load", "runs"], 1)
+    assert [each.latency_ns for each in run.samples] == [1, 500, 500]
+    unwarmed = msgspec.structs.replace(REQUEST.workload, warmup=0)
+    cold = msgspec.structs.replace(REQUEST, outputs=None, workload=unwarmed)
+    bare = [each for each in lines if each["line"] not in ("output", "phase") and each.get("kind") != "warmup"]
+    run = parse_lines(encode(bare), cold, origin="m on d")
+    assert (run.load_ns, run.first_ns, run.outputs_sha256, run.warmup) == (None, 1, None, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines.pop(1), "warm-up samples: expected 1, got 0"),
+        (lambda lines: lines.pop(6), "memory lines: expected 1, got 0"),
+        (lambda lines: lines.append(lines[5]), "output lines: expected 1, got 2"),
+        (lambda lines: lines[4].update(latency_ns=-5, end_monotonic_ns=995), "sample 2: latency -5 ns"),
+        (lambda lines: lines.insert(3, lines.pop(2)), "indices"),
+    ],
+)
+def test_other_lines_that_do_not_answer_the_request_are_refused(change: object, message: str) -> None:
+    lines = body()
+    change(lines)  # type: ignore[operator]
+    with pytest.raises(DeviceError, match=message):
+        parse_lines(encode(lines), REQUEST, origin="m on d")
+
+
+@pytest.mark.parametrize("counted", [{"samples": 2}, {"lines": 6}, {"lines": 8}, {"sha256": "0" * 64}])
+def test_an_end_marker_that_counts_otherwise_is_refused(counted: dict[str, object]) -> None:
+    *lines, end = encode(body()).splitlines(keepends=True)
+    changed = json.dumps(json.loads(end) | counted).encode() + b"\n"
+    with pytest.raises(DeviceError, match=r"end marker|changed on its way"):
+        parse_lines(b"".join(lines) + changed, REQUEST, origin="m on d")
+    with pytest.raises(DeviceError, match="changed on its way"):
+        parse_lines(b"".join(lines) + end.rstrip(b"\n"), REQUEST, origin="m on d")
