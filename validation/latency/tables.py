@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 
 from validation.latency.analysis import LatencyReport
@@ -94,7 +95,7 @@ def _flat(report: LatencyReport) -> dict[str, str]:
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """A comparison for a person: both medians, the ratio with its interval, and the verdict in words."""
+    """A comparison for a person: medians, ratio with its interval, what the records differ in, the verdict in words."""
     lines = [f"first   {_ms(comparison.first_ms)} ms  {comparison.first}"]
     lines.append(f"second  {_ms(comparison.second_ms)} ms  {comparison.second}")
     if comparison.ratio is not None and comparison.ratio_low is not None and comparison.ratio_high is not None:
@@ -102,5 +103,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
             f"ratio   {comparison.ratio:.4f} (95 % between {comparison.ratio_low:.4f} and {comparison.ratio_high:.4f}, "
             f"p = {comparison.p_value:.2g})"
         )
+    if unlike := [each.words for each in comparison.differences]:
+        lines += textwrap.wrap(", ".join(unlike), 80, initial_indent="unlike  ", subsequent_indent=" " * 8)
     lines.append(f"second is {comparison.outcome}" if comparison.ratio is not None else str(comparison.outcome))
     return lines
