@@ -77,7 +77,7 @@ def energy_of(
 ) -> EnergyReport:
     subject = EnergySubject(
         artifact=name, sha256=sha_of(name), format=name.rpartition(".")[2], device=device, runner="python",
-        runtime="onnxruntime 1.31.1", threads=1,
+        runtime="onnxruntime 1.31.1", threads=1, gap_ms=0.0,
     )  # fmt: skip
     trace = TraceFacts(
         source="", meter="monsoon", rate_hz=5000.0, measured_rate_hz=5000.0, seconds=30.0, samples=150_000,

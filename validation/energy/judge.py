@@ -62,5 +62,7 @@ def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None 
         runner=run.runner,
         runtime=energy.run.measured.runtime,
         threads=run.workload.threads,
+        affinity=run.workload.affinity,
+        gap_ms=run.workload.gap_ms or 0.0,
     )
     return msgspec.structs.replace(report, subject=subject)

@@ -144,17 +144,22 @@ def _join(
         runner=subject.runner,
         threads=subject.threads,
         input=input_words(inputs.get(subject.sha256, ())),
+        affinity=subject.affinity,
+        gap_ms=subject.gap_ms or 0.0,
     )
     entries.append(Entry(conditions, subject.artifact, subject.sha256, subject.format, energy=energy))
 
 
 def _same(entry: Entry, subject: EnergySubject, device: str) -> bool:
+    """Whether both were run the same way; a report that does not tell its gap does not tell its cores either."""
     conditions = entry.conditions
     return (
         entry.sha256 == subject.sha256
         and conditions.device == device
         and conditions.runtime in ("", subject.runtime)
         and conditions.threads == subject.threads
+        and conditions.affinity == subject.affinity
+        and conditions.gap_ms == subject.gap_ms
         and runner_name(conditions.runner) == runner_name(subject.runner)
     )
 
