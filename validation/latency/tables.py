@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
-from validation.latency.analysis import LatencyReport
+from validation.latency.analysis import AT_START, LatencyReport
 from validation.latency.compare import Comparison
 
 LATENCY_COLUMNS = (
@@ -53,13 +55,31 @@ def _ms(value: float | None) -> str:
 
 
 def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
-    """Why a verdict is not valid, and what else should be known, one line each."""
+    """Why a verdict is not valid, and what else should be known, one line each; what holds for a device stands once."""
     lines = []
     for report in reports:
         name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
         lines += [f"{name}: {reason}" for reason in report.reasons]
-        lines += [f"{name}: note: {note}" for note in report.notes]
-    return list(dict.fromkeys(lines))
+        lines += [f"{name}: note: {note}" for note in report.notes if not note.startswith(AT_START)]
+    return list(dict.fromkeys([*lines, *device_notes(reports)]))
+
+
+def device_notes(reports: Sequence[LatencyReport]) -> list[str]:
+    """What is said of a device's state at the start, once for all its reports in which it is the same but for numbers."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        for note in report.notes:
+            if note.startswith(AT_START):
+                found.setdefault((report.device, re.sub(r"[\d.]+", "#", note)), []).append(note)
+    measured = Counter(report.device for report in reports)
+    return [
+        f"{device}{_of_how_many(len(notes), measured[device])}: note: {notes[0]}"
+        for (device, _), notes in found.items()
+    ]
+
+
+def _of_how_many(count: int, total: int) -> str:
+    return "" if count == total else f", {count} of {total} results"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
