@@ -16,6 +16,7 @@ from edgevit_export.console import Progress, print_line, print_note, print_recor
 if TYPE_CHECKING:
     from validation.report.files import ReportFormat
     from validation.report.rows import ReportData
+    from validation.report.tables import Column
 
 DEFAULT_REPORT = Path("report")
 
@@ -105,16 +106,29 @@ def parse_report_formats(names: Sequence[str]) -> tuple[ReportFormat, ...]:
 
 
 def _print(data: ReportData, written: Sequence[Path]) -> None:
-    from validation.report.tables import columns_of, table_reasons
+    from validation.report.contents import artifact_columns
+    from validation.report.ranking import brief_columns
+    from validation.report.tables import columns_of, ranking_reasons, table_reasons
 
-    for table in data.tables:
-        columns = columns_of(table)
-        rows = [[column.cells[index] for column in columns] for index in range(len(table.rows))]
-        titles = [column.title for column in columns]
-        right = [column.title for column in columns if column.number]
-        print_table(titles, rows, title=f"{table.title} ({table.origin})", right=right)
+    for ranking in data.rankings:
+        columns, alike = brief_columns(ranking)
+        _print_columns(columns, f"{ranking.title}{f' ({alike})' if alike else ''}")
+        for text in ranking.fastest:
+            print_line(f"fastest {text}")
+        print_line()
+    if data.artifacts:
+        _print_columns(artifact_columns(data.artifacts), "Artifacts")
+        print_line()
+    for table in data.shown_tables():
+        _print_columns(columns_of(table), f"{table.title} ({table.origin})")
         print_line()
     for path in written:
         print_line(str(path))
-    for text in (*(reason for table in data.tables for reason in table_reasons(table)), *data.notes):
+    reasons = [reason for ranking in data.rankings for reason in ranking_reasons(data, ranking)]
+    for text in (*reasons, *(text for table in data.shown_tables() for text in table_reasons(table)), *data.notes):
         print_note(text)
+
+
+def _print_columns(columns: Sequence[Column], title: str) -> None:
+    rows = list(zip(*(column.cells for column in columns), strict=True))
+    print_table([c.title for c in columns], rows, title=title, right=[c.title for c in columns if c.number])

@@ -131,8 +131,8 @@ class TraceFacts(Record):
 class EnergySubject(Record):
     """What was measured, where and how.
 
-    ``affinity`` and ``gap_ms`` are those that the latencies of the same record were measured with. ``gap_ms`` is None in
-    older reports, which tell neither.
+    ``affinity`` and ``gap_ms`` are those that the latencies of the same record were measured with. ``gap_ms`` is None
+    in older reports, which tell neither.
     """
 
     artifact: str

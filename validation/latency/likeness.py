@@ -14,7 +14,7 @@ from validation.latency.fitness import fitness
 from validation.latency.likeness_table import RULES, Rule, Weight
 
 UNKNOWN = "not recorded"
-_IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
+IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
 _NONE_MEANS: dict[str, object] = {  # where None says something; everywhere else it says that nothing is known
     "artifact.network.num_classes": "none",
     "artifact.recipe.opset": "none",
@@ -149,7 +149,7 @@ def image_shape(spec: TensorSpec) -> tuple[int, ...]:
     shape = spec.shape
     if len(shape) != 4:
         return shape
-    last = spec.layout is None and shape[3] in _IMAGE_CHANNELS and shape[1] not in _IMAGE_CHANNELS
+    last = spec.layout is None and shape[3] in IMAGE_CHANNELS and shape[1] not in IMAGE_CHANNELS
     return (shape[0], shape[3], *shape[1:3]) if spec.layout is Layout.NHWC or last else shape
 
 

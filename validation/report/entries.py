@@ -8,29 +8,36 @@ from pathlib import Path
 
 import msgspec
 
-from edgevit.spec import Layout, TensorSpec
+from edgevit.spec import TensorSpec
+from export.artifact import Delegation, ParityResult
+from export.recipe import Recipe
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport, EnergySubject
 from validation.latency.analysis import LatencyReport, judge_run
+from validation.latency.likeness import IMAGE_CHANNELS, image_shape
 from validation.report.accuracy import StatedModel
 from validation.report.results import Results
 from validation.report.rows import Conditions
 
 UNKNOWN_INPUT = "input size not recorded"
-_IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """What a manifest says about an artifact, beyond what its results say.
 
-    ``weights`` is set when they are random: an accuracy stated for such a file is not the file's own.
+    ``weights`` is set when they are random: an accuracy stated for such a file is not the file's own. ``recipe`` is
+    None where nothing but the record is known.
     """
 
     parameters: int | None = None
     multiply_adds: int | None = None
     inputs: tuple[TensorSpec, ...] = ()
     weights: str | None = None
+    recipe: Recipe | None = None
+    operators: int | None = None
+    delegation: Delegation | None = None
+    parity: ParityResult | None = None
 
 
 @dataclass
@@ -45,6 +52,7 @@ class Entry:
     sha256: str
     format: str
     created_utc: str = ""
+    size_bytes: int = 0
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
     suffix: str = ""
@@ -92,6 +100,8 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]], titles
         sha256=run.artifact.sha256,
         format=str(run.artifact.format),
         created_utc=run.created_utc,
+        size_bytes=run.artifact.size_bytes,
+        facts=ModelFacts(recipe=run.artifact.recipe),
         latency=judge_run(run),
     )
 
@@ -109,14 +119,10 @@ def input_words(inputs: Sequence[TensorSpec]) -> str:
 
 
 def _input_word(spec: TensorSpec) -> str:
-    shape = spec.shape
-    if len(shape) == 4:
-        batch = f", batch {shape[0]}" if shape[0] > 1 else ""
-        if spec.layout is Layout.NHWC or (spec.layout is None and shape[3] in _IMAGE_CHANNELS):
-            return f"{shape[1]}x{shape[2]}{batch}"
-        if spec.layout is Layout.NCHW or shape[1] in _IMAGE_CHANNELS:
-            return f"{shape[2]}x{shape[3]}{batch}"
-    return "x".join(str(side) for side in shape)
+    shape = image_shape(spec)
+    if len(shape) != 4 or (spec.layout is None and shape[1] not in IMAGE_CHANNELS):
+        return "x".join(map(str, shape))
+    return f"{shape[2]}x{shape[3]}" + (f", batch {shape[0]}" if shape[0] > 1 else "")
 
 
 def _join(

@@ -11,29 +11,37 @@ import msgspec
 
 from validation.energy.report import EnergyReport
 from validation.latency.analysis import LatencyReport
+from validation.latency.tables import device_notes
 from validation.report.accuracy import AccuracyBook
+from validation.report.contents import artifact_rows
 from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
+from validation.report.ranking import rankings_of
 from validation.report.results import Results
 from validation.report.rows import (
     FAILED,
     Accuracy,
+    ArtifactRow,
     Conditions,
     Metric,
     Quantity,
+    Ranking,
     ReportRow,
     ReportTable,
     with_dominance,
     worth_plotting,
 )
+from validation.report.tables import counted
 
 _IN_SECONDS_FROM = 1000.0  # ms or mJ of the smallest mean; chosen, because the paper switches units there too
 
 
 @dataclass(frozen=True)
 class MeasuredReport:
-    """The tables, and what the reader should know about all of them."""
+    """The tables, rankings and artifacts, and what the reader should know about all of them."""
 
     tables: list[ReportTable]
+    rankings: list[Ranking]
+    artifacts: tuple[ArtifactRow, ...]
     notes: list[str]
 
 
@@ -53,7 +61,9 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         entry.stated = book.lookup(entry.artifact) or entry.stated
     tables = [table for group in grouped(entries) for table in _tables(group)]
     _number_slugs(tables)
-    return MeasuredReport(tables, _weight_notes(tables, entries))
+    latencies = [entry.latency for entry in entries if entry.latency is not None]
+    notes = [*_weight_notes(tables, entries), *(f"{device}: {note}" for device, note in device_notes(latencies))]
+    return MeasuredReport(tables, rankings_of(entries), artifact_rows(entries), notes)
 
 
 def _tables(group: Sequence[Entry]) -> list[ReportTable]:
@@ -99,6 +109,7 @@ def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
     return ReportRow(
         model=name,
         artifact=entry.artifact,
+        sha256=entry.sha256,
         parameters_m=stated.parameters_m or _in_units(facts.parameters, 1e6),
         multiply_adds_g=stated.multiply_adds_g or _in_units(facts.multiply_adds, 1e9),
         latency_ms=None if latency is None else _quantity(latency.mean_ms, latency.sd_ms),
@@ -166,7 +177,7 @@ def condition_words(conditions: Conditions) -> list[str]:
         conditions.device,
         conditions.runtime,
         f"runner {conditions.runner}" if runner_name(conditions.runner) not in ("", "python") else "",
-        "" if threads is None else f"{threads} thread{'s' if threads != 1 else ''}",
+        "" if threads is None else counted(threads, "thread"),
         conditions.input,
         f"core mask {conditions.affinity}" if conditions.affinity else "",
         f"{conditions.gap_ms:g} ms between runs" if conditions.gap_ms else "",

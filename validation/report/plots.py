@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from validation.report.labels import Box, Label, place_labels
 from validation.report.rows import FAILED, SOUND, Cost, ReportTable, comparable
-from validation.report.tables import plot_title
+from validation.report.tables import counted, plot_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,8 @@ def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     compared = [row for row in table.rows if row.dominance(cost) is not None]
     on_front = [(quantity.mean, row.model) for row in compared if row.on_front(cost) and (quantity := row.cost(cost))]
     on_front.sort(key=lambda point: point[0])
-    text = f"{len(compared)} model{'s' if len(compared) != 1 else ''}. Pareto front by rising {cost}: {', '.join(model for _, model in on_front)}."
+    text = f"{counted(len(compared), 'model')}. Pareto front by rising {cost}: "
+    text += f"{', '.join(model for _, model in on_front)}."
     if failed := [row.model for row in table.rows if row.status(cost) == FAILED]:
         text += f" Failed and not drawn: {', '.join(failed)}."
     if paper is not None:

@@ -64,7 +64,11 @@ def test_the_state_of_a_device_is_told_once_whatever_its_numbers() -> None:
             msgspec.structs.replace(run, rounds=tuple(msgspec.structs.replace(r, before=before) for r in run.rounds))
         )
 
-    reports = [started(1.5, "schedutil", "a.onnx"), started(2.5, "schedutil", "b.onnx"), started(0.0, "schedutil", "c.onnx")]
+    reports = [
+        started(1.5, "schedutil", "a.onnx"),
+        started(2.5, "schedutil", "b.onnx"),
+        started(0.0, "schedutil", "c.onnx"),
+    ]
     assert reason_lines(reports) == [
         "8BC1, 2 of 3 results: note: at the start: other work runs on it: load 1.50 on 1 core",
         "8BC1: note: at the start: clocks move with the load (governor schedutil): warm up, or fix them",

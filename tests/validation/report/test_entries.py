@@ -59,9 +59,7 @@ def test_energy_of_something_else_or_of_another_way_of_running_is_not_joined(oth
 def test_energy_of_pinned_runs_with_gaps_joins_the_latency_of_such_runs() -> None:
     run, energy = run_of("a.onnx", 30.0), energy_of("a.onnx", 100.0)
     assert energy.subject is not None
-    pinned = msgspec.structs.replace(
-        run, workload=msgspec.structs.replace(run.workload, affinity="f0", gap_ms=20.0)
-    )
+    pinned = msgspec.structs.replace(run, workload=msgspec.structs.replace(run.workload, affinity="f0", gap_ms=20.0))
     subject = msgspec.structs.replace(energy.subject, affinity="f0", gap_ms=20.0)
     entries = entries_of([run, pinned], [msgspec.structs.replace(energy, subject=subject)])
     assert parts_of(entries) == [("a.onnx", True, False), ("a.onnx", True, True)]
