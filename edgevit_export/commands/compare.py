@@ -61,7 +61,7 @@ def compare(options: CompareOptions) -> None:
 def _unlike(result: Comparison) -> UsageError:
     topics = dict.fromkeys(each.topic for each in result.refused if each.topic)
     return UsageError(
-        f"{result.first} and {result.second} are not alike: {'; '.join(result.reasons)}",
+        f"{result.first} and {result.second} are not compared: {'; '.join(result.reasons)}",
         hint=f"measure both alike, or compare them all the same: --allow {','.join(topics)}",
     )
 

@@ -106,25 +106,24 @@ def parse_report_formats(names: Sequence[str]) -> tuple[ReportFormat, ...]:
 
 
 def _print(data: ReportData, written: Sequence[Path]) -> None:
-    from validation.report.contents import artifact_columns
-    from validation.report.ranking import brief_columns
+    from validation.report import contents, ranking
     from validation.report.tables import columns_of, ranking_reasons, table_reasons
 
-    for ranking in data.rankings:
-        columns, alike = brief_columns(ranking)
-        _print_columns(columns, f"{ranking.title}{f' ({alike})' if alike else ''}")
-        for text in ranking.fastest:
-            print_line(f"fastest {text}")
+    for ranked in data.rankings:
+        columns, alike = ranking.brief_columns(ranked)
+        _print_columns(columns, ranked.title)
+        for text in (*([alike] if alike else []), *(f"fastest {text}" for text in ranked.fastest)):
+            print_line(text)
         print_line()
     if data.artifacts:
-        _print_columns(artifact_columns(data.artifacts), "Artifacts")
+        _print_columns(contents.brief_columns(data.artifacts), "Artifacts")
         print_line()
     for table in data.shown_tables():
         _print_columns(columns_of(table), f"{table.title} ({table.origin})")
         print_line()
     for path in written:
         print_line(str(path))
-    reasons = [reason for ranking in data.rankings for reason in ranking_reasons(data, ranking)]
+    reasons = [reason for each in data.rankings for reason in ranking_reasons(data, each)]
     for text in (*reasons, *(text for table in data.shown_tables() for text in table_reasons(table)), *data.notes):
         print_note(text)
 

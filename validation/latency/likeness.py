@@ -45,7 +45,7 @@ class Difference(Record):
         return UNKNOWN not in (self.first, self.second)
 
     def __str__(self) -> str:
-        return f"{self.words} differs: {self.first} and {self.second}"
+        return f"unlike {self.words}: {self.first} and {self.second}"
 
 
 def differences(first: DeviceRun, second: DeviceRun) -> tuple[Difference, ...]:

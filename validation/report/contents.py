@@ -47,6 +47,24 @@ def artifact_columns(rows: Sequence[ArtifactRow]) -> list[Column]:
     return [column for column in columns if any(cell != ABSENT for cell in column.cells)]
 
 
+def brief_columns(rows: Sequence[ArtifactRow]) -> list[Column]:
+    """What fits on a console of 80 columns: shares as counts, and no precision where all have one."""
+    columns = {column.title: column for column in artifact_columns(rows)}
+    if len({row.precision for row in rows}) == 1:
+        columns.pop("precision", None)
+    if columns.pop("partitions", None) is not None:
+        counts = tuple(ABSENT if row.delegation is None else _in_pieces(row.delegation) for row in rows)
+        columns["delegated"] = Column("delegated", counts)
+    if "parity" in columns:
+        words = tuple(cell.removesuffix(" yardstick") for cell in columns["parity"].cells)
+        columns["parity"] = Column("parity", words, number=False)
+    return list(columns.values())
+
+
+def _in_pieces(delegation: Delegation) -> str:
+    return f"{delegation.delegated} of {delegation.total} in {delegation.partitions}"
+
+
 def _delegated(delegation: Delegation | None) -> str:
     if delegation is None or not delegation.total:
         return ABSENT

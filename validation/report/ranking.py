@@ -13,7 +13,7 @@ from validation.report.entries import Entry, runner_name
 from validation.report.rows import FAILED, Quantity, RankedRow, Ranking
 from validation.report.tables import Column, counted
 
-_OFTEN_ALIKE = ("model", "runtime", "precision", "threads", "cores", "gap ms", "runner")
+_OFTEN_ALIKE = ("model", "format", "runtime", "precision", "threads", "cores", "gap ms", "runner")
 
 
 def rankings_of(entries: Sequence[Entry]) -> list[Ranking]:
@@ -124,12 +124,20 @@ def ranking_columns(ranking: Ranking) -> list[Column]:
 
 
 def brief_columns(ranking: Ranking) -> tuple[list[Column], str]:
-    """What fits on a console: columns that say the same in every row are left out and told in words instead."""
+    """What fits on a console of 80 columns, and in words what is therefore in no column.
+
+    Left out are columns that say the same in every row, and the runtime where each format has one.
+    """
     columns = [c for c in ranking_columns(ranking) if c.title not in ("mean ± sd ms", "peak MB")]
     alike = [c for c in columns if c.title in _OFTEN_ALIKE and len(set(c.cells)) == 1]
-    words = ", ".join(f"{column.title} {column.cells[0]}" for column in alike)
+    words = [f"{column.title} {column.cells[0]}" for column in alike]
+    runtimes = {(row.format, row.conditions.runtime) for row in ranking.rows}
+    told = [column for column in columns if column.title == "runtime" and column not in alike]
+    if told and len(runtimes) == len({format for format, _ in runtimes}):
+        alike += told
+        words += [f"{format} in {runtime}" for format, runtime in sorted(runtimes)]
     kept = [column for column in columns if column not in alike]
-    return sorted(kept, key=lambda column: column.title != "place"), words
+    return sorted(kept, key=lambda column: column.title != "place"), ", ".join(words)
 
 
 def _cells(rows: Sequence[RankedRow], cell: Callable[[RankedRow], str]) -> tuple[str, ...]:

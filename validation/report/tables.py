@@ -159,8 +159,11 @@ def ranking_reasons(data: ReportData, ranking: Ranking) -> list[str]:
     told = {(row.sha256, reason) for table in data.shown_tables() for row in table.rows for reason in row.reasons}
     lines = []
     for row in ranking.rows:
-        if reasons := [reason for reason in row.reasons if (row.sha256, reason) not in told]:
-            lines.append(f"{row.artifact}, {counted(row.conditions.threads or 0, 'thread')}: {'; '.join(reasons)}")
+        reasons = [reason for reason in row.reasons if (row.sha256, reason) not in told]
+        if reasons:
+            first, *rest = reasons
+            words = "; ".join([first, *(reason.partition(": ")[2] for reason in rest)])
+            lines.append(f"{row.artifact}, {counted(row.conditions.threads or 0, 'thread')}: {words}")
     return list(dict.fromkeys(lines))
 
 

@@ -45,13 +45,13 @@ def test_unlike_records_are_exit_code_2_with_the_list_and_can_be_allowed(
     assert run(arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "threads differs: 1 and 4" in shown.err and "--allow threads" in shown.err
+    assert "unlike threads: 1 and 4" in shown.err and "--allow threads" in shown.err
     assert run([*arguments, "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
     assert (told["passed"], told["refused"][0]["topic"]) == (False, "threads")
     assert run([*arguments, "--allow", "threads,device"]) == 0
     shown = capsys.readouterr()
-    assert "unlike  threads" in shown.out and "threads differs: 1 and 4" in shown.err
+    assert "unlike  threads" in shown.out and "unlike threads: 1 and 4" in shown.err
 
 
 def test_a_condition_that_nobody_knows_cannot_be_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,8 +89,8 @@ def test_what_else_differs_is_said() -> None:
     first = device_run(normal_rounds(10.0, seed=1))
     second = msgspec.structs.replace(device_run(normal_rounds(10.0, seed=2), threads=4), device="other")
     warnings = compare_runs(first, second).warnings
-    assert any(warning.startswith("device differs: 8BC1") for warning in warnings)
-    assert "threads differs: 1 and 4" in warnings
+    assert any(warning.startswith("unlike device: 8BC1") for warning in warnings)
+    assert "unlike threads: 1 and 4" in warnings
 
 
 def with_shape(run: DeviceRun, *shape: int, layout: Layout = Layout.NCHW) -> DeviceRun:
@@ -111,7 +111,7 @@ def test_unlike_inputs_are_never_judged_unless_it_is_allowed(shape: tuple[int, .
     result = compare_runs(first, second, limits)
     assert (result.outcome, result.passed, result.ratio) == (Outcome.UNDECIDED, False, None)
     assert [each.topic for each in result.refused] == ["input"]
-    assert result.reasons == (f"input differs: 1x3x224x224 and {'x'.join(map(str, shape))}",)
+    assert result.reasons == (f"unlike input: 1x3x224x224 and {'x'.join(map(str, shape))}",)
     allowed = compare_runs(first, second, limits, allow={"input"})
     assert (allowed.outcome, allowed.passed, allowed.refused) == (Outcome.SAME, True, ())
     assert result.reasons[0] in allowed.warnings

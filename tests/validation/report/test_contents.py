@@ -6,7 +6,7 @@ from report_records import PARITY, SHARE, artifact_row, run_of, sha_of
 
 from export.artifact import Delegation, Piece
 from export.recipe import Format, Recipe
-from validation.report.contents import artifact_columns, artifact_rows, delegation_words
+from validation.report.contents import artifact_columns, artifact_rows, brief_columns, delegation_words
 from validation.report.entries import ModelFacts, joined_entries
 from validation.report.results import Results
 
@@ -34,6 +34,18 @@ def test_columns_say_size_operators_share_and_parity() -> None:
     failed = msgspec.structs.replace(plain, parity=msgspec.structs.replace(PARITY, passed=False))
     assert {c.title: c.cells for c in artifact_columns([failed])}["parity"] == ("failed: 2.36 x yardstick",)
     assert "delegated" not in {column.title for column in artifact_columns([plain])}
+
+
+def test_on_a_console_the_columns_are_few_and_narrow() -> None:
+    rows = [artifact_row("edgevit-xxs-224x224.tflite", "cd"), artifact_row("a.onnx", "ab", delegation=None)]
+    columns = {column.title: column.cells for column in brief_columns(rows)}
+    assert list(columns) == ["artifact", "MB", "operators", "delegated", "parity"]
+    assert columns["delegated"] == ("396 of 397 in 2", "-")
+    assert columns["parity"][0] == "passed: 2.36 x"
+    assert sum(max(len(title), *map(len, cells)) + 3 for title, cells in columns.items()) <= 83
+    other = msgspec.structs.replace(rows[1], precision="fp16", delegation=None)
+    assert [c.title for c in brief_columns([other, rows[0]])][:2] == ["artifact", "precision"]
+    assert "delegated" not in [c.title for c in brief_columns([other])]
 
 
 def test_what_is_not_whole_is_never_rounded_to_it() -> None:

@@ -9,7 +9,7 @@ from report_records import WRONG, energy_of, failed_run, ranked, run_of
 from validation.report.entries import joined_entries
 from validation.report.ranking import brief_columns, ranking_columns, rankings_of, with_places
 from validation.report.results import Results
-from validation.report.rows import Ranking
+from validation.report.rows import RankedRow, Ranking
 
 
 def places(*intervals: tuple[float, float] | None) -> list[tuple[int | None, bool]]:
@@ -104,13 +104,27 @@ def test_unusual_cores_gaps_and_runners_are_columns_only_where_they_occur() -> N
     ]  # fmt: skip
 
 
+def brief(*rows: RankedRow) -> tuple[list[str], str]:
+    columns, words = brief_columns(Ranking(slug="r", title="r", rows=with_places(rows)))
+    return [column.title for column in columns], words
+
+
 def test_on_a_console_what_all_rows_have_in_common_is_said_once() -> None:
-    rows = with_places([ranked("a.onnx", (1.0, 2.0)), ranked("a.tflite", (3.0, 4.0))])
-    columns, alike = brief_columns(Ranking(slug="r", title="r", rows=rows))
-    assert alike == "model a, runtime r 1, threads 1"
-    assert [column.title for column in columns] == ["place", "format", "median ms", "95 % interval", "verdict"]
-    columns, alike = brief_columns(
-        Ranking(slug="r", title="r", rows=(rows[0], ranked("a.onnx", (3.0, 4.0), threads=2)))
-    )
-    assert alike == "model a, runtime r 1"
-    assert "threads" in [column.title for column in columns]
+    onnx, tflite = ranked("a.onnx", (1.0, 2.0)), ranked("a.tflite", (3.0, 4.0))
+    titles, words = brief(onnx, tflite)
+    assert words == "model a, runtime r 1, threads 1"
+    assert titles == ["place", "format", "median ms", "95 % interval", "verdict"]
+    titles, words = brief(onnx, ranked("a.onnx", (3.0, 4.0), threads=2))
+    assert words == "model a, format onnx, runtime r 1"
+    assert titles == ["place", "threads", "median ms", "95 % interval", "verdict"]
+
+
+def test_on_a_console_a_format_in_two_runtimes_keeps_their_column() -> None:
+    row = ranked("a.onnx", (3.0, 4.0))
+    other = msgspec.structs.replace(row, conditions=msgspec.structs.replace(row.conditions, runtime="r 2"))
+    titles, words = brief(ranked("a.onnx", (1.0, 2.0)), other)
+    assert "runtime" in titles and "r 1" not in words
+    litert = ranked("a.tflite", (5.0, 6.0))
+    litert = msgspec.structs.replace(litert, conditions=msgspec.structs.replace(litert.conditions, runtime="l 2"))
+    titles, words = brief(ranked("a.onnx", (1.0, 2.0)), litert)
+    assert "runtime" not in titles and words == "model a, threads 1, onnx in r 1, tflite in l 2"

@@ -125,7 +125,7 @@ def test_what_a_table_tells_is_not_told_again_beside_a_ranking() -> None:
     unsound = ranked("a.onnx", (1.0, 2.0), verdict="noisy", reasons=("latency noisy: x", "latency noisy: y"))
     ranking = Ranking(slug="r", title="r", rows=(unsound,))
     data = ReportData(title="t", created_utc="", tool="", rankings=(ranking,))
-    assert ranking_reasons(data, ranking) == ["a.onnx, 1 thread: latency noisy: x; latency noisy: y"]
+    assert ranking_reasons(data, ranking) == ["a.onnx, 1 thread: latency noisy: x; y"]
     told = msgspec.structs.replace(row("a", 10, 1), sha256=unsound.sha256, reasons=("latency noisy: x",))
     data = msgspec.structs.replace(data, tables=(measured([told]),))
     assert ranking_reasons(data, ranking) == ["a.onnx, 1 thread: latency noisy: y"]
