@@ -45,7 +45,8 @@ def report(options: ReportOptions) -> None:
 
     \b
     One HTML page that opens offline, Markdown, CSV, PNG and SVG from what `bench` and `energy` left.
-    Only what was measured on one device, in one runtime, with the same threads and input size is compared.
+    First the fastest formats, runtimes and threads on each device, and what each artifact is made of.
+    Fronts hold only what was measured on one device, in one runtime, with the same threads and input size.
     Accuracy is what you state, by artifact name, name without suffix, or pattern.
 
     \b

@@ -44,7 +44,8 @@ class ModelFacts:
 class Entry:
     """All results of one artifact under one set of conditions, and what else is known of it.
 
-    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it.
+    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it, ``energy_gap_ms`` is the idle
+    between the bursts of a process under a meter, which ran behind those whose latency is told.
     """
 
     conditions: Conditions
@@ -55,6 +56,7 @@ class Entry:
     size_bytes: int = 0
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
+    energy_gap_ms: float | None = None
     suffix: str = ""
     facts: ModelFacts = ModelFacts()
     stated: StatedModel = field(default_factory=StatedModel)
@@ -73,6 +75,8 @@ def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[En
     entries = [_of_run(run, inputs, titles) for run in results.runs]
     for place, own in results.energies_of_runs.items():
         entries[place].energy = own
+        metered = results.runs[place].energy
+        entries[place].energy_gap_ms = None if metered is None else metered.layout.workload.gap_ms
     for file, energy in results.energies:
         _join(entries, file, energy, inputs, titles)
     for entry in entries:

@@ -77,8 +77,18 @@ def _tables(group: Sequence[Entry]) -> list[ReportTable]:
             chosen = next((a for a in given if a.metric is metric), None)
             if chosen is not None or not given:
                 rows.append(_row(entry, name, chosen))
-        tables.append(_table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1))
+        table = _table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1)
+        tables.append(msgspec.structs.replace(table, caption=_metered_words(group)))
     return tables
+
+
+def _metered_words(group: Sequence[Entry]) -> str:
+    """How energy was measured where it was not with the pauses that the table's title tells."""
+    gaps = sorted({entry.energy_gap_ms for entry in group if entry.energy_gap_ms is not None})
+    if not gaps or gaps == [group[0].conditions.gap_ms]:
+        return ""
+    shown = f"{gaps[0]:.0f}" if len(gaps) == 1 else f"{gaps[0]:.0f} to {gaps[-1]:.0f}"
+    return f"Energy was measured in processes of its own, with {shown} ms between bursts."
 
 
 def _accuracies(entry: Entry) -> list[Accuracy]:
@@ -196,8 +206,11 @@ def _number_slugs(tables: list[ReportTable]) -> None:
 def _weight_notes(tables: Sequence[ReportTable], entries: Sequence[Entry]) -> list[str]:
     """Accuracy stated for a file whose weights are random belongs to the architecture, not to the file."""
     stated = {row.artifact for table in tables for row in table.rows if row.accuracy is not None}
-    random = {entry.artifact: entry.facts.weights for entry in entries if entry.facts.weights}
+    random: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.facts.weights and entry.artifact in stated:
+            random.setdefault(entry.facts.weights, set()).add(entry.artifact)
     return [
-        f"{artifact} has random weights ({random[artifact]}): the accuracy is its architecture's, not this file's"
-        for artifact in sorted(stated & random.keys())
+        f"{', '.join(sorted(names))}: random weights ({weights}), so the accuracy is the architecture's, not the file's"
+        for weights, names in random.items()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
@@ -22,13 +21,14 @@ def rankings_of(entries: Sequence[Entry]) -> list[Ranking]:
     for entry in entries:
         if entry.latency is not None:
             groups.setdefault((entry.conditions.device, entry.conditions.input), []).append(entry)
-    return [_ranking(device, size, group) for (device, size), group in groups.items()]
+    return [
+        _ranking(f"fastest-{number}", f"Fastest on {device}, {size}", group)
+        for number, ((device, size), group) in enumerate(groups.items(), 1)
+    ]
 
 
-def _ranking(device: str, size: str, group: Sequence[Entry]) -> Ranking:
+def _ranking(slug: str, title: str, group: Sequence[Entry]) -> Ranking:
     rows = with_places([row for entry in group if (row := _row(entry)) is not None])
-    title = f"Fastest on {device}, {size}"
-    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80]
     return Ranking(slug=slug, title=title, fastest=tuple(_fastest(rows)), rows=rows)
 
 
@@ -36,7 +36,7 @@ def _row(entry: Entry) -> RankedRow | None:
     latency, facts = entry.latency, entry.facts
     if latency is None:
         return None
-    stem = PurePath(entry.artifact).stem.removesuffix(f"-{entry.conditions.input}")
+    stem = PurePath(entry.artifact).stem.replace(f"-{entry.conditions.input}", "", 1)  # the title tells the size
     return RankedRow(
         model=(entry.stated.label or stem or entry.artifact) + entry.suffix,
         artifact=entry.artifact,

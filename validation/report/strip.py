@@ -36,8 +36,9 @@ def _widths(pieces: tuple[Piece, ...]) -> list[float]:
     """Of all bars: what the gaps leave, the least for each and the rest by the number of operators."""
     room = _WIDTH - _GAP * (len(pieces) - 1)
     least = min(_LEAST, room / (2 * len(pieces)))
-    share = (room - least * len(pieces)) / sum(piece.operators for piece in pieces)
-    return [least + share * piece.operators for piece in pieces]
+    counts = [max(1, piece.operators) for piece in pieces]  # what a foreign delegate holds is not known
+    share = (room - least * len(pieces)) / sum(counts)
+    return [least + share * count for count in counts]
 
 
 def _bar(piece: Piece, left: float, width: float) -> str:

@@ -1,12 +1,15 @@
 """Judging and grouping: what may stand in one table, and what is said about it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
-from report_records import WRONG, energy_of, failed_run, front_of, run_of, sha_of
+from report_records import WRONG, energy_of, failed_run, front_of, metered, run_of, sha_of
 
 from runtimes.bench.record import DeviceRun
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
 from validation.energy.report import EnergyReport
 from validation.report.accuracy import AccuracyBook, stated_on_command_line
 from validation.report.entries import ModelFacts
@@ -21,8 +24,6 @@ def report_of(
     accuracy: Iterable[str] = (),
     facts: dict[str, ModelFacts] | None = None,
 ) -> MeasuredReport:
-    from pathlib import Path
-
     book = AccuracyBook()
     book.add(stated_on_command_line(text) for text in accuracy)
     results = Results(runs=list(runs), energies=[(Path("some.energy.json"), energy) for energy in energies])
@@ -148,7 +149,7 @@ def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
     (row,) = report.tables[0].rows
     assert (row.parameters_m, row.multiply_adds_g) == (pytest.approx(4.07), pytest.approx(0.55))
     assert report.notes == [
-        "a.onnx has random weights (random, seed 0): the accuracy is its architecture's, not this file's"
+        "a.onnx: random weights (random, seed 0), so the accuracy is the architecture's, not the file's"
     ]
     assert report_of([run_of("a.onnx", 30.0)], facts=facts).notes == []
 
@@ -156,3 +157,30 @@ def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
 def test_slow_models_are_shown_in_seconds() -> None:
     (table,) = report_of([run_of("a.onnx", 1900.0)], [energy_of("a.onnx", 4400.0)]).tables
     assert (table.latency_unit, table.energy_unit) == ("s", "J")
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [([300.0], "300 ms between bursts"), ([120.0, 340.0], "120 to 340 ms between bursts"), ([0.0], None), ([], None)],
+)
+def test_a_table_says_that_energy_was_measured_with_other_pauses(
+    tmp_path: Path, gaps: list[float], words: str | None
+) -> None:
+    made = simulate(scenario_named("clean"), 0)
+    made.trace.save(tmp_path / "trace.npz")
+    runs = []
+    for index, gap_ms in enumerate(gaps):
+        run = metered(run_of(f"{index}.onnx", 60.0), made.stamps, tmp_path / "trace.npz")
+        assert run.energy is not None
+        workload = msgspec.structs.replace(run.energy.layout.workload, gap_ms=gap_ms)
+        layout = msgspec.structs.replace(run.energy.layout, workload=workload)
+        asked = msgspec.structs.replace(run.workload, gap_ms=None)
+        runs.append(
+            msgspec.structs.replace(run, workload=asked, energy=msgspec.structs.replace(run.energy, layout=layout))
+        )
+    results = Results(
+        runs=[*runs, run_of("plain.onnx", 60.0)],
+        energies_of_runs={index: energy_of(f"{index}.onnx", 100.0) for index in range(len(runs))},
+    )
+    (table,) = measured_report(results, AccuracyBook(), {}).tables
+    assert (words or "") in table.caption and bool(table.caption) == (words is not None)

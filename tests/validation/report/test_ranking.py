@@ -77,9 +77,11 @@ def test_devices_and_input_sizes_are_never_ranked_together() -> None:
 
 def test_each_model_has_its_own_fastest_and_reservations_are_said() -> None:
     (ranking,) = rankings(
-        run_of("m.onnx", 30.0, sd=0.4), run_of("n.onnx", 50.0), run_of("n.tflite", 90.0), failed_run("k.onnx")
-    )
-    assert [line.partition(" in ")[0] for line in ranking.fastest] == ["m: onnx with 1 thread", "n: onnx with 1 thread"]
+        run_of("m.onnx", 30.0, sd=0.4), run_of("n-224x224-nhwc.onnx", 50.0), run_of("n-224x224-nhwc.tflite", 90.0),
+        failed_run("k.onnx"),
+    )  # fmt: skip
+    firsts = [line.partition(" in ")[0] for line in ranking.fastest]
+    assert firsts == ["m: onnx with 1 thread", "n-nhwc: onnx with 1 thread"]
     assert "(noisy)" in ranking.fastest[0] and "not to be told" not in ranking.fastest[1]
 
 

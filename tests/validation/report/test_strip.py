@@ -62,3 +62,11 @@ def test_it_says_in_words_what_it_shows_and_escapes_what_files_say() -> None:
 
 def test_without_pieces_there_is_no_strip() -> None:
     assert strip_svg(msgspec.structs.replace(SHARE, pieces=())) == ""
+
+
+def test_a_delegate_that_tells_no_operators_is_one_bar() -> None:
+    foreign = Delegation(
+        delegate="QnnBackend", delegated=0, total=0, partitions=1, pieces=(Piece(delegated=True, operators=0),)
+    )
+    (bar,) = bars(foreign)
+    assert float(bar.get("width") or 0) == 1000
