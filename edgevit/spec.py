@@ -75,6 +75,16 @@ class Weights(Record):
         return f"{self.file} (sha256 {(self.sha256 or '')[:12]}{entry}{converted})"
 
 
+class Network(Record):
+    """What tells one network from another, whatever file holds it: the architecture, and its ``weights`` in words."""
+
+    variant: str
+    task: Task
+    num_classes: int | None = None
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    weights: str
+
+
 class ModelSpec(Record):
     """A model's contract with the outside.
 
@@ -94,3 +104,14 @@ class ModelSpec(Record):
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     options: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The network alone, without its tensors."""
+        return Network(
+            variant=self.variant,
+            task=self.task,
+            num_classes=self.num_classes,
+            options=self.options,
+            weights=self.weights.describe(),
+        )

@@ -103,14 +103,30 @@ class PassLog(Record):
     not_run: str | None = None
 
 
+class Piece(Record):
+    """Operators that follow each other, all inside one partition of a delegate or all outside.
+
+    ``names`` are those of operators outside, each once; ``modules`` the modules of the network that they came from.
+    """
+
+    delegated: bool
+    operators: int
+    names: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+
 class Delegation(Record):
-    """What a delegate took: operators, in how many partitions, and why the rest stayed outside."""
+    """What a delegate took: operators, in how many partitions, and why the rest stayed outside.
+
+    ``pieces`` is the whole artifact in the order of execution; empty in older manifests.
+    """
 
     delegate: str
     delegated: int
     total: int
     partitions: int
     left: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 def left_outside(name: str, count: int, why: str, modules: tuple[str, ...]) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.errors import UsageError
-from edgevit_export.commands.options import AsJson
+from edgevit.errors import UsageError, unknown_choice
+from edgevit_export.commands.options import AsJson, split_list
 from edgevit_export.console import print_line, print_note, print_record
+
+if TYPE_CHECKING:
+    from validation.latency.compare import Comparison
+
+_ALLOW = "Compare though unlike in: input, network, device, cores, threads, clocks, gap, runner."
 
 
 @dataclass(frozen=True)
@@ -20,28 +26,58 @@ class CompareOptions:
     first: Annotated[Path, typer.Argument(help="Record of the baseline.")]
     second: Annotated[Path, typer.Argument(help="Record to compare with it.")]
     max_regression: Annotated[str | None, typer.Option(help="Fail when slower by more, e.g. 5%.")] = None
+    allow: Annotated[list[str] | None, typer.Option(help=_ALLOW)] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0
     as_json: AsJson = False
 
 
 def compare(options: CompareOptions) -> None:
-    """Compare two records of `bench`: tell a real difference from noise."""
+    """Compare two records of `bench`: tell a real difference from noise.
+
+    Whatever differs between the two measurements is listed. Unlike inputs or networks are not compared, with
+    --max-regression nor are unlike devices, cores, threads, clocks, gaps and runners: exit code 2.
+    """
     from runtimes.bench.record import DeviceRun
     from validation.latency.compare import ComparisonLimits, compare_runs
     from validation.latency.tables import comparison_lines
 
     limits = ComparisonLimits(max_regression=parse_share(options.max_regression))
+    allow = parse_topics(split_list(options.allow))
     first, second = DeviceRun.load(options.first), DeviceRun.load(options.second)
-    result = compare_runs(first, second, limits, seed=options.seed)
+    result = compare_runs(first, second, limits, allow=allow, seed=options.seed)
     if options.as_json:
         print_record(result)
-    else:
+    elif not result.refused:
         for line in comparison_lines(result):
             print_line(line)
         for text in (*result.warnings, *result.reasons):
             print_note(text)
+    if result.refused:
+        raise _unlike(result)
     if not result.passed:
         raise typer.Exit(1)
+
+
+def _unlike(result: Comparison) -> UsageError:
+    topics = dict.fromkeys(each.topic for each in result.refused if each.topic)
+    return UsageError(
+        f"{result.first} and {result.second} are not compared: {'; '.join(result.reasons)}",
+        hint=f"measure both alike, or compare them all the same: --allow {','.join(topics)}",
+    )
+
+
+def parse_topics(names: Sequence[str]) -> frozenset[str]:
+    """What records may be unlike in.
+
+    Raises:
+        UsageError: No such topic.
+    """
+    from validation.latency.likeness_table import TOPICS
+
+    for name in names:
+        if name not in TOPICS:
+            raise unknown_choice("condition in --allow", name, TOPICS)
+    return frozenset(names)
 
 
 def parse_share(text: str | None) -> float | None:

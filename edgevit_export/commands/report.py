@@ -16,6 +16,7 @@ from edgevit_export.console import Progress, print_line, print_note, print_recor
 if TYPE_CHECKING:
     from validation.report.files import ReportFormat
     from validation.report.rows import ReportData
+    from validation.report.tables import Column
 
 DEFAULT_REPORT = Path("report")
 
@@ -44,7 +45,8 @@ def report(options: ReportOptions) -> None:
 
     \b
     One HTML page that opens offline, Markdown, CSV, PNG and SVG from what `bench` and `energy` left.
-    Only what was measured on one device, in one runtime, with the same threads and input size is compared.
+    First the fastest formats, runtimes and threads on each device, and what each artifact is made of.
+    Fronts hold only what was measured on one device, in one runtime, with the same threads and input size.
     Accuracy is what you state, by artifact name, name without suffix, or pattern.
 
     \b
@@ -105,16 +107,28 @@ def parse_report_formats(names: Sequence[str]) -> tuple[ReportFormat, ...]:
 
 
 def _print(data: ReportData, written: Sequence[Path]) -> None:
-    from validation.report.tables import columns_of, table_reasons
+    from validation.report import contents, ranking
+    from validation.report.tables import columns_of, ranking_reasons, table_reasons
 
-    for table in data.tables:
-        columns = columns_of(table)
-        rows = [[column.cells[index] for column in columns] for index in range(len(table.rows))]
-        titles = [column.title for column in columns]
-        right = [column.title for column in columns if column.number]
-        print_table(titles, rows, title=f"{table.title} ({table.origin})", right=right)
+    for ranked in data.rankings:
+        columns, alike = ranking.brief_columns(ranked)
+        _print_columns(columns, ranked.title)
+        for text in (*([alike] if alike else []), *(f"fastest {text}" for text in ranked.fastest)):
+            print_line(text)
+        print_line()
+    if data.artifacts:
+        _print_columns(contents.brief_columns(data.artifacts), "Artifacts")
+        print_line()
+    for table in data.shown_tables():
+        _print_columns(columns_of(table), f"{table.title} ({table.origin})")
         print_line()
     for path in written:
         print_line(str(path))
-    for text in (*(reason for table in data.tables for reason in table_reasons(table)), *data.notes):
+    reasons = [reason for each in data.rankings for reason in ranking_reasons(data, each)]
+    for text in (*reasons, *(text for table in data.shown_tables() for text in table_reasons(table)), *data.notes):
         print_note(text)
+
+
+def _print_columns(columns: Sequence[Column], title: str) -> None:
+    rows = list(zip(*(column.cells for column in columns), strict=True))
+    print_table([c.title for c in columns], rows, title=title, right=[c.title for c in columns if c.number])

@@ -11,6 +11,7 @@ from edgevit.network.complexity import complexity
 from edgevit.network.describe import ModelRequest
 from edgevit.paper import paper_tables
 from edgevit.rebuild import configuration_of
+from edgevit.spec import ModelSpec
 from export.artifact import Manifest
 from export.recipe import Format
 from runtimes.bench.record import now_utc
@@ -64,6 +65,10 @@ def gather_results(
     notes = [*made.notes, *_unused_notes(book, found)]
     if not any(row.accuracy for table in made.tables for row in table.rows):
         notes.append("no accuracy is stated, so there are no fronts and plots: --accuracy NAME=PERCENT")
+    if silent := [row.artifact for row in made.artifacts if row.operators is None]:
+        notes.append(
+            f"no manifest of {', '.join(silent)}: --artifacts DIRECTORY tells operators, delegation and parity"
+        )
     tables, beside = _with_paper(made.tables, paper)
     return ReportData(
         title=title or "Measured on device",
@@ -72,6 +77,8 @@ def gather_results(
         sources=tuple(str(path) for path in found.sources),
         notes=tuple(notes),
         problems=tuple(found.problems),
+        rankings=tuple(made.rankings),
+        artifacts=made.artifacts,
         tables=tuple(tables),
         paper=beside,
     )
@@ -124,10 +131,23 @@ def _facts(artifacts: Sequence[Path], found: Results) -> dict[str, ModelFacts]:
 
 
 def facts_of_manifest(manifest: Manifest) -> ModelFacts:
-    """Size, cost and inputs of a manifest's model; size and cost are known for EdgeViTs."""
+    """What a manifest says of its file and its model; size and cost are known for EdgeViTs."""
     spec = manifest.spec
-    weights = spec.weights.describe() if spec.weights.source == "random" else None
-    inputs = tuple(manifest.inputs)
+    parameters, multiply_adds = _size_and_cost(spec)
+    return ModelFacts(
+        parameters=parameters,
+        multiply_adds=multiply_adds,
+        inputs=manifest.inputs,
+        weights=spec.weights.describe() if spec.weights.source == "random" else None,
+        recipe=manifest.recipe,
+        operators=sum(operator.count for operator in manifest.operators),
+        delegation=manifest.delegation,
+        parity=manifest.parity,
+    )
+
+
+def _size_and_cost(spec: ModelSpec) -> tuple[int, int] | tuple[None, None]:
+    """Parameters and multiply-adds; None for what is no EdgeViT."""
     try:
         _, channels, height, width = spec.inputs[0].shape
         request = ModelRequest(
@@ -135,11 +155,9 @@ def facts_of_manifest(manifest: Manifest) -> ModelFacts:
             input_size=(height, width), batch=1,
         )  # fmt: skip
         counted = complexity(request)
-    except (EdgevitExportError, ValueError):  # no EdgeViT: the tables leave these cells out
-        return ModelFacts(inputs=inputs, weights=weights)
-    return ModelFacts(
-        parameters=counted.parameters, multiply_adds=counted.multiply_adds, inputs=inputs, weights=weights
-    )
+    except (EdgevitExportError, ValueError):
+        return None, None
+    return counted.parameters, counted.multiply_adds
 
 
 def _with_paper(tables: Sequence[ReportTable], wanted: bool | None) -> tuple[list[ReportTable], dict[str, str]]:

@@ -106,6 +106,8 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         inputs=fixed_batch(manifest.inputs),
         outputs=fixed_batch(manifest.outputs),
         feeds=tuple(feeds_for(golden, manifest.inputs)),
+        network=manifest.spec.network,
+        recipe=manifest.recipe,
     )
     limits = Limits(precision=manifest.recipe.precision)
     return subject, Reference(golden=golden, inputs=manifest.inputs, limits=limits)

@@ -15,9 +15,9 @@ import msgspec
 
 from edgevit.errors import ArtifactError
 from edgevit.records import Record
-from edgevit.spec import TensorSpec
+from edgevit.spec import Network, TensorSpec
 from export.artifact import ParityResult
-from export.recipe import Format
+from export.recipe import Format, Recipe
 from runtimes.bench.layout import MeteredLayout, idle_around_s, stamps_of
 from runtimes.bench.randomisation import BURST_FACTORS, GAP_SPREAD
 from runtimes.bench.request import Conditions, MeterRequest
@@ -28,13 +28,18 @@ from runtimes.runners.workload import Workload
 
 
 class ArtifactFacts(Record):
-    """Which file was measured, and the shapes it was fed; figures of different input sizes must not be compared."""
+    """Which file was measured, and the shapes it was fed; figures of different input sizes must not be compared.
+
+    ``network`` and ``recipe`` come from its manifest: None where there was none, and in older records.
+    """
 
     name: str
     format: Format
     sha256: str
     size_bytes: int
     inputs: tuple[TensorSpec, ...] = ()
+    network: Network | None = None
+    recipe: Recipe | None = None
 
 
 class Verification(Record):

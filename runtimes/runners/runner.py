@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgevit.records import Record
-from edgevit.spec import TensorSpec
-from export.recipe import Format
+from edgevit.spec import Network, TensorSpec
+from export.recipe import Format, Recipe
 from runtimes.runners.contract import Clocks, Control, Phase, Pulse
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.workload import Workload
@@ -31,6 +31,8 @@ class Subject:
         inputs: Tensors that it takes, with concrete shapes (a free batch is 1).
         outputs: Tensors that it gives, in the order of the file.
         feeds: The inputs to run, one dict of arrays per run; the first is the one that is timed.
+        network: Which network it holds; None for a file without manifest.
+        recipe: What was asked for when it was exported; likewise.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Subject:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     feeds: tuple[Feed, ...]
+    network: Network | None = None
+    recipe: Recipe | None = None
 
     @property
     def short_sha256(self) -> str:

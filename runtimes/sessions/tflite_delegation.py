@@ -6,14 +6,16 @@ not make itself among its inputs, so the operators between the two are exactly i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 
-from export.artifact import Delegation, left_outside
+from export.artifact import Delegation, Piece, left_outside
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator
 from export.formats.tflite_file.read import operator_modules
 
 Partition = tuple[Sequence[int], Sequence[int]]
+Unit = tuple[bool, set[int]]
+"""Whether delegated, and the places in the file of the operators that run as one."""
 _FLOATS = {"float32", "float16"}
 _POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
 _MAX_JOINED = 5  # tensors that the delegate joins in one CONCATENATION (xnnpack_delegate.cc)
@@ -31,7 +33,45 @@ def xnnpack_share(graph: TfliteGraph, partitions: Iterable[Partition], *, delega
         total=len(graph.operators),
         partitions=len(pieces),
         left=tuple(_reasons(graph, outside)),
+        pieces=tuple(_pieces(graph, _in_order(graph, makers, pieces, taken))),
     )
+
+
+def _in_order(graph: TfliteGraph, makers: dict[int, int], pieces: list[set[int]], taken: set[int]) -> list[Unit]:
+    """Partitions and single operators outside as they are executed: each behind all that it reads, else as in the file.
+
+    A partition runs as a whole, so an operator that stands between two of its own in the file runs before or after it.
+    """
+    alone: list[Unit] = [(False, {place}) for place in range(len(graph.operators)) if place not in taken]
+    waiting: list[Unit] = sorted([*((True, piece) for piece in pieces if piece), *alone], key=lambda unit: min(unit[1]))
+    ordered: list[Unit] = []
+    done: set[int] = set()
+    while waiting:
+        unit = next((unit for unit in waiting if _needs(graph, makers, unit[1]) <= done), waiting[0])
+        waiting.remove(unit)
+        ordered.append(unit)
+        done |= unit[1]
+    return ordered
+
+
+def _needs(graph: TfliteGraph, makers: dict[int, int], unit: set[int]) -> set[int]:
+    """The operators outside of ``unit`` whose results it reads."""
+    return {makers[index] for place in unit for index in graph.operators[place].inputs if index in makers} - unit
+
+
+def _pieces(graph: TfliteGraph, units: Iterable[Unit]) -> Iterator[Piece]:
+    for delegated, run in groupby(units, key=lambda unit: unit[0]):
+        if delegated:
+            yield from (Piece(delegated=True, operators=len(places)) for _, places in run)
+        else:
+            operators = [graph.operators[place] for _, places in run for place in places]
+            modules = chain.from_iterable(operator_modules(graph, operator) for operator in operators)
+            yield Piece(
+                delegated=False,
+                operators=len(operators),
+                names=tuple(dict.fromkeys(operator.name for operator in operators)),
+                modules=tuple(dict.fromkeys(modules)),
+            )
 
 
 def _operators_between(

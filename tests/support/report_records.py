@@ -11,6 +11,7 @@ from latency_records import device_run, normal_rounds, one_round, record
 
 from edgevit.records import sha256_file
 from edgevit.spec import Layout, TensorSpec
+from export.artifact import Delegation, ParityResult, Piece
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.record import DeviceRun, EnergyRun, RunFailure, Verification
 from runtimes.power.stamps import RunStamps, Window
@@ -19,10 +20,12 @@ from runtimes.runners.runner import Measured, RunSample
 from validation.energy.report import EnergyReport, EnergySubject, TraceFacts
 from validation.report.rows import (
     Accuracy,
+    ArtifactRow,
     Conditions,
     Cost,
     Metric,
     Quantity,
+    RankedRow,
     ReportRow,
     ReportTable,
     with_dominance,
@@ -77,7 +80,7 @@ def energy_of(
 ) -> EnergyReport:
     subject = EnergySubject(
         artifact=name, sha256=sha_of(name), format=name.rpartition(".")[2], device=device, runner="python",
-        runtime="onnxruntime 1.31.1", threads=1,
+        runtime="onnxruntime 1.31.1", threads=1, gap_ms=0.0,
     )  # fmt: skip
     trace = TraceFacts(
         source="", meter="monsoon", rate_hz=5000.0, measured_rate_hz=5000.0, seconds=30.0, samples=150_000,
@@ -211,3 +214,53 @@ def _samples(windows: Sequence[Window]) -> tuple[RunSample, ...]:
         )
         for each in windows
     )
+
+
+def ranked(
+    artifact: str,
+    interval: tuple[float, float] | None,
+    *,
+    threads: int = 1,
+    verdict: str = "valid",
+    reasons: tuple[str, ...] = (),
+) -> RankedRow:
+    """One way to run an artifact; the median lies in the middle of its interval."""
+    low, high = interval or (None, None)
+    return RankedRow(
+        model=artifact.rpartition(".")[0],
+        artifact=artifact,
+        sha256=sha_of(artifact),
+        format=artifact.rpartition(".")[2],
+        conditions=Conditions(device="d", runtime="r 1", runner="python", threads=threads, input="224x224"),
+        latency_ms=Quantity(mean=5.0, sd=0.1),
+        median_ms=None if low is None or high is None else (low + high) / 2,
+        median_low_ms=low,
+        median_high_ms=high,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+PARITY = ParityResult(
+    passed=True, runtime="ai-edge-litert 2.3.0", inputs_compared=20, max_abs_error=1e-6, mean_abs_error=1e-7,
+    yardstick=5e-7, multiple=2.36, sqnr_db=100.0, cosine=1.0,
+)  # fmt: skip
+SHARE = Delegation(
+    delegate="XNNPACK",
+    delegated=396,
+    total=397,
+    partitions=2,
+    left=("FULLY_CONNECTED x 1: its weights are computed at run time (in blocks.1)",),
+    pieces=(
+        Piece(delegated=True, operators=36),
+        Piece(delegated=False, operators=1, names=("FULLY_CONNECTED",), modules=("blocks.1",)),
+        Piece(delegated=True, operators=360),
+    ),
+)
+
+
+def artifact_row(artifact: str, sha256: str, delegation: Delegation | None = SHARE) -> ArtifactRow:
+    return ArtifactRow(
+        artifact=artifact, sha256=sha256, format=artifact.rpartition(".")[2], size_bytes=16_300_000, precision="fp32",
+        operators=397, delegation=delegation, parity=PARITY,
+    )  # fmt: skip

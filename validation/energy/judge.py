@@ -54,13 +54,18 @@ def judge_energy(run: DeviceRun, directory: Path, *, top1_percent: float | None 
     else:
         bursts = None if stamps else run.workload.runs
         report = analyze_energy(trace, runs=bursts, stamps=stamps, top1_percent=top1)
-    subject = EnergySubject(
+    return msgspec.structs.replace(report, subject=_subject(run, energy.run.measured.runtime))
+
+
+def _subject(run: DeviceRun, runtime: str) -> EnergySubject:
+    return EnergySubject(
         artifact=run.artifact.name,
         sha256=run.artifact.sha256,
         format=str(run.artifact.format),
         device=run.device,
         runner=run.runner,
-        runtime=energy.run.measured.runtime,
+        runtime=runtime,
         threads=run.workload.threads,
+        affinity=run.workload.affinity,
+        gap_ms=run.workload.gap_ms or 0.0,
     )
-    return msgspec.structs.replace(report, subject=subject)

@@ -161,7 +161,11 @@ class TraceFacts(Record):
 
 
 class EnergySubject(Record):
-    """What was measured, where and how."""
+    """What was measured, where and how.
+
+    ``affinity`` and ``gap_ms`` are those that the latencies of the same record were measured with. ``gap_ms`` is None
+    in older reports, which tell neither.
+    """
 
     artifact: str
     sha256: str
@@ -170,6 +174,8 @@ class EnergySubject(Record):
     runner: str
     runtime: str
     threads: int
+    affinity: str | None = None
+    gap_ms: float | None = None
 
 
 class EnergyReport(Record):

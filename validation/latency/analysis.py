@@ -20,6 +20,7 @@ from validation.latency.fitness import fitness
 from validation.statistics import Floats, Trend, bootstrap_interval, outliers, pooled, trend
 
 NS_PER_MS = 1e6
+AT_START = "at the start: "  # begins a note on the device, not on the artifact
 
 
 class Verdict(StrEnum):
@@ -307,5 +308,5 @@ def _notes(run: DeviceRun, report: LatencyReport) -> list[str]:
         notes.append(f"{report.outliers} of {report.count} runs lie far from the median")
     if run.rounds:
         state = fitness(run.rounds[0].before)
-        notes += [f"at the start: {reason}" for reason in (*state.reasons, *state.cautions)]
+        notes += [f"{AT_START}{reason}" for reason in (*state.reasons, *state.cautions)]
     return notes

@@ -3,10 +3,14 @@
 A difference counts as real when the bootstrap interval of the ratio of medians excludes 1 and a rank test agrees.
 Either alone is fooled: the test by runs that are not independent, the interval by a few rounds. For tools that give
 summaries only, the medians (or means) of the rounds take the place of the runs.
+
+All in which the records differ is told with the verdict (``validation.latency.likeness``). What makes the question
+meaningless, and under a limit on regressions another device or way of running too, is not judged unless it is allowed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Literal
 
@@ -15,7 +19,9 @@ import numpy as np
 
 from edgevit.records import Record
 from runtimes.bench.record import DeviceRun
-from validation.latency.analysis import NS_PER_MS, Verdict, judge_run, samples_ms
+from validation.latency.analysis import NS_PER_MS, LatencyReport, Verdict, judge_run, samples_ms
+from validation.latency.likeness import UNKNOWN, Difference, differences, unfit_in_one, untold
+from validation.latency.likeness_table import Weight
 from validation.statistics import Floats, interval_of, rank_test, resample
 
 MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
@@ -45,7 +51,8 @@ class ComparisonLimits(Record):
 class Comparison(Record):
     """The second record against the first. ``ratio`` is second over first: 1.05 is 5 % slower.
 
-    ``warnings`` name what differs between the two measurements besides the artifact.
+    ``differences`` are all fields in which the two records differ and that are not expected to, ``warnings`` say so in
+    words, with what else weakens the verdict. ``refused`` are those for which nothing was judged.
     """
 
     schema_version: Literal[1] = 1
@@ -61,10 +68,17 @@ class Comparison(Record):
     passed: bool = False
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+    differences: tuple[Difference, ...] = ()
+    refused: tuple[Difference, ...] = ()
 
 
 def compare_runs(
-    first: DeviceRun, second: DeviceRun, limits: ComparisonLimits | None = None, *, seed: int = 0
+    first: DeviceRun,
+    second: DeviceRun,
+    limits: ComparisonLimits | None = None,
+    *,
+    allow: Collection[str] = (),
+    seed: int = 0,
 ) -> Comparison:
     """Compare two records, made on one device in one way or on two.
 
@@ -72,33 +86,49 @@ def compare_runs(
         first: The baseline.
         second: What is compared with it.
         limits: When a difference is real, and when it fails.
+        allow: Topics of ``likeness_table.TOPICS`` in which the records may be unlike.
         seed: Of the bootstrap; the same seed gives the same result.
     """
     limits = limits or ComparisonLimits()
-    named = (("first", first, judge_run(first)), ("second", second, judge_run(second)))
-    uncertain = [
-        f"the {which} record is {report.verdict}: {report.reasons[0]}"
-        for which, _, report in named
-        if report.verdict not in (Verdict.VALID, Verdict.FAILED)
-    ]
+    reports = judge_run(first), judge_run(second)
+    found = differences(first, second)
+    refused = tuple(each for each in found if _refused(each, limits, allow))
+    rounds = _points(first), _points(second)
+    hindrances = [*map(str, refused)] or _unusable(reports, rounds)
     undecided = Comparison(
         first=_title(first),
         second=_title(second),
-        reasons=(),
-        warnings=(*_differences(first, second), *uncertain),
+        reasons=tuple(hindrances),
+        warnings=(*_in_words(found), *_unknown(first, second), *unfit_in_one(first, second), *_uncertain(reports)),
+        differences=found,
+        refused=refused,
     )
-    unusable = [
-        f"the {which} record ({_title(run)}) failed: {report.reasons[0]}"
-        for which, run, report in named
+    return undecided if hindrances else _judged(undecided, rounds, limits, seed)
+
+
+def _uncertain(reports: tuple[LatencyReport, LatencyReport]) -> list[str]:
+    return [
+        f"the {which} record is {report.verdict}: {report.reasons[0]}"
+        for which, report in zip(("first", "second"), reports, strict=True)
+        if report.verdict not in (Verdict.VALID, Verdict.FAILED)
+    ]
+
+
+def _unusable(reports: tuple[LatencyReport, LatencyReport], rounds: tuple[list[Floats], list[Floats]]) -> list[str]:
+    failed = [
+        f"the {which} record failed: {report.reasons[0]}"
+        for which, report in zip(("first", "second"), reports, strict=True)
         if report.verdict is Verdict.FAILED
     ]
-    rounds = _points(first), _points(second)
-    if not unusable and min(sum(map(len, each)) for each in rounds) < MIN_POINTS:
-        unusable = [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
-    if unusable:
-        return msgspec.structs.replace(undecided, reasons=tuple(unusable))
-    ratios = _ratio_draws(*rounds, seed)
-    low, high = interval_of(ratios)
+    if not failed and min(sum(map(len, each)) for each in rounds) < MIN_POINTS:
+        return [f"too few samples: at least {MIN_POINTS} runs (or rounds of a tool's summaries) are needed"]
+    return failed
+
+
+def _judged(
+    undecided: Comparison, rounds: tuple[list[Floats], list[Floats]], limits: ComparisonLimits, seed: int
+) -> Comparison:
+    low, high = interval_of(_ratio_draws(*rounds, seed))
     joined = np.concatenate(rounds[0]), np.concatenate(rounds[1])
     centres = float(np.median(joined[0])), float(np.median(joined[1]))
     ratio = centres[1] / centres[0]
@@ -149,24 +179,23 @@ def _title(run: DeviceRun) -> str:
     return f"{run.artifact.name} on {run.device}, {threads} thread{'s' if threads != 1 else ''}"
 
 
-def _differences(first: DeviceRun, second: DeviceRun) -> list[str]:
-    """What differs besides the latency."""
-    one, other = first.workload, second.workload
-    pairs = [
-        ("device", _device(first), _device(second)),
-        ("threads", str(one.threads), str(other.threads)),
-        ("runner", first.runner, second.runner),
-        ("gap", f"{one.gap_ms or 0:g} ms", f"{other.gap_ms or 0:g} ms"),
-        ("affinity", str(one.affinity), str(other.affinity)),
-        ("format", first.artifact.format, second.artifact.format),
-        ("runtime", _runtime(first), _runtime(second)),
-    ]
-    return [f"{what} differs: {mine} and {theirs}" for what, mine, theirs in pairs if mine != theirs]
+def _refused(difference: Difference, limits: ComparisonLimits, allow: Collection[str]) -> bool:
+    """Whether nothing may be judged because of it. What only one record tells is no proof that they are unlike."""
+    gate = (Weight.QUESTION,) if limits.max_regression is None else (Weight.QUESTION, Weight.GATE)
+    return difference.known and difference.weight in gate and difference.topic not in allow
 
 
-def _device(run: DeviceRun) -> str:
-    return f"{run.device} ({run.rounds[0].before.title})" if run.rounds else run.device
+def _in_words(found: Collection[Difference]) -> list[str]:
+    """A line for each field that both records tell, and one for what a record does not."""
+    lines = [str(each) for each in found if each.known]
+    for which, silent in (
+        ("first", [each.words for each in found if each.first == UNKNOWN]),
+        ("second", [each.words for each in found if each.second == UNKNOWN]),
+    ):
+        if silent:
+            lines.append(f"the {which} record does not tell, but the other does: {', '.join(silent)}")
+    return lines
 
 
-def _runtime(run: DeviceRun) -> str:
-    return run.rounds[0].measured.runtime if run.rounds else ""
+def _unknown(first: DeviceRun, second: DeviceRun) -> list[str]:
+    return [f"neither record tells its {topic}, which would have to be alike" for topic in untold(first, second)]

@@ -68,7 +68,7 @@ def _contention(state: DeviceState) -> list[str]:
     found = []
     cores = len([cpu for cpu in state.cpus if cpu.online])
     if state.load_1min is not None and cores and state.load_1min > BUSY_SHARE * cores:
-        found.append(f"other work runs on it: load {state.load_1min:.2f} on {cores} cores")
+        found.append(f"other work runs on it: load {state.load_1min:.2f} on {cores} core{'s' if cores != 1 else ''}")
     if state.cpu_quota is not None and cores and state.cpu_quota < cores:
         found.append(f"a container limit of {state.cpu_quota:g} cores' time stops processes in the middle of a run")
     available = state.memory_available_bytes

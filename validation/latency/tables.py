@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
-from validation.latency.analysis import LatencyReport
+from validation.latency.analysis import AT_START, LatencyReport
 from validation.latency.compare import Comparison
 
 LATENCY_COLUMNS = (
@@ -23,7 +26,7 @@ def latency_rows(reports: Sequence[LatencyReport]) -> list[tuple[str, ...]]:
 
 
 def _row(report: LatencyReport) -> tuple[str, ...]:
-    spread = ABSENT if report.sd_ms is None else _ms(report.sd_ms)
+    spread = ABSENT if report.sd_ms is None else milliseconds(report.sd_ms)
     low, high = report.median_low_ms, report.median_high_ms
     return (
         report.artifact,
@@ -31,19 +34,19 @@ def _row(report: LatencyReport) -> tuple[str, ...]:
         report.runner,
         str(report.threads),
         str(report.count),
-        f"{_ms(report.mean_ms)} ± {spread}" if report.mean_ms is not None else ABSENT,
-        _ms(report.median_ms),
-        f"{_ms(low)} to {_ms(high)}" if low is not None and high is not None else ABSENT,
-        _ms(report.p90_ms),
-        _ms(report.p95_ms),
-        _ms(report.p99_ms),
+        f"{milliseconds(report.mean_ms)} ± {spread}" if report.mean_ms is not None else ABSENT,
+        milliseconds(report.median_ms),
+        f"{milliseconds(low)} to {milliseconds(high)}" if low is not None and high is not None else ABSENT,
+        milliseconds(report.p90_ms),
+        milliseconds(report.p95_ms),
+        milliseconds(report.p99_ms),
         ABSENT if report.peak_memory_bytes is None else f"{report.peak_memory_bytes / 1e6:.0f}",
         report.verification,
         str(report.verdict),
     )
 
 
-def _ms(value: float | None) -> str:
+def milliseconds(value: float | None) -> str:
     """Four significant digits, never an exponent."""
     if value is None:
         return ABSENT
@@ -52,13 +55,30 @@ def _ms(value: float | None) -> str:
 
 
 def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
-    """Why a verdict is not valid, and what else should be known, one line each."""
+    """Why a verdict is not valid, and what else should be known, one line each; what holds for a device stands once."""
     lines = []
     for report in reports:
         name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
         lines += [f"{name}: {reason}" for reason in report.reasons]
-        lines += [f"{name}: note: {note}" for note in report.notes]
-    return list(dict.fromkeys(lines))
+        lines += [f"{name}: note: {note}" for note in report.notes if not note.startswith(AT_START)]
+    return list(dict.fromkeys([*lines, *(f"{device}: note: {note}" for device, note in device_notes(reports))]))
+
+
+def device_notes(reports: Sequence[LatencyReport]) -> list[tuple[str, str]]:
+    """(device, what is said of its state at the start), once for all its reports that say the same but for numbers."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        for note in report.notes:
+            if note.startswith(AT_START):
+                found.setdefault((report.device, re.sub(r"[\d.]+", "#", note)), []).append(note)
+    measured = Counter(report.device for report in reports)
+    return [
+        (
+            device if len(notes) == measured[device] else f"{device}, {len(notes)} of {measured[device]} results",
+            notes[0],
+        )
+        for (device, _), notes in found.items()
+    ]
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
@@ -94,13 +114,15 @@ def _flat(report: LatencyReport) -> dict[str, str]:
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """A comparison for a person: both medians, the ratio with its interval, and the verdict in words."""
-    lines = [f"first   {_ms(comparison.first_ms)} ms  {comparison.first}"]
-    lines.append(f"second  {_ms(comparison.second_ms)} ms  {comparison.second}")
+    """A comparison for a person: medians, ratio with its interval, what the records differ in, the verdict in words."""
+    lines = [f"first   {milliseconds(comparison.first_ms)} ms  {comparison.first}"]
+    lines.append(f"second  {milliseconds(comparison.second_ms)} ms  {comparison.second}")
     if comparison.ratio is not None and comparison.ratio_low is not None and comparison.ratio_high is not None:
         lines.append(
             f"ratio   {comparison.ratio:.4f} (95 % between {comparison.ratio_low:.4f} and {comparison.ratio_high:.4f}, "
             f"p = {comparison.p_value:.2g})"
         )
+    if unlike := [each.words for each in comparison.differences]:
+        lines += textwrap.wrap(", ".join(unlike), 80, initial_indent="unlike  ", subsequent_indent=" " * 8)
     lines.append(f"second is {comparison.outcome}" if comparison.ratio is not None else str(comparison.outcome))
     return lines

@@ -8,36 +8,44 @@ from pathlib import Path
 
 import msgspec
 
-from edgevit.spec import Layout, TensorSpec
+from edgevit.spec import TensorSpec
+from export.artifact import Delegation, ParityResult
+from export.recipe import Recipe
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport, EnergySubject
 from validation.latency.analysis import LatencyReport, judge_run
+from validation.latency.likeness import IMAGE_CHANNELS, image_shape
 from validation.report.accuracy import StatedModel
 from validation.report.results import Results
 from validation.report.rows import Conditions
 
 UNKNOWN_INPUT = "input size not recorded"
-_IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """What a manifest says about an artifact, beyond what its results say.
 
-    ``weights`` is set when they are random: an accuracy stated for such a file is not the file's own.
+    ``weights`` is set when they are random: an accuracy stated for such a file is not the file's own. ``recipe`` is
+    None where nothing but the record is known.
     """
 
     parameters: int | None = None
     multiply_adds: int | None = None
     inputs: tuple[TensorSpec, ...] = ()
     weights: str | None = None
+    recipe: Recipe | None = None
+    operators: int | None = None
+    delegation: Delegation | None = None
+    parity: ParityResult | None = None
 
 
 @dataclass
 class Entry:
     """All results of one artifact under one set of conditions, and what else is known of it.
 
-    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it.
+    ``suffix`` tells it from others of its name, ``stated`` is what the user says of it, ``energy_gap_ms`` is the idle
+    between the bursts of a process under a meter, which ran behind those whose latency is told.
     """
 
     conditions: Conditions
@@ -45,8 +53,10 @@ class Entry:
     sha256: str
     format: str
     created_utc: str = ""
+    size_bytes: int = 0
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
+    energy_gap_ms: float | None = None
     suffix: str = ""
     facts: ModelFacts = ModelFacts()
     stated: StatedModel = field(default_factory=StatedModel)
@@ -65,6 +75,8 @@ def joined_entries(results: Results, facts: Mapping[str, ModelFacts]) -> list[En
     entries = [_of_run(run, inputs, titles) for run in results.runs]
     for place, own in results.energies_of_runs.items():
         entries[place].energy = own
+        metered = results.runs[place].energy
+        entries[place].energy_gap_ms = None if metered is None else metered.layout.workload.gap_ms
     for file, energy in results.energies:
         _join(entries, file, energy, inputs, titles)
     for entry in entries:
@@ -92,6 +104,8 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]], titles
         sha256=run.artifact.sha256,
         format=str(run.artifact.format),
         created_utc=run.created_utc,
+        size_bytes=run.artifact.size_bytes,
+        facts=ModelFacts(recipe=run.artifact.recipe),
         latency=judge_run(run),
     )
 
@@ -109,14 +123,10 @@ def input_words(inputs: Sequence[TensorSpec]) -> str:
 
 
 def _input_word(spec: TensorSpec) -> str:
-    shape = spec.shape
-    if len(shape) == 4:
-        batch = f", batch {shape[0]}" if shape[0] > 1 else ""
-        if spec.layout is Layout.NHWC or (spec.layout is None and shape[3] in _IMAGE_CHANNELS):
-            return f"{shape[1]}x{shape[2]}{batch}"
-        if spec.layout is Layout.NCHW or shape[1] in _IMAGE_CHANNELS:
-            return f"{shape[2]}x{shape[3]}{batch}"
-    return "x".join(str(side) for side in shape)
+    shape = image_shape(spec)
+    if len(shape) != 4 or (spec.layout is None and shape[1] not in IMAGE_CHANNELS):
+        return "x".join(map(str, shape))
+    return f"{shape[2]}x{shape[3]}" + (f", batch {shape[0]}" if shape[0] > 1 else "")
 
 
 def _join(
@@ -144,17 +154,22 @@ def _join(
         runner=subject.runner,
         threads=subject.threads,
         input=input_words(inputs.get(subject.sha256, ())),
+        affinity=subject.affinity,
+        gap_ms=subject.gap_ms or 0.0,
     )
     entries.append(Entry(conditions, subject.artifact, subject.sha256, subject.format, energy=energy))
 
 
 def _same(entry: Entry, subject: EnergySubject, device: str) -> bool:
+    """Whether both were run the same way; a report that does not tell its gap does not tell its cores either."""
     conditions = entry.conditions
     return (
         entry.sha256 == subject.sha256
         and conditions.device == device
         and conditions.runtime in ("", subject.runtime)
         and conditions.threads == subject.threads
+        and conditions.affinity == subject.affinity
+        and conditions.gap_ms == subject.gap_ms
         and runner_name(conditions.runner) == runner_name(subject.runner)
     )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.records import atomic_path
+from validation.report.markdown_page import report_markdown
 from validation.report.rows import Cost, ReportData, ReportTable
-from validation.report.tables import report_csv, report_markdown
+from validation.report.tables import report_csv
 
 
 class ReportFormat(StrEnum):

@@ -6,9 +6,21 @@ from base64 import b64encode
 from importlib.resources import files
 
 from validation.latency.tables import ABSENT
+from validation.report.contents import artifact_columns, delegation_words
 from validation.report.plots import NARROW, WIDE, Canvas, describe, plot_svg
-from validation.report.rows import FAILED, Cost, ReportData, ReportRow, ReportTable
-from validation.report.tables import LEGEND, Column, columns_of, is_sound, plot_title, table_reasons
+from validation.report.ranking import ranking_columns
+from validation.report.rows import FAILED, SOUND, Cost, RankedRow, ReportData, ReportRow, ReportTable
+from validation.report.strip import strip_svg
+from validation.report.tables import (
+    LEGEND,
+    Column,
+    columns_of,
+    counted,
+    is_sound,
+    plot_title,
+    ranking_reasons,
+    table_reasons,
+)
 
 _LONG_COLUMNS = ("latency front", "energy front", "verdict")
 
@@ -28,6 +40,13 @@ def report_html(data: ReportData) -> str:
         css=Markup(_packaged("report.css")),  # our own file
         legend=LEGEND,
         columns_of=columns_of,
+        ranking_columns=ranking_columns,
+        ranking_reasons=ranking_reasons,
+        artifact_columns=artifact_columns,
+        delegation_words=delegation_words,
+        strip=lambda delegation: Markup(strip_svg(delegation)),  # escapes what comes from files
+        counted=counted,
+        ranked_classes=_ranked_classes,
         reasons_of=table_reasons,
         title_of=plot_title,
         describe=describe,
@@ -51,6 +70,13 @@ def _cell_classes(column: Column, text: str) -> str:
         "none": text == ABSENT,
     }
     return " ".join(name for name, holds in held.items() if holds)
+
+
+def _ranked_classes(row: RankedRow) -> str:
+    if row.verdict == FAILED:
+        return "failed"
+    unsound = [] if row.verdict in SOUND else ["unsound"]
+    return " ".join([*(["front"] if row.place == 1 else []), *unsound])
 
 
 def _row_classes(row: ReportRow, table: ReportTable) -> str:

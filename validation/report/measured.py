@@ -11,29 +11,37 @@ import msgspec
 
 from validation.energy.report import EnergyReport
 from validation.latency.analysis import LatencyReport
+from validation.latency.tables import device_notes
 from validation.report.accuracy import AccuracyBook
+from validation.report.contents import artifact_rows
 from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
+from validation.report.ranking import rankings_of
 from validation.report.results import Results
 from validation.report.rows import (
     FAILED,
     Accuracy,
+    ArtifactRow,
     Conditions,
     Metric,
     Quantity,
+    Ranking,
     ReportRow,
     ReportTable,
     with_dominance,
     worth_plotting,
 )
+from validation.report.tables import counted
 
 _IN_SECONDS_FROM = 1000.0  # ms or mJ of the smallest mean; chosen, because the paper switches units there too
 
 
 @dataclass(frozen=True)
 class MeasuredReport:
-    """The tables, and what the reader should know about all of them."""
+    """The tables, rankings and artifacts, and what the reader should know about all of them."""
 
     tables: list[ReportTable]
+    rankings: list[Ranking]
+    artifacts: tuple[ArtifactRow, ...]
     notes: list[str]
 
 
@@ -53,7 +61,9 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         entry.stated = book.lookup(entry.artifact) or entry.stated
     tables = [table for group in grouped(entries) for table in _tables(group)]
     _number_slugs(tables)
-    return MeasuredReport(tables, _weight_notes(tables, entries))
+    latencies = [entry.latency for entry in entries if entry.latency is not None]
+    notes = [*_weight_notes(tables, entries), *(f"{device}: {note}" for device, note in device_notes(latencies))]
+    return MeasuredReport(tables, rankings_of(entries), artifact_rows(entries), notes)
 
 
 def _tables(group: Sequence[Entry]) -> list[ReportTable]:
@@ -67,8 +77,18 @@ def _tables(group: Sequence[Entry]) -> list[ReportTable]:
             chosen = next((a for a in given if a.metric is metric), None)
             if chosen is not None or not given:
                 rows.append(_row(entry, name, chosen))
-        tables.append(_table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1))
+        table = _table(group[0].conditions, metric, rows, name_metric=len(metrics) > 1)
+        tables.append(msgspec.structs.replace(table, caption=_metered_words(group)))
     return tables
+
+
+def _metered_words(group: Sequence[Entry]) -> str:
+    """How energy was measured where it was not with the pauses that the table's title tells."""
+    gaps = sorted({entry.energy_gap_ms for entry in group if entry.energy_gap_ms is not None})
+    if not gaps or gaps == [group[0].conditions.gap_ms]:
+        return ""
+    shown = f"{gaps[0]:.0f}" if len(gaps) == 1 else f"{gaps[0]:.0f} to {gaps[-1]:.0f}"
+    return f"Energy was measured in processes of its own, with {shown} ms between bursts."
 
 
 def _accuracies(entry: Entry) -> list[Accuracy]:
@@ -99,6 +119,7 @@ def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
     return ReportRow(
         model=name,
         artifact=entry.artifact,
+        sha256=entry.sha256,
         parameters_m=stated.parameters_m or _in_units(facts.parameters, 1e6),
         multiply_adds_g=stated.multiply_adds_g or _in_units(facts.multiply_adds, 1e9),
         latency_ms=None if latency is None else _quantity(latency.mean_ms, latency.sd_ms),
@@ -166,7 +187,7 @@ def condition_words(conditions: Conditions) -> list[str]:
         conditions.device,
         conditions.runtime,
         f"runner {conditions.runner}" if runner_name(conditions.runner) not in ("", "python") else "",
-        "" if threads is None else f"{threads} thread{'s' if threads != 1 else ''}",
+        "" if threads is None else counted(threads, "thread"),
         conditions.input,
         f"core mask {conditions.affinity}" if conditions.affinity else "",
         f"{conditions.gap_ms:g} ms between runs" if conditions.gap_ms else "",
@@ -185,8 +206,11 @@ def _number_slugs(tables: list[ReportTable]) -> None:
 def _weight_notes(tables: Sequence[ReportTable], entries: Sequence[Entry]) -> list[str]:
     """Accuracy stated for a file whose weights are random belongs to the architecture, not to the file."""
     stated = {row.artifact for table in tables for row in table.rows if row.accuracy is not None}
-    random = {entry.artifact: entry.facts.weights for entry in entries if entry.facts.weights}
+    random: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.facts.weights and entry.artifact in stated:
+            random.setdefault(entry.facts.weights, set()).add(entry.artifact)
     return [
-        f"{artifact} has random weights ({random[artifact]}): the accuracy is its architecture's, not this file's"
-        for artifact in sorted(stated & random.keys())
+        f"{', '.join(sorted(names))}: random weights ({weights}), so the accuracy is the architecture's, not the file's"
+        for weights, names in random.items()
     ]

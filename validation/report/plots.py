@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from validation.report.labels import Box, Label, place_labels
 from validation.report.rows import FAILED, SOUND, Cost, ReportTable, comparable
-from validation.report.tables import plot_title
+from validation.report.tables import counted, plot_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,8 @@ _FONTS_IN_SVG = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has the same wid
 _DPI = 72  # one pixel is one point while labels are placed
 _PNG_DPI = 144  # twice the pixels, for dense screens
 _LOG_FROM = 4.0  # largest over smallest cost; chosen, because below it a linear axis leaves no points crowded
-_LOG_TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+_LOG_TICKS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))  # in a decade, ever fewer
+_LINEAR_TICKS = (8, 6, 5, 4, 3)  # at most; chosen: from what a desk's width holds down to both ends and a middle
 _HALF_MARKER = 4.0  # points
 _TITLE_CHARACTERS = 92  # as many as fit above the plot of ``ALONE``
 
@@ -100,7 +101,8 @@ def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     compared = [row for row in table.rows if row.dominance(cost) is not None]
     on_front = [(quantity.mean, row.model) for row in compared if row.on_front(cost) and (quantity := row.cost(cost))]
     on_front.sort(key=lambda point: point[0])
-    text = f"{len(compared)} models. Pareto front by rising {cost}: {', '.join(model for _, model in on_front)}."
+    text = f"{counted(len(compared), 'model')}. Pareto front by rising {cost}: "
+    text += f"{', '.join(model for _, model in on_front)}."
     if failed := [row.model for row in table.rows if row.status(cost) == FAILED]:
         text += f" Failed and not drawn: {', '.join(failed)}."
     if paper is not None:
@@ -144,6 +146,7 @@ def _draw(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: Can
     _draw_points(axes, points, "Pareto front" if table.origin == "measured" else "Pareto front, as reported")
     _draw_points(axes, reported, "reported by the paper, on its own device")
     _axes(axes, table, cost, [*points, *reported])
+    _thin_ticks(figure, axes)
     if canvas.titled:
         title = textwrap.fill(plot_title(table, cost), _TITLE_CHARACTERS)  # matplotlib's own wrapping reads mathematics
         axes.set_title(title, loc="left", fontsize=canvas.font_pt + 1)
@@ -198,15 +201,13 @@ def _draw_points(axes: Axes, points: Sequence[_Point], label: str) -> None:
 
 
 def _axes(axes: Axes, table: ReportTable, cost: Cost, points: Sequence[_Point]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     axes.set_xlabel(f"{cost} in {_unit(table, cost)}, mean ± deviation")
     axes.set_ylabel(str(table.metric or "accuracy"))
     smallest, largest = min(p.x for p in points), max(p.x for p in points)
     if smallest > 0 and largest / smallest >= _LOG_FROM:
         axes.set_xscale("log")
-        ticks = _LOG_TICKS if largest / smallest < 30 else (1.0, 2.0, 5.0)
-        axes.xaxis.set_major_locator(LogLocator(base=10, subs=ticks))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -216,6 +217,26 @@ def _axes(axes: Axes, table: ReportTable, cost: Cost, points: Sequence[_Point]) 
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def _thin_ticks(figure: Figure, axes: Axes) -> None:
+    """As many ticks as stand beside each other with room between their numbers."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    is_log = axes.get_xscale() == "log"
+    for ticks in _LOG_TICKS if is_log else _LINEAR_TICKS:
+        axes.xaxis.set_major_locator(
+            LogLocator(base=10, subs=ticks) if isinstance(ticks, tuple) else MaxNLocator(ticks)
+        )
+        figure.draw_without_rendering()
+        low, high = axes.get_xlim()
+        shown = [
+            label.get_window_extent()
+            for label, place in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)
+            if low <= place <= high
+        ]
+        if all(left.x1 + _HALF_MARKER <= right.x0 for left, right in pairwise(shown)):
+            return
 
 
 def _legend(figure: Figure, axes: Axes, points: Sequence[_Point], canvas: Canvas) -> None:

@@ -1,7 +1,8 @@
 """``ReportData``: what a report shows, as numbers; how it is shown is decided by the renderers.
 
 Everything in one ``ReportTable`` may be compared: one device, runtime, number of threads, input size and task. So
-fronts are made per table and never across.
+fronts are made per table and never across. A ``Ranking`` answers another question, which of all ways to run a model is
+the fastest on one device, and so holds all formats, runtimes and threads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from edgevit.records import Record
+from export.artifact import Delegation, ParityResult
 from validation.report.pareto import dominators
 
 Origin = Literal["measured", "reported"]
@@ -69,6 +71,7 @@ class ReportRow(Record, rename={"latency_dominance": "latency_standing", "energy
 
     model: str
     artifact: str = ""
+    sha256: str = ""
     parameters_m: float | None = None
     multiply_adds_g: float | None = None
     latency_ms: Quantity | None = None
@@ -130,11 +133,61 @@ class ReportTable(Record):
     rows: tuple[ReportRow, ...] = ()
 
 
+class RankedRow(Record):
+    """One way to run a model: an artifact under some conditions.
+
+    ``place`` is one more than the number of rows that are surely faster (whose interval of the median ends below this
+    one's); None without an interval, and for what failed. ``tied`` is whether the interval meets that of another row.
+    """
+
+    place: int | None = None
+    tied: bool = False
+    model: str
+    artifact: str
+    sha256: str
+    format: str
+    precision: str | None = None
+    conditions: Conditions
+    latency_ms: Quantity | None = None
+    median_ms: float | None = None
+    median_low_ms: float | None = None
+    median_high_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+class Ranking(Record):
+    """All ways to run all models on one device at one input size, by median latency.
+
+    ``fastest`` names for each model the fastest and what cannot be told from it.
+    """
+
+    slug: str
+    title: str
+    fastest: tuple[str, ...] = ()
+    rows: tuple[RankedRow, ...]
+
+
+class ArtifactRow(Record):
+    """What a measured file is; what only its manifest tells is None where there was none."""
+
+    artifact: str
+    sha256: str
+    format: str
+    size_bytes: int
+    precision: str | None = None
+    operators: int | None = None
+    delegation: Delegation | None = None
+    parity: ParityResult | None = None
+
+
 class ReportData(Record):
     """A whole report.
 
-    ``paper`` is the slug of the table with the paper's figures that a table is drawn together with, by the slug of the
-    table. ``notes`` are for the reader, ``problems`` name what could not be read.
+    ``rankings`` and ``artifacts`` need no accuracy; ``paper`` is the slug of the table with the paper's
+    figures that a table is drawn together with, by the slug of the table. ``notes`` are for the reader, ``problems``
+    name what could not be read.
     """
 
     schema_version: Literal[1] = 1
@@ -144,8 +197,18 @@ class ReportData(Record):
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+    artifacts: tuple[ArtifactRow, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     paper: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def shown_tables(self) -> list[ReportTable]:
+        """The tables that say more than the rankings: reported ones, and those with accuracies or energies."""
+        return [
+            table
+            for table in self.tables
+            if table.origin == "reported" or any(row.accuracy or row.energy_status for row in table.rows)
+        ]
 
     def paper_table(self, table: ReportTable) -> ReportTable | None:
         """The paper's figures to draw beside ``table``."""

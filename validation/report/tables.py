@@ -5,16 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from validation.latency.tables import ABSENT, markdown
-from validation.report.rows import SOUND, Cost, Dominance, Quantity, ReportData, ReportRow, ReportTable
+from validation.latency.tables import ABSENT
+from validation.report.rows import (
+    SOUND,
+    ArtifactRow,
+    Cost,
+    Dominance,
+    Quantity,
+    Ranking,
+    ReportData,
+    ReportRow,
+    ReportTable,
+)
 
 _MAX_DECIMALS = 4  # of a ms or mJ: finer than any clock or meter
 CSV_COLUMNS = (
     "table", "origin", "device", "runtime", "runner", "threads", "core_mask", "gap_ms", "input", "model", "artifact",
+    "format", "precision", "size_bytes", "operators", "delegated", "delegable", "partitions", "parity_passed",
+    "parity_x_yardstick",
     "parameters_m", "multiply_adds_g", "latency_ms", "latency_sd_ms", "median_ms", "median_low_ms", "median_high_ms",
     "energy_mj", "energy_sd_mj", "power_w", "power_sd_w", "metric", "accuracy_pct", "accuracy_kind",
     "accuracy_source", "efficiency_pct_per_mj", "latency_verdict", "energy_verdict", "on_latency_front",
@@ -142,44 +154,32 @@ def table_reasons(table: ReportTable) -> list[str]:
     return [f"{row.model}: {reason}" for row in table.rows for reason in row.reasons]
 
 
-def report_markdown(
-    data: ReportData, plots: Callable[[ReportTable, Cost], str | None] = lambda table, cost: None
-) -> str:
-    """The whole report as Markdown.
-
-    Args:
-        data: The report.
-        plots: The path of the plot of one comparison, relative to the Markdown file; None where there is none.
-    """
-    lines = [f"# {data.title}", "", f"{data.tool}, {data.created_utc}", ""]
-    for heading, texts in (("Not read", data.problems), ("Notes", data.notes)):
-        if texts:
-            lines += [f"**{heading}**", "", *(f"- {_one_line(text)}" for text in texts), ""]
-    for table in data.tables:
-        lines += _section(table, plots)
-    return "\n".join([*lines, *(f"- {text}" for text in LEGEND), ""])
+def ranking_reasons(data: ReportData, ranking: Ranking) -> list[str]:
+    """Why rows of a ranking are not valid, one line a row, without what a table of the same report tells."""
+    told = {(row.sha256, reason) for table in data.shown_tables() for row in table.rows for reason in row.reasons}
+    lines = []
+    for row in ranking.rows:
+        reasons = [reason for reason in row.reasons if (row.sha256, reason) not in told]
+        if reasons:
+            first, *rest = reasons
+            words = "; ".join([first, *(reason.partition(": ")[2] for reason in rest)])
+            lines.append(f"{row.artifact}, {counted(row.conditions.threads or 0, 'thread')}: {words}")
+    return list(dict.fromkeys(lines))
 
 
-def _section(table: ReportTable, plots: Callable[[ReportTable, Cost], str | None]) -> list[str]:
-    lines = [f"## {_one_line(table.title)}", ""]
-    lines += [f"{table.caption} ({table.origin})" if table.caption else f"({table.origin})", ""]
-    for cost in table.plots:
-        if (path := plots(table, cost)) is not None:
-            lines += [f"![{plot_title(table, cost)}]({path})", ""]
-    columns = columns_of(table)
-    titles = [column.title for column in columns]
-    rows = [[_one_line(column.cells[index]) for column in columns] for index in range(len(table.rows))]
-    lines += [markdown(titles, rows, [column.title for column in columns if column.number])]
-    return [*lines, *(f"- {_one_line(reason)}" for reason in table_reasons(table)), ""]
+def counted(number: int, noun: str) -> str:
+    """``1 model``, ``2 models``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Without line breaks, which would end a row of a table or a heading."""
     return " ".join(text.split())
 
 
 def plot_title(table: ReportTable, cost: Cost) -> str:
     """What a plot shows, for headings and for those who do not see it."""
-    return f"{table.metric or 'accuracy'} against {cost}: {_one_line(table.title)}"
+    return f"{table.metric or 'accuracy'} against {cost}: {one_line(table.title)}"
 
 
 LEGEND = (
@@ -188,6 +188,9 @@ LEGEND = (
     "fronts are never made across devices, runtimes, threads or input sizes.",
     "Efficiency is accuracy in percent per mJ. Accuracy is labelled stated (by the user), measured, or reported (by "
     "the paper).",
+    "Places count the rows that are surely faster: whose 95 % interval of the median ends below. Rows with = have an "
+    "interval that meets another row's, so that their order is not told.",
+    "Parity is the largest error against the reference over the yardstick, which is that of float32 itself.",
     "What failed stands in no comparison; what is unverified, noisy or throttled is marked and explained.",
 )
 
@@ -197,21 +200,34 @@ def report_csv(data: ReportData) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
+    artifacts = {artifact.sha256: artifact for artifact in data.artifacts}
     for table in data.tables:
         for row in table.rows:
-            writer.writerow(["" if cell is None else cell for cell in _csv_cells(table, row)])
+            cells = _csv_cells(table, row, artifacts.get(row.sha256))
+            writer.writerow(["" if cell is None else cell for cell in cells])
     return buffer.getvalue()
 
 
-def _csv_cells(table: ReportTable, row: ReportRow) -> list[str | int | float | None]:
+def _csv_cells(table: ReportTable, row: ReportRow, artifact: ArtifactRow | None) -> list[str | int | float | None]:
     where, accuracy = table.conditions, row.accuracy
     return [
         table.slug, table.origin, where.device, where.runtime, where.runner, where.threads, where.affinity,
-        where.gap_ms, where.input, row.model, row.artifact, row.parameters_m, row.multiply_adds_g,
+        where.gap_ms, where.input, row.model, row.artifact, *_contents(artifact), row.parameters_m, row.multiply_adds_g,
         *_pair(row.latency_ms), row.median_ms, row.median_low_ms, row.median_high_ms, *_pair(row.energy_mj),
         *_pair(row.power_w), *((accuracy.metric.value, accuracy.value, accuracy.kind, accuracy.source) if accuracy
         else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_dominance),
         *_place(row.energy_dominance), "; ".join(row.reasons),
+    ]  # fmt: skip
+
+
+def _contents(artifact: ArtifactRow | None) -> list[str | int | float | None]:
+    if artifact is None:
+        return [None] * 9
+    taken, parity = artifact.delegation, artifact.parity
+    return [
+        artifact.format, artifact.precision, artifact.size_bytes, artifact.operators,
+        *((taken.delegated, taken.total, taken.partitions) if taken else (None,) * 3),
+        *(("yes" if parity.passed else "no", parity.multiple) if parity else (None,) * 2),
     ]  # fmt: skip
 
 

@@ -51,6 +51,7 @@ class PteFile:
 
     ``kernels`` counts the calls outside delegates, by operator as in ``aten::mean.out``. ``partitions`` has one entry
     per delegate: its backend, and the operators inside, counted by name (empty for backends other than XNNPACK).
+    ``calls`` is what is executed, in order: the name of a kernel, or the number of a delegate.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -58,6 +59,7 @@ class PteFile:
     kernels: Counter[str]
     partitions: tuple[tuple[str, Counter[str]], ...]
     texts: dict[str, str]
+    calls: tuple[str | int, ...] = ()
 
 
 @cache
@@ -95,12 +97,14 @@ def parse_bytes(data: bytes) -> PteFile:
         (delegate.text(0), _xnodes(payload) if delegate.text(0) == XNNPACK else Counter())
         for delegate, payload in zip(plan.tables(7), payloads, strict=True)
     )
+    calls = _calls(plan, len(partitions))
     return PteFile(
         inputs=_tensors(plan, 3, values, "input"),
         outputs=_tensors(plan, 4, values, "output"),
-        kernels=_kernel_calls(plan, len(partitions)),
+        kernels=Counter(call for call in calls if isinstance(call, str)),
         partitions=partitions,
         texts={name: text for name, other in plans.items() if (text := _constant_text(other)) is not None},
+        calls=calls,
     )
 
 
@@ -146,9 +150,10 @@ def _xnodes(payload: memoryview) -> Counter[str]:
     return Counter(XNODES[tag - 1] if 1 <= tag <= len(XNODES) else f"XNode {tag}" for tag in tags)
 
 
-def _kernel_calls(plan: Table, delegates: int) -> Counter[str]:
+def _calls(plan: Table, delegates: int) -> tuple[str | int, ...]:
+    """Kernels by name and delegates by number, as they are executed."""
     names = [_operator_name(operator) for operator in plan.tables(6)]
-    found: Counter[str] = Counter()
+    found: list[str | int] = []
     for chain in plan.tables(5):
         for instruction in chain.tables(2):
             kind, call = instruction.scalar(0, "B"), instruction.table(1)
@@ -156,9 +161,9 @@ def _kernel_calls(plan: Table, delegates: int) -> Counter[str]:
             limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: delegates}.get(kind)
             if limit is not None and not 0 <= index < limit:
                 raise FlatbufferError(f"an instruction calls number {index} of {limit}")
-            if kind == _KERNEL_CALL:
-                found[names[index]] += 1
-    return found
+            if limit is not None:
+                found.append(names[index] if kind == _KERNEL_CALL else index)
+    return tuple(found)
 
 
 def _operator_name(operator: Table) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.artifact import Delegation, FileFacts, Operator, left_outside
+from export.artifact import Delegation, FileFacts, Operator, Piece, left_outside
 from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from
 from export.formats.pte_file.contents import XNNPACK, PteFile, parse, stock_kernels
 from export.recipe import Format
@@ -67,7 +68,18 @@ def delegation_of(file: PteFile, path: Path) -> Delegation:
         total=inside + file.kernels.total(),
         partitions=len(file.partitions),
         left=tuple(left),
+        pieces=tuple(_pieces(file)),
     )
+
+
+def _pieces(file: PteFile) -> Iterator[Piece]:
+    for outside, calls in groupby(file.calls, key=lambda call: isinstance(call, str)):
+        if outside:
+            names = [str(name) for name in calls]
+            yield Piece(delegated=False, operators=len(names), names=tuple(dict.fromkeys(names)))
+        else:
+            for number in map(int, calls):
+                yield Piece(delegated=True, operators=file.partitions[number][1].total())
 
 
 def _texts(file: PteFile, path: Path) -> dict[str, str]:

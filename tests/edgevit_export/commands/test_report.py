@@ -8,14 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
-from report_records import ACCURACY_TOML, run_of, save_run, sha_of, small_results
+from report_records import ACCURACY_TOML, PARITY, SHARE, run_of, save_run, sha_of, small_results
 
 from edgevit.network.describe import ModelRequest, model_spec
 from edgevit.network.variants import variants
 from edgevit.spec import Task, Weights
 from edgevit_export.__main__ import run
-from export.artifact import AuditResult, GoldenReference, Manifest
+from export.artifact import AuditResult, GoldenReference, Manifest, Operator
 from export.recipe import Format, Recipe
 
 TABLES = ("--format", "md,csv")
@@ -100,7 +101,8 @@ def test_without_accuracy_there_are_tables_and_a_word_on_how_to_get_plots(
     assert call(results, "-o", tmp_path, "--format", "md,svg") == 0
     assert "--accuracy NAME=PERCENT" in capsys.readouterr().err
     assert not (tmp_path / "plots").exists()
-    assert "latency ms" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "median ms" in text and "energy mJ" in text, "energies keep their table"
 
 
 def test_unreadable_results_are_named_and_the_others_reported(
@@ -204,3 +206,26 @@ def test_help_of_report_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set() 0"
     assert "--accuracy" in done.stdout
+
+
+def test_without_accuracy_there_are_latency_size_operators_delegation_and_parity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("edgevit-xxs-224x224.tflite", "edgevit-xxs-224x224.onnx")
+    for name, latency_ms in zip(names, (20.0, 30.0), strict=True):
+        save_run(tmp_path / "results", run_of(name, latency_ms))
+    (tmp_path / "artifacts").mkdir()
+    manifest = msgspec.structs.replace(manifest_of("xxs", names[0], seed=0), delegation=SHARE, parity=PARITY)
+    manifest = msgspec.structs.replace(manifest, operators=(Operator(name="ADD", count=397),))
+    manifest.save(tmp_path / "artifacts" / f"{names[0]}.json")
+    assert (
+        call(tmp_path / "results", "--artifacts", tmp_path / "artifacts", "-o", tmp_path, "--format", "html,csv") == 0
+    )
+    shown = capsys.readouterr()
+    for words in ("fastest edgevit-xxs: tflite with 1 thread", "396 of 397 in 2", "2.36 x"):
+        assert words in shown.out
+    assert f"no manifest of {names[1]}" in shown.err
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 1 and "outside: FULLY_CONNECTED in blocks.1" in page
+    rows = {row["artifact"]: row for row in lines_of(tmp_path)}
+    assert (rows[names[0]]["operators"], rows[names[0]]["delegated"], rows[names[1]]["operators"]) == ("397", "396", "")

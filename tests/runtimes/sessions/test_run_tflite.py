@@ -74,6 +74,9 @@ def test_delegation_counts_operators_and_partitions() -> None:
     assert share.total - share.delegated == sum(_count(line) for line in share.left)
     assert share.delegated / share.total > 0.95
     assert share.delegate.startswith("XNNPACK of ai-edge-litert")
+    assert sum(piece.operators for piece in share.pieces if piece.delegated) == share.delegated
+    assert sum(piece.operators for piece in share.pieces) == share.total
+    assert sum(piece.delegated for piece in share.pieces) == share.partitions
 
 
 def _count(line: str) -> int:

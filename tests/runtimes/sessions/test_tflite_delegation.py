@@ -29,3 +29,23 @@ def test_partitions_are_followed_from_their_outputs_to_their_inputs() -> None:
         "CONCATENATION x 1: joins 6 tensors, the delegate at most 5 (in block)",
         "FULLY_CONNECTED x 1: its weights are computed at run time (in block)",
     )
+    assert [(piece.delegated, piece.operators, piece.names) for piece in share.pieces] == [
+        (True, 1, ()),
+        (False, 2, ("CONCATENATION", "FULLY_CONNECTED")),
+        (True, 2, ()),
+    ]
+    assert share.pieces[1].modules == ("block",)
+
+
+def test_an_operator_between_two_of_one_partition_runs_where_its_operands_allow() -> None:
+    """In the file: delegated, outside, delegated, outside; what the second partition needs decides the order."""
+    floats = tuple(TfliteTensor(f"t{place}", (1, 4), "float32", False) for place in range(6))
+
+    def pieces(*operands: tuple[int, ...]) -> list[tuple[bool, int]]:
+        operators = tuple(TfliteOperator("ADD", 1, False, read, (place + 1,)) for place, read in enumerate(operands))
+        graph = TfliteGraph("main", floats, operators, (0,), (4,))
+        share = xnnpack_share(graph, [((0, 2), (1, 3)) if 2 in operands[2] else ((0,), (1, 3))])
+        return [(piece.delegated, piece.operators) for piece in share.pieces]
+
+    assert pieces((0,), (0,), (2, 1), (3,)) == [(False, 1), (True, 2), (False, 1)], "the partition reads what it makes"
+    assert pieces((0,), (1,), (1,), (2, 3)) == [(True, 2), (False, 2)], "it reads what the partition makes"

@@ -34,6 +34,7 @@ def test_a_record_says_its_energy(run: DeviceRun, made: Simulation, tmp_path: Pa
     subject = report.subject
     assert (subject.artifact, subject.device, subject.runner, subject.threads) == ("a.onnx", "8BC1", "python", 1)
     assert subject.sha256 == run.artifact.sha256
+    assert (subject.affinity, subject.gap_ms) == (run.workload.affinity, 300.0)
 
 
 def test_no_meter_no_energy(tmp_path: Path) -> None:

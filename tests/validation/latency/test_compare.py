@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from latency_records import device_run, normal_rounds, summary_run
 
+from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun, Verification
+from runtimes.bench.request import Conditions
 from runtimes.runners.tools.adapter import Summary
 from validation.latency.compare import Comparison, ComparisonLimits, Outcome, compare_runs
 
@@ -85,5 +89,69 @@ def test_what_else_differs_is_said() -> None:
     first = device_run(normal_rounds(10.0, seed=1))
     second = msgspec.structs.replace(device_run(normal_rounds(10.0, seed=2), threads=4), device="other")
     warnings = compare_runs(first, second).warnings
-    assert any(warning.startswith("device differs: 8BC1") for warning in warnings)
-    assert "threads differs: 1 and 4" in warnings
+    assert any(warning.startswith("unlike device: 8BC1") for warning in warnings)
+    assert "unlike threads: 1 and 4" in warnings
+
+
+def with_shape(run: DeviceRun, *shape: int, layout: Layout = Layout.NCHW) -> DeviceRun:
+    image = TensorSpec(name="image", shape=shape, layout=layout)
+    return msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, inputs=(image,)))
+
+
+def pair() -> tuple[DeviceRun, DeviceRun]:
+    return device_run(normal_rounds(10.0, seed=1)), device_run(normal_rounds(10.0, seed=2))
+
+
+@pytest.mark.parametrize(
+    "shape", [(4, 3, 224, 224), (1, 3, 256, 256), (1, 1, 224, 224)], ids=["batch", "size", "channels"]
+)
+@pytest.mark.parametrize("limits", [FIVE_PERCENT, ComparisonLimits()], ids=["gate", "no limit"])
+def test_unlike_inputs_are_never_judged_unless_it_is_allowed(shape: tuple[int, ...], limits: ComparisonLimits) -> None:
+    first, second = with_shape(pair()[0], 1, 3, 224, 224), with_shape(pair()[1], *shape)
+    result = compare_runs(first, second, limits)
+    assert (result.outcome, result.passed, result.ratio) == (Outcome.UNDECIDED, False, None)
+    assert [each.topic for each in result.refused] == ["input"]
+    assert result.reasons == (f"unlike input: 1x3x224x224 and {'x'.join(map(str, shape))}",)
+    allowed = compare_runs(first, second, limits, allow={"input"})
+    assert (allowed.outcome, allowed.passed, allowed.refused) == (Outcome.SAME, True, ())
+    assert result.reasons[0] in allowed.warnings
+
+
+def test_one_image_in_two_layouts_is_one_question() -> None:
+    first = with_shape(pair()[0], 1, 3, 224, 200)
+    second = with_shape(pair()[1], 1, 224, 200, 3, layout=Layout.NHWC)
+    result = compare_runs(first, second, FIVE_PERCENT)
+    assert result.passed
+    assert [each.words for each in result.differences] == ["input layout"]
+
+
+def test_another_device_or_way_of_running_is_judged_but_never_passes_a_limit_by_itself() -> None:
+    first, second = pair()
+    second = msgspec.structs.replace(second, workload=msgspec.structs.replace(second.workload, threads=4))
+    second = msgspec.structs.replace(
+        second,
+        rounds=tuple(
+            msgspec.structs.replace(each, before=msgspec.structs.replace(each.before, model="Phone 2"))
+            for each in second.rounds
+        ),
+    )
+    told = compare_runs(first, second)
+    assert told.passed and told.outcome is Outcome.SAME
+    refused = compare_runs(first, second, FIVE_PERCENT)
+    assert not refused.passed
+    assert sorted(each.topic or "" for each in refused.refused) == ["device", "threads"]
+    assert not compare_runs(first, second, FIVE_PERCENT, allow={"threads"}).passed
+    assert compare_runs(first, second, FIVE_PERCENT, allow={"threads", "device"}).passed
+
+
+def test_a_record_of_version_1_is_compared_and_what_it_does_not_tell_is_named() -> None:
+    new = with_shape(msgspec.structs.replace(pair()[0], conditions=Conditions()), 1, 3, 224, 224)
+    raw = json.loads(pair()[1].to_json())
+    workload = raw.pop("workload")
+    del raw["conditions"], raw["energy"], raw["energy_failure"]
+    old = {**raw, "schema_version": 1, "threads": workload.pop("threads"), "settings": {**workload, "gap_ms": 0.0}}
+    result = compare_runs(DeviceRun.from_json(json.dumps(old)), new, FIVE_PERCENT)
+    assert (result.outcome, result.passed) == (Outcome.SAME, True)
+    (silent,) = (line for line in result.warnings if line.startswith("the first record does not tell"))
+    assert "input" in silent and "fixed performance mode" in silent
+    assert "neither record tells its network, which would have to be alike" in result.warnings

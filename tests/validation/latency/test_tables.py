@@ -5,10 +5,10 @@ import io
 
 import msgspec
 import pytest
-from latency_records import device_run, normal_rounds, summary_run
+from latency_records import device_run, normal_rounds, state, summary_run
 
 from runtimes.runners.tools.adapter import Summary
-from validation.latency.analysis import judge_run
+from validation.latency.analysis import LatencyReport, judge_run
 from validation.latency.compare import compare_runs
 from validation.latency.tables import (
     LATENCY_COLUMNS,
@@ -101,3 +101,23 @@ def test_csv_holds_every_field_flat() -> None:
     assert (first["reasons"], first["count"]) == ("; ".join(report.reasons), "6")
     assert "trend" not in first
     assert latency_csv([report]) == "".join(latency_csv([report, bare]).splitlines(keepends=True)[:2])
+
+
+def test_the_state_of_a_device_is_told_once_whatever_its_numbers() -> None:
+    def started(load: float, governor: str, name: str) -> LatencyReport:
+        cpu = msgspec.structs.replace(state().cpus[0], governor=governor)
+        before = msgspec.structs.replace(state(), load_1min=load, cpus=(cpu,))
+        run = device_run(normal_rounds(10.0, seed=1), name=name)
+        return judge_run(
+            msgspec.structs.replace(run, rounds=tuple(msgspec.structs.replace(r, before=before) for r in run.rounds))
+        )
+
+    reports = [
+        started(1.5, "schedutil", "a.onnx"),
+        started(2.5, "schedutil", "b.onnx"),
+        started(0.0, "schedutil", "c.onnx"),
+    ]
+    assert reason_lines(reports) == [
+        "8BC1, 2 of 3 results: note: at the start: other work runs on it: load 1.50 on 1 core",
+        "8BC1: note: at the start: clocks move with the load (governor schedutil): warm up, or fix them",
+    ]

@@ -35,22 +35,36 @@ def test_two_energies_of_one_file_make_two_entries() -> None:
     assert parts_of(entries) == [("a.onnx", True, True), ("a.onnx", False, True)]
 
 
-@pytest.mark.parametrize(
-    "energy",
-    [
-        energy_of("a.onnx", 100.0, device="R5CR"),
-        energy_of("b.onnx", 100.0),
-        msgspec.structs.replace(
-            energy_of("a.onnx", 100.0),
-            subject=msgspec.structs.replace(energy_of("a.onnx", 100.0).subject, runtime="onnxruntime 1.18.0"),
-        ),
-    ],
-    ids=["device", "file", "runtime"],
-)
-def test_energy_of_another_device_file_or_runtime_is_not_joined(energy: EnergyReport) -> None:
+OTHERWISE: dict[str, dict[str, object]] = {
+    "device": {"device": "R5CR"},
+    "file": {"sha256": sha_of("b.onnx")},
+    "runtime": {"runtime": "onnxruntime 1.18.0"},
+    "runner": {"runner": "onnxruntime_perf_test"},
+    "threads": {"threads": 2},
+    "cores": {"affinity": "f0"},
+    "gap": {"gap_ms": 20.0},
+    "neither cores nor gap told": {"gap_ms": None},
+}
+
+
+@pytest.mark.parametrize("otherwise", OTHERWISE)
+def test_energy_of_something_else_or_of_another_way_of_running_is_not_joined(otherwise: str) -> None:
+    energy = energy_of("a.onnx", 100.0)
     assert energy.subject is not None
-    entries = entries_of([run_of("a.onnx", 30.0)], [energy])
-    assert parts_of(entries) == [("a.onnx", True, False), (energy.subject.artifact, False, True)]
+    other = msgspec.structs.replace(energy, subject=msgspec.structs.replace(energy.subject, **OTHERWISE[otherwise]))
+    assert parts_of(entries_of([run_of("a.onnx", 30.0)], [other])) == [("a.onnx", True, False), ("a.onnx", False, True)]
+    assert parts_of(entries_of([run_of("a.onnx", 30.0)], [energy])) == [("a.onnx", True, True)]
+
+
+def test_energy_of_pinned_runs_with_gaps_joins_the_latency_of_such_runs() -> None:
+    run, energy = run_of("a.onnx", 30.0), energy_of("a.onnx", 100.0)
+    assert energy.subject is not None
+    pinned = msgspec.structs.replace(run, workload=msgspec.structs.replace(run.workload, affinity="f0", gap_ms=20.0))
+    subject = msgspec.structs.replace(energy.subject, affinity="f0", gap_ms=20.0)
+    entries = entries_of([run, pinned], [msgspec.structs.replace(energy, subject=subject)])
+    assert parts_of(entries) == [("a.onnx", True, False), ("a.onnx", True, True)]
+    alone = entries_of([], [msgspec.structs.replace(energy, subject=subject)])[0].conditions
+    assert (alone.affinity, alone.gap_ms) == ("f0", 20.0)
 
 
 def test_a_run_that_never_started_takes_device_and_runtime_from_the_others_of_its_format() -> None:

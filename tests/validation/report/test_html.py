@@ -8,12 +8,26 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
-from report_records import NASTY, SMALL
+from report_records import NASTY, SHARE, SMALL, artifact_row, ranked
 
+from export.artifact import Piece
 from validation.report.html import report_html
 from validation.report.paper import paper_beside
-from validation.report.rows import Metric, ReportData
+from validation.report.ranking import with_places
+from validation.report.rows import Metric, Ranking, ReportData
 
+HOSTILE = msgspec.structs.replace(
+    SHARE, delegate=NASTY, pieces=(*SHARE.pieces, Piece(delegated=False, operators=1, names=(NASTY,)))
+)
+RANKING = Ranking(
+    slug="fastest",
+    title=NASTY,
+    fastest=(NASTY,),
+    rows=(
+        *with_places([ranked("a.onnx", (1.0, 2.0)), ranked("a.tflite", (3.0, 4.0), verdict="noisy", reasons=(NASTY,))]),
+        ranked("b.pte", (1.0, 2.0), verdict="failed"),
+    ),
+)
 INLINE = "data:image/svg+xml;base64,"
 
 
@@ -45,7 +59,8 @@ def page() -> str:
     assert beside is not None
     data = ReportData(
         title=NASTY, created_utc="2026-01-01", tool="test", sources=(NASTY,), notes=(NASTY,), problems=(NASTY,),
-        tables=(SMALL, beside), paper={SMALL.slug: beside.slug},
+        tables=(SMALL, beside), rankings=(RANKING,), artifacts=(artifact_row(NASTY, "ab", HOSTILE),),
+        paper={SMALL.slug: beside.slug},
     )  # fmt: skip
     return report_html(data)
 
@@ -81,7 +96,7 @@ def test_the_page_is_balanced_with_unique_ids_and_semantic_tables(read: Reader) 
     anchors = {(a["href"] or "")[1:] for tag, a in read.tags if tag == "a"}
     assert anchors and anchors <= set(ids)
     kinds = Counter(tag for tag, _ in read.tags)
-    assert kinds["table"] == kinds["caption"] == 2
+    assert kinds["table"] == kinds["caption"] == 4
     assert kinds["img"] == kinds["source"] == 1
     for tag, attributes in read.tags:
         if tag == "img":
@@ -122,3 +137,24 @@ def test_rows_without_plots_are_marked_by_any_front() -> None:
     text = report_html(ReportData(title="t", created_utc="", tool="", tables=(table,)))
     marks = re.findall(r'<tr role="row" class="([^"]*)"><th role="rowheader" scope="row">', text)
     assert sorted(marks) == ["dominated", "failed", "front", "front unsound"]
+
+
+def test_the_ranking_answers_first_and_marks_the_fastest(page: str, read: Reader) -> None:
+    assert page.index('id="fastest"') < page.index('id="artifacts"') < page.index(f'id="{SMALL.slug}"')
+    rows = re.findall(r'<tr role="row" class="([^"]*)"><th role="rowheader" scope="row">[ab]<', page)
+    assert rows == ["front", "unsound", "failed"]
+
+
+def test_strips_are_drawn_in_the_page_and_read_aloud(page: str, read: Reader) -> None:
+    (strip,) = (attributes for tag, attributes in read.tags if tag == "svg")
+    assert strip["role"] == "img"
+    assert NASTY in (strip["aria-label"] or "")
+    assert Counter(attributes["class"] for tag, attributes in read.tags if tag == "rect") == {"inside": 2, "outside": 2}
+
+
+@pytest.mark.parametrize(("models", "words"), [(1, "1 model<"), (2, "2 models<")])
+def test_one_model_is_not_many(models: int, words: str) -> None:
+    table = msgspec.structs.replace(SMALL, rows=SMALL.rows[:models])
+    page = report_html(ReportData(title="t", created_utc="", tool="", tables=(table,)))
+    assert words in page
+    assert words.replace("<", ". Pareto") in page

@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from latency_records import device_run
-from report_records import WRONG, energy_of, failed_run, front_of, run_of, sha_of, with_artifact
+from report_records import WRONG, energy_of, failed_run, front_of, metered, run_of, sha_of, with_artifact
 
 from runtimes.bench.record import DeviceRun
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
 from validation.energy.report import EnergyReport
 from validation.report.accuracy import AccuracyBook, Stated, StatedModel, stated_on_command_line
 from validation.report.entries import ModelFacts
@@ -148,7 +150,7 @@ def test_facts_fill_size_and_cost_and_random_weights_are_noted() -> None:
     (row,) = report.tables[0].rows
     assert (row.parameters_m, row.multiply_adds_g) == (pytest.approx(4.07), pytest.approx(0.55))
     assert report.notes == [
-        "a.onnx has random weights (random, seed 0): the accuracy is its architecture's, not this file's"
+        "a.onnx: random weights (random, seed 0), so the accuracy is the architecture's, not the file's"
     ]
     assert report_of([run_of("a.onnx", 30.0)], facts=facts).notes == []
 
@@ -224,3 +226,30 @@ def test_one_metric_is_not_in_the_title_and_slugs_stay_apart() -> None:
     assert slugs[1] == f"{slugs[0]}-2"
     (long,) = report_of([run_of("a.onnx", 30.0, device="x" * 200)]).tables
     assert len(long.slug) == 80
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [([300.0], "300 ms between bursts"), ([120.0, 340.0], "120 to 340 ms between bursts"), ([0.0], None), ([], None)],
+)
+def test_a_table_says_that_energy_was_measured_with_other_pauses(
+    tmp_path: Path, gaps: list[float], words: str | None
+) -> None:
+    made = simulate(scenario_named("clean"), 0)
+    made.trace.save(tmp_path / "trace.npz")
+    runs = []
+    for index, gap_ms in enumerate(gaps):
+        run = metered(run_of(f"{index}.onnx", 60.0), made.stamps, tmp_path / "trace.npz")
+        assert run.energy is not None
+        workload = msgspec.structs.replace(run.energy.layout.workload, gap_ms=gap_ms)
+        layout = msgspec.structs.replace(run.energy.layout, workload=workload)
+        asked = msgspec.structs.replace(run.workload, gap_ms=None)
+        runs.append(
+            msgspec.structs.replace(run, workload=asked, energy=msgspec.structs.replace(run.energy, layout=layout))
+        )
+    results = Results(
+        runs=[*runs, run_of("plain.onnx", 60.0)],
+        energies_of_runs={index: energy_of(f"{index}.onnx", 100.0) for index in range(len(runs))},
+    )
+    (table,) = measured_report(results, AccuracyBook(), {}).tables
+    assert (words or "") in table.caption and bool(table.caption) == (words is not None)

@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 import pytest
 from matplotlib.path import Path
 from PIL import Image
-from report_records import SMALL
+from report_records import SMALL, measured
 
 from validation.report import plots
 from validation.report.paper import paper_beside, paper_report_tables
@@ -98,3 +98,20 @@ def test_long_names_keep_both_ends() -> None:
     assert shortened("edgevit-xxs-features-512x512.tflite", 20) == "edgevit-x…512.tflite"
     assert len(shortened("x" * 50, 20)) == 20
     assert shortened("short", 20) == "short"
+
+
+@pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("first", "last"), [(20.0, 90.0), (101.0, 390.0), (1000.0, 1400.0), (1.0, 9000.0), (0.011, 0.019), (3.0, 100.0)]
+)
+def test_numbers_on_the_axis_keep_apart_and_there_are_at_least_two(first: float, last: float, canvas: Canvas) -> None:
+    table = measured(*((f"m{i}", first + (last - first) * i / 4, None, 70.0 + i, "valid") for i in range(5)))
+    with plots._style(canvas, salt="t"):
+        figure = plots._draw(table, Cost.LATENCY, None, canvas)
+        axes = figure.axes[0]
+        figure.draw_without_rendering()
+        low, high = axes.get_xlim()
+        ticks = zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)
+        boxes = [label.get_window_extent() for label, place in ticks if low <= place <= high]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -3,7 +3,9 @@
 import csv
 import io
 
+import msgspec
 import pytest
+from report_records import artifact_row, ranked
 
 from validation.report.paper import paper_report_tables
 from validation.report.rows import (
@@ -12,12 +14,13 @@ from validation.report.rows import (
     Cost,
     Metric,
     Quantity,
+    Ranking,
     ReportData,
     ReportRow,
     ReportTable,
     with_dominance,
 )
-from validation.report.tables import CSV_COLUMNS, columns_of, report_csv, report_markdown, verdict_words
+from validation.report.tables import CSV_COLUMNS, columns_of, ranking_reasons, report_csv, verdict_words
 
 
 def paper_data() -> ReportData:
@@ -99,19 +102,6 @@ def test_verdicts_in_one_phrase(latency: str | None, energy: str | None, expecte
     assert verdict_words(ReportRow(model="m", latency_status=latency, energy_status=energy)) == expected
 
 
-def test_markdown_tables_have_as_many_cells_in_every_row() -> None:
-    data = ReportData(title="t", created_utc="", tool="", tables=(measured([row("a|b\nc", 10, 1)]),))
-    text = report_markdown(data, lambda table, cost: f"plots/{table.slug}-{cost}.png")
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
-    assert "a\\|b c" in text
-    assert "](plots/t-latency.png)" in text
-
-
-def test_markdown_says_for_every_table_whether_it_is_reported() -> None:
-    assert report_markdown(paper_data()).count("(reported)") == len(paper_report_tables())
-
-
 def test_csv_reads_back_with_full_precision() -> None:
     read = list(csv.DictReader(io.StringIO(report_csv(paper_data()))))
     assert tuple(read[0]) == CSV_COLUMNS
@@ -144,3 +134,22 @@ def test_every_unit_and_kind_has_its_digits() -> None:
         "energy mJ": "120.0 ± 9.6", "power W": "4.10 ± 0.21", "top-1 %": "77.12 measured", "top-1 % / mJ": "0.00625",
         "latency front": "on it", "verdict": "valid, energy unverified",
     }  # fmt: skip
+
+
+def test_csv_tells_what_each_artifact_is() -> None:
+    table = msgspec.structs.replace(measured([msgspec.structs.replace(row("a", 10, 1), sha256="ab")]))
+    data = ReportData(title="t", created_utc="", tool="", tables=(table,), artifacts=(artifact_row("a.tflite", "ab"),))
+    (line,) = csv.DictReader(io.StringIO(report_csv(data)))
+    assert [line[name] for name in CSV_COLUMNS[11:20]] == [
+        "tflite", "fp32", "16300000", "397", "396", "397", "2", "yes", "2.36",
+    ]  # fmt: skip
+
+
+def test_what_a_table_tells_is_not_told_again_beside_a_ranking() -> None:
+    unsound = ranked("a.onnx", (1.0, 2.0), verdict="noisy", reasons=("latency noisy: x", "latency noisy: y"))
+    ranking = Ranking(slug="r", title="r", rows=(unsound,))
+    data = ReportData(title="t", created_utc="", tool="", rankings=(ranking,))
+    assert ranking_reasons(data, ranking) == ["a.onnx, 1 thread: latency noisy: x; y"]
+    told = msgspec.structs.replace(row("a", 10, 1), sha256=unsound.sha256, reasons=("latency noisy: x",))
+    data = msgspec.structs.replace(data, tables=(measured([told]),))
+    assert ranking_reasons(data, ranking) == ["a.onnx, 1 thread: latency noisy: y"]

@@ -37,6 +37,11 @@ def test_the_reader_agrees_with_executorch_itself() -> None:
     seen = parse_bytes(data)
     assert seen.kernels == Counter(names[call.op_index] for call in calls if isinstance(call, KernelCall))
     assert len(seen.partitions) == sum(isinstance(call, DelegateCall) for call in calls)
+    assert seen.calls == tuple(
+        names[call.op_index] if isinstance(call, KernelCall) else call.delegate_index
+        for call in calls
+        if isinstance(call, KernelCall | DelegateCall)
+    )
 
 
 def test_the_kernel_table_is_that_of_the_runtime() -> None:

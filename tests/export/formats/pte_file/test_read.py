@@ -36,6 +36,10 @@ def test_delegation_says_how_many_pieces_and_why_the_rest_stayed() -> None:
     assert len(share.left) == 1
     assert share.left[0].startswith("aten::mean x 1: ")
     assert "keepdim" in share.left[0]
+    assert [(piece.delegated, piece.names) for piece in share.pieces] == [
+        (True, ()), (False, ("aten::mean.out",)), (True, ()),
+    ]  # fmt: skip
+    assert sum(piece.operators for piece in share.pieces if piece.delegated) == share.delegated
 
 
 def test_edgevit_calls_only_stock_kernels_and_knows_their_modules() -> None:

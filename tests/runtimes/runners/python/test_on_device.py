@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -102,6 +104,34 @@ def test_pulses_keep_the_device_busy_for_their_time(tmp_path: Path) -> None:
     assert [each["index"] for each in told] == [0, 1]
     assert took[0] >= 30.0 and took[1] >= 10.0
     assert told[1]["start_monotonic_ns"] - told[0]["end_monotonic_ns"] >= 5_000_000
+
+
+PEAK = """
+import sys
+from runtimes.runners.python.on_device import peak_memory_bytes
+own = bytearray(int(sys.argv[1]))
+own[::4096] = b"x" * len(own[::4096])
+del own
+print(peak_memory_bytes())
+"""
+
+
+def test_the_peak_is_the_programs_own_and_not_that_of_the_process_which_started_it() -> None:
+    own_bytes, parents_bytes = 200_000_000, 500_000_000
+    fat = bytearray(parents_bytes)
+    fat[::4096] = b"x" * len(fat[::4096])  # touched, so that it is resident
+    small, large = (
+        int(subprocess.run([sys.executable, "-c", PEAK, str(size)], capture_output=True, check=True).stdout)
+        for size in (0, own_bytes)
+    )
+    assert len(fat) == parents_bytes
+    assert small < 100_000_000, "an interpreter takes some 10 MB"
+    assert 0.95 * own_bytes < large - small < 1.05 * own_bytes, "what was freed again counts"
+
+
+def test_without_a_status_file_the_kernels_figure_of_the_process_is_taken(tmp_path: Path) -> None:
+    own = on_device.peak_memory_bytes()
+    assert on_device.peak_memory_bytes(tmp_path / "status") >= own > 10_000_000
 
 
 def test_masks_are_sets_of_cores() -> None:
