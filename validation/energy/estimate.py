@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -54,6 +54,7 @@ def estimate(signal: Signal, stamps: RunStamps, alignment: Alignment, model: Mod
     """The energy of one inference in ``model``, which was fitted to ``signal``."""
     bursts = model.bursts
     used = bursts.whole if np.any(bursts.whole) else np.ones(len(bursts.counts), np.bool_)
+    bursts = replace(bursts, energy_mj=bursts.energy_mj - _taken_in(signal, bursts, used))
     counts, energy = bursts.counts[used], bursts.energy_mj[used]
     weights = _weights(counts)
     figure = float(weights @ energy)
@@ -83,6 +84,21 @@ def without_trend(values: Doubles) -> Doubles:
     """(n,) values in order, minus a straight line through them: power that grows with the heat is no scatter."""
     order = np.arange(len(values), dtype=np.float64)
     return values - np.polyval(np.polyfit(order, values, 1), order) if len(values) > 2 else values - values.mean()
+
+
+def _taken_in(signal: Signal, bursts: Windows, used: Bools) -> Doubles:
+    """(n,) mJ that a meter of single moments took in too much of each window, because of how many of them lie in it.
+
+    A mean over the sample takes in what it should, so that the share of this effect is fitted: none to all of it.
+    """
+    power_mw = bursts.energy_mj[used].sum() / bursts.durations_s[used].sum()
+    moments = np.ceil(bursts.ends_s * signal.rate_hz - 0.5) - np.ceil(bursts.starts_s * signal.rate_hz - 0.5)
+    effect = power_mw * (moments * signal.period_s - bursts.durations_s)
+    off = _line(bursts, used, float(_weights(bursts.counts[used]) @ bursts.energy_mj[used]))[1]
+    centred = (effect - effect[used].mean())[used]
+    share = float(centred @ off[used]) / max(float(centred @ centred), 1e-12)
+    taken: Doubles = float(np.clip(share, 0.0, 1.0)) * (effect - effect[used].mean())
+    return taken
 
 
 def _weights(counts: Doubles) -> Doubles:

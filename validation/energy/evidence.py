@@ -44,11 +44,6 @@ class Evidence:
         return self.alignment.to_trace(busy_windows(self.stamps))
 
     @property
-    def one_sample(self) -> float:
-        """Share of the shortest burst that one sample takes."""
-        return self.signal.period_s / float(self.model.bursts.durations_s.min())
-
-    @property
     def windows(self) -> tuple[Window, ...]:
         """Bursts and controls by time, on the device's clock."""
         return tuple(sorted((*self.stamps.bursts, *self.stamps.controls), key=lambda window: window.start_ns))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from validation.energy.estimate import student_quantile
 from validation.energy.evidence import Evidence
 from validation.energy.limits import LEAST_WINDOWS, LEVEL, MAX_SPREAD, SHARE, SIGMA, answer, variance_error
+from validation.energy.model import Tail
 from validation.energy.report import Check
 from validation.energy.signal import Bools, Doubles
 from validation.statistics import robust_sd
@@ -19,8 +20,7 @@ PART_S, PART_GAPS = 2.0, 10  # as much as the least idle; and enough for a load 
 LEAST_PARTS = 4  # of any run that has the gaps for it, so that their changes have a mean
 BOTH_ENDS = 1.0  # times what the background changes by itself, at either end of the run
 REST_LEVEL = 0.998  # both ends together; few parts make few degrees of freedom
-MAX_SMEARED = 0.4  # of the power: a meter as slow as the pad, a fortieth of the window, has as much left behind it
-SAME_ENERGY = 1.7  # times: as far apart as ramps and layers of unlike power put the two energies of a slow meter
+MAX_SMEARED = 0.8  # of the power, on both sides: tails and ramps are said to leave half of it
 LOAD_SHARE = 0.05  # of the inference's power: what a load must draw to count as one
 LOAD_SIGMA = 6.0  # of the gaps' own scatter: not one block of all idle lies there by chance
 FLOOR_CYCLES = 1.5  # of the run: what stays that long is the background, not a load that could hide in its windows
@@ -137,27 +137,33 @@ def _tail(evidence: Evidence) -> Check:
 
 
 def _slow_meter(evidence: Evidence) -> Check:
-    """A slow meter smears starts and ends alike; clocks and rails rise fast and fall slowly.
+    """A slow meter smears starts and ends alike; clocks and rails rise at once, if not all the way, and fall slowly.
 
-    What is missing right after the start and what is left right after the end, as shares of the power: the smaller
-    counts, where the energy that is missing at the start (for as long as a tail) is that of the tail, too.
+    What is missing after the start and what is left after the end are followed back to the start and the end, as shares
+    of the power. Behind a slow meter both are all of it. Between two lengths of bursts the difference holds no edges.
     """
-    model, tail = evidence.model, evidence.model.tail
-    starts, ends = model.bursts.starts_s, model.bursts.ends_s
-    first_s = starts + model.pad_s
-    at_start = np.mean(evidence.excess_mw(first_s, np.minimum(first_s + tail.edges_s[1] - tail.edges_s[0], ends)))
-    reach = np.minimum((ends - starts) / 2, tail.over_s)
-    settled = evidence.excess_mw(starts + reach, starts + 2 * reach)
-    lacking = np.mean((settled - evidence.excess_mw(starts, starts + reach)) * reach)
-    left, missing = float(tail.power_mw[0]) / evidence.power_mw, 1 - float(at_start) / float(np.mean(settled))
-    behind = tail.total_mj
-    alike = behind / SAME_ENERGY < float(lacking) < behind * SAME_ENERGY
-    counts = bool(tail.power_mw[0] > SIGMA * tail.error_mw[0]) and alike
+    tail, starts = evidence.model.tail, evidence.model.bursts.starts_s
+    reach = np.minimum(evidence.model.bursts.durations_s / 2, tail.over_s)
+    settled = float(np.mean(evidence.excess_mw(starts + reach, starts + 2 * reach)))
+    edges = starts[:, None] + tail.edges_s[:3]
+    risen = np.mean(evidence.excess_mw(edges[:, :-1], edges[:, 1:]), axis=0)
+    missing, left = _at_once(tail, 1 - risen / settled), _at_once(tail, tail.power_mw[:2] / evidence.power_mw)
     reason = (
-        f"{missing:.0%} of the power is missing after the start of an inference and {left:.0%} is left after its end: "
-        "the meter is too slow for it, run k per burst"
+        f"{missing:.0%} of the power is missing right after the start of an inference, and {left:.0%} is left right "
+        "after its end: the meter is too slow for it, run k per burst"
     )
+    counts = evidence.estimate.overhead_mj is None and bool(tail.power_mw[1] > SIGMA * tail.error_mw[1])
     return answer("slow meter", 100 * min(left, missing), 100 * MAX_SMEARED, reason, unit="%", counts=counts)
+
+
+def _at_once(tail: Tail, shares: Doubles) -> float:
+    """Shares of two cells, (2,), followed back to time 0 as an exponential; no more than one and a half."""
+    first, second = max(float(shares[0]), 0.0), max(float(shares[1]), 0.0)
+    if first <= 0:
+        return 0.0
+    middles = (tail.edges_s[:2] + tail.edges_s[1:3]) / 2
+    ratio = min(first / max(second, 1e-9), 100.0)
+    return min(1.5, first * max(ratio, 1.0) ** float(middles[0] / (middles[1] - middles[0])))
 
 
 def _tails_alike(evidence: Evidence) -> Check:

@@ -1,32 +1,46 @@
 """The paper's segmentation: contiguous regions of significantly higher draw, found in the trace alone.
 
-The trace is followed down to its local floor, smoothed at several widths, and cut at many levels between floor and
-burst. The result is the middle of the longest series of levels that give exactly the number of regions asked for;
-when no level gives it, the commonest number is reported instead, and never stretched to fit.
+What counts as a region, at whatever rate the trace has:
+
+* It stands out: it rises by half of the usual height above the valleys on both sides. A dip within an inference cuts it
+  in two only below that half. Height is measured from the valleys beside a region, so a background that drifts or
+  steps changes nothing; the usual height is the median of as many of the highest as are wanted.
+* It extends as far as it stays above 30 % of its height (hysteresis: noise at an edge makes no second region), there
+  from the first to the last moment above half, which is where a step is seen at whatever an averaging meter smears.
+* No least length or gap in ms: both follow from the smoothing, a moving mean over 1, 2, 4 to 512 samples, in which what
+  is shorter disappears. It is the narrowest that is clear of noise, or the next two in a row that give the wanted number.
+* Inferences are alike: within a factor of 1.75 in length and of 4/3 in height of the commonest kind. Other regions
+  (loading, warm-up without gaps, foreign work) are left out. The runner's sync pulses (300, 150 and 450 ms, 300 ms
+  apart) are known by their pattern, and with one on each side only what is between them counts.
+* There are exactly as many as wanted, in all or between rests three times as long as the median; else nothing is chosen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.energy.signal import Doubles, Signal, moving_mean
+from runtimes.runners.workload import SyncPulses
+from validation.energy.signal import Bools, Doubles, Signal
 
-# The paper says "significantly higher" and no more: all chosen, and tried on simulated traces
-# (benchmarks/energy_accuracy.py).
-STEP_S = 0.001  # five samples at 5 kHz
-WIDTHS_MS = (1, 3, 9, 21)  # the widest still resolves bursts of 42 ms
-LEVELS = np.linspace(0.2, 0.8, 25)  # shares of the way from floor to burst
-HYSTERESIS = 0.15  # of the same way, below the level: noise at an edge makes no second region
-FLOOR_BLOCK_S = 2.0
-FLOOR_PERCENTILE = 10.0
-SHORTEST = 0.5  # of the typical region
-MERGE = 0.15  # of the typical region
-MAX_EXTRA = 60  # regions beside the wanted ones: pulses and warm-up, not noise
+# All chosen, and tried on traces whose truth is known (tests/validation/energy/test_unstamped.py).
+SEPARATE = 0.5  # of the usual height: as far from noise on the floor as from dips on top
+LOW, EDGE = 0.3, 0.5  # of a region's own height
+CLEAR, MAX_UNCLEAR = 1.25, 0.2  # so many times more or less than SEPARATE stands out no more than a fifth of the wanted
+MIN_SIGMA = 8.0  # of the noise that a mean lets through: it spans six or seven by itself, time and again
+ROUNDING = 1e-6  # of the power: what running sums and float32 leave
+WIDEST, FINE = 512, 4  # samples in the widest mean (100 ms at 5 kHz); places looked at within one
+SAME_LENGTH, SAME_HEIGHT = 1.75, 4 / 3  # times: two inferences, or two of a warm-up, that ran together are longer
+UNEVEN_LENGTH = 4.0  # times, where that gives the wanted number: latencies that spread, a slow first one
+LONG_REST = 3.0  # times the median rest
+FEW = 1 / 3  # of the stamped length: what is shorter is a spike
+AS_HIGH = 1 / 3  # of the higher ones: pulses draw up to three times what an inference does
+PULSE_ERROR = 0.15  # of the pattern's lengths, and two samples
+PULSES = SyncPulses()
 
-Edges = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +51,15 @@ class Regions:
         starts_s: (found,) float64, s on the trace's clock.
         ends_s: (found,) float64, s on the trace's clock.
         wanted: Number of regions asked for.
-        level_span: Share of the way from floor to burst over which the number of regions did not change.
-        width_ms: Smoothing.
-        dropped: Regions of a different kind (sync pulses, warm-up) that were left out because of their length.
-        first_busy_s: Start of the first region, dropped ones included; nan without any.
-        last_busy_s: End of the last one.
+        busy_s: (m, 2) float64, start and end in s of every region, those that were left out included.
+        pulses: Number of regions that are sync pulses.
     """
 
     starts_s: Doubles
     ends_s: Doubles
     wanted: int
-    level_span: float
-    width_ms: int
-    dropped: int
-    first_busy_s: float
-    last_busy_s: float
+    busy_s: Doubles
+    pulses: int = 0
 
     @property
     def found(self) -> int:
@@ -67,194 +75,139 @@ def find_regions(
     Args:
         signal: The trace.
         wanted: How many there should be.
-        section: Start and end in s of the part of the trace that is looked at.
-        typical_s: Median latency as the runner saw it; without it, the regions' own median length is used.
+        section: Start and end in s of the part of the trace that is looked at; none is found where there is no part.
+        typical_s: Length of the shortest kind as the runner saw it, in a section that holds nothing but inferences;
+            without it, the commonest kind of region is taken, and sync pulses and warm-up are looked for.
     """
-    blocks = _median_blocks(signal, *section)
-    best: Regions | None = None
-    for width_ms in WIDTHS_MS:
-        if typical_s is not None and width_ms > 1 and width_ms / 1e3 > 0.5 * typical_s:
-            continue
-        found = _sweep(blocks, max(0.0, section[0]), width_ms, wanted, typical_s)
-        if best is None or _better(found, best):
-            best = found
-    assert best is not None
-    if best.found > wanted + MAX_EXTRA:  # noise: its edges mean nothing
-        return best
-    return _refine(signal, best, section)
+    limits = np.nan_to_num(np.array(section) * signal.rate_hz)
+    first, last = np.clip(np.rint(limits), 0, len(signal.power_mw)).astype(np.int64)
+    first_clear = latest = Regions(np.zeros(0), np.zeros(0), wanted, np.zeros((0, 2)))
+    width = 1
+    while width <= min(WIDEST, (last - first) // 8):
+        edges_s, heights = _regions_with(signal, first, last, width, wanted, typical_s)
+        found = _chosen(edges_s, heights, wanted, typical_s, signal.period_s)
+        if found.found == wanted and (latest.found == wanted or not first_clear.found):
+            return found
+        first_clear, latest = first_clear if first_clear.found else found, found
+        width *= 2
+    return first_clear
 
 
-def _better(new: Regions, old: Regions) -> bool:
-    """The right number beats a wrong one, then the longer series of levels by a clear margin."""
-    if (new.found == new.wanted) != (old.found == old.wanted):
-        return new.found == new.wanted
-    return new.level_span > old.level_span + 0.1
+def _regions_with(
+    signal: Signal, first: int, last: int, width: int, wanted: int, typical_s: float | None
+) -> tuple[Doubles, Doubles]:
+    """Regions between two samples with one smoothing, (m, 2) s and (m,) mW; none where noise could make or join some."""
+    step = max(1, width // FINE)
+    at = np.arange(first, last - width + 1, step)
+    smooth = (signal.running_mj[at + width] - signal.running_mj[at]) * (signal.rate_hz / width)
+    tops, heights, valleys, depths = _swings(smooth)
+    half, besides = (wanted + 1) // 2, 0 if typical_s is not None else 2 * len(PULSES.busy_ms)
+    highest = np.append(np.sort(heights)[::-1], 0.0)
+    higher, lower = (float(highest[min(rank, len(highest)) - 1]) for rank in (half, half + besides))
+    usual = lower if lower > AS_HIGH * higher else higher
+    least = SEPARATE * usual
+    unclear = int(np.sum((heights > least / CLEAR) & (heights < least * CLEAR)))
+    noise = max(MIN_SIGMA * signal.noise_mw / np.sqrt(width), ROUNDING * float(np.max(np.abs(smooth), initial=0.0)))
+    if usual <= noise or unclear > MAX_UNCLEAR * wanted:
+        return np.zeros((0, 2)), np.zeros(0)
+    places, above = _extents(smooth, tops[heights >= least], valleys[depths >= least], usual)
+    known = above > LOW * usual  # which a rise that no fall follows is not
+    return (first + places[known] * step + width / 2) / signal.rate_hz, above[known]
 
 
-def _median_blocks(signal: Signal, start_s: float, end_s: float) -> Doubles:
-    """Median power of blocks of 1 ms, (blocks,) float64, mW: single-sample spikes do not survive."""
-    per_block = max(1, round(signal.rate_hz * STEP_S))
-    first, last = max(0, round(start_s * signal.rate_hz)), round(min(end_s, signal.seconds) * signal.rate_hz)
-    count = max(0, last - first) // per_block
-    power = signal.power_mw[first : first + count * per_block].reshape(count, per_block)
-    blocks: Doubles = np.median(power, axis=1)
-    return blocks
+def _swings(curve: Doubles) -> tuple[Indices, Doubles, Indices, Doubles]:
+    """Maxima of (n,) mW and how far each stands out, (m,) each, and the same of the minima between them.
 
-
-def _sweep(blocks: Doubles, start_s: float, width_ms: int, wanted: int, typical_s: float | None) -> Regions:
-    """The regions of (blocks,) mW, one for each ms from ``start_s``.
-
-    They are those at the middle of the longest series of levels that agree.
+    A swing smaller than both beside it is a maximum and a minimum that stand out by no more. Without them one longer
+    swing is left, and so on; many go at once.
     """
-    smooth = moving_mean(blocks, width_ms)
-    above = smooth - _floor(smooth)
-    low, high = _two_levels(above)
-    cuts = [
-        _regions_at(above, low + level * (high - low), low + (level - HYSTERESIS) * (high - low), typical_s, wanted)
-        for level in LEVELS
-    ]
-    counts = np.array([len(cut[0]) for cut in cuts])
-    target = wanted if np.any(counts == wanted) else int(np.bincount(counts).argmax())
-    first, last = _longest_series(counts == target)
-    middle = (first + last) // 2
-    edges, everything = cuts[middle]
-    outer = (float(everything[0, 0]), float(everything[-1, 1])) if len(everything) else (np.nan, np.nan)
-    moments: Doubles = edges.astype(np.float64) * STEP_S + start_s
-    return Regions(
-        starts_s=moments[:, 0],
-        ends_s=moments[:, 1],
-        wanted=wanted,
-        level_span=float(LEVELS[last] - LEVELS[first]),
-        width_ms=width_ms,
-        dropped=len(everything) - len(edges),
-        first_busy_s=outer[0] * STEP_S + start_s,
-        last_busy_s=outer[1] * STEP_S + start_s,
+    steps = np.diff(curve)
+    moved = np.flatnonzero(steps)
+    if not len(moved):
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0)
+    rising = steps[moved] > 0
+    turns = moved[1:][rising[1:] != rising[:-1]]
+    ends = [0] * (1 + (not rising[0])), [len(curve) - 1] * (1 + bool(rising[-1]))
+    at = np.concatenate((ends[0], turns, ends[1]))
+    # Equal swings would go one by one: a part in 10^9 makes them differ.
+    values = curve[at] + np.arange(len(at)) * 0.618 % 1 * 1e-9 * float(np.ptp(curve))
+    values[[0, -1]] = -np.inf
+    stands, left = np.full(len(at), float(np.ptp(curve))), np.arange(len(at))
+    while len(left) > 3:
+        swings = np.abs(np.diff(values[left]))
+        pairs = 1 + np.flatnonzero((swings[1:-1] < swings[:-2]) & (swings[1:-1] <= swings[2:]))
+        stands[left[pairs]] = stands[left[pairs + 1]] = swings[pairs]
+        left = np.delete(left, np.concatenate((pairs, pairs + 1)))
+    return at[1::2], stands[1::2], at[2:-1:2], stands[2:-1:2]
+
+
+def _extents(curve: Doubles, tops: Indices, between: Indices, usual: float) -> tuple[Doubles, Doubles]:
+    """Start and end, (m, 2) places in ``curve``, (n,) mW, of the regions with these ``tops`` and heights, (m,) mW."""
+    outer = int(np.argmin(curve[: tops[0] + 1])), int(tops[-1] + np.argmin(curve[tops[-1] :]))
+    valleys = np.concatenate(([outer[0]], between, [outer[1]]))
+    above = curve - np.interp(np.arange(len(curve)), valleys, curve[valleys])
+    running = np.append(0.0, np.cumsum(above))
+    heights, sizes = np.minimum(above[tops], usual), np.diff(np.concatenate(([0], between, [len(curve)])))
+    for _ in range(2):  # the height is that of the highest moment first, and then the mean of the middle half
+        level = np.repeat(heights, sizes)
+        low = np.concatenate(([-1], np.flatnonzero(above <= LOW * level), [len(curve)]))
+        high = np.append(np.flatnonzero(above > EDGE * level), len(curve) - 1)
+        place = np.searchsorted(low, tops)
+        first = high[np.searchsorted(high[:-1], low[place - 1], side="right")]
+        last = np.maximum(high[np.searchsorted(high[:-1], low[place]) - 1], first)
+        quarter = (last - first) // 4
+        heights = (running[last + 1 - quarter] - running[first + quarter]) / (last + 1 - first - 2 * quarter)
+    before, behind = (above[np.clip(place, 0, len(curve) - 1)] for place in (first - 1, last + 1))
+    rise = (EDGE * heights - before) / np.maximum(above[first] - before, 1e-12)
+    fall = (above[last] - EDGE * heights) / np.maximum(above[last] - behind, 1e-12)
+    return np.stack((first - 1 + np.clip(rise, 0, 1), last + np.clip(fall, 0, 1)), axis=1), heights
+
+
+def _chosen(edges_s: Doubles, heights: Doubles, wanted: int, typical_s: float | None, period_s: float) -> Regions:
+    """Those of (m, 2) s with (m,) mW that are inferences."""
+    lengths = edges_s[:, 1] - edges_s[:, 0]
+    if typical_s is not None:
+        series, pulses = edges_s[lengths >= FEW * typical_s], np.zeros(0, np.bool_)
+        return Regions(series[:, 0], series[:, 1], wanted, edges_s)
+    pulses = _pulses(edges_s, period_s)
+    both = int(pulses.sum()) == 2 * len(PULSES.busy_ms)
+    run = ~pulses & ((np.cumsum(pulses) == len(PULSES.busy_ms)) | (not both))
+    series, uneven = (
+        _series(edges_s[_alike(lengths, heights, run, times)], wanted) for times in (SAME_LENGTH, UNEVEN_LENGTH)
     )
+    series = uneven if len(uneven) == wanted != len(series) else series
+    return Regions(series[:, 0], series[:, 1], wanted, edges_s, int(pulses.sum()))
 
 
-def _floor(power: Doubles) -> Doubles:
-    """(n,) to (n,) mW: low percentile of blocks of 2 s, linear between their middles: follows drift, ignores bursts."""
-    size = min(len(power), round(FLOOR_BLOCK_S / STEP_S))
-    count = max(1, len(power) // size)
-    parts = np.array_split(power, count)
-    levels = np.array([np.percentile(part, FLOOR_PERCENTILE) for part in parts])
-    middles = np.cumsum([len(part) for part in parts]) - np.array([len(part) for part in parts]) / 2
-    floor: Doubles = np.interp(np.arange(len(power)), middles, levels)
-    return floor
+def _pulses(edges_s: Doubles, period_s: float) -> Bools:
+    """Which of (m, 2) s are the runner's sync pulses, (m,): their lengths and rests in their order."""
+    count, found = len(PULSES.busy_ms), np.zeros(len(edges_s), np.bool_)
+    times = np.insert(np.array(PULSES.busy_ms, np.float64), range(1, count), PULSES.idle_ms) / 1e3
+    if len(edges_s) >= count:
+        seen = np.lib.stride_tricks.sliding_window_view(np.diff(edges_s.ravel()), len(times))[::2]
+        starts = np.flatnonzero(np.all(np.abs(seen - times) < PULSE_ERROR * times + 2 * period_s, axis=1))
+        found[(starts[:, None] + np.arange(count)).ravel()] = True
+    return found
 
 
-def _two_levels(power: Doubles) -> tuple[float, float]:
-    """Means in mW below and above the cut that separates (n,) values best (Otsu 1979)."""
-    counts, edges = np.histogram(power, bins=256, range=(float(power.min()), float(np.percentile(power, 99.9)) + 1e-6))
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1]
-    above = counts.sum() - below
-    mass = np.cumsum(counts * middles)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = mass[:-1] / below, (mass[-1] - mass[:-1]) / above
-        between = np.where((below > 0) & (above > 0), below * above * np.square(high - low), 0.0)
-    best = int(np.argmax(between))
-    return float(np.nan_to_num(low[best])), float(np.nan_to_num(high[best]))
+def _alike(lengths: Doubles, heights: Doubles, run: Bools, times: float) -> Bools:
+    """Which regions of the ``run`` are of the commonest kind, (m,) each: up to ``times`` as long or short as that."""
+    if not np.any(run):
+        return run
+    logs, near = np.log(np.maximum(lengths, 1e-12)), np.log(SAME_LENGTH) / 2
+    known = np.sort(logs[run])
+    company = np.searchsorted(known, known + near) - np.searchsorted(known, known - near)
+    kind = float(np.median(known[np.abs(known - known[int(np.argmax(company))]) < near]))
+    same = run & (np.abs(logs - kind) < np.log(times))
+    height = float(np.median(heights[same]))
+    return same & (heights < SAME_HEIGHT * height) & (heights > height / SAME_HEIGHT)
 
 
-def _regions_at(above: Doubles, high: float, low: float, typical_s: float | None, wanted: int) -> tuple[Edges, Edges]:
-    """Regions above ``low`` that reach ``high``, short gaps closed, short ones dropped.
-
-    Args:
-        above: (blocks,) mW above the floor, one for each ms.
-        high: mW that a region has to reach.
-        low: mW where it starts and ends.
-        typical_s: Its usual length; None for that of the regions themselves.
-        wanted: How many there should be.
-
-    Returns:
-        Those of the right kind and all, each (regions, 2) int64: first block, and block after the last.
-    """
-    edges = _runs(above > low)
-    if not len(edges):
-        return edges, edges
-    reached = np.concatenate(([0], np.cumsum(above > high)))
-    edges = edges[reached[edges[:, 1]] > reached[edges[:, 0]]]
-    if not len(edges):
-        return edges, edges
-    typical = typical_s / STEP_S if typical_s is not None else float(np.median(edges[:, 1] - edges[:, 0]))
-    edges = _merged(edges, MERGE * typical)
-    edges = edges[edges[:, 1] - edges[:, 0] >= SHORTEST * typical]
-    return (_series_of(edges, wanted) if typical_s is None else edges), edges
-
-
-def _runs(mask: NDArray[np.bool_]) -> Edges:
-    """(runs, 2) first index and index after the last of every run of True."""
-    padded = np.concatenate(([False], mask, [False]))
-    runs: Edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
-    return runs
-
-
-def _merged(edges: Edges, gap: float) -> Edges:
-    """(regions, 2) blocks with regions joined that lie no more than ``gap`` blocks apart."""
-    wide = edges[1:, 0] - edges[:-1, 1] > gap
-    return np.stack([edges[np.append(True, wide), 0], edges[np.append(wide, True), 1]], axis=1)
-
-
-def _series_of(edges: Edges, wanted: int) -> Edges:
-    """Without stamps: exactly ``wanted`` neighbours of like length between sync pulses or warm-up of other lengths.
-
-    (regions, 2) to (wanted, 2) blocks, or unchanged where that is not to be had in one way only.
-    """
-    extra = len(edges) - wanted
-    if not 0 < extra <= MAX_EXTRA:
-        return edges
-    lengths = edges[:, 1] - edges[:, 0]
-    fits = []
-    for first in range(extra + 1):
-        inside = lengths[first : first + wanted]
-        outside = np.concatenate([lengths[:first], lengths[first + wanted :]])
-        typical = float(np.median(inside))
-        alike = np.all((inside > 0.5 * typical) & (inside < 2.0 * typical))
-        if alike and np.all((outside <= 0.5 * typical) | (outside >= 2.0 * typical)):
-            fits.append(first)
-    return edges[fits[0] : fits[0] + wanted] if len(fits) == 1 else edges
-
-
-def _longest_series(hits: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last index of the longest run of True in (n,)."""
-    runs = _runs(hits)
-    first, after = runs[int(np.argmax(runs[:, 1] - runs[:, 0]))]
-    return int(first), int(after) - 1
-
-
-def _refine(signal: Signal, regions: Regions, section: tuple[float, float]) -> Regions:
-    """Move each edge to where the smoothed power crosses the middle between its own gap and its own burst."""
-    starts, ends = regions.starts_s, regions.ends_s
-    half_s = regions.width_ms / 2e3
-    refined_starts, refined_ends = starts.copy(), ends.copy()
-    gaps_from, gaps_to = np.append(section[0], ends[:-1]), np.append(starts[1:], section[1])
-    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        inner = signal.mean_mw(start + 0.25 * (end - start), end - 0.25 * (end - start))
-        room = 0.4 * (end - start)
-        free_before, free_after = start - gaps_from[index], gaps_to[index] - end
-        if free_before > 2 * STEP_S:
-            outer = signal.mean_mw(start - 0.6 * min(free_before, 0.1), start - 0.2 * min(free_before, 0.1))
-            refined_starts[index] = _crossing(signal, start, min(room, free_before), half_s, (inner + outer) / 2, +1)
-        if free_after > 2 * STEP_S:
-            outer = signal.mean_mw(end + 0.2 * min(free_after, 0.1), end + 0.6 * min(free_after, 0.1))
-            refined_ends[index] = _crossing(signal, end, min(room, free_after), half_s, (inner + outer) / 2, -1)
-    valid = refined_ends - refined_starts > 2.0 / signal.rate_hz
-    return replace(
-        regions, starts_s=np.where(valid, refined_starts, starts), ends_s=np.where(valid, refined_ends, ends)
-    )
-
-
-def _crossing(signal: Signal, near_s: float, reach_s: float, half_s: float, level_mw: float, sign: int) -> float:
-    """The moment in s, nearest to ``near_s``, where power crosses ``level_mw`` towards ``sign``; else ``near_s``."""
-    reach_s = min(reach_s, 0.02 + 2 * half_s)
-    moments = near_s + np.arange(-reach_s, reach_s, 0.5 / signal.rate_hz)
-    half_s = max(half_s, 0.5 / signal.rate_hz)
-    power = (signal.until_mj(moments + half_s) - signal.until_mj(moments - half_s)) / (2 * half_s)
-    over = (power - level_mw) * sign
-    crossings = np.flatnonzero((over[:-1] < 0) & (over[1:] >= 0))
-    if not len(crossings):
-        return near_s
-    at = crossings[int(np.argmin(np.abs(moments[crossings] - near_s)))]
-    share = -over[at] / (over[at + 1] - over[at])
-    return float(moments[at] + share * (moments[at + 1] - moments[at]))
+def _series(edges_s: Doubles, wanted: int) -> Doubles:
+    """(m, 2) s, or the only ``wanted`` of them that lie between long rests."""
+    rests = edges_s[1:, 0] - edges_s[:-1, 1]
+    if len(edges_s) <= wanted or not len(rests):
+        return edges_s
+    groups = np.split(edges_s, 1 + np.flatnonzero(rests > LONG_REST * float(np.median(rests))))
+    fitting = [group for group in groups if len(group) == wanted]
+    return fitting[0] if len(fitting) == 1 else edges_s

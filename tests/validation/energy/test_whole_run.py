@@ -37,8 +37,10 @@ def test_mean_is_right_and_never_verified() -> None:
     report = analyze_whole_run(_trace(), STAMPS, device_to_trace_s=OFFSET_S, period_s=1.0, top1_percent=80.0)
     assert report.energy_mj == pytest.approx(2000.0 * 59.5 / 1000, rel=0.01)
     assert report.method == "whole run" and not report.passed
-    assert "nothing confirms" in report.reasons[0]
+    assert [check.reason for check in report.checks if not check.passed] == list(report.reasons)
+    assert len(report.reasons) == 1 and "nothing confirms" in report.reasons[0]
     assert report.interval_mj is not None and report.interval_mj[0] < report.energy_mj < report.interval_mj[1]
+    assert report.uncertainty_mj == pytest.approx(report.interval_mj[1] - report.energy_mj)
     assert report.efficiency_percent_per_mj == pytest.approx(80.0 / report.energy_mj)
     assert report.energy_sd_mj is None, "a mean over the run has no deviation over inferences"
 
@@ -71,6 +73,13 @@ def test_holes_that_leave_nothing_to_compare_are_refused(start_s: float, end_s: 
     trace = _lost(start_s, end_s, counter=True)
     with pytest.raises(FailureError, match=words):
         analyze_whole_run(trace, STAMPS, device_to_trace_s=OFFSET_S, period_s=1.0)
+
+
+def test_what_speaks_against_the_recording_stands_beside_it() -> None:
+    trace = _trace()
+    watts = PowerTrace(trace.rate_hz, trace.power_mw / 1000, trace.flags)
+    report = analyze_whole_run(watts, STAMPS, device_to_trace_s=OFFSET_S, period_s=1.0)
+    assert any("another unit" in reason for reason in report.reasons)
 
 
 def test_change_of_idle_widens_the_interval() -> None:
