@@ -16,6 +16,7 @@ from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
 from export.fingerprint import TraceFingerprint, fingerprint
+from export.identify import told
 from export.reference_mode import reference_mode
 from export.stimuli import Array, Floats, Samples, make_samples
 
@@ -227,13 +228,16 @@ def _group(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 def _check_identity(path: Path, reference: GoldenReference) -> None:
     if not path.is_file():
-        raise ArtifactError(f"the golden set {path} is missing", hint="export again, or copy it beside the artifact")
+        gone = (
+            told(f"the golden set {path} is missing", path)
+            if path.is_symlink()
+            else f"the golden set {path} is missing"
+        )
+        raise ArtifactError(gone, hint="export again, or copy it beside the artifact")
     seen = sha256_file(path)
     if seen != reference.sha256:
-        raise ArtifactError(
-            f"the golden set {path} has the SHA-256 {seen[:12]}..., its manifest says {reference.sha256[:12]}...",
-            hint="export again, or restore the file",
-        )
+        other = f"the golden set {path} has the SHA-256 {seen[:12]}..., its manifest says {reference.sha256[:12]}..."
+        raise ArtifactError(told(other, path), hint="export again, or restore the file")
 
 
 def _check_consistency(golden: GoldenSet, path: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from edgevit.errors import ArtifactError
 from edgevit.spec import TensorSpec
 from export.artifact import FileFacts, Operator
-from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from
+from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from, unambiguous
 from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteOperator, TfliteSignature, parse
+from export.formats.tflite_file.metadata import ENTRY, read_files, read_metadata
 from export.formats.tflite_file.versions import newest, since, why_not_standard
 from export.recipe import Format
 
 SIGNATURE = "serving_default"
-METADATA_ENTRY = "TFLITE_METADATA"
 TOP_LEVEL = "(top level)"
 FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 
@@ -30,7 +30,7 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
     signature = default_signature(file, path)
     graph = file.graphs[signature.subgraph]
     operators = tuple(_histogram(file))
-    metadata = _metadata(file)
+    metadata = _metadata(file, path)
     known = {tensor.name: tensor for key in (INPUTS, OUTPUTS) for tensor in tensors_from(metadata, key, str(path))}
     return FileFacts(
         format=Format.TFLITE,
@@ -114,12 +114,13 @@ def _specs(
     )
 
 
-def _metadata(file: TfliteFile) -> dict[str, str]:
-    texts = {
-        key.removeprefix(PREFIX): raw.rstrip(b"\0").decode("utf-8", errors="replace")
+def _metadata(file: TfliteFile, path: Path) -> dict[str, str]:
+    """The texts of this tool, what the standard table says, and what the zip behind the model holds."""
+    entries = [
+        (key.removeprefix(PREFIX), raw.rstrip(b"\0").decode("utf-8", errors="replace"))
         for key, raw in file.metadata.items()
-        if key != METADATA_ENTRY
-    }
-    if standard := file.metadata.get(METADATA_ENTRY):
-        texts[METADATA_ENTRY] = f"{len(standard)} bytes"
-    return texts
+        if key != ENTRY
+    ]
+    if standard := file.metadata.get(ENTRY):
+        entries.append((ENTRY, read_metadata(standard)))
+    return unambiguous([*entries, *read_files(path).items()], str(path))
