@@ -93,9 +93,8 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     """
     if reference is not None:
         _check_identity(path, reference)
+    arrays = read_arrays(path)
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
         found = GoldenSet(
             labels=tuple(str(label) for label in arrays["labels"]),
             inputs=_group(arrays, "inputs/"),
@@ -103,10 +102,23 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
             yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
             fingerprint=TraceFingerprint.from_arrays(arrays),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} is not a readable golden set: {error}") from error
     _check_consistency(found, path)
     return found
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz``, by key; pickles are refused.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(told(f"{path} is not a readable golden set: {first_line(error)}", path)) from error
 
 
 def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None = None) -> GoldenSet:

@@ -33,12 +33,11 @@ def record_problems(manifest: Manifest) -> list[str]:
     return problems
 
 
-def contents_problems(manifest: Manifest, facts: FileFacts, audit: AuditResult) -> list[str]:
-    """Where what a manifest records differs from what a reader finds in the file, and from the verdict on that."""
-    problems = [] if audit == manifest.audit else ["the manifest records another audit than the file gives now"]
+def tool_problems(manifest: Manifest, facts: FileFacts) -> list[str]:
+    """Where a manifest lists other releases of the converters than the file itself tells."""
     name, _, version = facts.metadata.get("producer", "").partition(" ")
     stated = {"torch": version if name == "pytorch" else "", "executorch": facts.metadata.get(EXECUTORCH, "")}
-    return problems + [
+    return [
         f"the file was written by {tool} {version}, but the manifest lists {tool} {manifest.tools.get(tool, 'nowhere')}"
         for tool, version in stated.items()
         if version and manifest.tools and not _same_release(version, manifest.tools.get(tool, ""))

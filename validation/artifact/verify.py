@@ -3,9 +3,9 @@
 ``manifest`` the record can be read · ``file`` the artifact is there, with the size that the manifest says ·
 ``checksum`` its SHA-256 · ``golden`` the golden set is there, unchanged, plausible, fits the model, and holds the
 inputs that are drawn again here · ``contents`` what a reader finds in the file is what the manifest says · ``audit``
-only standard operators · ``load`` the runtime opens it, with the manifest's inputs and outputs · ``parity`` it computes the
-reference's function · ``parity-extra`` the same on the user's own inputs · ``record`` what the manifest records of its
-own proof agrees with itself and with what was seen.
+only standard operators · ``load`` the runtime opens it, with the manifest's inputs and outputs · ``parity`` it computes
+the reference's function · ``parity-extra`` the same on the user's own inputs · ``record`` what the manifest records of
+its own proof agrees with itself and with what was seen.
 
 A file is opened by its runtime only after its contents and its audit passed: runtimes may crash on damaged files, and
 some run what a hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that
@@ -29,7 +29,6 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from edgevit.errors import EdgevitExportError
 from edgevit.records import sha256_file
 from export.artifact import AuditResult, FileFacts, Manifest
 from export.formats.table import read_artifact
@@ -41,16 +40,17 @@ from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
 from validation.artifact.checks import Check, VerifyReport
 from validation.artifact.consistency import content_problems, tensor_problems
-from validation.artifact.divergence import Divergence, find_divergence
+from validation.artifact.divergence import Divergence
+from validation.artifact.explain import explained
 from validation.artifact.feeding import widened
 from validation.artifact.golden_checks import golden_problems, stimuli_problems
 from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare
 from validation.artifact.record_checks import (
-    contents_problems,
     delegation_difference,
     figure_problems,
     record_problems,
+    tool_problems,
 )
 from validation.artifact.steps import Step, StepFailed, StepSkipped, perform
 
@@ -258,24 +258,16 @@ def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport
     """The warnings of a comparison that passed; one that failed raises, with the place where the outputs part."""
     if report.passed:
         return report.warnings
-    worst = report.worst
-    seen = f"worst input: {worst.label}, error {worst.max_abs_error:.3g} in '{worst.output}' at batch {worst.batch}"
-    place: tuple[str, ...] = ()
-    try:
-        found = find_divergence(session, golden, report, inputs=run.stated.inputs)
-        if found is not None:
-            run.divergence = run.divergence or found
-            place = (f"where they part: {found.describe()}",)
-    except EdgevitExportError as error:
-        place = (f"where they part could not be found: {error.message}",)
-    raise StepFailed(*report.reasons, seen, *place)
+    reasons, found = explained(session, golden, report, run.stated.inputs)
+    run.divergence = run.divergence or found
+    raise StepFailed(*reasons)
 
 
 def _record(run: _Run) -> Sequence[str]:
     """A delegate's share is the same in the same release of the runtime, and only told where that is another."""
     problems, remarks = record_problems(run.stated), list[str]()
-    if run.facts is not None and run.audit is not None:
-        problems += contents_problems(run.stated, run.facts, run.audit)
+    if run.facts is not None:
+        problems += tool_problems(run.stated, run.facts)
     if run.parity is not None and run.parity.passed and run.stated.parity is not None and run.stated.parity.passed:
         problems += figure_problems(run.stated.parity, run.parity)
     recorded, seen = run.stated.delegation, run.session.delegation() if run.session else None

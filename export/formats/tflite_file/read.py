@@ -24,7 +24,7 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
     """Read names, shapes, operators and metadata from the file alone, or from ``file``, which it has been parsed to.
 
     Raises:
-        ArtifactError: The file cannot be read, is damaged, has no signature, or its metadata is broken.
+        ArtifactError: The file cannot be read, is damaged, has several signatures, or its metadata is broken.
     """
     file = file or parse(path)
     signature = default_signature(file, path)
@@ -43,11 +43,17 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
 
 
 def default_signature(file: TfliteFile, path: Path) -> TfliteSignature:
-    """The signature that ``write`` makes; of a foreign file its only one.
+    """The signature that ``write`` makes; of a foreign file its only one, or its graph's tensors where it has none.
 
     Raises:
-        ArtifactError: There is none, or several and none of them is ``serving_default``.
+        ArtifactError: There are several and none of them is ``serving_default``.
     """
+    if not file.signatures:
+        names = [tensor.name for tensor in file.graphs[0].tensors]
+        inputs, outputs = (
+            {names[index]: index for index in way} for way in (file.graphs[0].inputs, file.graphs[0].outputs)
+        )
+        return TfliteSignature(key="", subgraph=0, inputs=inputs, outputs=outputs)
     found = [signature for signature in file.signatures if signature.key == SIGNATURE] or list(file.signatures)
     if len(found) != 1:
         keys = ", ".join(signature.key for signature in file.signatures) or "none"

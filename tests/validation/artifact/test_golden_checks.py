@@ -1,4 +1,4 @@
-"""A golden set is refused where it cannot be a reference: other inputs, impossible yardsticks, answers that tell nothing."""
+"""A golden set is refused where it cannot be a reference: other inputs, impossible yardsticks, flat answers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_agrees_has_no_problems() -> None:
         (with_outputs(np.full((2, 7), np.nan)), "holds values that are not finite"),
         (with_outputs(np.full((2, 7), 1e-5)), "cannot be the error of float32 on outputs up to 1e-05"),
         (with_outputs(np.ones((2, 7))), "answers all 2 inputs alike"),
-        (with_outputs(np.ones((2, 7)) + [[0], [7.9e-6]]), "answers all 2 inputs alike"),
+        (with_outputs(np.add(np.ones((2, 7)), [[0], [7.9e-6]])), "answers all 2 inputs alike"),
     ],
 )
 def test_a_golden_set_that_is_no_reference(changed: GoldenSet, words: str) -> None:
