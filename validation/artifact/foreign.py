@@ -23,14 +23,15 @@ from export.formats.table import read_artifact
 from export.golden import GoldenSet
 from export.identify import stranger
 from export.recipe import Format, Recipe
-from runtimes.sessions.session import Session
+from runtimes.sessions.session import Array, Session
+from validation.artifact.agreement import Floats
 from validation.artifact.audit import audit
 from validation.artifact.checks import Check, VerifyReport
 from validation.artifact.divergence import Divergence
 from validation.artifact.explain import explained
 from validation.artifact.feeding import batch_sizes, feed_of, run_batches
 from validation.artifact.limits import Limits
-from validation.artifact.mapping import Shapes, arranged, listed, pair
+from validation.artifact.mapping import Shape, Shapes, arranged, arranged_shape, listed, pair
 from validation.artifact.parity import ParityReport, compare_answers
 from validation.artifact.reference import Reference
 from validation.artifact.steps import Step, StepFailed, StepSkipped, perform
@@ -148,7 +149,9 @@ def _tensors(run: _Run) -> Sequence[str]:
         raise ArtifactError(
             f"the file has no '{unknown[0]}': it takes {', '.join(inputs)} and gives {', '.join(shapes) or 'nothing'}"
         )
-    left = [f"output '{name}' is not judged: the reference has none of its shape" for name in shapes.keys() - outputs]
+    left = [
+        f"output '{name}' is not judged: none of the reference's is left for it" for name in shapes.keys() - outputs
+    ]
     lost = run.reference.golden.outputs.keys() - outputs.values()
     left += [f"the reference's output '{name}' is not in the file" for name in sorted(lost)]
     renamed = {name: other for name, other in (inputs | outputs).items() if name != other}
@@ -198,17 +201,25 @@ def _match_outputs(run: _Run, shapes: Shapes) -> dict[str, str]:
         )
     run.golden = replace(
         run.golden,
-        outputs={
-            name: arranged(golden.outputs[other], shapes[name]).astype(np.float64) for name, other in found.items()
-        },
+        outputs={name: _as_answered(golden.outputs[other], shapes[name]) for name, other in found.items()},
         yardstick={name: golden.yardstick[other] for name, other in found.items()},
     )
     return found
 
 
+def _as_answered(reference: Floats, shape: Shape) -> Floats:
+    """``(count, ...)`` with the axes of the file's answers; axes of 1 stay as they are: scores are rows."""
+    if arranged_shape(reference.shape[1:], shape) == "reshape":
+        return reference
+    return arranged(reference, shape).astype(np.float64)
+
+
 def _parity(run: _Run) -> Sequence[str]:
     assert run.session is not None
-    answers = run_batches(run.session, run.golden, run.inputs)
+    answers = {
+        batch: {name: _without_ones(array, run.golden.outputs.get(name)) for name, array in outputs.items()}
+        for batch, outputs in run_batches(run.session, run.golden, run.inputs).items()
+    }
     run.parity = compare_answers(
         answers, run.golden, run.limits, runtime=run.session.runtime, offered=run.golden.outputs
     )
@@ -216,6 +227,13 @@ def _parity(run: _Run) -> Sequence[str]:
         return run.parity.warnings
     reasons, run.divergence = explained(run.session, run.golden, run.parity, run.inputs)
     raise StepFailed(*reasons)
+
+
+def _without_ones(answer: Array, reference: Floats | None) -> Array:
+    """``(count, ...)`` in the reference's shape where only axes of 1 differ."""
+    if reference is None or arranged_shape(answer.shape, reference.shape) != "reshape":
+        return answer
+    return answer.reshape(reference.shape)
 
 
 STEPS = (

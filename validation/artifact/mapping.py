@@ -46,8 +46,9 @@ def pair(kind: str, file: Shapes, reference: Shapes, asked: Mapping[str, str]) -
             break
         found |= sure
     if candidates:
-        name, others = next(iter(candidates.items()))
-        raise _refused(kind, file, reference, f"'{name}' could be {' or '.join(repr(other) for other in others)}")
+        other = next(iter(candidates.values()))[0]
+        several = " and ".join(f"'{name}'" for name, others in candidates.items() if other in others)
+        raise _refused(kind, file, reference, f"{several} could be '{other}'")
     return found
 
 

@@ -64,7 +64,13 @@ def load_reference(path: Path) -> Reference:
             for name, array in golden.inputs.items()
         )
         return Reference(path.name, golden, inputs, Precision.FP32, measured)
-    return _of_manifest(path if path.suffix == SUFFIX else manifest_path(path))
+    manifest = path if path.suffix == SUFFIX else manifest_path(path)
+    if not manifest.is_file():
+        raise UsageError(
+            f"--reference {path}: it has no manifest {manifest.name} beside it, and so no golden set",
+            hint="give an artifact as edgevit-export wrote it, or a golden set (.npz)",
+        )
+    return _of_manifest(manifest)
 
 
 def _of_manifest(path: Path) -> Reference:
