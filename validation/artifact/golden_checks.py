@@ -7,11 +7,12 @@ only the network can say; a file that gives other answers fails parity, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isclose, isfinite
+from math import inf, isclose, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevit.errors import first_line
 from edgevit.spec import ModelSpec, Preprocessing, TensorSpec
 from export.artifact import Manifest
 from export.golden import GoldenSet
@@ -59,7 +60,11 @@ def stimuli_problems(golden: GoldenSet, spec: ModelSpec) -> list[str]:
     Raises:
         ExportError: ``spec`` has an image input for which nothing can be drawn.
     """
-    drawn = make_samples(spec)
+    try:
+        with np.errstate(all="ignore"):
+            drawn = make_samples(spec)
+    except (ValueError, TypeError) as error:  # a layout, type or normalisation that its own tensors cannot have
+        return [f"no inputs can be drawn for {spec.name}: {first_line(error)}"]
     count = len(drawn.labels)
     if golden.labels[:count] != drawn.labels:
         missing = [label for label in drawn.labels if label not in golden.labels]
@@ -79,12 +84,18 @@ def _other_rows(seen: Array, drawn: Array, tensor: TensorSpec, preprocessing: Pr
     if seen.dtype != drawn.dtype:
         return list(range(len(drawn)))
     if tensor.layout is not None:
-        step = 255.0 if tensor.dtype == "uint8" else 1 / min((preprocessing and preprocessing.std) or (1.0,))
-        relative, absolute = 0.0, ONE_LEVEL * step
+        scale = 255.0 if tensor.dtype == "uint8" else 1 / _narrowest(preprocessing)
+        relative, absolute = 0.0, ONE_LEVEL * scale
     else:
         relative, absolute = (SAME_VALUE, 0.0) if drawn.dtype.kind == "f" else (0.0, 0.0)
     pairs = ((a.astype(np.float64), b.astype(np.float64)) for a, b in zip(seen, drawn, strict=True))
     return [row for row, (a, b) in enumerate(pairs) if not np.allclose(a, b, rtol=relative, atol=absolute)]
+
+
+def _narrowest(preprocessing: Preprocessing | None) -> float:
+    """The deviation by which the normalisation divides at least; infinite where it is none, so that nothing fits."""
+    deviations = preprocessing.std if preprocessing is not None else (1.0,)
+    return min((abs(value) if value else inf for value in deviations), default=1.0)
 
 
 def _yardstick_problems(name: str, yardstick: float, said: float) -> list[str]:

@@ -264,19 +264,23 @@ def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport
 
 
 def _record(run: _Run) -> Sequence[str]:
-    """A delegate's share is the same in the same release of the runtime, and only told where that is another."""
     problems, remarks = record_problems(run.stated), list[str]()
     if run.facts is not None:
         problems += tool_problems(run.stated, run.facts)
     if run.parity is not None and run.parity.passed and run.stated.parity is not None and run.stated.parity.passed:
         problems += figure_problems(run.stated.parity, run.parity)
-    recorded, seen = run.stated.delegation, run.session.delegation() if run.session else None
-    if run.session is not None and (difference := delegation_difference(recorded, seen)):
-        same = recorded is not None and seen is not None and recorded.delegate == seen.delegate
-        (problems if same else remarks).append(difference)
+    if run.session is not None and (other := delegation_difference(run.stated.delegation, run.session.delegation())):
+        (problems if _same_delegate(run.stated, run.session) else remarks).append(other)
     if problems:
         raise StepFailed(*problems)
     return remarks
+
+
+def _same_delegate(manifest: Manifest, session: Session) -> bool:
+    """Whether the delegate must take what it took when the manifest was made: the same release, or the file's own."""
+    seen = session.delegation()
+    fixed = seen is not None and not seen.delegate.endswith(session.runtime)
+    return fixed or (manifest.parity is not None and manifest.parity.runtime == session.runtime)
 
 
 STEPS = (

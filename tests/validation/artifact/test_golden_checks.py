@@ -151,3 +151,24 @@ def test_a_set_that_was_cut_or_sorted_anew_is_none() -> None:
     backwards = dataclasses.replace(drawn(), labels=drawn().labels[::-1])
     (problem,) = stimuli_problems(backwards, IMAGES)
     assert "another order" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"std": (0.0,) * 3}, "is not the 'image' that is drawn"),
+        ({"mean": (float("nan"),) * 3}, "is not the 'image' that is drawn"),
+        ({"mean": (0.5,) * 2}, "no inputs can be drawn for small"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_normalisation_that_cannot_be_is_told(changes: dict[str, tuple[float, ...]], words: str) -> None:
+    assert IMAGES.preprocessing is not None
+    spec = replace(IMAGES, preprocessing=replace(IMAGES.preprocessing, **changes))
+    assert words in stimuli_problems(drawn(), spec)[0]
+
+
+def test_a_layout_and_a_type_that_cannot_be_are_told() -> None:
+    image, scale = IMAGES.inputs
+    for inputs in ((replace(image, layout=Layout.NHWC), scale), (image, replace(scale, dtype="float33"))):
+        assert "no inputs can be drawn for small" in stimuli_problems(drawn(), replace(IMAGES, inputs=inputs))[0]
