@@ -17,6 +17,7 @@ _FORMATS = {
     Format.PTL: "is a TorchScript file or a checkpoint of torch",
     Format.ONNX: "is an ONNX file",
 }
+_ZIP = "is a zip archive"  # whose first record, all that is looked at, may be any
 _KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("is a git LFS pointer, not the file itself: run git lfs pull", lambda head: head.startswith(_LFS)),
     (
@@ -35,7 +36,7 @@ _KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     (_FORMATS[Format.PTE], lambda head: head[4:6] == b"ET" and head[6:8].isdigit()),
     (_FORMATS[Format.PTL], lambda head: head[:4] == b"PK\x03\x04" and b".pkl" in head),
     ("is a golden set or another .npz", lambda head: head[:4] == b"PK\x03\x04" and b".npy" in head),
-    ("is a zip archive", lambda head: head[:4] == b"PK\x03\x04"),
+    (_ZIP, lambda head: head[:4] == b"PK\x03\x04"),
     ("is packed by gzip", lambda head: head[:2] == b"\x1f\x8b"),
     ("is packed by xz", lambda head: head[:6] == b"\xfd7zXZ\0"),
     ("is packed by zstd", lambda head: head[:4] == b"\x28\xb5\x2f\xfd"),
@@ -79,7 +80,8 @@ def what_it_is(path: Path) -> str | None:
 def stranger(path: Path, format: Format) -> str | None:
     """``what_it_is``, where that is something else than a file of ``format``; None where it may be one."""
     found = what_it_is(path)
-    return None if found == _FORMATS[format] else found
+    own = {_FORMATS[format], _ZIP} if format is Format.PTL else {_FORMATS[format]}
+    return None if found in own else found
 
 
 def told(sentence: str, path: Path) -> str:

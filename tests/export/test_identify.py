@@ -66,6 +66,13 @@ def test_every_format_is_known_and_a_stranger_to_the_others(tmp_path: Path, form
     assert all(stranger(path, other) == what_it_is(path) for other in Format if other is not format)
 
 
+def test_a_zip_may_be_a_lite_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.ptl"
+    path.write_bytes(zipped("model/version"))
+    assert stranger(path, Format.PTL) is None
+    assert stranger(path, Format.ONNX) == "is a zip archive"
+
+
 def test_what_is_not_there_is_told_as_what_it_is_instead(tmp_path: Path) -> None:
     assert what_it_is(tmp_path / "a.onnx") == "does not exist"
     assert what_it_is(tmp_path) == "is a directory"

@@ -1,6 +1,6 @@
 """Verification of a file from elsewhere, which has no manifest, against the golden set of a reference.
 
-``file`` it is there, and no pointer or page · ``contents`` a reader understands it · ``audit`` only standard operators,
+``file`` it is there · ``contents`` a reader understands it · ``audit`` only standard operators,
 by its own reading · ``load`` the runtime opens it · ``tensors`` its inputs and outputs are found among the reference's
 · ``parity`` it computes the reference's function. As ever nothing is loaded before its audit passed.
 """
@@ -21,7 +21,7 @@ from edgevit.spec import TensorSpec
 from export.artifact import AuditResult, FileFacts
 from export.formats.table import read_artifact
 from export.golden import GoldenSet
-from export.identify import stranger
+from export.identify import stranger, what_it_is
 from export.recipe import Format, Recipe
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import Floats
@@ -118,12 +118,17 @@ class _Run:
 
 
 def _file(run: _Run) -> None:
-    if (found := stranger(run.path, run.format)) is not None:
-        raise StepFailed(f"{run.path} {found}")
+    if not run.path.is_file() or run.path.stat().st_size == 0:
+        raise StepFailed(f"{run.path} {what_it_is(run.path)}")
 
 
 def _contents(run: _Run) -> None:
-    run.facts = read_artifact(run.path, run.format)
+    """The reader decides what the file is; where it refuses, the first bytes may say why."""
+    try:
+        run.facts = read_artifact(run.path, run.format)
+    except ArtifactError as error:
+        found = stranger(run.path, run.format)
+        raise StepFailed(f"{run.path} is no {run.format} file: it {found}" if found else error.message) from error
 
 
 def _audit(run: _Run) -> None:
