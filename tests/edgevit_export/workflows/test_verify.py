@@ -125,5 +125,5 @@ def test_what_cannot_be_held_against_anything_is_a_wrong_request(copy: Path, tmp
     ):
         with pytest.raises(UsageError, match=words):
             verify_against(tmp_path / path, reference=reference)
-    with pytest.raises(UsageError, match="--reference .*no such file"):
+    with pytest.raises(UsageError, match=r"--reference .*no such file"):
         verify_against(reference, reference=tmp_path / "none.npz")
