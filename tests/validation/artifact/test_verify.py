@@ -7,14 +7,10 @@ import json
 import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-import small_exports
 from msgspec.structs import replace
 from small_artifacts import (
     corrupt_weight,
@@ -29,7 +25,6 @@ from small_artifacts import (
 
 from edgevit.errors import MissingDependencyError, SessionError
 from edgevit.spec import Layout
-from edgevit_export import export
 from export.artifact import Manifest
 from export.formats.table import read_artifact
 from export.golden import load_golden, make_golden
@@ -365,86 +360,6 @@ def test_the_limits_are_those_of_the_recipes_precision(copy: Path, monkeypatch: 
     assert report.parity is not None and report.parity.limits.precision is Precision.FP32
 
 
-def rename(path: Path, name: str) -> Path:
-    return path.rename(path.with_name(name))
-
-
-@pytest.mark.parametrize("with_manifest", [True, False])
-def test_a_renamed_file_is_known_by_its_content_and_told(copy: Path, with_manifest: bool) -> None:
-    path = manifest_in(copy / "onnx")
-    rename(path.parent / "small0.onnx", "model.onnx")
-    if with_manifest:
-        path = rename(path, "model.onnx.json")
-    report = verify_artifact(path, opener=open_session)
-    assert report.passed
-    assert report.file == "model.onnx"
-    (remark,) = report.checks[1].details
-    assert remark == f"model.onnx is called small0.onnx in its manifest, {path.name}: it is known by its content"
-
-
-def test_a_renamed_golden_set_is_known_by_its_content_and_told(copy: Path) -> None:
-    path = manifest_in(copy / "onnx")
-    rename(path.parent / "small0.npz", "golden.npz")
-    report = verify_artifact(path, opener=open_session)
-    assert report.passed
-    assert report.checks[3].details == (
-        "the golden set golden.npz is called small0.npz in the manifest: it is known by its content",
-    )
-
-
-def test_a_pair_that_was_renamed_and_changed_fails_as_changed(copy: Path) -> None:
-    path = rename(manifest_in(copy / "onnx"), "model.onnx.json")
-    moved = rename(path.parent / "small0.onnx", "model.onnx")
-    data = bytearray(moved.read_bytes())
-    data[len(data) // 2] ^= 1
-    moved.write_bytes(data)
-    report = verify_artifact(path, opener=open_session)
-    assert failed_at(report) == ["checksum"]
-    assert report.failed_checks[0].details[0].startswith("model.onnx must have SHA-256")
-
-
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 5002168\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (LFS, "it is a git LFS pointer, not the file itself: run git lfs pull"),
-        (b"/annex/objects/SHA256E-s5--ab.onnx\n", "it is a git-annex pointer, not the file itself: run git annex get"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "it is an HTML page"),
-        (b"", "it is empty"),
-    ],
-)
-def test_what_stands_in_the_place_of_a_file_is_told(copy: Path, data: bytes, words: str) -> None:
-    path = manifest_in(copy / "onnx")
-    (path.parent / "small0.onnx").write_bytes(data)
-    report = verify_artifact(path, opener=open_session)
-    assert failed_at(report) == ["file"]
-    assert words in report.failed_checks[0].details[0]
-
-
-def test_other_places_of_pointers_are_told_too(copy: Path) -> None:
-    path = manifest_in(copy / "onnx")
-    (path.parent / "small0.npz").write_bytes(LFS)
-    assert "run git lfs pull" in verified(copy / "onnx").failed_checks[0].details[0]
-    (path.parent / "small0.onnx").unlink()
-    (path.parent / "small0.onnx").symlink_to("../.git/annex/objects/aa/small0.onnx")
-    assert "is not there: run git annex get" in verified(copy / "onnx").failed_checks[0].details[0]
-    path.write_bytes(LFS)
-    assert "run git lfs pull" in verified(copy / "onnx").failed_checks[0].details[0]
-
-
-def test_a_cut_and_a_grown_file_are_told_apart(copy: Path) -> None:
-    artifact = copy / "onnx" / "small0.onnx"
-    data = artifact.read_bytes()
-    artifact.write_bytes(data[:-1])
-    assert "it is cut off" in verified(copy / "onnx").failed_checks[0].details[0]
-    artifact.write_bytes(data + b"x")
-    assert "it is another file" in verified(copy / "onnx").failed_checks[0].details[0]
-    shutil.copy(copy / "tflite" / "small0.tflite", artifact)
-    assert "it is a TFLite file" in verified(copy / "onnx").failed_checks[0].details[0]
-
-
 def test_a_golden_set_of_one_black_input_fails(copy: Path) -> None:
     path = manifest_in(copy / "onnx")
     golden = load_golden(path.parent / "small0.npz")
@@ -463,110 +378,3 @@ def test_what_contradicts_its_manifest_is_not_opened(copy: Path) -> None:
     path = manifest_in(copy / "ptl")
     edit_manifest(path, requires="PyTorch Mobile >= 1.0")
     assert failed_at(verify_artifact(path, opener=refuse)) == ["contents"]
-
-
-LABELS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
-SWAPPED = "ant\ncat\nbee\ndog\neel\nfox\ngnu"
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = replace(small_exports.small_spec(), labels=LABELS)
-    directory = tmp_path_factory.mktemp("labelled")
-    report = export(small_net(), spec, [Format.ONNX, Format.TFLITE, Format.PTL], output=directory)
-    assert report.passed
-    return directory
-
-
-def swap_in_onnx(path: Path) -> None:
-    model = onnx.load(path)
-    next(entry for entry in model.metadata_props if entry.key == "labels").value = SWAPPED
-    onnx.save(model, path)
-
-
-def drop_from_onnx(path: Path) -> None:
-    model = onnx.load(path)
-    model.metadata_props.remove(next(entry for entry in model.metadata_props if entry.key == "labels"))
-    onnx.save(model, path)
-
-
-def rename_in_onnx(path: Path) -> None:
-    model = onnx.load(path)
-    model.doc_string = "another network"
-    onnx.save(model, path)
-
-
-def replace_bytes(old: bytes, new: bytes) -> Callable[[Path], None]:
-    def edit(path: Path) -> None:
-        data = path.read_bytes()
-        assert data.count(old) == 1 and len(old) == len(new)
-        path.write_bytes(data.replace(old, new))
-
-    return edit
-
-
-def zip_of_tflite(labels: str | None) -> Callable[[Path], None]:
-    def edit(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            start = archive.infolist()[0].header_offset
-        path.write_bytes(path.read_bytes()[:start])
-        if labels is not None:
-            with zipfile.ZipFile(path, "a") as archive:
-                archive.writestr("labels.txt", labels)
-
-    return edit
-
-
-def extra_of_ptl(name: str, text: bytes) -> Callable[[Path], None]:
-    def edit(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            records = {info.filename: archive.read(info) for info in archive.infolist()}
-        with zipfile.ZipFile(path, "w") as archive:
-            for full, data in (records | {f"archive/extra/{name}": text}).items():
-                archive.writestr(full, data)
-
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("format", "edit", "words"),
-    [
-        ("onnx", swap_in_onnx, "'labels' line 1 is 'bee' by the manifest, but 'cat' in the file"),
-        ("onnx", drop_from_onnx, "does not carry its 'labels'"),
-        ("onnx", rename_in_onnx, "'description' is 'small-net; weights: random, seed 0' by the manifest, but 'another"),
-        (
-            "tflite",
-            zip_of_tflite(SWAPPED + "\n"),
-            "'labels.txt' line 1 is 'bee' by the manifest, but 'cat' in the file",
-        ),
-        ("tflite", zip_of_tflite(None), "does not carry its 'labels.txt'"),
-        (
-            "tflite",
-            replace_bytes(b"bee\ncat\ndog\neel\nfox\ngnu\0", b"cat\nbee\ndog\neel\nfox\ngnu\0"),
-            "'labels' line 1",
-        ),
-        (
-            "tflite",
-            replace_bytes(np.float32([63.75] * 3).tobytes(), np.float32([1.0] * 3).tobytes()),
-            "TFLITE_METADATA",
-        ),
-        ("ptl", extra_of_ptl("labels", SWAPPED.encode()), "'labels' line 1 is 'bee' by the manifest, but 'cat'"),
-        (
-            "ptl",
-            extra_of_ptl("weights", b"checkpoint"),
-            "'weights' is 'random, seed 0' by the manifest, but 'checkpoint'",
-        ),
-        ("ptl", extra_of_ptl("preprocessing", b'{"mean":[0.1]}'), "the file's 'preprocessing' cannot be read"),
-        ("ptl", extra_of_ptl("modules", b"{}"), "modules is"),
-    ],
-)
-def test_what_a_file_says_of_itself_is_compared(
-    labelled: Path, tmp_path: Path, format: str, edit: Callable[[Path], None], words: str
-) -> None:
-    shutil.copytree(labelled, tmp_path / "copy")
-    path = tmp_path / "copy" / f"small-net.{format}.json"
-    edit(path.with_suffix(""))
-    reseal(path)
-    report = verify_artifact(path, opener=open_session)
-    assert failed_at(report) == ["contents"]
-    assert any(words in text for text in report.failed_checks[0].details), report.failed_checks
