@@ -16,6 +16,7 @@ from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from export.artifact import GoldenReference
 from export.fingerprint import TraceFingerprint, fingerprint
+from export.identify import told
 from export.reference_mode import reference_mode
 from export.stimuli import Array, Floats, Samples, make_samples
 
@@ -92,9 +93,8 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     """
     if reference is not None:
         _check_identity(path, reference)
+    arrays = read_arrays(path)
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
         found = GoldenSet(
             labels=tuple(str(label) for label in arrays["labels"]),
             inputs=_group(arrays, "inputs/"),
@@ -102,10 +102,23 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
             yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
             fingerprint=TraceFingerprint.from_arrays(arrays),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} is not a readable golden set: {error}") from error
     _check_consistency(found, path)
     return found
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz``, by key; pickles are refused.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(told(f"{path} is not a readable golden set: {first_line(error)}", path)) from error
 
 
 def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None = None) -> GoldenSet:
@@ -227,13 +240,16 @@ def _group(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 def _check_identity(path: Path, reference: GoldenReference) -> None:
     if not path.is_file():
-        raise ArtifactError(f"the golden set {path} is missing", hint="export again, or copy it beside the artifact")
+        gone = (
+            told(f"the golden set {path} is missing", path)
+            if path.is_symlink()
+            else f"the golden set {path} is missing"
+        )
+        raise ArtifactError(gone, hint="export again, or copy it beside the artifact")
     seen = sha256_file(path)
     if seen != reference.sha256:
-        raise ArtifactError(
-            f"the golden set {path} has the SHA-256 {seen[:12]}..., its manifest says {reference.sha256[:12]}...",
-            hint="export again, or restore the file",
-        )
+        other = f"the golden set {path} has the SHA-256 {seen[:12]}..., its manifest says {reference.sha256[:12]}..."
+        raise ArtifactError(told(other, path), hint="export again, or restore the file")
 
 
 def _check_consistency(golden: GoldenSet, path: Path) -> None:

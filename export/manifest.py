@@ -9,8 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import sha256_file
 from export.artifact import Manifest
 from export.formats.table import FORMATS
+from export.identify import told, what_it_is
 
 SUFFIX = ".json"
 TOOLS = (
@@ -21,6 +23,7 @@ TOOLS = (
     "onnxruntime",
     "litert-torch",
     "ai-edge-litert",
+    "tflite-runtime",
     "executorch",
     "numpy",
 )
@@ -38,12 +41,46 @@ def load_manifest(path: Path) -> Manifest:
         ArtifactError: The file cannot be read, is no manifest, or names files elsewhere.
     """
     if not path.exists():
-        raise ArtifactError(f"{path} is missing: an artifact without its manifest is incomplete or from elsewhere")
-    manifest = Manifest.load(path)
+        gone = told(f"{path} is missing", path) if path.is_symlink() else f"{path} is missing"
+        raise ArtifactError(f"{gone}: an artifact without its manifest is incomplete or from elsewhere")
+    try:
+        manifest = Manifest.load(path)
+    except ArtifactError as error:
+        found = what_it_is(path)
+        raise ArtifactError(f"{path} {found}" if found and "JSON" not in found else error.message) from error
     for name in (manifest.file, manifest.golden.file):
         if not name or Path(name).name != name:
             raise ArtifactError(f"{path} names the file '{name}', which is not beside it")
     return manifest
+
+
+def renamed(directory: Path, pattern: str, sha256: str, size: int | None = None) -> Path | None:
+    """The file in ``directory`` that has these bytes, whatever its name; None if there is none.
+
+    Args:
+        directory: Where to look, not below it.
+        pattern: Which names come into question.
+        sha256: Of the file.
+        size: In bytes, where it is known: only files of this size are read.
+    """
+    files = (path for path in sorted(directory.glob(pattern)) if path.is_file())
+    candidates = (path for path in files if size is None or path.stat().st_size == size)
+    return next((path for path in candidates if sha256_file(path) == sha256), None)
+
+
+def manifest_of_content(artifact: Path) -> Path | None:
+    """The manifest beside ``artifact`` that speaks of its very bytes, whatever they are called there."""
+    size, digest = artifact.stat().st_size, None
+    for path in manifests_in(artifact.parent):
+        try:
+            manifest = load_manifest(path)
+        except ArtifactError:
+            continue
+        if manifest.bytes == size:
+            digest = digest or sha256_file(artifact)
+            if manifest.sha256 == digest:
+                return path
+    return None
 
 
 def find_manifests(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +48,13 @@ def make_samples(spec: ModelSpec) -> Samples:
     Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
     and edge values, integers and booleans 0 and 1.
     """
-    pixels = {tensor.name: dict(images(*image_size(tensor))) for tensor in spec.inputs if tensor.layout is not None}
+    drawn = {tensor.name: _images(*image_size(tensor)) for tensor in spec.inputs if tensor.layout is not None}
     others = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
-    labels = tuple(next(iter(pixels.values()), others))
+    labels = next((names for names, _ in drawn.values()), others)
     arrays: dict[str, Array] = {}
     for position, tensor in enumerate(spec.inputs):
-        if tensor.name in pixels:
-            stacked = np.stack(list(pixels[tensor.name].values()))
-            arrays[tensor.name] = normalise(stacked, tensor, spec.preprocessing)
+        if tensor.name in drawn:
+            arrays[tensor.name] = normalise(drawn[tensor.name][1], tensor, spec.preprocessing)
         else:
             arrays[tensor.name] = _values(tensor, labels, position)
     return Samples(labels, arrays)
@@ -76,7 +76,7 @@ def image_size(tensor: TensorSpec) -> tuple[int, int, int]:
 def normalise(pixels: Pixels, tensor: TensorSpec, preprocessing: Preprocessing | None) -> Array:
     """Pixels ``(N, H, W, C)`` as the input ``tensor`` wants them: scaled, normalised, in its layout and dtype."""
     if tensor.dtype == "uint8":
-        values: Array = pixels
+        values: Array = pixels.copy()
     else:
         scaled = pixels.astype(np.float64) / 255
         if preprocessing is not None:
@@ -98,6 +98,15 @@ def images(height: int, width: int, channels: int) -> Iterator[tuple[str, Pixels
     yield "checkerboard-1", _checkerboard(height, width, channels, 1)
     yield "checkerboard-16", _checkerboard(height, width, channels, 16)
     yield "noise", _generator(1, 0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _images(height: int, width: int, channels: int) -> tuple[tuple[str, ...], Pixels]:
+    """Labels and pixels ``(count, H, W, C)`` of ``images``, read only: the artifacts of one network share them."""
+    labels, pixels = zip(*images(height, width, channels), strict=True)
+    stacked = np.stack(pixels)
+    stacked.flags.writeable = False
+    return labels, stacked
 
 
 def _generator(kind: int, number: int) -> np.random.Generator:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PATHS = "Artifacts, manifests or directories.  [default: artifacts]"
 _IMAGES = "Also compare on the images in this directory (needs torch)."
+_REFERENCE = "Hold files from elsewhere, without a manifest, against this artifact or golden .npz."
+_MAP = "With --reference: FILE_NAME=REFERENCE_NAME of an input or output; repeat for several."
 _CHECKPOINT = "With --images: the weights that the artifacts were exported from."
 
 
@@ -29,6 +31,8 @@ class VerifyOptions:
     paths: Annotated[list[Path] | None, typer.Argument(help=_PATHS)] = None
     images: Annotated[Path | None, typer.Option(help=_IMAGES)] = None
     checkpoint: Annotated[Path | None, typer.Option(help=_CHECKPOINT)] = None
+    reference: Annotated[Path | None, typer.Option(help=_REFERENCE)] = None
+    names: Annotated[list[str] | None, typer.Option("--map", help=_MAP)] = None
     atol: AbsoluteError = None
     strict: Strict = False
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
@@ -47,23 +51,14 @@ def verify(options: VerifyOptions) -> None:
       edgevit-export verify
       edgevit-export verify artifacts/edgevit-s-224x224.onnx --strict
       edgevit-export verify --junit verify.xml
+      edgevit-export verify theirs.tflite --reference artifacts/edgevit-s-224x224.tflite
     """
-    from edgevit_export.workflows.verify import verify as verify_all
     from validation.artifact.checks import exit_code
     from validation.artifact.tables import VERIFY_COLUMNS, VERIFY_RIGHT, reason_lines, verify_rows
 
     if options.junit is not None:
         _check_junit(options.junit)
-    reports = verify_all(
-        *(options.paths or ()),
-        images=options.images,
-        checkpoint=options.checkpoint,
-        atol=options.atol,
-        strict=options.strict,
-        threads=options.threads,
-        progress=Progress(quiet=options.as_json),
-        verbose=options.verbose,
-    )
+    reports = _reports(options)
     if options.junit is not None:
         _write_junit(reports, options.junit)
     if options.as_json:
@@ -76,6 +71,60 @@ def verify(options: VerifyOptions) -> None:
                 print_note(f"{report.file}: {line}")
     if code := exit_code(reports):
         raise typer.Exit(code)
+
+
+def _reports(options: VerifyOptions) -> list[VerifyReport]:
+    """Each artifact's report, by its manifest or against the reference that was given."""
+    from edgevit_export.workflows.verify import verify as by_manifest
+    from edgevit_export.workflows.verify import verify_against
+
+    progress, paths = Progress(quiet=options.as_json), options.paths or ()
+    if options.reference is None:
+        if options.names:
+            raise UsageError("--map is only used to hold files against a --reference", hint="add --reference FILE")
+        return by_manifest(
+            *paths,
+            images=options.images,
+            checkpoint=options.checkpoint,
+            atol=options.atol,
+            strict=options.strict,
+            threads=options.threads,
+            progress=progress,
+            verbose=options.verbose,
+        )
+    if options.images is not None or options.checkpoint is not None:
+        raise UsageError("--images and --checkpoint belong to artifacts with a manifest, not to a --reference")
+    if not paths:
+        raise UsageError(
+            "--reference needs the files to hold against it", hint="edgevit-export verify FILE --reference …"
+        )
+    return verify_against(
+        *paths,
+        reference=options.reference,
+        names=_names(options.names or ()),
+        atol=options.atol,
+        strict=options.strict,
+        threads=options.threads,
+        progress=progress,
+        verbose=options.verbose,
+    )
+
+
+def _names(pairs: Sequence[str]) -> dict[str, str]:
+    """``Identity=logits`` as the reference's name by the file's; the last ``=`` parts them.
+
+    Raises:
+        UsageError: A text is no such pair, or two give one name a partner.
+    """
+    names: dict[str, str] = {}
+    for text in pairs:
+        name, _, other = text.rpartition("=")
+        if not name or not other:
+            raise UsageError(f"--map '{text}': expected FILE_NAME=REFERENCE_NAME", hint="--map Identity=logits")
+        if name in names or other in names.values():
+            raise UsageError(f"--map '{text}': '{name if name in names else other}' has a partner already")
+        names[name] = other
+    return names
 
 
 def _check_junit(path: Path) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.console import Progress
 from edgevit_export.workflows.photo_references import PhotoReferences
+from export.formats.table import format_of
 from export.golden import GoldenSet
-from export.manifest import find_manifests, load_manifest, manifest_path, manifests_in
+from export.manifest import (
+    SUFFIX,
+    find_manifests,
+    load_manifest,
+    manifest_of_content,
+    manifest_path,
+    manifests_in,
+)
 from export.quiet import quiet
 from export.recipe import Format
 from runtimes.sessions.table import open_session
 from validation.artifact.checks import VerifyReport
+from validation.artifact.foreign import verify_foreign
 from validation.artifact.limits import Limits
+from validation.artifact.reference import load_reference
 from validation.artifact.tables import bare_verdict
 from validation.artifact.verify import verify_artifact
 
@@ -53,13 +63,69 @@ def verify(
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     references = PhotoReferences(images, checkpoint) if images is not None else None
     reports = []
-    for path in manifests_to_verify([Path(path) for path in paths] or [Path("artifacts")]):
-        with progress.step(f"verifying {path.name.removesuffix('.json')}") as step, quiet(verbose=verbose):
+    for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
+        name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
+        with progress.step(f"verifying {name}") as step, quiet(verbose=verbose):
             extra = _photos(path, references)
-            report = verify_artifact(path, opener=open_session, limits=limits, extra=extra, threads=threads)
+            report = verify_artifact(
+                path, opener=open_session, artifact=artifact, limits=limits, extra=extra, threads=threads
+            )
             step.result = bare_verdict(report)
         reports.append(report)
     return reports
+
+
+def verify_against(
+    *paths: Path | str,
+    reference: Path | str,
+    names: Mapping[str, str] | None = None,
+    atol: float | None = None,
+    strict: bool = False,
+    threads: int = 1,
+    progress: Progress | None = None,
+    verbose: bool = False,
+) -> list[VerifyReport]:
+    """Hold files from elsewhere (another converter's), which need no manifest, against a reference.
+
+    Args:
+        paths: Files, or directories of them.
+        reference: An artifact of this tool with its manifest, whose golden inputs, answers and yardsticks are used, or
+            a golden set (``.npz``; see ``export.plain_golden``).
+        names: The reference's names of inputs and outputs by the files', where names and shapes do not tell.
+        atol: Allowed absolute error instead of yardsticks; needed where the reference has none.
+        strict: Tighter limits.
+        threads: Threads of each runtime.
+        progress: Where steps are shown; nowhere by default.
+        verbose: Let the runtimes' output through to stderr.
+
+    Returns:
+        One report per file. What is wrong with a file is in its report and never raises.
+
+    Raises:
+        UsageError: No such path, or one without a file of a known format; a reference without a yardstick.
+        ArtifactError: The reference cannot be used.
+    """
+    progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
+    files = [(file, format_of(file)) for path in paths for file in _foreign_files(Path(path))]
+    with progress.step(f"reading the reference {Path(reference).name}"):
+        held_against = load_reference(Path(reference))
+    held_against.limits(limits)
+    reports = []
+    for file, format in files:
+        with progress.step(f"verifying {file.name}") as step, quiet(verbose=verbose):
+            report = verify_foreign(
+                file, format, held_against, opener=open_session, limits=limits, names=names, threads=threads
+            )
+            step.result = bare_verdict(report)
+        reports.append(report)
+    return reports
+
+
+def _foreign_files(path: Path) -> list[Path]:
+    files = _artifacts(path) if path.is_dir() else [path]
+    if not files or not (path.exists() or path.is_symlink()):
+        raise UsageError(f"{path}: no such file" if not path.is_dir() else f"no artifact in {path}")
+    return files
 
 
 def _photos(path: Path, references: PhotoReferences | None) -> GoldenSet | None:
@@ -73,21 +139,32 @@ def _photos(path: Path, references: PhotoReferences | None) -> GoldenSet | None:
     return references.of(spec)
 
 
-def manifests_to_verify(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The manifests at ``paths``, and where one should stand for each artifact that has none: that must not pass.
+def targets(paths: Sequence[Path]) -> list[tuple[Path, Path | None]]:
+    """The manifests at ``paths``, each with the file to judge where that is not the one that it names.
+
+    An artifact without a manifest of its own may be known by its content to that of another name beside it; where none
+    knows it, the manifest that it should have stands for it: that must not pass.
 
     Raises:
         UsageError: No such path, or a directory that holds neither manifest nor artifact.
     """
-    found: dict[Path, None] = {}
+    found: dict[tuple[Path, Path | None], None] = {}
     for path in paths:
-        missing = [manifest_path(file) for file in _artifacts(path) if not manifest_path(file).exists()]
-        if not missing:
-            found.update(dict.fromkeys(find_manifests([path])))
+        lonely = [file for file in _artifacts(path) if not manifest_path(file).exists()]
+        if not lonely:
+            found.update(dict.fromkeys((manifest, None) for manifest in find_manifests([path])))
         elif path.is_dir():
-            found.update(dict.fromkeys(manifests_in(path)))
-        found.update(dict.fromkeys(missing))
-    return tuple(found)
+            found.update(dict.fromkeys((manifest, None) for manifest in manifests_in(path)))
+        found.update(dict.fromkeys(_known_or_not(file) for file in lonely))
+    return list(found)
+
+
+def _known_or_not(file: Path) -> tuple[Path, Path | None]:
+    """The target of an artifact without a manifest of its own; a manifest whose file is gone finds this one itself."""
+    known = manifest_of_content(file)
+    if known is None:
+        return manifest_path(file), None
+    return known, file if (file.parent / load_manifest(known).file).exists() else None
 
 
 def _artifacts(path: Path) -> list[Path]:

@@ -70,6 +70,15 @@ class Table:
         start, count = self._vector(slot, kind.itemsize)
         return np.frombuffer(self.data, kind, count, start if count else 0).astype(np.int64)
 
+    def floats(self, slot: int) -> tuple[float, ...]:
+        """A vector of float32; empty where absent."""
+        start, count = self._vector(slot, 4)
+        return tuple(np.frombuffer(self.data, "<f4", count, start if count else 0).tolist())
+
+    def slots(self) -> tuple[int, ...]:
+        """The slots that hold a field."""
+        return tuple(slot for slot in range(self.fields) if self._place(slot, 1) is not None)
+
     def _place(self, slot: int, width: int) -> int | None:
         if slot >= self.fields:
             return None

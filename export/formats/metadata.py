@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +15,8 @@ Value = TypeVar("Value")
 
 PREFIX = "edgevit_export."
 INPUTS, OUTPUTS = "inputs", "outputs"
+KEYS = ("spec", "recipe", "weights", "preprocessing", "labels", INPUTS, OUTPUTS)
+"""All that ``artifact_metadata`` may store."""
 
 
 def artifact_metadata(
@@ -31,6 +34,20 @@ def artifact_metadata(
     if spec.labels:
         texts["labels"] = "\n".join(spec.labels)
     return texts | {INPUTS: _json(inputs), OUTPUTS: _json(outputs)}
+
+
+def unambiguous(entries: Iterable[tuple[str, str]], origin: str) -> dict[str, str]:
+    """Entries of metadata by key.
+
+    Raises:
+        ArtifactError: Two entries have one key: which of them an app reads is its reader's choice.
+    """
+    found: dict[str, str] = {}
+    for key, text in entries:
+        if key in found:
+            raise ArtifactError(f"{origin}: its metadata holds '{key}' twice")
+        found[key] = text
+    return found
 
 
 def tensors_from(metadata: dict[str, str], key: str, origin: str) -> tuple[TensorSpec, ...]:

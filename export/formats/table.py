@@ -5,6 +5,8 @@ The rows name functions by import string, loaded on first use, so that this tabl
 - ``exporter``: ``(Program, Recipe, Path) -> None`` writes the file (the path given is temporary).
 - ``reader``: ``(Path) -> FileFacts`` reads names, shapes, operators and metadata back from the file alone; its module
   imports no converter.
+- ``restates``: ``(ModelSpec, inputs, outputs) -> dict[str, str]`` what only files of this format say of their model
+  besides ``export.formats.metadata``, by the reader's key; "" for what they must not say.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import MissingDependencyError, UsageError, unknown_choice
+from export.formats.metadata import KEYS, artifact_metadata
 from export.formats.onnx_file.versions import OPSETS
 from export.formats.ptl_file.versions import BYTECODES
 from export.recipe import Format, Precision, Recipe
@@ -23,7 +26,7 @@ from export.recipe import Format, Precision, Recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from export.artifact import FileFacts
+    from export.artifact import FileFacts, Manifest
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class FormatRow:
         aliases: Other names that the command line takes.
         exporter: Import string of the writer.
         reader: Import string of the reader.
+        restates: Import string of what its files say of their model in a way of their own; None where they do not.
         export_modules: All must be importable to export.
         extra: Name of the pip extra that brings them.
         precisions: Number types that it can be written in.
@@ -56,6 +60,7 @@ class FormatRow:
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False
+    restates: str | None = None
 
 
 FORMATS: dict[Format, FormatRow] = {
@@ -77,6 +82,7 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("ort", "onnxruntime"),
             exporter="export.formats.onnx_file.write:write",
             reader="export.formats.onnx_file.read:read",
+            restates="export.formats.onnx_file.metadata:own_metadata",
             export_modules=("torch", "onnx", "onnxsim"),
             extra="onnx",
             versions={"opset": OPSETS},
@@ -87,6 +93,7 @@ FORMATS: dict[Format, FormatRow] = {
             aliases=("litert", "tf-lite"),
             exporter="export.formats.tflite_file.write:write",
             reader="export.formats.tflite_file.read:read",
+            restates="export.formats.tflite_file.metadata:own_metadata",
             export_modules=("torch", "litert_torch"),
             extra="tflite",
             fixed_batch="litert-torch fixes every shape",
@@ -150,6 +157,14 @@ def read_artifact(path: Path, format: Format) -> FileFacts:
     """
     facts: FileFacts = load(FORMATS[format].reader)(path)
     return facts
+
+
+def restated(manifest: Manifest) -> dict[str, str]:
+    """All that the file of ``manifest`` must say of itself, by its reader's keys; "" for what it must not say."""
+    texts = dict.fromkeys(KEYS, "")
+    texts |= artifact_metadata(manifest.spec, manifest.recipe, manifest.inputs, manifest.outputs)
+    own = FORMATS[manifest.recipe.format].restates
+    return texts | (load(own)(manifest.spec, manifest.inputs, manifest.outputs) if own else {})
 
 
 def require_export(format: Format) -> None:

@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 
 class PtlSession(LocalSession):
-    """One ``.ptl`` file written by this tool, opened in the lite interpreter.
+    """One ``.ptl`` file, opened in the lite interpreter.
 
-    Names, shapes and types come from the file's extra files: the interpreter itself knows only positions. Threads are
+    Names, shapes and types come from the file's extra files: the interpreter itself knows only positions. A file from
+    elsewhere has none: whoever opens it says what it takes, and its outputs are ``output_0`` and so on. Threads are
     set for the time of a run; torch has one setting per process.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, inputs: tuple[TensorSpec, ...] = ()) -> None:
         import torch
 
         super().__init__(path, threads)
-        self.inputs, self.outputs = _tensors(path)
+        self.inputs, self.outputs = _tensors(path, inputs)
         self.runtime = f"torch {torch.__version__} lite interpreter"
         self._module = _load(path)
 
@@ -41,6 +42,9 @@ class PtlSession(LocalSession):
         with _threads(self._threads), torch.no_grad():
             results = self._module.forward(*tensors)  # type: ignore[no-untyped-call]
         found = results if isinstance(results, tuple | list) else (results,)
+        if not self.outputs:
+            named = [TensorSpec(name=f"output_{place}", shape=()) for place in range(len(found))]
+            return {spec.name: _array(value, spec, self._where) for spec, value in zip(named, found, strict=True)}
         if len(found) != len(self.outputs):
             names = ", ".join(spec.name for spec in self.outputs)
             raise SessionError(f"{self._where} gave {len(found)} outputs, but its metadata names {names}")
@@ -50,7 +54,7 @@ class PtlSession(LocalSession):
         del self._module
 
 
-def _tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def _tensors(path: Path, given: tuple[TensorSpec, ...]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs; reading the archive first keeps damaged and hostile files away from the interpreter.
 
     It may crash on the former, and runs whatever the latter ask for, files on this machine included.
@@ -62,6 +66,8 @@ def _tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]
     if refused := [operator for operator in facts.operators if not operator.standard]:
         reasons = "; ".join(f"{operator.name}: {operator.why_not}" for operator in refused)
         raise SessionError(f"{path.name} is not run, because of what it would call: {reasons}")
+    if given and not facts.inputs:
+        return given, ()
     if not facts.inputs or not facts.outputs:
         raise SessionError(
             f"{path.name} does not say what its inputs and outputs are called: its extra files lack them",

@@ -12,6 +12,7 @@ from edgevit.errors import MissingDependencyError
 from export.recipe import Format
 
 if TYPE_CHECKING:
+    from edgevit.spec import TensorSpec
     from runtimes.sessions.session import Session
 
 
@@ -24,12 +25,14 @@ class RuntimeRow:
         session: Its subclass of ``runtimes.sessions.session.Session``.
         needs: Modules that can run it, best first: one of them must be importable.
         extra: The smallest extra that brings one of them.
+        nameless: Its files need not say what their inputs are; then its session takes them as a third argument.
     """
 
     module: str
     session: str
     needs: tuple[str, ...]
     extra: str
+    nameless: bool = False
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -38,7 +41,7 @@ class RuntimeRow:
 
 
 RUNTIMES: dict[Format, RuntimeRow] = {
-    Format.PTL: RuntimeRow("runtimes.sessions.run_ptl", "PtlSession", ("torch",), "ptl"),
+    Format.PTL: RuntimeRow("runtimes.sessions.run_ptl", "PtlSession", ("torch",), "ptl", nameless=True),
     Format.ONNX: RuntimeRow("runtimes.sessions.run_onnx", "OnnxSession", ("onnxruntime",), "verify"),
     Format.TFLITE: RuntimeRow(
         "runtimes.sessions.run_tflite", "TfliteSession", ("ai_edge_litert", "tflite_runtime"), "verify"
@@ -47,8 +50,14 @@ RUNTIMES: dict[Format, RuntimeRow] = {
 }
 
 
-def open_session(path: Path, format: Format, *, threads: int = 1) -> Session:
+def open_session(path: Path, format: Format, *, threads: int = 1, inputs: tuple[TensorSpec, ...] = ()) -> Session:
     """Open ``path`` in the runtime of its format.
+
+    Args:
+        path: The artifact.
+        format: Its format.
+        threads: Threads inside one operator.
+        inputs: What a file takes, in order, that does not say so itself; any other says its own.
 
     Raises:
         MissingDependencyError: The runtime is not installed.
@@ -56,7 +65,8 @@ def open_session(path: Path, format: Format, *, threads: int = 1) -> Session:
     """
     require_runtime(format)
     row = RUNTIMES[format]
-    session: Session = getattr(import_module(row.module), row.session)(path, threads)
+    kind = getattr(import_module(row.module), row.session)
+    session: Session = kind(path, threads, inputs) if row.nameless else kind(path, threads)
     return session
 
 

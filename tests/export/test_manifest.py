@@ -16,7 +16,9 @@ from export.manifest import (
     created_utc,
     find_manifests,
     load_manifest,
+    manifest_of_content,
     manifest_path,
+    renamed,
     tool_versions,
 )
 
@@ -97,3 +99,30 @@ def test_a_manifest_of_version_1_is_still_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     manifest = load_manifest(path)
     assert (manifest.schema_version, manifest.shortfalls()) == (1, ())
+
+
+def test_a_file_is_found_by_its_bytes_and_so_is_its_manifest(tmp_path: Path) -> None:
+    path = export_to(tmp_path)[0]
+    manifest = load_manifest(path)
+    artifact = path.with_name(manifest.file)
+    assert manifest_of_content(artifact) == path
+    moved = artifact.rename(path.with_name("other.bin"))
+    (tmp_path / "same-size.bin").write_bytes(bytes(manifest.bytes))
+    assert renamed(tmp_path, "*", manifest.sha256, manifest.bytes) == moved
+    assert renamed(tmp_path, "*.ptl", manifest.sha256, manifest.bytes) is None
+    assert renamed(tmp_path, "*", "0" * 64) is None
+    assert manifest_of_content(moved) == path
+    assert manifest_of_content(tmp_path / "same-size.bin") is None
+    (tmp_path / "broken.onnx.json").write_text("{")
+    assert manifest_of_content(moved) == path
+
+
+def test_a_pointer_in_place_of_a_manifest_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx.json"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ArtifactError, match=r"a\.onnx\.json is a git LFS pointer"):
+        load_manifest(path)
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/x.json")
+    with pytest.raises(ArtifactError, match=r"is missing: it is a symbolic link to .* run git annex get"):
+        load_manifest(path)

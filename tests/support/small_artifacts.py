@@ -19,7 +19,7 @@ from export.artifact import GoldenReference, Manifest
 from export.fingerprint import fingerprint
 from export.formats.ptl_file.read import read_archive
 from export.formats.table import FORMATS, load, read_artifact
-from export.golden import GoldenSet, load_golden
+from export.golden import GoldenSet, load_golden, make_golden
 from export.program import Program, capture, with_input_layout
 from export.recipe import Format, Recipe
 from validation.artifact.audit import audit
@@ -105,7 +105,7 @@ def write_artifact(
     artifact = directory / f"small{seed}.{format}"
     load(FORMATS[format].exporter)(program, recipe, artifact)
     golden_path = directory / f"small{seed}.npz"
-    small_golden(model).save(golden_path)
+    make_golden(model, small_spec(seed, batch)).save(golden_path)
     manifest_path = directory / f"small{seed}.{format}.json"
     describe(artifact, golden_path, program, recipe).save(manifest_path)
     return manifest_path

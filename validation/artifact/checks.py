@@ -34,12 +34,15 @@ class VerifyReport(Record):
     """Everything verification found about one artifact.
 
     ``file`` is the artifact's name (the manifest's, when that cannot be read). ``parity_extra`` is the comparison on
-    the user's own inputs. ``shortfalls`` is what the manifest says was not optimised or delegated as asked.
+    the user's own inputs. ``shortfalls`` is what the manifest says was not optimised or delegated as asked. A file from
+    elsewhere has no ``manifest`` (""), but the ``reference`` that it was held against: an artifact of this tool, or a
+    golden set.
     """
 
     schema_version: Literal[1, 2] = 2
     file: str
     manifest: str
+    reference: str | None = None
     started_utc: str
     format: Format | None = None
     checks: tuple[Check, ...]

@@ -1,24 +1,27 @@
-"""Whether a manifest, its golden set and the file itself tell the same story. Each function lists what is wrong."""
+"""Whether a manifest and its file tell the same story. Each function lists what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isclose, isfinite
+from collections.abc import Sequence
+from itertools import zip_longest
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgevit.records import Record
-from edgevit.spec import ModelSpec, TensorSpec
+from edgevit.spec import ModelSpec, Preprocessing, TensorSpec
 from export.artifact import FileFacts, Manifest, Operator
-from export.golden import GoldenSet
+from export.formats.metadata import INPUTS, OUTPUTS
+from export.formats.table import restated
 from export.recipe import Recipe
 
-WIDEST_YARDSTICK = 1e-2
-"""float32 eager that is off by more than this share of the largest output is no yardstick: anything would pass.
-
-Chosen: float32 keeps seven digits, so that even a network that loses five of them stays below."""
+_KINDS: dict[str, object] = {
+    "spec": ModelSpec,
+    "recipe": Recipe,
+    "preprocessing": Preprocessing,
+    INPUTS: tuple[TensorSpec, ...],
+    OUTPUTS: tuple[TensorSpec, ...],
+}
+"""What the texts are that hold records: read as such, so that a field that is younger than a file has its default."""
 
 
 def tensor_problems(kind: str, expected: Sequence[TensorSpec], seen: Sequence[TensorSpec]) -> list[str]:
@@ -40,39 +43,20 @@ def tensor_problems(kind: str, expected: Sequence[TensorSpec], seen: Sequence[Te
 
 
 def content_problems(facts: FileFacts, manifest: Manifest) -> list[str]:
-    """Differences between what a reader found in the artifact and what its manifest says."""
+    """Differences between what a reader finds in the artifact and what its manifest says: all that it says twice.
+
+    Tensors, operators with all that is known of them, the lowest runtime, and every text by which the file describes
+    itself: a text that is missing, and one that should not be there, is a difference as well.
+    """
     if facts.format is not manifest.recipe.format:
         return [f"the manifest says {manifest.recipe.format}, but the file is {facts.format}"]
     problems = tensor_problems("input", manifest.inputs, facts.inputs)
     problems += tensor_problems("output", manifest.outputs, facts.outputs)
     problems += _operator_problems(manifest.operators, facts.operators)
-    problems += _metadata_problem("spec", manifest.spec, ModelSpec, facts.metadata)
-    problems += _metadata_problem("recipe", manifest.recipe, Recipe, facts.metadata)
-    return problems
-
-
-def golden_problems(golden: GoldenSet, manifest: Manifest) -> list[str]:
-    """What makes a golden set no reference for this manifest: other tensors or yardsticks, impossible values."""
-    problems = _tensor_set_problems("input", manifest.spec.inputs, golden.inputs)
-    problems += _tensor_set_problems("output", manifest.spec.outputs, golden.outputs)
-    if len(golden.labels) != manifest.golden.inputs or len(golden.labels) < 1:
-        problems.append(f"the manifest says {manifest.golden.inputs} golden inputs, but there are {len(golden.labels)}")
-    if problems:
-        return problems
-    for name, reference in golden.outputs.items():
-        yardstick, said = golden.yardstick.get(name), manifest.golden.yardstick.get(name)
-        if yardstick is None or said is None or not isclose(yardstick, said, rel_tol=1e-9):
-            problems.append(f"the yardstick of '{name}' is {said} in the manifest, but {yardstick} in the golden set")
-            continue
-        if not np.isfinite(reference).all():
-            problems.append(f"the reference output '{name}' holds values that are not finite")
-            continue
-        largest = float(np.abs(reference).max(initial=0.0))
-        if not isfinite(yardstick) or yardstick < 0 or yardstick > WIDEST_YARDSTICK * max(largest, 1e-30):
-            problems.append(
-                f"the yardstick of '{name}', {yardstick:.3g}, cannot be the error of float32 "
-                f"on outputs up to {largest:.3g}"
-            )
+    if facts.requires != manifest.requires:
+        problems.append(f"the file requires {facts.requires}, but the manifest says {manifest.requires}")
+    for key, text in restated(manifest).items():
+        problems += _text_problems(key, text, facts.metadata.get(key, ""))
     return problems
 
 
@@ -81,45 +65,68 @@ def _sizes_fit(expected: Sequence[int], seen: Sequence[int]) -> bool:
 
 
 def _operator_problems(expected: Sequence[Operator], seen: Sequence[Operator]) -> list[str]:
-    wanted = {(operator.name, operator.version): operator.count for operator in expected}
-    found = {(operator.name, operator.version): operator.count for operator in seen}
-    problems = []
+    wanted = {(operator.name, operator.version): operator for operator in expected}
+    found = {(operator.name, operator.version): operator for operator in seen}
+    problems = [] if len(wanted) == len(expected) else ["the manifest lists an operator twice"]
     for key in sorted(set(wanted) | set(found), key=str):
-        if wanted.get(key) != found.get(key):
-            name = key[0] if key[1] is None else f"{key[0]} version {key[1]}"
-            problems.append(f"operator {name}: {wanted.get(key, 0)} in the manifest, {found.get(key, 0)} in the file")
+        name = key[0] if key[1] is None else f"{key[0]} version {key[1]}"
+        mine, its = wanted.get(key), found.get(key)
+        if mine is None or its is None or mine.count != its.count:
+            counts = [operator.count if operator else 0 for operator in (mine, its)]
+            problems.append(f"operator {name}: {counts[0]} in the manifest, {counts[1]} in the file")
+        elif mine != its:
+            problems += _field_problems(f"operator {name}: ", mine, its)
     return problems
 
 
-def _metadata_problem(key: str, expected: Record, kind: type[Record], metadata: dict[str, str]) -> list[str]:
-    """A file that says of itself that it is something else: the mark of swapped files."""
-    texts = [text for name, text in metadata.items() if name.rpartition(".")[2] == key]
-    if not texts:
-        return [f"the file does not carry its '{key}', which every artifact of this tool does"]
-    try:
-        seen = msgspec.json.decode(texts[0], type=kind)
-    except msgspec.MsgspecError as error:
-        return [f"the file's '{key}' cannot be read: {error}"]
-    pairs = [(name, getattr(expected, name), getattr(seen, name)) for name in kind.__struct_fields__]
+def _field_problems(where: str, expected: Record, seen: Record) -> list[str]:
+    """The fields in which two records of one kind differ; ``where`` stands before their names."""
+    names = [name for name in expected.__struct_fields__ if getattr(expected, name) != getattr(seen, name)]
+    pairs = [(name, getattr(expected, name), getattr(seen, name)) for name in names]
     return [
-        f"{key}.{name} is {_short(wanted)} in the manifest, but {_short(found)} in the file"
+        f"{where}{name} is {_short(wanted)} in the manifest, but {_short(found)} in the file"
         for name, wanted, found in pairs
-        if wanted != found
     ]
 
 
-def _tensor_set_problems(
-    kind: str, specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[np.generic]]
-) -> list[str]:
-    """Arrays ``(count, ...)`` of a golden set whose names or shapes without the first axis are not the model's."""
-    names = [spec.name for spec in specs]
-    if set(names) != set(arrays):
-        return [f"the model has the {kind}s {', '.join(names)}, but the golden set has {', '.join(arrays) or 'none'}"]
-    return [
-        f"one '{spec.name}' is {spec.shape[1:]} in the model, but {arrays[spec.name].shape[1:]} in the golden set"
-        for spec in specs
-        if arrays[spec.name].shape[1:] != tuple(spec.shape[1:])
-    ]
+def _text_problems(key: str, expected: str, seen: str) -> list[str]:
+    """What makes a text of the file another one than it must be; "" stands for one that is not there.
+
+    Texts that hold records may differ where they mean the same, but not by holding more: JSON may say a thing twice.
+    """
+    if expected == seen:
+        return []
+    if not seen:
+        return [f"the file does not carry its '{key}', which every artifact of this tool does"]
+    if not expected:
+        return [f"the file carries '{key}', for which the manifest has nothing: {_short(seen)}"]
+    mine, its = (_meaning(key, text) for text in (expected, seen))
+    if its is None:
+        return [f"the file's '{key}' cannot be read: {_short(seen)}"]
+    if mine == its and len(seen) <= len(expected):
+        return []
+    if mine != its and isinstance(mine, Record) and isinstance(its, Record):
+        return _field_problems(f"{key}.", mine, its)
+    return [_first_difference(key, expected.splitlines(), seen.splitlines())]
+
+
+def _meaning(key: str, text: str) -> object:
+    """The text read as what it holds; None if it is no such thing, the text itself where it holds no record."""
+    if key not in _KINDS:
+        return text
+    try:
+        found: object = msgspec.json.decode(text, type=_KINDS[key])
+    except msgspec.MsgspecError:
+        return None
+    return found
+
+
+def _first_difference(key: str, expected: list[str], seen: list[str]) -> str:
+    pairs = list(zip_longest(expected, seen, fillvalue="nothing"))
+    place = next((place for place, (wanted, found) in enumerate(pairs) if wanted != found), 0)
+    line = f" line {place}" if len(pairs) > 1 else ""
+    wanted, found = map(_short, pairs[place])
+    return f"'{key}'{line} is {wanted} by the manifest, but {found} in the file"
 
 
 def _short(value: object) -> str:

@@ -1,16 +1,18 @@
 """Verification of one artifact from its manifest and golden set: named checks in order, each with what it saw.
 
 ``manifest`` the record can be read · ``file`` the artifact is there, with the size that the manifest says ·
-``checksum`` its SHA-256 · ``golden`` the golden set is there, unchanged, plausible, and fits the model · ``contents``
-what a reader finds in the file is what the manifest says · ``audit`` only standard operators · ``load`` the runtime
-opens it, with the manifest's inputs and outputs · ``parity`` it computes the reference's function ·
-``parity-extra`` the same on the user's own inputs.
+``checksum`` its SHA-256 · ``golden`` the golden set is there, unchanged, plausible, fits the model, and holds the
+inputs that are drawn again here · ``contents`` what a reader finds in the file is what the manifest says · ``audit``
+only standard operators · ``load`` the runtime opens it, with the manifest's inputs and outputs · ``parity`` it computes
+the reference's function · ``parity-extra`` the same on the user's own inputs · ``record`` what the manifest records of
+its own proof agrees with itself and with what was seen.
 
-A file is opened by its runtime only after its audit passed: runtimes may crash on damaged files, and some run what a
-hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that format.
+A file is opened by its runtime only after its contents and its audit passed: runtimes may crash on damaged files, and
+some run what a hostile file asks for. So a machine that lacks what a reader needs (the package onnx) cannot verify that
+format.
 
 The exporter has just written, hashed and read back what it verifies: it hands over a ``KnownArtifact``, and the same
-checks are made without reading anything again.
+checks are made without reading or drawing anything again.
 
 What this cannot see: somebody who edits the artifact, the golden set and the manifest so that they agree again. The
 chain ends at the manifest. Only the reference closes the gap: with torch and the checkpoint at hand, give a golden set
@@ -19,8 +21,7 @@ computed afresh as ``extra``, and the artifact is compared with the network itse
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,21 +29,30 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from edgevit.errors import EdgevitExportError, MissingDependencyError
 from edgevit.records import sha256_file
 from export.artifact import AuditResult, FileFacts, Manifest
 from export.formats.table import read_artifact
 from export.golden import GoldenSet, load_golden
-from export.manifest import load_manifest
+from export.identify import stranger
+from export.manifest import SUFFIX, load_manifest, renamed
 from export.recipe import Format
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
-from validation.artifact.checks import Check, CheckStatus, VerifyReport
-from validation.artifact.consistency import content_problems, golden_problems, tensor_problems
-from validation.artifact.divergence import Divergence, find_divergence
+from validation.artifact.checks import Check, VerifyReport
+from validation.artifact.consistency import content_problems, tensor_problems
+from validation.artifact.divergence import Divergence
+from validation.artifact.explain import explained
 from validation.artifact.feeding import widened
+from validation.artifact.golden_checks import golden_problems, stimuli_problems
 from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare
+from validation.artifact.record_checks import (
+    delegation_difference,
+    figure_problems,
+    record_problems,
+    tool_problems,
+)
+from validation.artifact.steps import Step, StepFailed, StepSkipped, perform
 
 
 class SessionOpener(Protocol):
@@ -66,6 +76,7 @@ def verify_artifact(
     manifest_path: Path,
     *,
     opener: SessionOpener,
+    artifact: Path | None = None,
     known: KnownArtifact | None = None,
     limits: Limits | None = None,
     extra: GoldenSet | None = None,
@@ -76,6 +87,7 @@ def verify_artifact(
     Args:
         manifest_path: The artifact's manifest, beside the artifact.
         opener: Opens the artifact in its runtime.
+        artifact: The file to judge, where it is not the one that the manifest names, beside it.
         known: What need not be read from files again; there need be no manifest on disk then.
         limits: What parity must keep, ``Limits()`` when None; the manifest's recipe says for which precision.
         extra: Further inputs with reference outputs (the user's own images); their yardstick is widened to the golden
@@ -85,18 +97,18 @@ def verify_artifact(
     Returns:
         The report; nothing that is wrong with the artifact, its manifest or its golden set raises.
     """
-    run = _Run(manifest_path, limits or Limits(), opener, threads, extra, known)
+    run = _Run(manifest_path, limits or Limits(), opener, threads, extra, known, artifact)
     started = datetime.now(UTC)
     checks: dict[str, Check] = {}
     try:
         for step in STEPS:
             if step.name != "parity-extra" or extra is not None:
-                checks[step.name] = _perform(step, run, checks)
+                checks[step.name] = perform(step, run, checks)
     finally:
         if run.session is not None:
             run.session.close()
     return VerifyReport(
-        file=run.manifest.file if run.manifest else manifest_path.name,
+        file=_file_name(run),
         manifest=str(manifest_path),
         started_utc=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         format=run.manifest.recipe.format if run.manifest else None,
@@ -119,6 +131,7 @@ class _Run:
     threads: int
     extra: GoldenSet | None
     known: KnownArtifact | None
+    file: Path | None = None
     manifest: Manifest | None = None
     golden: GoldenSet | None = None
     facts: FileFacts | None = None
@@ -136,65 +149,47 @@ class _Run:
 
     @property
     def artifact(self) -> Path:
-        return self.path.parent / self.stated.file
+        return self.file or self.path.parent / self.stated.file
 
     @property
     def limits(self) -> Limits:
         return replace(self.asked, precision=self.stated.recipe.precision)
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One check: what must have passed before, and the work. The work returns remarks if it has any, or raises."""
-
-    name: str
-    needs: tuple[str, ...]
-    work: Callable[[_Run], Sequence[str] | None]
-
-
-class _Failed(Exception):
-    """A check failed, with these reasons. Never leaves this module."""
-
-    def __init__(self, *reasons: str) -> None:
-        super().__init__(*reasons)
-        self.reasons = reasons
-
-
-class _Skipped(Exception):
-    """A check cannot be made. Never leaves this module."""
-
-
-def _perform(step: _Step, run: _Run, before: dict[str, Check]) -> Check:
-    """Do one step, and turn whatever ends it into a ``Check``."""
-    blocking = [name for name in step.needs if before[name].status is not CheckStatus.PASSED]
-    if blocking:
-        reason = f"not run, because '{blocking[0]}' did not pass"
-        return Check(name=step.name, status=CheckStatus.SKIPPED, details=(reason,))
-    status, start = CheckStatus.PASSED, time.perf_counter()
-    try:
-        details = tuple(step.work(run) or ())
-    except _Skipped as skipped:
-        status, details = CheckStatus.SKIPPED, (str(skipped),)
-    except _Failed as failed:
-        status, details = CheckStatus.FAILED, failed.reasons
-    except MissingDependencyError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        status, details = CheckStatus.MISSING, (f"not verified: {error.message}{hint}",)
-    except EdgevitExportError as error:
-        status, details = CheckStatus.FAILED, (error.message,)
-    return Check(name=step.name, status=status, details=details, seconds=time.perf_counter() - start)
+def _file_name(run: _Run) -> str:
+    """The artifact's name for reports: the file's own, or the manifest's where that says none."""
+    return run.artifact.name if run.file or run.manifest else run.path.name
 
 
 def _manifest(run: _Run) -> None:
     run.manifest = run.known.manifest if run.known else load_manifest(run.path)
 
 
-def _file(run: _Run) -> None:
-    if not run.artifact.is_file():
-        raise _Failed(f"{run.artifact} does not exist")
-    size = run.artifact.stat().st_size
-    if size != run.stated.bytes:
-        raise _Failed(f"{run.stated.file} must have {run.stated.bytes} bytes, but has {size}")
+def _file(run: _Run) -> Sequence[str]:
+    run.file = run.file or _found(run)
+    said = run.stated
+    if not run.file.is_file():
+        raise StepFailed(f"{run.file} {stranger(run.file, said.recipe.format)}")
+    size = run.file.stat().st_size
+    if size != said.bytes:
+        cut = "it is cut off" if size < said.bytes else "it is another file"
+        seen = stranger(run.file, said.recipe.format)
+        raise StepFailed(
+            f"{run.file.name} must have {said.bytes} bytes, but has {size}: {f'it {seen}' if seen else cut}"
+        )
+    if run.file.name == said.file:
+        return ()
+    return [f"{run.file.name} is called {said.file} in its manifest, {run.path.name}: it is known by its content"]
+
+
+def _found(run: _Run) -> Path:
+    """The artifact beside its manifest: by its name, by its bytes, or as the file that the manifest is named after."""
+    said = run.path.parent / run.stated.file
+    if said.exists() or said.is_symlink():
+        return said
+    moved = renamed(run.path.parent, "*", run.stated.sha256, run.stated.bytes)
+    namesake = run.path.with_name(run.path.name.removesuffix(SUFFIX))
+    return moved or (namesake if namesake.exists() and namesake != run.path else said)
 
 
 def _checksum(run: _Run) -> None:
@@ -202,31 +197,41 @@ def _checksum(run: _Run) -> None:
         return
     expected, seen = run.stated.sha256, sha256_file(run.artifact)
     if seen != expected:
-        raise _Failed(
-            f"{run.stated.file} must have SHA-256 {expected}, but has {seen}: it is not the file that was exported"
+        kind = stranger(run.artifact, run.stated.recipe.format)
+        raise StepFailed(
+            f"{run.artifact.name} must have SHA-256 {expected}, but has {seen}: "
+            f"{f'it {kind}' if kind else 'it is not the file that was exported'}"
         )
 
 
-def _golden(run: _Run) -> None:
-    said = run.stated.golden
-    golden = run.known.golden if run.known else load_golden(run.path.parent / said.file, said)
-    if problems := golden_problems(golden, run.stated):
-        raise _Failed(*problems)
+def _golden(run: _Run) -> Sequence[str]:
+    said, remarks = run.stated.golden, list[str]()
+    path = run.path.parent / said.file
+    if run.known is None and not path.exists() and (moved := renamed(path.parent, "*.npz", said.sha256)):
+        remarks = [f"the golden set {moved.name} is called {said.file} in the manifest: it is known by its content"]
+        path = moved
+    golden = run.known.golden if run.known else load_golden(path, said)
+    problems = golden_problems(golden, run.stated)
+    if not problems and run.known is None:
+        problems = stimuli_problems(golden, run.stated.spec)
+    if problems:
+        raise StepFailed(*problems)
     run.golden = golden
+    return remarks
 
 
 def _contents(run: _Run) -> None:
     run.facts = run.known.facts if run.known else read_artifact(run.artifact, run.stated.recipe.format)
     if problems := content_problems(run.facts, run.stated):
-        raise _Failed(*problems)
+        raise StepFailed(*problems)
 
 
 def _audit(run: _Run) -> None:
     if run.facts is None:
-        raise _Skipped("not run, because the file's own contents could not be read")
+        raise StepSkipped("not run, because the file's own contents could not be read")
     run.audit = audit(run.facts, run.stated.recipe)
     if not run.audit.passed:
-        raise _Failed(*run.audit.violations)
+        raise StepFailed(*run.audit.violations)
 
 
 def _load(run: _Run) -> None:
@@ -234,7 +239,7 @@ def _load(run: _Run) -> None:
     problems = tensor_problems("input", run.stated.inputs, run.session.inputs)
     problems += tensor_problems("output", run.stated.outputs, run.session.outputs)
     if problems:
-        raise _Failed(*problems)
+        raise StepFailed(*problems)
 
 
 def _parity(run: _Run) -> Sequence[str]:
@@ -254,27 +259,40 @@ def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport
     """The warnings of a comparison that passed; one that failed raises, with the place where the outputs part."""
     if report.passed:
         return report.warnings
-    worst = report.worst
-    seen = f"worst input: {worst.label}, error {worst.max_abs_error:.3g} in '{worst.output}' at batch {worst.batch}"
-    place: tuple[str, ...] = ()
-    try:
-        found = find_divergence(session, golden, report, inputs=run.stated.inputs)
-        if found is not None:
-            run.divergence = run.divergence or found
-            place = (f"where they part: {found.describe()}",)
-    except EdgevitExportError as error:
-        place = (f"where they part could not be found: {error.message}",)
-    raise _Failed(*report.reasons, seen, *place)
+    reasons, found = explained(session, golden, report, run.stated.inputs)
+    run.divergence = run.divergence or found
+    raise StepFailed(*reasons)
+
+
+def _record(run: _Run) -> Sequence[str]:
+    problems, remarks = record_problems(run.stated), list[str]()
+    if run.facts is not None:
+        problems += tool_problems(run.stated, run.facts)
+    if run.parity is not None and run.parity.passed and run.stated.parity is not None and run.stated.parity.passed:
+        problems += figure_problems(run.stated.parity, run.parity)
+    if run.session is not None and (other := delegation_difference(run.stated.delegation, run.session.delegation())):
+        (problems if _same_delegate(run.stated, run.session) else remarks).append(other)
+    if problems:
+        raise StepFailed(*problems)
+    return remarks
+
+
+def _same_delegate(manifest: Manifest, session: Session) -> bool:
+    """Whether the delegate must take what it took when the manifest was made: the same release, or the file's own."""
+    seen = session.delegation()
+    fixed = seen is not None and not seen.delegate.endswith(session.runtime)
+    return fixed or (manifest.parity is not None and manifest.parity.runtime == session.runtime)
 
 
 STEPS = (
-    _Step("manifest", (), _manifest),
-    _Step("file", ("manifest",), _file),
-    _Step("checksum", ("file",), _checksum),
-    _Step("golden", ("manifest",), _golden),
-    _Step("contents", ("checksum",), _contents),
-    _Step("audit", ("checksum",), _audit),
-    _Step("load", ("audit",), _load),
-    _Step("parity", ("load", "golden"), _parity),
-    _Step("parity-extra", ("load", "golden"), _parity_extra),
+    Step("manifest", (), _manifest),
+    Step("file", ("manifest",), _file),
+    Step("checksum", ("file",), _checksum),
+    Step("golden", ("manifest",), _golden),
+    Step("contents", ("checksum",), _contents),
+    Step("audit", ("checksum",), _audit),
+    Step("load", ("contents", "audit"), _load),
+    Step("parity", ("load", "golden"), _parity),
+    Step("parity-extra", ("load", "golden"), _parity_extra),
+    Step("record", ("manifest",), _record),
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ArtifactError, MissingDependencyError
 from edgevit.spec import Layout, TensorSpec
 from export.artifact import FileFacts, Operator
-from export.formats.metadata import INPUTS, OUTPUTS, tensors_from
+from export.formats.metadata import INPUTS, OUTPUTS, tensors_from, unambiguous
+from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH
 from export.formats.onnx_file.versions import lowest_runtime
 from export.recipe import Format
 
@@ -24,11 +25,11 @@ def read(path: Path) -> FileFacts:
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        ArtifactError: Not a complete ONNX file.
+        ArtifactError: Not a complete ONNX file, or one with two entries of metadata under one key.
     """
     model = _load(path)
     opset = max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata = unambiguous(((entry.key, entry.value) for entry in model.metadata_props), str(path))
     stored = [tensor for key in (INPUTS, OUTPUTS) for tensor in tensors_from(metadata, key, str(path))]
     layouts = {tensor.name: tensor.layout for tensor in stored}
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -40,6 +41,8 @@ def read(path: Path) -> FileFacts:
         requires=f"ONNX Runtime >= {lowest_runtime(opset, model.ir_version)} (opset {opset}, IR {model.ir_version})",
         metadata={
             **metadata,
+            GRAPH: model.graph.name,
+            DESCRIPTION: model.doc_string,
             "opset": str(opset),
             "ir_version": str(model.ir_version),
             "producer": f"{model.producer_name} {model.producer_version}".strip(),

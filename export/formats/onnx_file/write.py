@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ExportError, first_line
 from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
+from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
 from export.program import Program
 from export.recipe import DEFAULT_OPSET, Recipe
 
@@ -77,8 +78,8 @@ def _describe(model: onnx.ModelProto, program: Program, recipe: Recipe) -> None:
     import onnx
 
     model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
-    model.graph.name = program.spec.name
-    model.doc_string = f"{program.spec.name}; weights: {program.spec.weights.describe()}"
+    own = own_metadata(program.spec, program.inputs, program.outputs)
+    model.graph.name, model.doc_string = own[GRAPH], own[DESCRIPTION]
     for node in model.graph.node:
         node.ClearField("doc_string")
     texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -11,7 +12,7 @@ from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation, FileFacts, Operator, Piece, left_outside
-from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from
+from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from, unambiguous
 from export.formats.pte_file.contents import XNNPACK, PteFile, parse, stock_kernels
 from export.recipe import Format
 
@@ -86,8 +87,9 @@ def _texts(file: PteFile, path: Path) -> dict[str, str]:
     """The metadata that ``write`` stored; of a foreign file the texts of its constant methods."""
     if METADATA_METHOD not in file.texts:
         return dict(file.texts)
-    trouble = f"{path}: the method {METADATA_METHOD} does not return metadata"
-    return decode(file.texts[METADATA_METHOD], dict[str, str], trouble)
+    text = file.texts[METADATA_METHOD]
+    decode(text, dict[str, str], f"{path}: the method {METADATA_METHOD} does not return metadata")
+    return unambiguous(json.loads(text, object_pairs_hook=list), str(path))
 
 
 def _outside_rows(texts: dict[str, str], path: Path) -> tuple[Outside, ...]:

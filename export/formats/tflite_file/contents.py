@@ -98,6 +98,8 @@ def parse_bytes(data: bytes) -> TfliteFile:
         raise FlatbufferError("no subgraph")
     signatures = tuple(_signature(signature, graphs) for signature in model.tables(7))
     metadata = {entry.text(0): bytes(_buffer_of(entry, 1, buffers)) for entry in model.tables(6)}
+    if len(metadata) != len(model.tables(6)):
+        raise FlatbufferError("two entries of its metadata have one name")
     return TfliteFile(graphs=graphs, signatures=signatures, metadata=metadata, description=model.text(3))
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from edgevit.errors import ArtifactError
 from edgevit.spec import TensorSpec
 from export.artifact import FileFacts, Operator
-from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from
+from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from, unambiguous
 from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteOperator, TfliteSignature, parse
+from export.formats.tflite_file.metadata import ENTRY, read_files, read_metadata
 from export.formats.tflite_file.versions import newest, since, why_not_standard
 from export.recipe import Format
 
 SIGNATURE = "serving_default"
-METADATA_ENTRY = "TFLITE_METADATA"
 TOP_LEVEL = "(top level)"
 FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 
@@ -24,13 +24,13 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
     """Read names, shapes, operators and metadata from the file alone, or from ``file``, which it has been parsed to.
 
     Raises:
-        ArtifactError: The file cannot be read, is damaged, has no signature, or its metadata is broken.
+        ArtifactError: The file cannot be read, is damaged, has several signatures, or its metadata is broken.
     """
     file = file or parse(path)
     signature = default_signature(file, path)
     graph = file.graphs[signature.subgraph]
     operators = tuple(_histogram(file))
-    metadata = _metadata(file)
+    metadata = _metadata(file, path)
     known = {tensor.name: tensor for key in (INPUTS, OUTPUTS) for tensor in tensors_from(metadata, key, str(path))}
     return FileFacts(
         format=Format.TFLITE,
@@ -43,11 +43,17 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
 
 
 def default_signature(file: TfliteFile, path: Path) -> TfliteSignature:
-    """The signature that ``write`` makes; of a foreign file its only one.
+    """The signature that ``write`` makes; of a foreign file its only one, or its graph's tensors where it has none.
 
     Raises:
-        ArtifactError: There is none, or several and none of them is ``serving_default``.
+        ArtifactError: There are several and none of them is ``serving_default``.
     """
+    if not file.signatures:
+        names = [tensor.name for tensor in file.graphs[0].tensors]
+        inputs, outputs = (
+            {names[index]: index for index in way} for way in (file.graphs[0].inputs, file.graphs[0].outputs)
+        )
+        return TfliteSignature(key="", subgraph=0, inputs=inputs, outputs=outputs)
     found = [signature for signature in file.signatures if signature.key == SIGNATURE] or list(file.signatures)
     if len(found) != 1:
         keys = ", ".join(signature.key for signature in file.signatures) or "none"
@@ -114,12 +120,13 @@ def _specs(
     )
 
 
-def _metadata(file: TfliteFile) -> dict[str, str]:
-    texts = {
-        key.removeprefix(PREFIX): raw.rstrip(b"\0").decode("utf-8", errors="replace")
+def _metadata(file: TfliteFile, path: Path) -> dict[str, str]:
+    """The texts of this tool, what the standard table says, and what the zip behind the model holds."""
+    entries = [
+        (key.removeprefix(PREFIX), raw.rstrip(b"\0").decode("utf-8", errors="replace"))
         for key, raw in file.metadata.items()
-        if key != METADATA_ENTRY
-    }
-    if standard := file.metadata.get(METADATA_ENTRY):
-        texts[METADATA_ENTRY] = f"{len(standard)} bytes"
-    return texts
+        if key != ENTRY
+    ]
+    if standard := file.metadata.get(ENTRY):
+        entries.append((ENTRY, read_metadata(standard)))
+    return unambiguous([*entries, *read_files(path).items()], str(path))

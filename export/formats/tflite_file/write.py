@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ExportError, first_line
 from edgevit.spec import Task
 from export.formats.metadata import PREFIX, artifact_metadata
-from export.formats.tflite_file.metadata import append_labels, model_metadata
-from export.formats.tflite_file.read import METADATA_ENTRY, TOP_LEVEL
+from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
+from export.formats.tflite_file.read import TOP_LEVEL
 from export.program import Program, module_of
 from export.recipe import Recipe
 
@@ -87,7 +87,7 @@ def _set_metadata(model: Model, program: Program, recipe: Recipe) -> None:
 
     texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
     entries: dict[str, str | bytes] = {PREFIX + key: text for key, text in texts.items()}
-    entries[METADATA_ENTRY] = model_metadata(program.spec, program.inputs, program.outputs)
+    entries[ENTRY] = model_metadata(program.spec, program.inputs, program.outputs)
     operation = model._exporter._module_op
     with operation.context:
         attributes = {key: ir.StringAttr.get(value) for key, value in sorted(entries.items())}

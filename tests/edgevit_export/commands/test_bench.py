@@ -68,7 +68,7 @@ def test_bench_verifies_and_writes_every_kind_of_record(artifacts: Path, tmp_pat
     run = DeviceRun.load(stored)
     parity = run.rounds[0].verification.parity
     assert parity is not None
-    assert (parity.passed, parity.inputs_compared) == (True, 5)
+    assert (parity.passed, parity.inputs_compared) == (True, 18)
     assert (tmp_path / "r" / "a.md").read_text().startswith("| artifact |")
     assert "small0.onnx" in (tmp_path / "r" / "a.csv").read_text()
     again = invoke("bench", artifacts, "-d", "host", *QUICK, "--resume", "--json")

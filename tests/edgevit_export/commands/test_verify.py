@@ -58,3 +58,36 @@ def test_what_was_not_done_as_asked_stands_under_the_table(directory: Path, capf
     assert "fold left aten::batch_norm x 2: others read it (in stem)" in seen
     assert run(["verify", str(directory), "--json"]) == 0
     assert len(json.loads(capfd.readouterr().out)[0]["shortfalls"]) == 1
+
+
+def test_a_file_from_elsewhere_is_held_against_a_reference(
+    directory: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs.ptl"
+    theirs.write_bytes((directory / "small0.ptl").read_bytes())
+    reference = ["--reference", str(directory / "small0.ptl")]
+    assert run(["verify", str(theirs), *reference, "--json"]) == 0
+    (report,) = json.loads(capfd.readouterr().out)
+    assert (report["file"], report["reference"], report["parity"]["passed"]) == ("theirs.ptl", "small0.ptl", True)
+    assert run(["verify", str(theirs), *reference, "--map", "image=image", "--map", "logits=logits"]) == 0
+    assert "passed" in capfd.readouterr().out
+    assert run(["verify", str(theirs), *reference, "--map", "logits=image"]) == 1
+    assert "'logits' cannot be 'image'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--map", "a=b"], "--map is only used to hold files against a --reference"),
+        (["--reference", "x.onnx"], "--reference needs the files to hold against it"),
+        (["t.ptl", "--reference", "x.onnx", "--images", "."], "belong to artifacts with a manifest"),
+        (["t.ptl", "--reference", "x.onnx", "--map", "a"], "--map 'a': expected FILE_NAME=REFERENCE_NAME"),
+        (["t.ptl", "--reference", "x.onnx", "--map", "a=b", "--map", "a=c"], "'a' has a partner already"),
+        (["t.ptl", "--reference", "x.onnx", "--map", "a=b", "--map", "c=b"], "'b' has a partner already"),
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(
+    options: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", *options]) == 2
+    assert words in " ".join(capfd.readouterr().err.split())

@@ -11,7 +11,7 @@ from edgevit.errors import ArtifactError, UsageError
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
 from edgevit_export.console import Progress
-from edgevit_export.workflows.verify import manifests_to_verify
+from edgevit_export.workflows.verify import targets, verify_against
 from export.manifest import load_manifest, manifest_path
 from export.recipe import Format
 
@@ -35,7 +35,7 @@ def test_an_artifact_without_manifest_beside_good_ones_fails(exported: ExportRep
     manifest = load_manifest(manifest_path(source))
     for name in (manifest.file, manifest.golden.file, manifest_path(source).name):
         (tmp_path / name).write_bytes((source.parent / name).read_bytes())
-    (tmp_path / "stray.onnx").write_bytes(source.read_bytes())
+    (tmp_path / "stray.onnx").write_bytes(source.read_bytes() + b"x")
     by_file = {Path(report.manifest).name: report.passed for report in verify(tmp_path)}
     assert by_file == {manifest_path(source).name: True, "stray.onnx.json": False}
 
@@ -71,11 +71,59 @@ def test_nothing_to_verify_is_an_error_not_a_pass(tmp_path: Path) -> None:
 def test_every_place_is_verified_once_and_gaps_stand_where_they_are(exported: ExportReport, tmp_path: Path) -> None:
     directory = Path(exported.directory)
     (tmp_path / "stray.tflite").write_bytes(b"anything")
-    found = manifests_to_verify([directory, directory / "small-net.ptl", tmp_path, tmp_path / "stray.tflite"])
-    assert [path.name for path in found] == ["small-net.onnx.json", "small-net.ptl.json", "stray.tflite.json"]
-    assert manifests_to_verify([directory / "small-net.onnx.json"]) == (directory / "small-net.onnx.json",)
+    found = targets([directory, directory / "small-net.ptl", tmp_path, tmp_path / "stray.tflite"])
+    assert [path.name for path, _ in found] == ["small-net.onnx.json", "small-net.ptl.json", "stray.tflite.json"]
+    assert all(artifact is None for _, artifact in found)
+    assert targets([directory / "small-net.onnx.json"]) == [(directory / "small-net.onnx.json", None)]
 
 
 def test_a_checkpoint_is_refused_where_nothing_is_compared_on_photos(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--checkpoint is only used"):
         verify(tmp_path, checkpoint=tmp_path / "w.pth")
+
+
+@pytest.fixture
+def copy(exported: ExportReport, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported.directory, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("whole_directory", [True, False])
+def test_a_renamed_file_is_judged_once_by_its_content(copy: Path, whole_directory: bool) -> None:
+    renamed = (copy / "small-net.onnx").rename(copy / "model.onnx")
+    reports = verify(copy if whole_directory else renamed)
+    assert [(report.file, report.passed) for report in reports][:1] == [("model.onnx", True)]
+    assert len(reports) == (len(FORMATS) if whole_directory else 1)
+    assert "is called small-net.onnx in its manifest" in reports[0].checks[1].details[0]
+
+
+def test_a_copy_of_another_name_is_judged_beside_its_original(copy: Path) -> None:
+    shutil.copy(copy / "small-net.onnx", copy / "copy.onnx")
+    assert [report.file for report in verify(copy)] == ["small-net.onnx", "small-net.ptl", "copy.onnx"]
+    (report,) = verify(copy / "copy.onnx")
+    assert (report.file, report.passed) == ("copy.onnx", True)
+
+
+def test_files_from_elsewhere_are_held_against_an_artifact(copy: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    shutil.copy(copy / "small-net.ptl", theirs / "t.ptl")
+    (theirs / "u.onnx").write_bytes(b"rubbish")
+    reports = verify_against(theirs, reference=copy / "small-net.onnx")
+    assert [(report.file, report.passed, report.reference) for report in reports] == [
+        ("t.ptl", True, "small-net.onnx"), ("u.onnx", False, "small-net.onnx"),
+    ]  # fmt: skip
+    assert verify_against(theirs / "t.ptl", reference=copy / "small-net.onnx", atol=1e-12)[0].passed is False
+
+
+def test_what_cannot_be_held_against_anything_is_a_wrong_request(copy: Path, tmp_path: Path) -> None:
+    reference = copy / "small-net.onnx"
+    (tmp_path / "empty").mkdir()
+    for path, words in (
+        ("none.onnx", "no such file"),
+        ("empty", "no artifact in"),
+        ("copy/small-net.onnx.json", "suffix"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            verify_against(tmp_path / path, reference=reference)
+    with pytest.raises(UsageError, match=r"--reference .*no such file"):
+        verify_against(reference, reference=tmp_path / "none.npz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import flatbuffers
+import numpy as np
 import pytest
 
 from edgevit.errors import ArtifactError
@@ -65,3 +66,16 @@ def test_what_is_no_flatbuffer_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"\xff" * 4 + b"TEST" + bytes(32))
     with pytest.raises(ArtifactError, match=r"broken\.any is not a valid test file \(40 bytes\): table at byte"):
         parse_file(path, lambda data: root(data, b"TEST"), "test file")
+
+
+def test_floats_and_the_slots_that_hold_something() -> None:
+    builder = flatbuffers.Builder(64)
+    values = builder.CreateNumpyVector(np.array([1.5, -2.0], "<f4"))
+    builder.StartObject(4)
+    builder.PrependUOffsetTRelativeSlot(2, values, 0)
+    builder.PrependInt8Slot(3, 7, 0)
+    builder.Finish(builder.EndObject(), file_identifier=b"TEST")
+    table = root(bytes(builder.Output()), b"TEST")
+    assert table.floats(2) == (1.5, -2.0)
+    assert table.floats(0) == ()
+    assert table.slots() == (2, 3)

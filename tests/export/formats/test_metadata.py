@@ -7,7 +7,7 @@ from mobile_artifacts import LABELS, small_program
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import ModelSpec, Preprocessing
-from export.formats.metadata import INPUTS, OUTPUTS, artifact_metadata, decode, tensors_from
+from export.formats.metadata import INPUTS, KEYS, OUTPUTS, artifact_metadata, decode, tensors_from, unambiguous
 from export.recipe import Format, Recipe
 
 
@@ -28,3 +28,14 @@ def test_a_foreign_file_has_no_tensors_and_broken_ones_are_told() -> None:
         tensors_from({INPUTS: "[{}]"}, INPUTS, "a.pte")
     with pytest.raises(ArtifactError, match=r"a\.ptl: metadata 'modules' is broken: "):
         decode("[1", dict[str, list[str]], "a.ptl: metadata 'modules' is broken")
+
+
+def test_an_entry_that_stands_twice_is_refused() -> None:
+    assert unambiguous([("a", "1"), ("b", "2")], "f") == {"a": "1", "b": "2"}
+    with pytest.raises(ArtifactError, match="f: its metadata holds 'a' twice"):
+        unambiguous([("a", "1"), ("a", "1")], "f")
+
+
+def test_every_key_is_known() -> None:
+    program = small_program()
+    assert set(artifact_metadata(program.spec, Recipe(format=Format.PTE), program.inputs, program.outputs)) == set(KEYS)

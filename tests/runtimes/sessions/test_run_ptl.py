@@ -15,6 +15,7 @@ from export.formats.ptl_file.write import write
 from export.program import capture, with_input_layout
 from export.recipe import Format, Recipe
 from runtimes.sessions.run_ptl import PtlSession
+from runtimes.sessions.table import open_session
 
 
 class Two(nn.Module):
@@ -124,3 +125,27 @@ def test_a_foreign_file_without_names_is_refused(model: Two, tmp_path: Path) -> 
     traced._save_for_lite_interpreter(str(path))
     with pytest.raises(SessionError, match="does not say what its inputs"):
         PtlSession(path)
+
+
+def test_a_file_from_elsewhere_is_told_what_it_takes(tmp_path: Path) -> None:
+    example = (torch.zeros(2, 3, 6, 8), torch.zeros(2, 5))
+    network = Two().eval()
+    path = tmp_path / "theirs.ptl"
+    torch.jit.freeze(torch.jit.trace(network, example))._save_for_lite_interpreter(str(path))
+    with pytest.raises(SessionError, match="does not say what its inputs and outputs are called"):
+        PtlSession(path)
+    session = open_session(path, Format.PTL, inputs=spec().inputs)
+    assert (session.inputs, session.outputs) == (spec().inputs, ())
+    feed = {"image": np.ones((2, 3, 6, 8), np.float32), "bias": np.full((2, 5), 3, np.float32)}
+    answers = session.run(feed)
+    assert list(answers) == ["output_0", "output_1"]
+    expected = network(*(torch.from_numpy(array) for array in feed.values()))
+    np.testing.assert_allclose(answers["output_0"], expected[0].detach().numpy(), rtol=1e-5)
+    assert answers["output_1"].shape == (2, 4, 6, 8)
+
+
+def test_a_file_that_says_what_it_takes_is_believed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write(capture(Two().eval(), spec()), Recipe(format=Format.PTL), tmp_path / "two.ptl")
+    session = open_session(tmp_path / "two.ptl", Format.PTL, inputs=(TensorSpec(name="x", shape=(1,)),))
+    assert [tensor.name for tensor in (*session.inputs, *session.outputs)] == ["image", "bias", "logits", "map"]

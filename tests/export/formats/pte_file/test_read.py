@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
+import pytest
 from mobile_artifacts import edgevit, small
 
+from edgevit.errors import ArtifactError
 from edgevit.spec import Layout, Task
 from export.formats.pte_file.contents import PteFile, parse
-from export.formats.pte_file.read import delegation_of, read
+from export.formats.pte_file.read import METADATA_METHOD, delegation_of, read
 from export.recipe import Format
 
 
@@ -79,3 +82,11 @@ def test_reading_needs_neither_torch_nor_executorch() -> None:
         [sys.executable, "-c", script, str(small(Format.PTE).path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_metadata_that_says_a_thing_twice_is_refused() -> None:
+    whole = parse(small(Format.PTE).path)
+    text = whole.texts[METADATA_METHOD]
+    twice = replace(whole, texts={METADATA_METHOD: text[:-1] + ', "labels": "others"}'})
+    with pytest.raises(ArtifactError, match="its metadata holds 'labels' twice"):
+        read(small(Format.PTE).path, twice)

@@ -1,0 +1,172 @@
+"""A manifest's own record of its proof: every figure that contradicts another, or what is seen now, is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_sessions import FunctionSession, golden_set
+from msgspec.structs import replace
+
+from edgevit.spec import ModelSpec, Task, TensorSpec, Weights
+from export.artifact import (
+    AuditResult,
+    Delegation,
+    FileFacts,
+    GoldenReference,
+    Manifest,
+    Operator,
+    ParityResult,
+)
+from export.recipe import Format, Recipe
+from validation.artifact.parity import ParityReport, compare
+from validation.artifact.record_checks import delegation_difference, figure_problems, record_problems, tool_problems
+
+RUNTIME = "ai-edge-litert 2.3.0"
+IMAGE, LOGITS = TensorSpec(name="image", shape=(1, 4)), TensorSpec(name="logits", shape=(1, 7))
+SPEC = ModelSpec(
+    name="small", variant="small", task=Task.CLASSIFY, inputs=(IMAGE,), outputs=(LOGITS,),
+    weights=Weights(source="random", seed=0),
+)  # fmt: skip
+
+
+def seen(error: float = 1e-6) -> ParityReport:
+    """A comparison of 12 inputs whose answers are ``error`` off, at a yardstick of 1e-6."""
+    inputs = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    outputs = np.random.default_rng(1).normal(size=(12, 7))
+    table = dict(zip(map(bytes, inputs), outputs, strict=True))
+    session = FunctionSession(
+        {"image": (1, 4)}, ("logits",), lambda feed: {"logits": table[bytes(feed["image"][0])][None] + error}
+    )
+    return compare(session, golden_set({"image": inputs}, {"logits": outputs}, 1e-6))
+
+
+RECORDED = replace(seen().summary(), runtime=RUNTIME)
+DELEGATION = Delegation(delegate=f"XNNPACK of {RUNTIME}", delegated=2, total=3, partitions=1, left=("MEAN x 1: rank",))
+MANIFEST = Manifest(
+    file="small.tflite", sha256="", bytes=1, created_utc="", spec=SPEC, recipe=Recipe(format=Format.TFLITE),
+    inputs=(IMAGE,), outputs=(LOGITS,), operators=(Operator(name="CONV_2D", count=3),), requires="",
+    audit=AuditResult(passed=True), tools={"ai-edge-litert": "2.3.0", "torch": "2.13.0+cpu"}, command=(),
+    golden=GoldenReference(file="g.npz", sha256="", inputs=12, yardstick={"logits": 1e-6}),
+    parity=RECORDED, delegation=DELEGATION,
+)  # fmt: skip
+
+
+def test_a_sound_record_has_no_problems_and_may_be_silent() -> None:
+    assert record_problems(MANIFEST) == []
+    assert record_problems(replace(MANIFEST, parity=None, delegation=None)) == []
+    assert figure_problems(RECORDED, seen()) == []
+
+
+@pytest.mark.parametrize("factor", [0.25, 2.6, 7.5])
+def test_another_machine_may_round_otherwise(factor: float) -> None:
+    assert figure_problems(RECORDED, seen(factor * 1e-6)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"passed": False, "reasons": ("error 3",)}, "records parity that failed: error 3"),
+        ({"passed": False}, "records parity that failed: without a reason"),
+        ({"reasons": ("error 3",)}, "records parity that passed: error 3"),
+        ({"inputs_compared": 11}, "11 inputs, of 12"),
+        ({"max_abs_error": 1e-9}, "which cannot be"),
+        ({"multiple": 0.5}, "which cannot be"),
+        ({"yardstick": 2e-6}, "which cannot be"),
+        ({"mean_abs_error": 1e-3}, "which cannot be"),
+        ({"mean_abs_error": -1e-9}, "which cannot be"),
+        ({"mean_abs_error": float("nan")}, "which cannot be"),
+        ({"runtime": "ai-edge-litert 2.4.0"}, "'ai-edge-litert 2.4.0', but lists ai-edge-litert 2.3.0"),
+        ({"runtime": "onnxruntime 1.2"}, "'onnxruntime 1.2', but lists onnxruntime nowhere"),
+        ({"runtime": ""}, "records parity in ''"),
+    ],
+)
+def test_a_parity_that_says_no_or_cannot_be(changes: dict[str, object], words: str) -> None:
+    problems = record_problems(replace(MANIFEST, parity=replace(RECORDED, **changes)))
+    assert any(words in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("audit", "words"),
+    [
+        (AuditResult(passed=False, violations=("FlexErf",)), "an audit that failed: FlexErf"),
+        (AuditResult(passed=False), "an audit that failed: without a reason"),
+        (AuditResult(passed=True, violations=("FlexErf",)), "an audit that passed: FlexErf"),
+    ],
+)
+def test_an_audit_that_says_no(audit: AuditResult, words: str) -> None:
+    assert words in record_problems(replace(MANIFEST, audit=audit))[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"delegated": 3}, "cannot be of 3 operators"),
+        ({"delegated": -1}, "cannot be of 3 operators"),
+        ({"total": 4}, "cannot be of 3 operators"),
+        ({"partitions": -1}, "cannot be of 3 operators"),
+        ({"left": ()}, "cannot be of 3 operators"),
+        ({"delegate": "XNNPACK of ai-edge-litert 2.2.0"}, f"but parity in '{RUNTIME}'"),
+    ],
+)
+def test_a_delegation_that_cannot_be(changes: dict[str, object], words: str) -> None:
+    assert words in record_problems(replace(MANIFEST, delegation=replace(DELEGATION, **changes)))[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"yardstick": 1.1e-6}, "a yardstick of 1.1e-06, which the golden set does not have"),
+        ({"multiple": 9.0}, "9 yardsticks, but here it is 1"),
+        ({"multiple": 0.01}, "0.01 yardsticks, but here it is 1"),
+        ({"mean_abs_error": 1e-8}, "a mean error of 1e-08"),
+        ({"sqnr_db": 150.0}, "an SQNR of 150.0 dB"),
+        ({"sqnr_db": float("nan")}, "an SQNR of nan dB"),
+        ({"cosine": 0.9999}, "a cosine of 0.9999"),
+        ({"cosine": float("nan")}, "a cosine of nan"),
+        ({"top1_agreement": 0.7}, "agreement on the top class"),
+        ({"top1_agreement": 1.1}, "agreement on the top class"),
+        ({"top1_agreement": None}, "agreement on the top class"),
+        ({"top5_agreement": 0.7}, "agreement on the top five classes"),
+    ],
+)
+def test_a_figure_that_no_machine_gave(changes: dict[str, object], words: str) -> None:
+    (problem,) = figure_problems(replace(RECORDED, **changes), seen())
+    assert words in problem
+
+
+def test_errors_far_below_the_yardstick_are_all_alike() -> None:
+    """Bit for bit equal there, a rounding off here."""
+    exact = ParityResult(**{**dict_of(RECORDED), "multiple": 0.0, "max_abs_error": 0.0, "sqnr_db": 300.0})
+    exact = replace(exact, mean_abs_error=0.0)
+    assert figure_problems(exact, seen(1e-8)) == []
+
+
+def dict_of(record: ParityResult) -> dict[str, object]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def facts(**metadata: str) -> FileFacts:
+    return FileFacts(format=Format.ONNX, inputs=(), outputs=(), operators=(), requires="", metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"producer": "pytorch 2.12.0"}, "written by torch 2.12.0, but the manifest lists torch 2.13.0+cpu"),
+        ({"executorch": "1.4.1"}, "written by executorch 1.4.1, but the manifest lists executorch nowhere"),
+    ],
+)
+def test_converters_that_the_file_tells_must_be_those_of_the_manifest(metadata: dict[str, str], words: str) -> None:
+    assert words in tool_problems(MANIFEST, facts(**metadata))[0]
+    assert tool_problems(MANIFEST, facts(producer="pytorch 2.13.0")) == []
+    assert tool_problems(MANIFEST, facts(producer="someone 1")) == []
+
+
+def test_another_share_of_the_delegate_is_told_in_words() -> None:
+    other = replace(DELEGATION, delegated=3, left=())
+    words = delegation_difference(DELEGATION, other)
+    assert words is not None
+    assert "2 of 3 operators in 1 partitions, all but MEAN x 1: rank; here" in words
+    assert "here no delegate is at work" in (delegation_difference(DELEGATION, None) or "")
+    assert delegation_difference(DELEGATION, DELEGATION) is None
+    assert delegation_difference(None, other) is None
