@@ -41,7 +41,7 @@ def load_manifest(path: Path) -> Manifest:
         raise ArtifactError(f"{path} is missing: an artifact without its manifest is incomplete or from elsewhere")
     manifest = Manifest.load(path)
     for name in (manifest.file, manifest.golden.file):
-        if not name or Path(name).name != name:
+        if name in ("", "..") or Path(name).name != name:
             raise ArtifactError(f"{path} names the file '{name}', which is not beside it")
     return manifest
 

@@ -6,6 +6,7 @@ Run as ``python session_child.py SCRATCH KNOB``: changes the file KNOB on this h
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ def turn(device: Device, knob: Path, value: str = "new") -> Change:
 
 def main(scratch: Path, knob: Path) -> None:
     """Open a session, change the knob, and wait."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
     device = HostDevice(scratch)
     with ending_sessions_on_signals(), DeviceSession(device) as session:
         session.make(turn(device, knob))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pass_rig import Lambda, apply, captured, places, randomised
+from pass_rig import Lambda, apply, calls, captured, places, randomised
 from torch import nn
 
 from export.graph_editor import GraphEditor
@@ -15,7 +15,9 @@ from export.recipe import Format, Recipe
 
 def test_replaces_writes_that_nobody_else_sees() -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1), nn.Hardswish(inplace=True))
-    assert apply(net, (1, 3, 4, 4), functional_form)[1].rewrites == 2
+    module, log = apply(net, (1, 3, 4, 4), functional_form)
+    assert log.rewrites == 2
+    assert calls(module, torch.ops.aten.relu_.default, torch.ops.aten.hardswish_.default) == 0
 
 
 def test_a_write_that_others_see_blocks_all_passes() -> None:
@@ -38,13 +40,16 @@ MAY_HAND_THROUGH = {
     "dropout": lambda x: torch.dropout(x, 0.5, False),
     "feature dropout": lambda x: torch.feature_dropout(x, 0.5, False),
     "alpha dropout": lambda x: torch.alpha_dropout(x, 0.5, False),
+    "feature alpha dropout": lambda x: torch.feature_alpha_dropout(x, 0.5, False),
     "part": lambda x: x[:1],
     "transposed": lambda x: x.transpose(0, 1),
     "expanded": lambda x: x.expand(1, 3, 3),
     "cast": lambda x: x.to(torch.float64),
     "type as": lambda x: x.type_as(x.abs()),
     "summed to size": lambda x: x.sum_to_size(3, 3),
+    "at least 1-D": torch.atleast_1d,
     "at least 2-D": torch.atleast_2d,
+    "at least 3-D": torch.atleast_3d,
     "einsum": lambda x: torch.einsum("ij->ji", x),
     "unsafe view": lambda x: torch.ops.aten._unsafe_view(x, [9]),
     "broadcast": lambda x: torch.broadcast_tensors(x, x)[0],
@@ -54,12 +59,13 @@ MAY_HAND_THROUGH = {
 
 @pytest.mark.parametrize("kind", MAY_HAND_THROUGH)
 def test_a_write_through_what_may_be_its_input_is_not_replaced(kind: str) -> None:
-    """``y`` is read behind the write into what may be ``y`` itself."""
+    """``y`` is read behind the write into what may be ``y`` itself, also as a part that was taken before."""
 
     def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
         y = x.exp()
+        part = y[:, 0]
         MAY_HAND_THROUGH[kind](y).neg_()
-        return y + 0
+        return y + part
 
     apply(Lambda(forward), (3, 3), functional_form)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from runtimes.conditions.device_state import DeviceState
 from runtimes.conditions.state import read_state
 from runtimes.conditions.state_parsers import parse_state
 from runtimes.devices.adb.adb_device import AdbDevice
-from runtimes.devices.host import HostDevice
+from runtimes.devices.device import Device
 
 DATA = Path(__file__).parents[2] / "data" / "device"
 
@@ -61,18 +62,20 @@ def test_equal_cores_are_neither_big_nor_little(phone: DeviceState, wanted: str)
         affinity_mask(msgspec.structs.replace(phone, clusters=()), wanted)
 
 
-def test_pinned_commands_run_where_they_should(adb_device: AdbDevice) -> None:
-    for device in (HostDevice(), adb_device):
-        mask = affinity_mask(read_state(device), "1")
-        verify_pinning(device, mask)
+def test_pinned_commands_run_where_they_should(device: Device) -> None:
+    core = min(os.sched_getaffinity(0))  # the tests may be pinned themselves
+    mask = affinity_mask(read_state(device), f"{1 << core:#x}")
+    assert mask == 1 << core
+    verify_pinning(device, mask)
 
 
 def test_pinning_that_does_not_hold_is_noticed(adb_device: AdbDevice, adbd: Adbd) -> None:
     stub = adbd.data.parent / "bin" / "taskset"
     stub.write_text('#!/bin/sh\nshift\nexec "$@"\n')
     stub.chmod(0o755)
+    elsewhere = 1 << max(os.sched_getaffinity(0)) + 1  # no mask that holds without a pinning
     with pytest.raises(DeviceError, match="cpusets forbid it"):
-        verify_pinning(adb_device, 1)
+        verify_pinning(adb_device, elsewhere)
     stub.write_text("#!/bin/sh\necho 'failed to set affinity' >&2\nexit 1\n")
     with pytest.raises(DeviceError, match="cannot pin commands to cores: failed to set affinity"):
         verify_pinning(adb_device, 1)
