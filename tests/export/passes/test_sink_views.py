@@ -122,7 +122,7 @@ def test_axis_groups() -> None:
 
 def _targets(forward: Callable[[nn.ModuleDict, Tensor], Tensor], shape: tuple[int, ...] = (2, 3, 4, 5)) -> list[object]:
     net = Lambda(
-        forward, fc=nn.Linear(5, 5), norm=nn.LayerNorm(5), rows=nn.LayerNorm((4, 5)), turned=nn.LayerNorm((5, 4))
+        forward, fc=nn.Linear(5, 5), norm=nn.LayerNorm(5), rows=nn.LayerNorm((4, 5)), turned=nn.LayerNorm((3, 4))
     )
     module, _ = apply(net, shape, canonical_views, sink_views)
     return [node.target for node in module.graph.nodes if node.op == "call_function"]
@@ -143,7 +143,7 @@ SINKS = {
         lambda m, x: x.permute(0, 2, 1, 3) / m["norm"].weight, [aten.div.Tensor, aten.permute.default]
     ),
     "matrix beside a permute": (
-        lambda m, x: x.permute(0, 1, 3, 2) - m["turned"].weight, [aten.sub.Tensor, aten.permute.default]
+        lambda m, x: x.permute(0, 3, 1, 2) - m["turned"].weight, [aten.sub.Tensor, aten.permute.default]
     ),
     "vector beside a reshape": (
         lambda m, x: m["norm"].weight - x.reshape(2, 12, 5), [aten.sub.Tensor, aten.reshape.default]
