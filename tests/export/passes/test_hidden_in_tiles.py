@@ -84,7 +84,7 @@ def test_leaves_a_single_token_and_other_readers_alone() -> None:
     assert apply(_mlp(2, 128, 2), (2,), hidden_in_tiles)[1].rewrites == 0
 
     def as_weight(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(m["fc2"].weight, gelu(m["fc1"](x))[0])
+        return torch.nn.functional.linear(m["fc2"].weight, gelu(m["fc1"](x)))
 
     def activation_twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
         hidden = gelu(m["fc1"](x))
@@ -95,4 +95,4 @@ def test_leaves_a_single_token_and_other_readers_alone() -> None:
 
     for forward in (as_weight, activation_twice, other_product):
         net = Lambda(forward, fc1=nn.Linear(2, 16), fc2=nn.Linear(16, 2))
-        assert apply(net, (1, 8, 2), hidden_in_tiles)[1].rewrites == 0, forward.__name__
+        assert apply(net, (8, 2), hidden_in_tiles)[1].rewrites == 0, forward.__name__
