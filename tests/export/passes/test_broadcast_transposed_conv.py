@@ -40,6 +40,6 @@ def test_leaves_near_misses_alone() -> None:
 
 def test_leaves_an_image_without_batch_and_computed_weights_alone() -> None:
     net = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=4)
-    assert apply(net, (4, 3, 2), broadcast_transposed_conv)[1].rewrites == 0
+    assert apply(net, (4, 4, 2), broadcast_transposed_conv)[1].rewrites == 0
     own = Lambda(lambda m, x: torch.conv_transpose2d(x, m["c"].weight * x.mean(), stride=2, groups=4), c=net)
     assert apply(own, (1, 4, 3, 2), broadcast_transposed_conv)[1].rewrites == 0
