@@ -49,7 +49,7 @@ def load_manifest(path: Path) -> Manifest:
         found = what_it_is(path)
         raise ArtifactError(f"{path} {found}" if found and "JSON" not in found else error.message) from error
     for name in (manifest.file, manifest.golden.file):
-        if not name or Path(name).name != name:
+        if name in ("", "..") or Path(name).name != name:
             raise ArtifactError(f"{path} names the file '{name}', which is not beside it")
     return manifest
 

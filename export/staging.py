@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,32 +106,33 @@ def _runs(pid: int) -> bool:
 def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> Path:
     """Move a staged artifact into ``directory``, a copy of its golden set before it and the manifest behind it.
 
-    Ctrl-C waits until the moves are done. Golden sets that no manifest speaks of any more are removed.
+    Ctrl-C waits until the moves are done. Golden sets that no manifest speaks of are removed afterwards.
 
     Returns:
         The manifest's path.
 
     Raises:
-        ExportError: Writing fails. Until the first move that leaves everything as it was.
+        ExportError: Writing fails. The earlier artifact stands with its manifest, or the new one without and the
+            message says so.
     """
     artifact, golden = directory / manifest.file, directory / manifest.golden.file
     final = manifest_path(artifact)
     staged_manifest = staged_artifact.with_name(final.name)
+    golden_is_new = not golden.exists()
     try:
         staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
         for path in (staged_artifact, staged_manifest):
             _to_disk(path)
         _place_golden(staged_golden, golden)
         with _uninterrupted():
-            with suppress(FileNotFoundError):
-                final.unlink()
-            staged_artifact.replace(artifact)
-            _to_disk(directory)
-            staged_manifest.replace(final)
-            _to_disk(directory)
-        _remove_orphans(directory, manifest.spec.name)
+            _replace_artifact(staged_artifact, artifact, final)
+            _place_manifest(staged_manifest, final, artifact)
     except OSError as error:
+        if golden_is_new:
+            with suppress(OSError):
+                golden.unlink()
         raise translate(error, directory) from error
+    _remove_orphans(directory, manifest.spec.name)
     return final
 
 
@@ -147,25 +149,61 @@ def _place_golden(staged: Path, golden: Path) -> None:
     copy.replace(golden)
 
 
-def _remove_orphans(directory: Path, model: str) -> None:
+def _replace_artifact(staged: Path, artifact: Path, manifest: Path) -> None:
+    """Take ``manifest`` away, then move the artifact; if that fails, the manifest of the earlier one comes back."""
+    withdrawn = staged.with_name(f"{manifest.name}.withdrawn")
+    withdrawn.touch()  # over a file, no directory that stands in the way can be moved
+    with suppress(FileNotFoundError):
+        manifest.replace(withdrawn)
     try:
+        staged.replace(artifact)
+    except OSError:
+        if withdrawn.stat().st_size > 0:
+            withdrawn.replace(manifest)
+        raise
+
+
+def _place_manifest(staged: Path, manifest: Path, artifact: Path) -> None:
+    """Let the moves of the artifact reach the disk before its manifest does."""
+    try:
+        _to_disk(artifact.parent)
+        staged.replace(manifest)
+        _to_disk(artifact.parent)
+    except OSError as error:
+        raise ExportError(
+            f"{artifact} is new, but its manifest cannot be written: {error.strerror}", hint="export again"
+        ) from error
+
+
+def _remove_orphans(directory: Path, model: str) -> None:
+    """Remove golden sets that no manifest speaks of; one that cannot be removed does no harm."""
+    with suppress(ArtifactError, OSError):  # a damaged manifest may speak of any of them
         wanted = {load_manifest(path).golden.file for path in manifests_in(directory)}
-    except ArtifactError:  # a damaged manifest may speak of any of them
-        return
-    for path in directory.glob(golden_name(model, "?" * 8)):
-        if path.name not in wanted:
-            path.unlink(missing_ok=True)
+        for path in directory.glob(golden_name(model, "?" * 8)):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM while a few renames run."""
-    held = {signal.SIGINT, signal.SIGTERM}
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    """Hold back SIGINT and SIGTERM while a few renames run.
+
+    A mask would hold them from this thread alone: another one takes the signal, and the handler still runs here.
+    """
+    caught: list[int] = []
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in previous.values():
+        yield  # handlers run in the main thread; one that is not Python's could not be put back
+        return
+    for number in previous:
+        signal.signal(number, lambda number, frame: caught.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for late in caught:
+            signal.raise_signal(late)
 
 
 def _to_disk(path: Path) -> None:

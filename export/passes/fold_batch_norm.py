@@ -34,6 +34,9 @@ from export.patterns import (
     window_of,
 )
 
+CHANNELS_ON_AXIS_1: dict[object, int] = {aten.conv2d.default: 4, aten.linear.default: 2}
+"""The rank of the values that a product has its channels on the axis of the normalisation for."""
+
 
 def run(editor: GraphEditor) -> PassLog:
     """Fold every batch normalisation that has a fitting neighbour."""
@@ -78,7 +81,7 @@ def _into_producer(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor
     if not is_call(source, aten.conv2d.default, aten.linear.default) or only_user(source) is not node:
         return False
     weights = editor.weights(source)
-    if weights is None or (source.target is aten.linear.default and rank_of(source) != 2):
+    if weights is None or rank_of(source) != CHANNELS_ON_AXIS_1[source.target]:
         return False
     weight, bias = weights
     new_weight = as_double(weight) * scale.reshape(-1, *[1] * (weight.dim() - 1))
@@ -109,11 +112,9 @@ def _into_users(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -
 
 def _unpadded_weights(editor: GraphEditor, user: Node, node: Node) -> tuple[Tensor, Tensor | None] | None:
     """Weight and bias of ``user`` if they are constant and it sees no position outside its input, else None."""
-    if user.args[:1] != (node,):
+    if user.args[:1] != (node,) or rank_of(node) != CHANNELS_ON_AXIS_1.get(user.target):
         return None
-    if user.target is aten.linear.default:
-        return editor.weights(user) if rank_of(node) == 2 else None
-    if user.target is not aten.conv2d.default or window_of(user).padding != (0, 0):
+    if user.target is aten.conv2d.default and window_of(user).padding != (0, 0):
         return None
     return editor.weights(user)
 

@@ -19,11 +19,11 @@ def run(editor: GraphEditor, norm: Node) -> bool | str:
     """Fold every scale and shift that only linear layers see."""
     nodes = argument(norm, 2, "weight"), argument(norm, 3, "bias")
     scale, shift = (editor.constant(node) for node in nodes)
-    if nodes == (None, None) or not any(is_call(user, aten.linear.default) for user in norm.users):
+    linears = _linears(editor, norm)
+    if nodes == (None, None) or not (linears or any(is_call(user, aten.linear.default) for user in norm.users)):
         return False
     if (nodes[0] is None, nodes[1] is None) != (scale is None, shift is None):
         return "its scale or shift is computed"
-    linears = _linears(editor, norm)
     if not linears or not is_over_last_axis(norm):
         return "others than linear layers with constant weights read it"
     for linear in linears:

@@ -19,7 +19,10 @@ from export.graph_editor import GraphEditor, Refusals, each_call
 from export.patterns import aten, is_call, only_user
 
 SOMETIMES_VIEWS = (
-    aten.reshape.default, aten.contiguous.default, aten.flatten.using_ints, aten.dropout.default,
+    aten.reshape.default, aten.contiguous.default, aten.flatten.using_ints, aten._unsafe_view.default,
+    aten.einsum.default, aten.type_as.default, aten.sum_to_size.default, aten.atleast_1d.default,
+    aten.atleast_2d.default, aten.atleast_3d.default, aten.dropout.default, aten.feature_dropout.default,
+    aten.alpha_dropout.default, aten.feature_alpha_dropout.default,
 )  # fmt: skip
 """Calls that return their input, or a view of it, in some cases without saying so in their schema."""
 

@@ -61,5 +61,5 @@ def _freeze(value: object) -> object:
     if isinstance(value, dict):
         return tuple(sorted((key, _freeze(item)) for key, item in value.items()))
     if isinstance(value, (bool, int, float)):
-        return type(value).__name__, value
+        return type(value).__name__, repr(value)  # 0.0 and -0.0 are equal, and 1 / x tells them apart
     return value

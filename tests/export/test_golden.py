@@ -11,6 +11,7 @@ from small_models import conv_net, spec_of, two_inputs
 from edgevit.errors import ArtifactError, ExportError
 from edgevit.spec import TensorSpec
 from export.golden import FLOAT64_LIMIT_BYTES, GoldenSet, load_golden, make_golden
+from export.stimuli import Samples
 
 
 def test_the_reference_is_float64_and_the_yardstick_what_float32_misses() -> None:
@@ -126,3 +127,96 @@ def test_a_model_that_answers_nan_or_another_shape_is_refused() -> None:
         model.head.bias[0] = float("inf")
     with pytest.raises(ExportError, match="NaN or Inf in float64 at output 'logits'"):
         make_golden(model, spec)
+
+
+def test_a_part_is_measured_by_the_yardstick_of_all() -> None:
+    golden = make_golden(*conv_net())
+    part = golden[2:4]
+    assert part.labels == golden.labels[2:4]
+    np.testing.assert_array_equal(part.inputs["image"], golden.inputs["image"][2:4])
+    np.testing.assert_array_equal(part.outputs["logits"], golden.outputs["logits"][2:4])
+    assert part.yardstick == golden.yardstick
+
+
+def test_outputs_of_exactly_the_limit_stay_in_double_precision(tmp_path: Path) -> None:
+    """64 MiB over all outputs; one number more, in whichever of them, and all are rounded."""
+    count = FLOAT64_LIMIT_BYTES // 8 // 2
+    for more, dtype in ((0, np.float64), (1, np.float32)):
+        outputs = {"y": np.zeros((1, count)), "z": np.zeros((1, count + more))}
+        GoldenSet(("a",), {"x": np.zeros((1, 1))}, outputs, {"y": 1e-6, "z": 1e-6}).save(tmp_path / "golden.npz")
+        with np.load(tmp_path / "golden.npz") as file:
+            assert file["outputs/y"].dtype == file["outputs/z"].dtype == dtype
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 40])
+def test_every_sample_has_its_own_answer_whatever_the_batch(batch: int) -> None:
+    """A last chunk that is not full repeats its last sample and drops the answers."""
+    golden, single = make_golden(*conv_net(batch=batch)), make_golden(*conv_net())
+    assert golden.outputs["logits"].shape == (len(golden), 10)
+    np.testing.assert_array_equal(golden.inputs["image"][: len(single)], single.inputs["image"][: len(golden)])
+    shared = min(len(golden), len(single))
+    np.testing.assert_allclose(golden.outputs["logits"][:shared], single.outputs["logits"][:shared], rtol=0, atol=1e-12)
+
+
+def test_more_inputs_stand_behind_and_must_fit() -> None:
+    model, spec = conv_net()
+    extra = Samples(("mine", "yours"), {"image": np.full((2, 3, 32, 32), 0.25, np.float32)})
+    golden = make_golden(model, spec, extra)
+    assert golden.labels[-2:] == ("mine", "yours") and len(golden) == len(make_golden(model, spec)) + 2
+    np.testing.assert_array_equal(golden.inputs["image"][-2:], extra.arrays["image"])
+    wide = Samples(("mine",), {"image": np.zeros((1, 3, 32, 33), np.float32)})
+    with pytest.raises(ExportError, match=r"'image' has the shape \(3, 32, 33\) per sample, not \(3, 32, 32\)"):
+        make_golden(model, spec, wide)
+    with pytest.raises(ExportError, match="'image' has the shape None per sample"):
+        make_golden(model, spec, Samples(("mine",), {"photo": np.zeros((1, 3, 32, 32), np.float32)}))
+
+
+def test_a_model_that_answers_otherwise_each_time_is_refused() -> None:
+    class Noisy(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1)[:, :10] + torch.rand(x.shape[0], 1)
+
+    with pytest.raises(ExportError, match="answers differently on the same input at output 'logits'") as caught:
+        make_golden(Noisy(), conv_net()[1])
+    assert caught.value.hint == "remove random operations, or seed them inside forward"
+
+
+def test_a_model_that_fails_in_float64_alone_is_told_apart() -> None:
+    class Single(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.dtype == torch.float64:
+                raise TypeError("single precision only")
+            return x.flatten(1)[:, :10]
+
+    with pytest.raises(ExportError, match=r"fails in float64 eager: single precision only$"):
+        make_golden(Single(), conv_net()[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"outputs/z": np.array([[0.0], [np.nan]])}, "NaN or Inf in the reference outputs"),
+        ({"outputs/y": np.array([[0.0], [np.inf]])}, "NaN or Inf in the reference outputs"),
+        ({"yardstick/z": None}, r"outputs \['y', 'z'\], yardsticks for \['y'\]"),
+        ({"inputs/x": None}, "2 labels"),
+        ({"inputs/x": np.zeros((3, 1))}, r"2 labels, arrays of \[2, 3\] samples"),
+        ({"labels": np.array(["a", "b", "c"])}, r"3 labels, arrays of \[2\] samples"),
+        ({"outputs/y": None, "outputs/z": None, "yardstick/y": None, "yardstick/z": None}, "2 labels"),
+    ],
+)
+def test_a_set_that_is_not_whole_says_what_is_wrong(
+    tmp_path: Path, changes: dict[str, np.ndarray | None], problem: str
+) -> None:
+    whole = {
+        "labels": np.array(["a", "b"]),
+        "inputs/x": np.zeros((2, 1)),
+        "outputs/y": np.zeros((2, 1)),
+        "outputs/z": np.zeros((2, 1)),
+        "yardstick/y": np.array(1e-6),
+        "yardstick/z": np.array(1e-6),
+    }
+    np.savez(tmp_path / "golden.npz", **whole)
+    assert load_golden(tmp_path / "golden.npz").yardstick == {"y": 1e-6, "z": 1e-6}
+    np.savez(tmp_path / "golden.npz", **{k: v for k, v in (whole | changes).items() if v is not None})
+    with pytest.raises(ArtifactError, match=f"is not a whole golden set: {problem}"):
+        load_golden(tmp_path / "golden.npz")

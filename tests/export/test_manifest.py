@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -64,6 +65,13 @@ def test_the_time_of_creation_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         created_utc()
+    for beyond in ("9" * 12, "9" * 30):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", beyond)
+        with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+            created_utc()
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    age = datetime.now(UTC) - datetime.fromisoformat(created_utc())
+    assert timedelta(0) <= age < timedelta(seconds=60)
 
 
 def test_a_manifest_knows_where_it_belongs() -> None:
@@ -74,6 +82,13 @@ def test_a_manifest_knows_where_it_belongs() -> None:
 def test_a_manifest_that_names_files_elsewhere_or_is_none_is_refused(tmp_path: Path) -> None:
     (ptl,) = export_to(tmp_path)
     whole = ptl.read_text()
+    golden = load_manifest(ptl).golden.file
+    for name in (f"../{golden}", "..", "", "/tmp/golden.npz"):
+        ptl.write_text(whole.replace(f'"{golden}"', json.dumps(name)))
+        with pytest.raises(ArtifactError, match="not beside it"):
+            load_manifest(ptl)
+    ptl.write_text(whole)
+    assert load_manifest(ptl).file == "conv-net.ptl"
     ptl.write_text(whole.replace('"conv-net.ptl"', '"../conv-net.ptl"'))
     with pytest.raises(ArtifactError, match="not beside it"):
         load_manifest(ptl)
@@ -126,3 +141,17 @@ def test_a_pointer_in_place_of_a_manifest_is_told_as_such(tmp_path: Path) -> Non
     path.symlink_to("../.git/annex/objects/x.json")
     with pytest.raises(ArtifactError, match=r"is missing: it is a symbolic link to .* run git annex get"):
         load_manifest(path)
+
+    assert tool_versions(["numpy", "no-such-package"]) == {"numpy": importlib.metadata.version("numpy")}
+
+
+def test_a_directory_is_searched_by_suffix_and_in_order(tmp_path: Path) -> None:
+    for name in ("b.tflite.json", "a.onnx.json", "notes.json", "c.onnx", "d.onnx.json.bak"):
+        (tmp_path / name).touch()
+    (tmp_path / "e.ptl.json").mkdir()
+    assert find_manifests([tmp_path]) == (tmp_path / "a.onnx.json", tmp_path / "b.tflite.json")
+    assert find_manifests([tmp_path / "b.tflite.json", tmp_path]) == (
+        tmp_path / "b.tflite.json",
+        tmp_path / "a.onnx.json",
+    )
+    assert find_manifests([]) == ()

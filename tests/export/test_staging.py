@@ -12,12 +12,43 @@ import pytest
 from export_rig import ONNX, PTL, assert_whole, export_to
 
 from edgevit.errors import ExportError, UsageError
-from export.manifest import (
-    load_manifest,
-)
-from export.staging import check_output, remove_stale, staging
+from export.manifest import load_manifest
+from export.staging import check_output, commit, remove_stale, staging, translate
 
 ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An earlier and a later export of the same name, in two directories."""
+    directory = tmp_path_factory.mktemp("exports")
+    export_to(directory / "new", seed=1)
+    export_to(directory / "target")
+    return directory
+
+
+@pytest.fixture
+def new(exports: Path) -> Path:
+    """A directory with the later export; nothing writes into it."""
+    return exports / "new"
+
+
+@pytest.fixture
+def target(exports: Path, tmp_path: Path) -> Path:
+    """A directory with the earlier export."""
+    return shutil.copytree(exports / "target", tmp_path / "target")
+
+
+def _staged(new: Path, stage: Path) -> tuple[Path, Path]:
+    """Copies in ``stage`` of the artifact and the golden set in ``new``."""
+    manifest = load_manifest(new / "conv-net.ptl.json")
+    artifact, golden = (shutil.copy(new / name, stage / name) for name in (manifest.file, manifest.golden.file))
+    return artifact, golden
+
+
+def _contents(directory: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in directory.rglob("*")}
 
 
 KILLED_COMMIT = """
@@ -42,10 +73,10 @@ with staging(target) as stage:
 """
 
 
-def test_killed_at_any_moment_a_manifest_means_a_complete_artifact(tmp_path: Path) -> None:
+def test_killed_at_any_moment_a_manifest_means_a_complete_artifact(exports: Path, tmp_path: Path) -> None:
     """SIGKILL before each move, removal and write of a second export, until one runs through."""
-    old, new, target = (tmp_path / name for name in ("old", "new", "target"))
-    (old_manifest,), (new_manifest,) = export_to(old), export_to(new, seed=1)
+    old, new, target = exports / "target", exports / "new", tmp_path / "target"
+    old_manifest, new_manifest = (directory / "conv-net.ptl.json" for directory in (old, new))
     seen, code = [], None
     for moment in range(1, 20):
         shutil.rmtree(target, ignore_errors=True)
@@ -72,9 +103,31 @@ def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     dead, alive = int(gone.stdout), os.getpid()
     for name in (f".staging-{dead}-abc", f".staging-{alive}-abc", "mine"):
         (tmp_path / name).mkdir()
-    (tmp_path / f".model.{dead}.partial.npz").touch()
+        (tmp_path / name / "half.onnx").touch()
+    kept = {f".staging-{alive}-abc", "mine", f".staging-{'9' * 30}-abc", ".staging-abc", f".model.{dead}.npz"}
+    (tmp_path / f".staging-{'9' * 30}-abc").mkdir()  # no process has that number: whose it is cannot be told
+    for name in (".staging-abc", f".model.{dead}.npz", f".model.{dead}.partial.npz", f".model.{dead}.partial"):
+        (tmp_path / name).touch()
     remove_stale(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {f".staging-{alive}-abc", "mine"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    remove_stale(tmp_path / "nothing")
+
+
+def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 1 runs, and refuses signals from anybody else: "not permitted" is no "no such process"."""
+    (tmp_path / ".staging-1-abc").mkdir()
+    user = os.getresuid()
+    monkeypatch.chdir(tmp_path)  # the directories above may be closed to the other user
+    if user[0] == 0:
+        os.chown(tmp_path, NOBODY, -1)
+        os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        with pytest.raises(PermissionError):
+            os.kill(1, 0)
+        remove_stale(Path())
+    finally:
+        os.setresuid(*user)
+    assert (tmp_path / ".staging-1-abc").exists()
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), ExportError("no"), OSError(errno.ENOSPC, "No space left")])
@@ -87,8 +140,22 @@ def test_staging_leaves_nothing_behind(tmp_path: Path, raised: BaseException) ->
         assert "no room left" in str(caught.value)
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_no_room_is_said_as_such_by_disk_and_quota(number: int) -> None:
+    said = translate(OSError(number, os.strerror(number)), Path("out"))
+    assert said.message == (
+        "cannot write in out: Input/output error; nothing was replaced"
+        if number == errno.EIO
+        else "no room left in out; nothing was replaced"
+    )
+    assert (
+        translate(OSError("no number"), Path("out")).message == "cannot write in out: no number; nothing was replaced"
+    )
+
+
 def test_an_output_that_cannot_take_files_is_refused_early(tmp_path: Path) -> None:
     check_output(tmp_path / "new" / "deep", needed_bytes=1000)
+    assert not list((tmp_path / "new" / "deep").iterdir())
     with pytest.raises(UsageError, match="not enough room in"):
         check_output(tmp_path, needed_bytes=1 << 60)
     (tmp_path / "file").touch()
@@ -97,6 +164,131 @@ def test_an_output_that_cannot_take_files_is_refused_early(tmp_path: Path) -> No
     if Path("/proc/self").exists():  # not even root may write there
         with pytest.raises(UsageError, match="cannot write to /proc/self"):
             check_output(Path("/proc/self/artifacts"), needed_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("manifest on a full disk", "no room left in"),
+        ("golden set on a full disk", "no room left in"),
+        ("golden set that cannot be read", "Input/output error"),
+        ("directory in place of the artifact", "Is a directory"),
+        ("directory in place of the manifest", "Not a directory"),
+        ("directory in place of the golden set", "Is a directory"),
+    ],
+)
+def test_a_commit_that_fails_is_an_error_and_changes_nothing(new: Path, target: Path, damage: str, said: str) -> None:
+    """The errors are the system's own: /dev/full has no room, and no process may read its memory at 0."""
+    manifest = load_manifest(new / "conv-net.ptl.json")
+    in_the_way = {"artifact": manifest.file, "manifest": "conv-net.ptl.json", "golden set": manifest.golden.file}
+    if damage.startswith("directory"):
+        blocked = target / in_the_way[damage.removeprefix("directory in place of the ")]
+        blocked.unlink(missing_ok=True)
+        blocked.mkdir()
+        (blocked / "mine").write_text("kept")
+    before = _contents(target)
+    with pytest.raises(ExportError, match=said) as caught, staging(target) as stage:
+        artifact, golden = _staged(new, stage)
+        if damage.startswith("manifest"):
+            (stage / "conv-net.ptl.json").symlink_to("/dev/full")
+        elif damage.startswith("golden set on"):
+            (stage / f"{manifest.golden.file}.copy").symlink_to("/dev/full")
+        elif damage.startswith("golden set that"):
+            golden.unlink()
+            golden.symlink_to("/proc/self/mem")
+        commit(manifest, artifact, golden, target)
+    assert caught.value.message.endswith("nothing was replaced")
+    assert (caught.value.hint is None) is ("no room" not in said)
+    assert _contents(target) == before
+
+
+def test_a_manifest_that_cannot_follow_its_artifact_is_said(
+    new: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one stand-in: no system's error comes between two moves into the same directory."""
+    manifest, replace = load_manifest(new / "conv-net.ptl.json"), Path.replace
+
+    def failing(path: Path, to: Path) -> Path:
+        if to == target / "conv-net.ptl.json":
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    said = r"conv-net\.ptl is new, but its manifest cannot be written"
+    with pytest.raises(ExportError, match=said) as caught, staging(target) as stage:
+        commit(manifest, *_staged(new, stage), target)
+    assert caught.value.hint == "export again"
+    assert not (target / "conv-net.ptl.json").exists()
+    assert (target / "conv-net.ptl").read_bytes() == (new / "conv-net.ptl").read_bytes()
+
+
+def test_a_golden_set_that_cannot_be_removed_spoils_no_commit(new: Path, target: Path) -> None:
+    (target / "conv-net.golden-00000000.npz").mkdir()
+    with staging(target) as stage:
+        path = commit(load_manifest(new / "conv-net.ptl.json"), *_staged(new, stage), target)
+    assert_whole(path)
+
+
+def test_golden_sets_stay_while_a_damaged_manifest_may_speak_of_them(new: Path, target: Path) -> None:
+    (target / "other.onnx.json").write_text("{")
+    old = load_manifest(target / "conv-net.ptl.json").golden.file
+    with staging(target) as stage:
+        commit(load_manifest(new / "conv-net.ptl.json"), *_staged(new, stage), target)
+    assert (target / old).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_the_moves_are_done(
+    new: Path, target: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    replace = Path.replace
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if to == target / "conv-net.ptl":
+            os.kill(os.getpid(), number)
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    previous = signal.signal(number, signal.default_int_handler)  # a shell's background job has it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt), staging(target) as stage:
+            commit(load_manifest(new / "conv-net.ptl.json"), *_staged(new, stage), target)
+    finally:
+        signal.signal(number, previous)
+    assert_whole(target / "conv-net.ptl.json")
+    assert (target / "conv-net.ptl.json").read_text() == (new / "conv-net.ptl.json").read_text()
+
+
+def test_everything_is_on_the_disk_before_it_has_its_name(
+    new: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, replace, fsync = load_manifest(new / "conv-net.ptl.json"), Path.replace, os.fsync
+    events: list[tuple[str, str]] = []
+
+    def moved(path: Path, to: Path) -> Path:
+        events.append(("named", to.name))
+        return replace(path, to)
+
+    def synced(descriptor: int) -> None:
+        events.append(("on disk", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    with staging(target) as stage:
+        artifact, golden = _staged(new, stage)
+        monkeypatch.setattr(Path, "replace", moved)
+        monkeypatch.setattr(os, "fsync", synced)
+        commit(manifest, artifact, golden, target)
+    assert events == [
+        ("on disk", "conv-net.ptl"),
+        ("on disk", "conv-net.ptl.json"),
+        ("on disk", f"{manifest.golden.file}.copy"),
+        ("named", manifest.golden.file),
+        ("named", "conv-net.ptl.json.withdrawn"),
+        ("named", "conv-net.ptl"),
+        ("on disk", "target"),
+        ("named", "conv-net.ptl.json"),
+        ("on disk", "target"),
+    ]
 
 
 def test_a_new_export_replaces_only_its_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import ModuleType
 
@@ -13,10 +14,12 @@ from torch.fx import GraphModule
 from edgevit.spec import ModelSpec, Task, TensorSpec, Weights
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
-from export.program import Program, capture
+from export.program import Program, capture, module_of
 
 TOLERANCE = 1e-10
 few = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+"""A few shapes at random. What a pass may get wrong (a sign, an axis, a missing bias) must not depend on their seed:
+each test that uses this has an ``example`` for every branch, with sizes that no symmetry hides."""
 
 
 class Lambda(nn.Module):
@@ -44,16 +47,17 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-def captured(module: nn.Module, shape: tuple[int, ...]) -> Program:
-    """The program of ``module`` for one float64 input of ``shape``."""
+def captured(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Program:
+    """The program of ``module``, which is of ``dtype``, for one input of ``shape``."""
     with torch.no_grad():
-        result = module(torch.zeros(shape, dtype=torch.float64))
+        result = module(torch.zeros(shape, dtype=dtype))
+    name = str(dtype).removeprefix("torch.")
     spec = ModelSpec(
         name="sample",
         variant="sample",
         task=Task.FEATURES,
-        inputs=(TensorSpec(name="x", shape=shape, dtype="float64"),),
-        outputs=(TensorSpec(name="y", shape=tuple(result.shape), dtype="float64"),),
+        inputs=(TensorSpec(name="x", shape=shape, dtype=name),),
+        outputs=(TensorSpec(name="y", shape=tuple(result.shape), dtype=name),),
         weights=Weights(source="random", seed=0),
     )
     return capture(module, spec)
@@ -80,6 +84,24 @@ def apply(module: nn.Module, shape: tuple[int, ...], *passes: ModuleType) -> tup
     for name, tensor in program.module.state_dict().items():
         assert torch.equal(tensor, state[name]), f"{name} was written into"
     return result, log
+
+
+def assert_folded_in_double(module: nn.Module, shape: tuple[int, ...], *passes: ModuleType) -> None:
+    """What ``passes`` fold into the weights of a float32 network is rounded once, from float64."""
+    single = randomised(module).float()
+    tensors = []
+    for network, dtype in ((single, torch.float32), (copy.deepcopy(single).double(), torch.float64)):
+        editor = GraphEditor(captured(network, shape, dtype).module)
+        assert [step.run(editor) for step in passes][-1].rewrites > 0
+        tensors.append([found for node in editor.graph.nodes if (found := editor.constant(node)) is not None])
+    for rounded, exact in zip(*tensors, strict=True):
+        assert rounded.dtype == torch.float32
+        assert torch.equal(rounded, exact.float())
+
+
+def places(module: GraphModule, *targets: object) -> list[str]:
+    """The module of the network that each call of ``targets`` comes from."""
+    return [module_of(node) for node in module.graph.nodes if node.target in targets]
 
 
 def calls(module: GraphModule, *targets: object) -> int:

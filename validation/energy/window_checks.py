@@ -13,8 +13,7 @@ from validation.energy.report import Check
 from validation.energy.signal import Doubles
 
 MOST_UNCERTAIN = 0.6 * BUDGET  # half of the 95 % interval: 5 % are then more than three standard errors
-MAX_SPLIT = 4.0  # distance of two kinds over the spread in each: one kind, normal, cut anywhere gives 2.7
-GAP_SIGMA = 2.5  # standard errors: less than elsewhere, since nothing sound makes gaps vary more than windows do
+MAX_SPLIT = 4.5  # distance of two kinds over the spread in each: one kind, normal, cut anywhere gives 2.7
 MIN_LONGER = 0.1  # of the mean length: what two kinds of windows must change it by
 MAX_VOID = 0.2  # of the windows
 
@@ -69,7 +68,7 @@ def _gap_spread(evidence: Evidence) -> Check:
     reason = (
         f"the gaps spread by {spread:.1%} of the inference's power, the windows do not: a load fills some gaps only"
     )
-    return answer("spread of gaps", 100 * spread, 100 * SHARE, reason, unit="%", counts=more > GAP_SIGMA * error)
+    return answer("spread of gaps", 100 * spread, 100 * MAX_SPREAD, reason, unit="%", counts=more > SIGMA * error)
 
 
 def _kinds(evidence: Evidence) -> Check:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError
+from edgevit.spec import Task
 
 State = dict[str, Tensor]
 
@@ -59,6 +60,28 @@ def test_a_wrong_option_names_the_option_that_fits(path: Path) -> None:
         build_model("xxs", checkpoint=path)
     assert caught.value.hint == "--propagation bilinear --no-aggregation"
     build_model("xxs", checkpoint=path, propagation="bilinear", aggregation=False)
+
+
+def test_a_wrong_file_of_other_classes_names_the_variant_that_fits(path: Path) -> None:
+    """The classes come from the file's head, or are asked for: neither makes it a file of no variant."""
+    model, _ = build_model("xxs", num_classes=37)
+    torch.save(model.state_dict(), path)
+    for classes in (None, 37):
+        with pytest.raises(CheckpointError, match=r"It fits variant xxs$") as caught:
+            build_model("s", checkpoint=path, num_classes=classes)
+        assert caught.value.hint == "--variant xxs"
+
+
+def test_features_take_a_file_with_a_head_and_name_the_variant_without_it(path: Path) -> None:
+    model, _ = build_model("xxs", num_classes=37)
+    torch.save(model.state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"It fits variant xxs$") as caught:
+        build_model("xs", checkpoint=path, task=Task.FEATURES)
+    assert caught.value.hint == "--variant xxs"
+    torch.save(build_model("xxs", task=Task.FEATURES)[0].state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"It fits variant xxs, task features$") as caught:
+        build_model("xs", checkpoint=path)
+    assert caught.value.hint == "--variant xxs --task features"
 
 
 def test_a_file_of_no_variant(path: Path) -> None:

@@ -50,6 +50,7 @@ def test_stage_outputs_are_those_of_the_published_code(dtype: torch.dtype, atol:
     answers = golden_answers()
     with torch.no_grad():
         stages = golden_model(Task.FEATURES, dtype)(golden_image().to(dtype))
+    assert len(stages) == len(answers["feature_shapes"]) == 4
     for index, stage in enumerate(stages):
         values = stage.numpy()
         assert values.shape == tuple(answers["feature_shapes"][index])
@@ -105,7 +106,9 @@ def test_every_option_goes_through_torch_export(delegate: Delegate, propagation:
     image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     exported = torch.export.export(model, (image,)).module()
     with torch.no_grad():
-        for ours, theirs in zip(model(image), exported(image), strict=True):
+        stages = model(image)
+        assert len(stages) == 4
+        for ours, theirs in zip(stages, exported(image), strict=True):
             torch.testing.assert_close(theirs, ours)
 
 

@@ -41,6 +41,7 @@ def test_a_small_network_that_is_no_edgevit_goes_through_all_formats(exported: E
 
 def test_manifests_keep_to_the_published_schema(exported: ExportReport) -> None:
     schema = json.loads((ROOT / "docs" / "manifest.schema.json").read_text())
+    assert exported.outcomes
     for outcome in exported.outcomes:
         assert outcome.file is not None
         text = manifest_path(Path(outcome.file)).read_text()

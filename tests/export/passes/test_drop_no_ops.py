@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pass_rig import Lambda, apply, calls, few
-from torch import Tensor, nn
+from pass_rig import Lambda, apply, calls, captured, few
+from torch import nn
 
+from export.graph_editor import GraphEditor
 from export.passes import drop_no_ops
+
+aten = torch.ops.aten
 
 
 @few
@@ -19,15 +23,50 @@ def test_removes_what_changes_nothing(p: float, shape: tuple[int, int]) -> None:
     assert sum(node.op == "call_function" for node in module.graph.nodes) == 2
 
 
+NO_OPS = {
+    "dropout": lambda x: aten.dropout(x, 0.5, False),
+    "dropout with nothing to drop": lambda x: aten.dropout(x, 0.0, True),
+    "dropout in place": lambda x: aten.dropout_(x, 0.5, False),
+    "feature dropout": lambda x: aten.feature_dropout(x, 0.5, False),
+    "clone": lambda x: x.clone(),
+    "alias": aten.alias,
+    "detach": lambda x: x.detach(),
+    "to": lambda x: x.to(torch.float64),
+    "to copy": lambda x: aten._to_copy(x, dtype=torch.float64),
+    "type as": lambda x: x.type_as(x.abs()),
+    "plus": lambda x: x + 0,
+    "minus": lambda x: x - 0.0,
+    "times": lambda x: x * 1,
+    "by": lambda x: x / 1.0,
+}
+
+
+@pytest.mark.parametrize("kind", NO_OPS)
+def test_every_kind_of_them(kind: str) -> None:
+    module, log = apply(Lambda(lambda m, x: NO_OPS[kind](x.tanh()).exp()), (2, 3), drop_no_ops)
+    assert log.rewrites == 1
+    assert calls(module, *drop_no_ops.DROPOUTS, *drop_no_ops.COPIES, *drop_no_ops.CASTS, *drop_no_ops.NEUTRAL) == 0
+
+
+def test_a_copy_into_another_order_in_memory() -> None:
+    module, log = apply(Lambda(lambda m, x: x.tanh().t().contiguous().exp()), (2, 3), drop_no_ops)
+    assert log.rewrites == 1
+    assert calls(module, aten.contiguous.default, aten.clone.default) == 0
+
+
 def test_leaves_real_work_alone() -> None:
-    net = Lambda(lambda m, x: (x * 2 + 1 - 3) / 2)
-    assert apply(net, (2, 3), drop_no_ops)[1].rewrites == 0
+    """Numbers that are neutral elsewhere, a tensor of zeros, casts, and a quotient that turns integers into floats."""
+    for work in (
+        lambda x: (x * 2 + 1 - 3) / 2,
+        lambda x: (x * 0 + 1) - 1,
+        lambda x: x + x.new_zeros(3),
+        lambda x: x.float().double(),
+        lambda x: (x.long() / 1).double(),
+        lambda x: (x.long() + 0.0).double(),
+    ):
+        assert apply(Lambda(lambda m, x, work=work: work(x)), (2, 3), drop_no_ops)[1].rewrites == 0
 
 
 def test_dropout_that_is_on_in_eval_stays() -> None:
-    class Always(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.nn.functional.dropout(x, 0.0, training=True) + x.float().double()
-
-    module, _ = apply(Always(), (2, 3), drop_no_ops)
-    assert calls(module, torch.ops.aten.add.Tensor) == 1
+    program = captured(Lambda(lambda m, x: aten.dropout(x, 0.5, True)), (2, 3))
+    assert drop_no_ops.run(GraphEditor(program.module)).rewrites == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from pass_rig import Lambda, apply, captured, randomised
+from pass_rig import Lambda, apply, calls, captured, places, randomised
 from torch import nn
 
 from export.artifact import Refusal
@@ -15,7 +16,9 @@ from export.recipe import Format, Recipe
 
 def test_replaces_writes_that_nobody_else_sees() -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1), nn.Hardswish(inplace=True))
-    assert apply(net, (1, 3, 4, 4), functional_form)[1].rewrites == 2
+    module, log = apply(net, (1, 3, 4, 4), functional_form)
+    assert log.rewrites == 2
+    assert calls(module, torch.ops.aten.relu_.default, torch.ops.aten.hardswish_.default) == 0
 
 
 def test_a_write_that_others_see_blocks_all_passes() -> None:
@@ -65,3 +68,69 @@ def test_every_kind_of_write_that_stays_is_said_with_its_place() -> None:
     assert (row.operator, row.why) == ("aten::mul_", "it writes into an input or a weight")
     written = kept(GraphEditor(captured(Lambda(into_a_slice), (2, 3)).module))
     assert [row.count for row in written] == [1]
+
+
+MAY_HAND_THROUGH = {
+    "view": lambda x: x.reshape(-1),
+    "flatten": lambda x: x.flatten(),
+    "contiguous": lambda x: x.contiguous(),
+    "dropout": lambda x: torch.dropout(x, 0.5, False),
+    "feature dropout": lambda x: torch.feature_dropout(x, 0.5, False),
+    "alpha dropout": lambda x: torch.alpha_dropout(x, 0.5, False),
+    "feature alpha dropout": lambda x: torch.feature_alpha_dropout(x, 0.5, False),
+    "part": lambda x: x[:1],
+    "transposed": lambda x: x.transpose(0, 1),
+    "expanded": lambda x: x.expand(1, 3, 3),
+    "cast": lambda x: x.to(torch.float64),
+    "type as": lambda x: x.type_as(x.abs()),
+    "summed to size": lambda x: x.sum_to_size(3, 3),
+    "at least 1-D": torch.atleast_1d,
+    "at least 2-D": torch.atleast_2d,
+    "at least 3-D": torch.atleast_3d,
+    "einsum": lambda x: torch.einsum("ij->ji", x),
+    "unsafe view": lambda x: torch.ops.aten._unsafe_view(x, [9]),
+    "broadcast": lambda x: torch.broadcast_tensors(x, x)[0],
+    "chunk": lambda x: x.chunk(3)[1],
+}
+
+
+@pytest.mark.parametrize("kind", MAY_HAND_THROUGH)
+def test_a_write_through_what_may_be_its_input_is_not_replaced(kind: str) -> None:
+    """``y`` is read behind the write into what may be ``y`` itself, also as a part that was taken before."""
+
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = x.exp()
+        part = y[:, 0]
+        MAY_HAND_THROUGH[kind](y).neg_()
+        return y + part
+
+    apply(Lambda(forward), (3, 3), functional_form)
+
+
+def test_a_write_into_an_input_or_into_itself_blocks() -> None:
+    def into_input(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return x.relu_() + 0
+
+    def twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = x.exp()
+        return y.add_(y)
+
+    for forward, name in ((into_input, "relu_"), (twice, "add_")):
+        editor = GraphEditor(captured(Lambda(forward), (3, 3)).module)
+        (row,) = functional_form.writes_seen_by_others(editor)
+        assert name in row.operator
+        assert functional_form.run(editor).rewrites == 0
+
+
+def test_nothing_blocks_a_graph_without_writes() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True))
+    assert functional_form.writes_seen_by_others(GraphEditor(captured(randomised(net), (1, 3, 4, 4)).module)) == ()
+
+
+def test_keywords_and_place_are_kept() -> None:
+    net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Hardtanh(-0.1, 0.2, inplace=True)))
+    module, log = apply(net, (1, 3, 4, 4), functional_form)
+    assert log.rewrites == 1
+    assert places(module, torch.ops.aten.hardtanh.default) == ["0.1"]
+    scaled = Lambda(lambda m, x: x.exp().add_(x, alpha=3))
+    assert apply(scaled, (3, 3), functional_form)[1].rewrites == 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
@@ -18,6 +19,8 @@ gelu = torch.nn.functional.gelu
 
 @few
 @given(batch=st.integers(1, 2), tokens=st.integers(1, 5), c=st.integers(1, 4), turned=st.booleans())
+@example(batch=2, tokens=5, c=3, turned=True)
+@example(batch=2, tokens=5, c=3, turned=False)
 def test_a_branch_writes_into_its_own_results(batch: int, tokens: int, c: int, turned: bool) -> None:
     def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
         y = m["b"](gelu(m["a"](x), approximate="tanh"))
@@ -81,3 +84,52 @@ def test_old_bytecode_keeps_the_calls_of_its_runtimes() -> None:
     assert in_place in passes_for(plain)
     assert in_place not in passes_for(old)
     assert set(passes_for(old)) == set(passes_for(plain)) - {in_place}
+
+
+def _layer_norm(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.layer_norm(x, [4])
+
+
+FRESH = {
+    "linear": lambda m, x: m["a"](x),
+    "conv": lambda m, x: m["conv"](x),
+    "matmul": lambda m, x: x @ x,
+    "bmm": lambda m, x: torch.bmm(x, x),
+    "layer norm": _layer_norm,
+    "sum": lambda m, x: torch.add(x, 2 * x.sin()),
+    "product": lambda m, x: torch.mul(x, x.sin()),
+    "gelu": lambda m, x: gelu(x.sin()),
+}
+
+
+@pytest.mark.parametrize("kind", FRESH)
+def test_every_call_that_makes_memory_of_its_own(kind: str) -> None:
+    layers = {"a": nn.Linear(4, 4), "conv": nn.Conv2d(4, 4, 1)}
+    net = Lambda(lambda m, x: FRESH[kind](m, x) * x.cos(), **layers)
+    module, _ = apply(net, (4, 4, 4), in_place)
+    written = [node for node in module.graph.nodes if node.target is aten.mul_.Tensor]
+    assert any(aten.cos.default in {operand.target for operand in node.args} for node in written)
+
+
+def test_leaves_views_of_others_other_dtypes_and_other_shapes_alone() -> None:
+    def sliced(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](x)[:1] + x[:1]
+
+    def wider(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](x.float().double()) + m["a"](x)[:1]
+
+    def view_of_input(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return gelu(x.permute(1, 0, 2)) * 2
+
+    def number(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](x) * 2
+
+    def spread_twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["a"](x)[:, :1] * x.sin()
+
+    def narrow(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(x.float(), m["a"].weight.float()) + x
+
+    for forward, expected in ((sliced, 0), (wider, 1), (view_of_input, 0), (number, 0), (spread_twice, 0), (narrow, 0)):
+        log = apply(Lambda(forward, a=nn.Linear(4, 4)), (2, 4, 4), in_place)[1]
+        assert log.rewrites == expected, forward.__name__

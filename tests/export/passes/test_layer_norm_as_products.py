@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from pass_rig import apply, calls, few
+from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
 from export.passes import layer_norm_as_products
@@ -15,11 +15,26 @@ aten = torch.ops.aten
 
 @few
 @given(c=st.integers(1, 7), affine=st.booleans(), eps=st.sampled_from([1e-6, 1e-5, 0.1]), rank=st.integers(2, 5))
+@example(c=5, affine=True, eps=0.1, rank=3)
+@example(c=5, affine=False, eps=1e-5, rank=2)
 def test_phrases_the_same_function(c: int, affine: bool, eps: float, rank: int) -> None:
     net = nn.LayerNorm(c, eps=eps, elementwise_affine=affine)
     module, log = apply(net, (2,) * (rank - 1) + (c,), layer_norm_as_products)
     assert log.rewrites == 1
     assert calls(module, aten.layer_norm.default) == 0
+    assert calls(module, aten.mul.Tensor, aten.add.Tensor) == (4 if affine else 2)
+    assert calls(module, aten.mean.dim, aten.sum.dim_IntList) == 0
+
+
+def test_a_scale_or_a_shift_alone() -> None:
+    norm = nn.LayerNorm(4)
+    for names in (("weight",), ("bias",)):
+
+        def forward(m: nn.ModuleDict, x: torch.Tensor, names: tuple[str, ...] = names) -> torch.Tensor:
+            given = {name: getattr(m["norm"], name) for name in names}
+            return torch.nn.functional.layer_norm(x, [4], **given)
+
+        assert apply(Lambda(forward, norm=norm), (2, 3, 4), layer_norm_as_products)[1].rewrites == 1
 
 
 def test_leaves_norms_over_several_axes_alone() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
@@ -15,6 +15,8 @@ aten = torch.ops.aten
 
 @few
 @given(c=st.integers(1, 5), out=st.integers(1, 5), bias=st.booleans())
+@example(c=3, out=5, bias=True)
+@example(c=3, out=5, bias=False)
 def test_images(c: int, out: int, bias: bool) -> None:
     module, log = apply(nn.Linear(c, out, bias=bias), (2, 3, 4, c), linear_as_pointwise)
     assert log.rewrites == 1
@@ -34,3 +36,9 @@ def test_computed_weights_stay_and_are_said() -> None:
         0,
         [("aten::linear", "its weights are computed")],
     )
+
+
+def test_leaves_more_axes_and_computed_weights_alone() -> None:
+    assert apply(nn.Linear(4, 3), (2, 3, 2, 2, 4), linear_as_pointwise)[1].rewrites == 0
+    own = Lambda(lambda m, x: torch.nn.functional.linear(x, m["fc"].weight * x.mean()), fc=nn.Linear(4, 3))
+    assert apply(own, (2, 3, 2, 4), linear_as_pointwise)[1].rewrites == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 
@@ -20,6 +20,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @few
 @given(batch=st.integers(1, 3), heads=st.integers(1, 2), rows=st.integers(1, 3), terms=st.integers(5, 13))
+@example(batch=2, heads=3, rows=2, terms=11)
+@example(batch=1, heads=2, rows=3, terms=12)
 def test_parts_add_up(batch: int, heads: int, rows: int, terms: int) -> None:
     net = Lambda(lambda m, x: torch.matmul(x.softmax(-1), x.transpose(-1, -2) * 2))
     module, log = apply(net, (batch, heads, rows, terms), long_sums_in_parts)
@@ -52,3 +54,12 @@ def test_a_long_sum_that_stays_whole_is_said() -> None:
     log = apply(net, (2, 3, 9), long_sums_in_parts)[1]
     assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its operands have unlike numbers of axes"])
     assert apply(net, (2, 3, 4), long_sums_in_parts)[1].refused == ()
+
+    spread = Lambda(lambda m, x: torch.matmul(x[0, 0], x.transpose(-1, -2)))
+    assert apply(spread, (2, 3, 9), long_sums_in_parts)[1].rewrites == 0
+    lower = Lambda(lambda m, x: torch.matmul(x, x[0].transpose(-1, -2)))
+    assert apply(lower, (2, 3, 9), long_sums_in_parts)[1].rewrites == 0
+    line = Lambda(lambda m, x: torch.matmul(x, x.exp()))
+    assert apply(line, (9,), long_sums_in_parts)[1].rewrites == 0
+    several = Lambda(lambda m, x: torch.matmul(x.exp(), x.transpose(-1, -2)) + torch.matmul(x, x.transpose(-1, -2)))
+    assert apply(several, (2, 3, 9), long_sums_in_parts)[1].detail == "2 products as sums of 6"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
@@ -15,6 +15,7 @@ aten = torch.ops.aten
 
 @few
 @given(heads=st.integers(1, 3), d=st.integers(1, 4), batch=st.integers(1, 2))
+@example(heads=3, d=4, batch=2)
 def test_products_of_equal_batches(heads: int, d: int, batch: int) -> None:
     net = Lambda(lambda m, x: (x @ x.transpose(-2, -1)).softmax(-1) @ x)
     module, log = apply(net, (batch, heads, 3, d), matmul_as_batch)
@@ -32,3 +33,14 @@ def test_broadcast_heads_stay_and_are_said() -> None:
     net = Lambda(lambda m, x: x @ x[:, :1].transpose(-2, -1))
     log = apply(net, (2, 3, 4, 5), matmul_as_batch)[1]
     assert (log.rewrites, [row.why for row in log.refused]) == (0, ["its operands have unlike leading axes"])
+
+
+def test_five_axes_and_a_lower_rank() -> None:
+    five = Lambda(lambda m, x: x.exp() @ x.transpose(-2, -1))
+    module, log = apply(five, (2, 3, 2, 4, 5), matmul_as_batch)
+    assert log.rewrites == 1
+    assert next(node for node in module.graph.nodes if node.target is aten.bmm.default).meta["val"].shape == (12, 4, 4)
+    lower = Lambda(lambda m, x: x @ x[0, 0].transpose(-2, -1))
+    assert apply(lower, (2, 3, 4, 5), matmul_as_batch)[1].rewrites == 0
+    three = Lambda(lambda m, x: x @ x.transpose(-2, -1))
+    assert apply(three, (3, 4, 5), matmul_as_batch)[1].rewrites == 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from pass_rig import Lambda, apply, calls, few
+from pass_rig import Lambda, apply, calls, few, places
 from torch import nn
 
 from export.passes import mean_before_product
@@ -18,6 +18,8 @@ aten = torch.ops.aten
     batch=st.integers(1, 2), tokens=st.integers(1, 6), c=st.integers(1, 5), hidden=st.integers(1, 7),
     bias=st.booleans(), keep=st.booleans(), turned=st.booleans(),
 )  # fmt: skip
+@example(batch=2, tokens=5, c=3, hidden=4, bias=True, keep=False, turned=False)
+@example(batch=2, tokens=5, c=3, hidden=4, bias=False, keep=True, turned=True)
 def test_a_residual_branch_is_averaged_first(
     batch: int, tokens: int, c: int, hidden: int, bias: bool, keep: bool, turned: bool
 ) -> None:
@@ -68,3 +70,34 @@ def test_leaves_alone_what_is_read_twice_or_not_linear() -> None:
 def test_computed_weights_are_left_alone() -> None:
     net = Lambda(lambda m, x: torch.nn.functional.linear(x, x[0] * 2).mean(1))
     assert apply(net, (2, 4, 4), mean_before_product)[1].rewrites == 0
+
+
+def test_leaves_sums_alone_whose_parts_are_no_products_or_one_and_the_same() -> None:
+    def plain(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return (x.relu() + x).mean(1)
+
+    def doubled(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["a"](x)
+        return (y + y).mean(1)
+
+    def difference(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return (m["a"](x) - x).mean(1)
+
+    def constant(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return (m["a"](x) + m["a"].weight[:3]).mean(1)
+
+    def number(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return (m["a"](x) + 1).mean(1)
+
+    def branch_read_twice(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        y = m["a"](x)
+        return (y + x).mean(1) + y[:, 0]
+
+    for forward in (plain, doubled, difference, constant, number, branch_read_twice):
+        log = apply(Lambda(forward, a=nn.Linear(4, 4)), (2, 3, 4), mean_before_product)[1]
+        assert log.rewrites == 0, forward.__name__
+
+
+def test_a_product_stays_in_its_module() -> None:
+    module, _ = apply(Lambda(lambda m, x: m["a"](x).mean(1), a=nn.Linear(4, 3)), (2, 5, 4), mean_before_product)
+    assert places(module, aten.linear.default) == ["layers.a"]

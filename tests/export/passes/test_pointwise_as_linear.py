@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
@@ -13,6 +13,8 @@ from export.passes import pointwise_as_linear
 
 @few
 @given(c=st.integers(1, 5), out=st.integers(1, 5), bias=st.booleans())
+@example(c=3, out=5, bias=True)
+@example(c=5, out=2, bias=False)
 def test_pointwise(c: int, out: int, bias: bool) -> None:
     module, log = apply(nn.Conv2d(c, out, 1, bias=bias), (2, c, 3, 4), pointwise_as_linear)
     assert log.rewrites == 1
@@ -24,6 +26,9 @@ def test_leaves_others_alone() -> None:
         nn.Conv2d(4, 4, 1, stride=2),
         nn.Conv2d(4, 4, 1, padding=1),
         nn.Conv2d(4, 4, 1, groups=2),
+        nn.Conv2d(4, 4, 1, stride=(1, 2)),
+        nn.Conv2d(4, 4, 1, padding=(0, 1)),
+        nn.Conv2d(4, 4, (1, 2)),
         nn.Conv2d(4, 4, 2),
     ):
         assert apply(net, (1, 4, 4, 4), pointwise_as_linear)[1].rewrites == 0
@@ -39,3 +44,9 @@ def test_computed_weights_stay_and_are_said() -> None:
         0,
         [("aten::conv2d", "its weights are computed")],
     )
+
+
+def test_leaves_an_image_without_batch_and_computed_weights_alone() -> None:
+    assert apply(nn.Conv2d(4, 3, 1), (4, 3, 5), pointwise_as_linear)[1].rewrites == 0
+    own = Lambda(lambda m, x: torch.conv2d(x, m["c"].weight * x.mean()), c=nn.Conv2d(4, 3, 1))
+    assert apply(own, (2, 4, 3, 5), pointwise_as_linear)[1].rewrites == 0

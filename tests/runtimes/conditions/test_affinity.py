@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -72,8 +73,9 @@ def test_pinning_that_does_not_hold_is_noticed(adb_device: AdbDevice, adbd: Adbd
     stub = adbd.data.parent / "bin" / "taskset"
     stub.write_text('#!/bin/sh\nshift\nexec "$@"\n')
     stub.chmod(0o755)
+    elsewhere = 1 << max(os.sched_getaffinity(0)) + 1  # no mask that holds without a pinning
     with pytest.raises(DeviceError, match="cpusets forbid it"):
-        verify_pinning(adb_device, 1)
+        verify_pinning(adb_device, elsewhere)
     stub.write_text("#!/bin/sh\necho 'failed to set affinity' >&2\nexit 1\n")
     with pytest.raises(DeviceError, match="cannot pin commands to cores: failed to set affinity"):
         verify_pinning(adb_device, 1)

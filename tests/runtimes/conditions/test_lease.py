@@ -82,9 +82,11 @@ def test_another_hosts_run_is_respected(device: Device) -> None:
 
 
 def test_a_lock_without_an_owner_is_a_crash(device: Device) -> None:
-    (Path(device.scratch_dir()) / "session").mkdir(parents=True)
+    left = Path(device.scratch_dir()) / "session"
+    left.mkdir(parents=True)
     with DeviceSession(device):
-        pass
+        assert list(left.iterdir()), "the session has taken it over"
+    assert not left.exists()
 
 
 def test_the_dead_mans_switch(device: Device, knob: Path, tmp_path: Path) -> None:

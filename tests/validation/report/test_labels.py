@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from validation.report.labels import Box, Label, place_labels
@@ -21,6 +21,7 @@ LABELS = st.lists(
 
 
 @given(LABELS, st.lists(POSITIONS, max_size=12))
+@example([Label(300, 200, 60, 12, False), Label(310, 205, 60, 12, False), Label(590, 200, 60, 12, True)], [(340, 200)])
 @settings(max_examples=60, deadline=None)
 def test_labels_lie_within_the_frame_and_optional_ones_cover_nothing(
     labels: list[Label], markers: list[tuple[float, float]]
@@ -28,10 +29,10 @@ def test_labels_lie_within_the_frame_and_optional_ones_cover_nothing(
     obstacles = [Box(x - 4, y - 4, x + 4, y + 4) for x, y in markers]
     places = place_labels(labels, obstacles, BOUNDS, gap=6)
     for label, place in zip(labels, places, strict=True):
+        assert not label.required or place is not None
         if place is not None:
             assert BOUNDS.holds(place)
             assert abs((place.x1 - place.x0) - label.width) < 1e-6
-            assert not label.required or place is not None
         if place is not None and not label.required:
             others = [other for other in places if other is not None and other is not place]
             assert not any(place.common_area(other) for other in [*obstacles, *others])

@@ -5,7 +5,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from validation.report.pareto import dominators
@@ -31,6 +31,7 @@ def test_a_point_is_dominated_exactly_when_some_other_point_dominates_it(points:
 
 
 @given(POINTS)
+@example([(1.0, 5.0), (2.0, 4.0), (2.0, 6.0), (3.0, 6.0), (3.0, 1.0)])
 def test_who_dominates_is_on_the_front_and_the_most_accurate_that_costs_no_more(
     points: list[tuple[float, float]],
 ) -> None:
