@@ -162,8 +162,8 @@ def _at_once(tail: Tail, shares: Doubles) -> float:
     if first <= 0:
         return 0.0
     middles = (tail.edges_s[:2] + tail.edges_s[1:3]) / 2
-    ratio = min(first / max(second, 1e-9), 100.0)
-    return min(1.5, first * max(ratio, 1.0) ** float(middles[0] / (middles[1] - middles[0])))
+    ratio, steps = min(first / max(second, 1e-9), 100.0), float(middles[0] / (middles[1] - middles[0]))
+    return min(1.5, first * math.pow(max(ratio, 1.0), steps))
 
 
 def _tails_alike(evidence: Evidence) -> Check:
