@@ -45,11 +45,9 @@ def analyze_whole_run(
     start, end = _moments(stamps.bursts, device_to_trace_s)
     before_mw, after_mw = _idle(signal, stamps, device_to_trace_s, period_s)
     running_mw = _running(signal, start, end, period_s)
-    each_s = (end - start) / stamps.inferences
-    power_mw = running_mw - (before_mw + after_mw) / 2
+    each_s, power_mw = (end - start) / stamps.inferences, running_mw - (before_mw + after_mw) / 2
     scatter_mw = _scatter(signal, start + period_s, end - period_s, period_s)
-    half_mj = max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
-    energy_mj = power_mw * each_s
+    energy_mj, half_mj = power_mw * each_s, max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
     checks = (answer("methods", 1.0, 2.0, WHY, least=True), *check_recording(trace))
     return EnergyReport(
         verdict="unverified",
