@@ -27,8 +27,8 @@ WHY = "only the paper's segmentation was possible: without the runner's stamps n
 # All chosen, and tried on traces whose energy is known (tests/validation/energy/test_unstamped.py).
 GAP_USED_S, IDLE_USED_S = 1.0, 2.0  # of longer gaps, next to the region; of the idle on each side of the run
 IDLE_GUARD_S = 0.1  # left out of the idle: tails of some 50 ms are usual
-LATE, BEFORE_LAST, LAST = (0.5, 1.0), (0.4, 0.7), (0.6, 1.0)  # parts of a gap: its level, and whether that still falls
-FALLING = 0.15  # of what gaps are above idle: an exponential tail as long as the gap falls by a fifth between the two
+LATE, BEFORE_LAST, LAST = (0.5, 1.0), (0.2, 0.6), (0.6, 1.0)  # parts of a gap: its level, and whether that still falls
+FALLING = 0.15  # of what gaps are above idle: a tail as long as the gap falls by a third between the two
 MAX_LENGTHS = 3.0  # longest over shortest: latencies of one network spread less
 EDGE_SHARE, LEAST_FALL = 0.05, 0.3  # of a region, what its end may take; of its power, what is lost there at least
 
