@@ -8,11 +8,11 @@ What counts as a region, at whatever rate the trace has:
 * It extends as far as it stays above 30 % of its height (hysteresis: noise at an edge makes no second region), there
   from the first to the last moment above half, which is where a step is seen at whatever an averaging meter smears.
 * No least length or gap in ms: both follow from the smoothing, a moving mean over 1, 2, 4 to 512 samples, in which what
-  is shorter disappears. It is the narrowest that is clear of noise, or the next two in a row that give the wanted number.
+  is shorter disappears. It is the narrowest that is clear of noise, or later two in a row that give the wanted number.
 * Inferences are alike: within a factor of 1.75 in length and of 4/3 in height of the commonest kind. Other regions
   (loading, warm-up without gaps, foreign work) are left out. The runner's sync pulses (300, 150 and 450 ms, 300 ms
   apart) are known by their pattern, and with one on each side only what is between them counts.
-* There are exactly as many as wanted, in all or between rests three times as long as the median; else nothing is chosen.
+* There are exactly as many as wanted, in all or between rests three times as long as the median; else none is chosen.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def find_regions(
 def _regions_with(
     signal: Signal, first: int, last: int, width: int, wanted: int, typical_s: float | None
 ) -> tuple[Doubles, Doubles]:
-    """Regions between two samples with one smoothing, (m, 2) s and (m,) mW; none where noise could make or join some."""
+    """Regions between two samples with one smoothing, (m, 2) s and (m,) mW; none where noise could make some."""
     step = max(1, width // FINE)
     at = np.arange(first, last - width + 1, step)
     smooth = (signal.running_mj[at + width] - signal.running_mj[at]) * (signal.rate_hz / width)
@@ -111,7 +111,7 @@ def _regions_with(
     if usual <= noise or unclear > MAX_UNCLEAR * wanted:
         return np.zeros((0, 2)), np.zeros(0)
     places, above = _extents(smooth, tops[heights >= least], valleys[depths >= least], usual)
-    known = above > LOW * usual  # which a rise that no fall follows is not
+    known = (above > LOW * usual) & (places[:, 1] > places[:, 0])  # which a rise that no fall follows is not
     return (first + places[known] * step + width / 2) / signal.rate_hz, above[known]
 
 
@@ -167,7 +167,7 @@ def _chosen(edges_s: Doubles, heights: Doubles, wanted: int, typical_s: float | 
     """Those of (m, 2) s with (m,) mW that are inferences."""
     lengths = edges_s[:, 1] - edges_s[:, 0]
     if typical_s is not None:
-        series, pulses = edges_s[lengths >= FEW * typical_s], np.zeros(0, np.bool_)
+        series = edges_s[lengths >= FEW * typical_s]
         return Regions(series[:, 0], series[:, 1], wanted, edges_s)
     pulses = _pulses(edges_s, period_s)
     both = int(pulses.sum()) == 2 * len(PULSES.busy_ms)
@@ -198,9 +198,9 @@ def _alike(lengths: Doubles, heights: Doubles, run: Bools, times: float) -> Bool
     known = np.sort(logs[run])
     company = np.searchsorted(known, known + near) - np.searchsorted(known, known - near)
     kind = float(np.median(known[np.abs(known - known[int(np.argmax(company))]) < near]))
-    same = run & (np.abs(logs - kind) < np.log(times))
-    height = float(np.median(heights[same]))
-    return same & (heights < SAME_HEIGHT * height) & (heights > height / SAME_HEIGHT)
+    same: Bools = run & (np.abs(logs - kind) < np.log(times))
+    same &= np.abs(np.log(heights / np.median(heights[same]))) < np.log(SAME_HEIGHT)
+    return same
 
 
 def _series(edges_s: Doubles, wanted: int) -> Doubles:

@@ -27,8 +27,8 @@ WHY = "only the paper's segmentation was possible: without the runner's stamps n
 # All chosen, and tried on traces whose energy is known (tests/validation/energy/test_unstamped.py).
 GAP_USED_S, IDLE_USED_S = 1.0, 2.0  # of longer gaps, next to the region; of the idle on each side of the run
 IDLE_GUARD_S = 0.1  # left out of the idle: tails of some 50 ms are usual
-LATE, BEFORE_LAST, LAST = (0.5, 1.0), (0.4, 0.7), (0.6, 1.0)  # parts of a gap: its level, and whether that still falls
-FALLING = 0.15  # of what gaps are above idle: an exponential tail as long as the gap falls by a fifth between the two
+LATE, BEFORE_LAST, LAST = (0.5, 1.0), (0.2, 0.6), (0.6, 1.0)  # parts of a gap: its level, and whether that still falls
+FALLING = 0.15  # of what gaps are above idle: a tail as long as the gap falls by a third between the two
 MAX_LENGTHS = 3.0  # longest over shortest: latencies of one network spread less
 EDGE_SHARE, LEAST_FALL = 0.05, 0.3  # of a region, what its end may take; of its power, what is lost there at least
 
@@ -78,7 +78,8 @@ def _with_figure(report: EnergyReport, signal: Signal, regions: Regions) -> Ener
     used = signal.missing_share(regions.starts_s, regions.ends_s) <= 1 - WHOLE
     used |= not np.any(used)
     found = method_energy(regions.starts_s, lengths, energy, np.ones(len(energy)), wanted=regions.wanted, used=used)
-    figure, freedom, count = found.energy_mean_mj, max(1, int(used.sum()) - 1), int(used.sum())
+    figure, count = found.energy_mean_mj, int(used.sum())
+    freedom = max(1, count - 1)
     # Of the background and of what is beside the edges, anything in between is as likely.
     bias = math.hypot(unsure_mw * float(lengths.mean()), float(beside[used].mean())) / math.sqrt(3)
     error = math.hypot(standard_error((energy[used] - figure) / count, freedom), bias)
@@ -115,10 +116,8 @@ def _background(signal: Signal, regions: Regions) -> tuple[Doubles, float, Backg
     levels, before_last, last = (_gap_levels(signal, regions, *part) for part in (LATE, BEFORE_LAST, LAST))
     falls = float(np.mean(before_last - last))
     first, end = float(regions.busy_s[0, 0]) - IDLE_GUARD_S, float(regions.busy_s[-1, 1]) + IDLE_GUARD_S
-    lows, highs = (
-        np.array([max(0.0, first - IDLE_USED_S), end]),
-        np.array([first, min(signal.seconds, end + IDLE_USED_S)]),
-    )
+    lows = np.array([max(0.0, first - IDLE_USED_S), end])
+    highs = np.array([first, min(signal.seconds, end + IDLE_USED_S)])
     idle, seconds = signal.means_mw(lows, highs), np.maximum(highs - lows, 0.0)
     known = np.isfinite(idle)
     middles, times = (regions.starts_s + regions.ends_s) / 2, (lows + highs)[known] / 2
@@ -155,7 +154,7 @@ def _checks(signal: Signal, regions: Regions, facts: BackgroundFacts, found: Met
     rest = 100 * (float("nan") if facts.above_idle_mw is None else facts.above_idle_mw) / found.power_mean_mw
     edge = np.maximum(signal.period_s, EDGE_SHARE * lengths)
     falls = signal.means_mw(ends - 2 * edge, ends - edge) - signal.means_mw(ends + edge, ends + 2 * edge)
-    fall = 100 * float(np.nanmean(falls)) / found.power_mean_mw
+    fall = 100 * float(np.mean(np.nan_to_num(falls))) / found.power_mean_mw
     kinds = f"regions last from {shortest * 1e3:.1f} to {longest * 1e3:.1f} ms: they are hardly all inferences"
     slow = f"power falls by {fall:.0f} % at the ends: a tail counts with the regions, and the figure is too high"
     return [

@@ -11,7 +11,7 @@ from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import PowerTrace
 from validation.energy.limits import answer
 from validation.energy.meter_checks import check_recording
-from validation.energy.report import EnergyReport, WholeBurst, check_top1, trace_facts
+from validation.energy.report import Check, EnergyReport, WholeBurst, check_top1, trace_facts
 from validation.energy.signal import Signal, signal_of
 from validation.statistics import robust_sd
 
@@ -48,15 +48,13 @@ def analyze_whole_run(
     start, end = _moments(stamps.bursts, device_to_trace_s)
     before_mw, after_mw = _idle(trace, signal, stamps, device_to_trace_s, period_s)
     inner = _after_hole(trace, start + period_s), _before_hole(trace, end - period_s)
-    running_mw = _running(signal, start, end, inner)
-    each_s = (end - start) / stamps.inferences
-    power_mw = running_mw - (before_mw + after_mw) / 2
+    each_s, power_mw = (
+        (end - start) / stamps.inferences,
+        _running(signal, start, end, inner) - (before_mw + after_mw) / 2,
+    )
     scatter_mw = _scatter(signal, *inner, period_s)
-    half_mj = max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
-    energy_mj = power_mw * each_s
-    reason = f"{trace.lost_share:.1%} of the samples are lost (at most {MAX_LOST:.0%})"
-    lost = answer("lost samples", 100 * trace.lost_share, 100 * MAX_LOST, reason, unit="%")
-    checks = (answer("methods", 1.0, 2.0, WHY, least=True), *check_recording(trace), lost)
+    energy_mj, half_mj = power_mw * each_s, max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
+    checks = (answer("methods", 1.0, 2.0, WHY, least=True), *check_recording(trace), _lost(trace))
     return EnergyReport(
         verdict="unverified",
         checks=checks,
@@ -75,6 +73,11 @@ def analyze_whole_run(
         whole=WholeBurst(seconds=end - start, energy_mj=energy_mj, expected_mj=energy_mj, deviation=0.0),
         trace=trace_facts(trace, source),
     )
+
+
+def _lost(trace: PowerTrace) -> Check:
+    reason = f"{trace.lost_share:.1%} of the samples are lost (at most {MAX_LOST:.0%})"
+    return answer("lost samples", 100 * trace.lost_share, 100 * MAX_LOST, reason, unit="%")
 
 
 def _moments(windows: tuple[Window, ...], device_to_trace_s: float) -> tuple[float, float]:
