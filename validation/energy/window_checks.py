@@ -27,10 +27,15 @@ def _empty(evidence: Evidence) -> Check:
 
 
 def _off_shares(evidence: Evidence) -> Doubles:
-    """(n,): what the power of each window is off the common line, without a trend, as a share."""
+    """(n,): what the power of each window is off the common one, without a trend, as a share.
+
+    Power, and not energy: inferences take their own time. Bursts of two lengths may cost something besides.
+    """
     used, bursts = evidence.estimate.used, evidence.model.bursts
-    off = evidence.estimate.off_mj[used] / (bursts.durations_s[used] * evidence.power_mw)
-    return without_trend(off)
+    lasting, off = bursts.durations_s[used], evidence.estimate.off_mj[used]
+    if evidence.estimate.overhead_mj is not None:
+        off = bursts.energy_mj[used] - np.polyval(np.polyfit(lasting, bursts.energy_mj[used], 1), lasting)
+    return without_trend(off / (lasting * evidence.power_mw))
 
 
 def _rest_shares(evidence: Evidence) -> Doubles:
