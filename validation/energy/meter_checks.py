@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from runtimes.power.plausible import POWER_MW
 from runtimes.power.trace import PowerTrace
 from validation.energy.evidence import Evidence
 from validation.energy.limits import SHARE, answer
@@ -20,7 +21,6 @@ TOP_SIGMA = 2.0  # of the noise that is left: where a sample counts as at the to
 STEADY = 40.0  # inverse of the share of the power that noise may put on what is looked at, where time allows
 SHOWN_S = 0.3  # for so long the trace must be above the inferences: half of the shorter pulses, so that noise is not it
 FINE = 10.0  # steps of the converter in the noise: then two equal samples in a row are chance, and levels are dithered
-LEAST_MW, MOST_MW = 10.0, 100_000.0  # chosen: less than any board at rest, more than any that runs from a battery
 
 
 def check_recording(trace: PowerTrace) -> list[Check]:
@@ -33,8 +33,8 @@ def check_recording(trace: PowerTrace) -> list[Check]:
         checks.append(answer("sample rate", off * 1e6, MAX_RATE_ERROR * 1e6, reason, unit="ppm"))
     mean = float(np.nanmean(trace.power_mw)) if np.any(np.isfinite(trace.power_mw)) else float("nan")
     reason = f"a mean power of {mean:.3g} mW: no device that runs a model draws that; is it another unit?"
-    least = answer("least power", mean, LEAST_MW, reason, unit="mW", least=True)
-    most = answer("most power", mean, MOST_MW, reason, unit="mW")
+    least = answer("least power", mean, POWER_MW[0], reason, unit="mW", least=True)
+    most = answer("most power", mean, POWER_MW[1], reason, unit="mW")
     return [*checks, least if not least.passed else most]
 
 

@@ -167,3 +167,19 @@ def test_the_runner_does_what_stands_in_the_schedule(tmp_path: Path) -> None:
     assert late_ms.min() >= 0 and np.median(late_ms) < 5.0, "never early, and late only when the machine is"
     told = "tiny.onnx: energy, 6 bursts of 2000 or 6000, 3 controls, "
     assert [note for note in measured.events.notes if note.startswith(told)]
+
+
+def test_a_run_by_the_defaults_is_verified_as_far_as_its_latencies_are_steady(tmp_path: Path) -> None:
+    """Two lengths, random gaps and controls as they come; one more inference costs what the trace was drawn by."""
+    asked = Workload(runs=24, rounds=2, warmup=3, timeout_s=120.0)
+    meter = StampMeter(tmp_path)
+    (run,) = measure_energy(Host(tmp_path / "s"), [products(tmp_path / "m.onnx")], tmp_path, meter, asked).runs
+    report = judge_energy(run, tmp_path / "host")
+    assert run.energy is not None and run.energy.stamps is not None and report is not None
+    assert {check.name for check in report.checks if not check.passed} <= {"uncertainty"}, report.reasons
+    stamps = run.energy.stamps
+    lasting_s = np.array([(window.end_ns - window.start_ns) / 1e9 for window in stamps.bursts])
+    slope_s = float(np.polyfit(stamps.burst_counts, lasting_s, 1)[0])
+    assert report.uncertainty_mj is not None and report.control_mj is not None and report.overhead_mj is not None
+    assert report.energy_mj == pytest.approx(BUSY_MW * slope_s, abs=report.uncertainty_mj)
+    assert report.control_mj == pytest.approx(0.0, abs=0.01 * report.energy_mj)
