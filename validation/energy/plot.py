@@ -71,11 +71,10 @@ def draw_energy(report: EnergyReport, trace: PowerTrace, stamps: RunStamps | Non
     """
     evidence = None if stamps is None else examine(trace, stamps)
     kind, buffer = suffix.lower().removeprefix("."), io.BytesIO()
-    undated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[kind]
     with _style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a file's name
         figure = _figure(report, trace, evidence)
-        figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata={"Title": headline(report), undated: None})
+        figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata={"Title": headline(report)})
     return buffer.getvalue()
 
 
@@ -85,7 +84,6 @@ def _style() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "svg.fonttype": "none",  # text stays text
-            "svg.hashsalt": "energy",  # the same drawing is the same file
             "font.family": _FONT,
             "font.size": 9.0,
             "text.color": _INK,
@@ -222,7 +220,7 @@ def _draw_folded(drawn: SubFigure, grid: GridSpec, evidence: Evidence) -> None:
         near.set_ylim(-_ENLARGED * evidence.power_mw, _ENLARGED * evidence.power_mw)
         near.set_xlabel(f"ms after the {edge}")
         whole.tick_params(labelbottom=False)
-        whole.set_title(f"all windows, laid over each other at their {edge}: mean, and 80 % of them", color=_MUTED)
+        whole.set_title(f"windows laid over each other at their {edge}: mean, and 80 % of them", color=_MUTED)
         near.set_title("the same, enlarged", color=_MUTED)
         if edge == "end":
             whole.legend(frameon=False, loc="upper right")

@@ -155,8 +155,8 @@ def _alignment(report: EnergyReport) -> str:
         parts.append(f"within {found.residual_ms:.3f} ms")
     if found.longer_ms is not None:
         parts.append(f"stamps {abs(found.longer_ms):.3f} ms {'longer' if found.longer_ms > 0 else 'shorter'}")
-    parts.append(f"{found.pulses} sync pulses")
-    return "alignment: " + ", ".join(parts)
+    parts.append(f"{found.pulses} pulses")
+    return "clocks: " + ", ".join(parts)
 
 
 def verdict_line(report: EnergyReport) -> str:
