@@ -128,7 +128,7 @@ def fact_lines(report: EnergyReport) -> list[str]:
     if report.alignment is not None:
         lines.append(_alignment(report))
     trace = report.trace
-    snr = "" if report.snr is None else f", signal to noise {report.snr:.1f}"
+    snr = "" if report.snr is None else f", SNR {report.snr:.1f}"
     lines.append(
         f"trace: {trace.meter}, {trace.seconds:.1f} s at {trace.rate_hz:g} Hz, {trace.lost_share:.2%} lost{snr}"
     )

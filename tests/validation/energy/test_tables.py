@@ -142,7 +142,9 @@ def test_checks_are_listed_with_value_limit_and_whether_they_hold() -> None:
     ]
     report = msgspec.structs.replace(energy_of("a.onnx", 1.0, verified=False), checks=checks)
     assert verdict_line(report) == "verdict: unverified, 2 of 4 checks failed"
-    assert verdict_line(msgspec.structs.replace(report, verdict="verified", checks=checks[:2])).endswith("all 2 checks passed")
+    assert verdict_line(msgspec.structs.replace(report, verdict="verified", checks=checks[:2])).endswith(
+        "all 2 checks passed"
+    )
 
 
 def test_a_report_without_a_figure_says_so(plain: EnergyReport) -> None:
