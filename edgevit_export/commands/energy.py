@@ -189,7 +189,8 @@ def print_report(report: EnergyReport, *, verbose: bool = False) -> None:
     if rows := tables.method_rows(report):
         print_line()
         print_table(tables.METHOD_COLUMNS, rows, right=tables.METHOD_RIGHT)
-        print_line(tables.methods_note(report))
+        if report.energy_mj is not None:
+            print_line(tables.methods_note(report))
     print_line()
     for line in tables.fact_lines(report):
         print_line(line)

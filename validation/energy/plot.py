@@ -148,7 +148,8 @@ def _printable(text: str) -> str:
 def _draw_trace(axes: Axes, trace: PowerTrace, evidence: Evidence | None, spans: Sequence[Spans]) -> None:
     _draw_power(axes, trace, evidence, 0.0, trace.seconds)
     _shade(axes, [merged(each, trace.seconds / _COLUMNS) for each in spans])
-    axes.set_title("power: least to most of each dot; the stamped windows are shaded", color=_MUTED)
+    shaded = "" if evidence is None else "; stamped windows are shaded"
+    axes.set_title(f"power: least to most of each dot{shaded}", color=_MUTED)
     axes.tick_params(labelbottom=False)
     if evidence is not None:
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, borderaxespad=0.0)

@@ -83,9 +83,11 @@ def _efficiency(report: EnergyReport) -> str:
 def method_rows(report: EnergyReport) -> list[tuple[str, ...]]:
     """The methods side by side, in ``METHOD_COLUMNS``; ± is half of a 95 % interval, sd the deviation of windows."""
     methods = (("aligned", report.aligned), ("regions", report.regions))
-    rows = [_method_row(name, method) for name, method in methods if method is not None]
-    if report.aligned is not None and report.overhead_mj is None:
-        rows[0] = (*rows[0][:2], with_uncertainty(report.energy_mj, half_mj(report)), *rows[0][3:])
+    rows = [
+        _method_row(name, method, half_mj(report) if name == report.method and report.overhead_mj is None else None)
+        for name, method in methods
+        if method is not None
+    ]
     if report.whole is not None and report.energy_mj and report.duration_ms:
         half = half_mj(report)
         power = None if half is None else half / report.duration_ms * 1e3
@@ -104,12 +106,14 @@ def methods_note(report: EnergyReport) -> str:
     return f"means of windows{shared}; ± half of a 95 % interval; sd of windows"
 
 
-def _method_row(name: str, method: MethodEnergy) -> tuple[str, ...]:
+def _method_row(name: str, method: MethodEnergy, half_of_figure_mj: float | None) -> tuple[str, ...]:
+    """One method; that of the figure has the figure's uncertainty, which knows more than how windows scatter."""
     found = f"{method.found} of {method.wanted}"
     if not method.energies_mj:
         return name, found, ABSENT, ABSENT, ABSENT, ABSENT
+    half = method.energy_uncertainty_mj if half_of_figure_mj is None else half_of_figure_mj
     return (
-        name, found, with_uncertainty(method.energy_mean_mj, method.energy_uncertainty_mj),
+        name, found, with_uncertainty(method.energy_mean_mj, half),
         number(method.energy_sd_mj), with_uncertainty(method.power_mean_mw, method.power_uncertainty_mw),
         with_uncertainty(method.duration_mean_ms, method.duration_uncertainty_ms),
     )  # fmt: skip

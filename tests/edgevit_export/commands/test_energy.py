@@ -56,6 +56,19 @@ def test_analyze_with_stamps_is_verified_and_right(written: Path, tmp_path: Path
     assert report.trace.source.endswith("short-3.csv")
 
 
+def test_analyze_json_is_the_record_alone(written: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "50", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["verdict"] == "unverified"
+
+
+def test_analyze_without_a_figure_still_prints(written: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "23"])
+    assert result.exit_code == 1
+    assert "energy per inference: unknown" in result.output
+    assert "regions, not 23" in result.output
+
+
 def test_verbose_lists_every_check_and_fits_80_columns(written: Path) -> None:
     arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
     checks = json.loads(RUNNER.invoke(app, [*arguments, "--json"]).stdout)["checks"]
@@ -124,19 +137,6 @@ def test_a_simulation_that_cannot_be_written_is_said_in_words(tmp_path: Path) ->
             result = RUNNER.invoke(app, ["simulate", "--scenario", "short", "-o", str(output), *options])
             assert isinstance(result.exception, UsageError) and why in result.exception.message
     assert (tmp_path / "file").read_text() == "kept" and not list(tmp_path.glob(".*"))
-
-
-def test_analyze_json_is_the_record_alone(written: Path) -> None:
-    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "50", "--json"])
-    assert result.exit_code == 1
-    assert json.loads(result.stdout)["verdict"] == "unverified"
-
-
-def test_analyze_without_a_figure_still_prints(written: Path) -> None:
-    result = RUNNER.invoke(app, ["analyze", str(written / "short-3.csv"), "--runs", "23"])
-    assert result.exit_code == 1
-    assert "energy per inference: unknown" in result.output
-    assert "regions, not 23" in result.output
 
 
 def test_errors_are_passed_to_the_front_door(tmp_path: Path) -> None:

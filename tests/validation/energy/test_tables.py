@@ -108,6 +108,16 @@ def test_the_uncertainty_of_a_tail_covers_what_is_really_in_it(plain: EnergyRepo
     assert abs(plain.tail.tail_mj - (truth.total_mj - truth.active_mj)) < 2 * plain.tail.tail_uncertainty_mj
 
 
+def test_the_figures_own_method_has_the_figures_uncertainty(plain: EnergyReport) -> None:
+    alone = msgspec.structs.replace(
+        plain, method="regions", aligned=None, energy_mj=plain.regions.energy_mean_mj if plain.regions else None,
+        uncertainty_mj=1.1,
+    )  # fmt: skip
+    for report in (plain, alone):
+        (row,) = [row for row in method_rows(report) if row[0] == report.method]
+        assert f"energy per inference: {row[2]} mJ" in headline(report)
+
+
 def test_regions_and_windows_have_an_interval_of_their_own(plain: EnergyReport) -> None:
     """That of the regions is as wide as the figure's: both see the same inferences."""
     assert plain.regions is not None and plain.regions.energy_uncertainty_mj is not None
