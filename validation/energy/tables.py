@@ -18,7 +18,9 @@ ENERGY_RIGHT = ENERGY_COLUMNS[1:-1]
 OPTIONAL = ("per burst mJ", "top-1 %/mJ")  # left out where no report tells it
 
 _DIGITS = 4  # of a figure without uncertainty
-_MOST_DECIMALS = 6
+_MOST_DECIMALS = 4  # of an uncertainty: 0.1 uJ is less than any meter tells of an inference
+_NOTHING = 1e-6
+_LARGE = 1e7  # no energy, power or time of an inference: a wrong unit, which must not break a table
 _TWO_DIGITS_UP_TO = 3.545  # first digits of an uncertainty that is rounded to two of them: Particle Data Group, 5.3
 
 
@@ -28,8 +30,8 @@ def with_uncertainty(value: float | None, half: float | None) -> str:
         return ABSENT
     if half is None or not math.isfinite(half):
         return number(value)
-    if half <= 0:
-        return f"{number(value)} ± 0"
+    if half < 10**-_MOST_DECIMALS or max(abs(value), half) >= _LARGE:
+        return f"{number(value)} ± {number(half)}" if half >= 10**-_MOST_DECIMALS else f"{number(value)} ± 0"
     exponent = math.floor(math.log10(half))
     digits = (1 if half / 10**exponent < _TWO_DIGITS_UP_TO else 0) - exponent
     decimals = min(max(digits, 0), _MOST_DECIMALS)
@@ -37,9 +39,13 @@ def with_uncertainty(value: float | None, half: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits and no exponent; what is less than a millionth of its unit is nothing."""
-    if abs(value) < 10**-_MOST_DECIMALS:
+    """Four digits, and no exponent but for what is absurd; what is less than a millionth of its unit is nothing."""
+    if not math.isfinite(value):
+        return ABSENT
+    if abs(value) < _NOTHING:
         return "0"
+    if abs(value) >= _LARGE:
+        return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
     text = f"{value:.{max(0, _DIGITS - 1 - math.floor(math.log10(abs(value))))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
