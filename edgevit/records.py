@@ -16,7 +16,7 @@ from typing import Any, Self, dataclass_transform
 
 import msgspec
 
-from edgevit.errors import ArtifactError
+from edgevit.errors import ArtifactError, UsageError
 
 
 class _RecordMeta(msgspec.StructMeta):
@@ -84,6 +84,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Make the directory of ``path`` for the block that writes it there.
+
+    Raises:
+        UsageError: The directory cannot be made, or the block failed to write: what stands in the way.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {_in_the_way(path, error)}") from error
+
+
+def _in_the_way(path: Path, error: OSError) -> str:
+    """Why ``path`` cannot be written; the system's own words know a temporary name, or none."""
+    if os.path.isdir(path):  # noqa: PTH112  # says no, where ``Path.is_dir`` raises on what it may not look at
+        return "it is a directory"
+    for parent in path.parents:
+        if os.path.isfile(parent):  # noqa: PTH113
+            return f"{parent} is a file, not a directory"
+    return error.strerror or str(error)
 
 
 def sha256_file(path: Path) -> str:

@@ -66,14 +66,15 @@ def print_note(text: str) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, right: Sequence[str] = ()
 ) -> None:
-    """A table to stdout. ``right`` names the columns to align right (numbers). Cells are taken literally."""
+    """A table to stdout. ``right`` names the columns of numbers: aligned right, never broken. Cells are literal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        numbers = column in right
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
     _console(sys.stdout).print(table)

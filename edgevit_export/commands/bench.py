@@ -253,7 +253,7 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
     Returns:
         The exit code that the records stand for: 1 for a wrong or unverified result, else that of what failed.
     """
-    from validation.energy.tables import ENERGY_COLUMNS, ENERGY_RIGHT, energy_row
+    from validation.energy.tables import ENERGY_RIGHT, energy_table
     from validation.latency import tables
     from validation.latency.analysis import judge_run
 
@@ -269,7 +269,9 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
         print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT)
         if judged:
             print_line()
-            print_table(ENERGY_COLUMNS, [energy_row(energy) for energy in judged], right=ENERGY_RIGHT)
+            columns, energy_rows = energy_table(judged)
+            print_table(columns, energy_rows, right=ENERGY_RIGHT)
+            print_line("± is half of a 95 % interval")
     reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     for line in (*tables.reason_lines(reports), *reasons, *failed):
@@ -305,8 +307,7 @@ def _name(energy: EnergyReport) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from edgevit.records import atomic_path
+    from edgevit.records import atomic_path, writing
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
+    with writing(path), atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevit.errors import UsageError
+from edgevit.records import atomic_path, writing
 from edgevit_export.commands.options import AsJson
 from edgevit_export.console import print_line, print_note, print_record, print_records, print_table
 
 if TYPE_CHECKING:
     from runtimes.power.meters import ListedMeter
-    from validation.energy.report import EnergyReport, MethodEnergy
+    from runtimes.power.stamps import RunStamps
+    from runtimes.power.trace import PowerTrace
+    from validation.energy.report import EnergyReport
 
 app = typer.Typer(
     help="Energy per inference from power traces; which meters there are; traces to test with.",
@@ -33,6 +37,7 @@ segmentation is possible, and nothing confirms its result.
 Examples:
   edgevit-export energy analyze trace.csv --runs 50
   edgevit-export energy analyze trace.npz --stamps trace.stamps.json --top1 81.0
+  edgevit-export energy analyze trace.npz --stamps trace.stamps.json --verbose --plot trace.png
   edgevit-export energy analyze results/8BC1/edgevit-s-224x224.onnx-1a2b3c4d-python-t1.json
 """
 
@@ -55,6 +60,8 @@ def analyze(
     decimal: Annotated[str | None, typer.Option(help="Decimal mark of a .csv, '.' or ','; found out without it.")] = None,
     units: Annotated[str | None, typer.Option(help="Units of a .csv where its heading is silent or wrong: time=ms,current=A,voltage=mV,power=W; -mA turns the sign.")] = None,
     save: Annotated[Path | None, typer.Option(help="Also write the whole record to this JSON file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw trace and figure to this .png, .svg or .pdf.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every check with its value and limit; --json always has them.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
@@ -62,37 +69,58 @@ def analyze(
     from runtimes.power.stamps import RunStamps
     from runtimes.power.trace_csv import read_trace
     from validation.energy.analysis import analyze_energy
+    from validation.energy.plot import draw_energy, require_plot
 
+    _refuse_loss((trace, stamps), (save, plot))
+    if plot is not None:
+        require_plot(plot)
     if trace.suffix == ".json":
         if delimiter or decimal or units:
             raise UsageError(f"--delimiter, --decimal and --units belong to a .csv; {trace} is a record")
-        report = _analyze_record(trace, runs, stamps, top1)
+        report, read, told = _analyze_record(trace, runs, stamps, top1)
     else:
         told = RunStamps.load(stamps) if stamps is not None else None
         read = read_trace(trace, delimiter=delimiter, decimal=decimal, units=parse_units(units) if units else None)
         report = analyze_energy(read, runs=runs, stamps=told, top1_percent=top1, source=str(trace))
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
-        report.save(save)
+        with writing(save):
+            report.save(save)
+    if plot is not None:
+        drawing = draw_energy(report, read, told, plot.suffix)
+        with writing(plot), atomic_path(plot) as temporary:
+            temporary.write_bytes(drawing)
     if as_json:
         print_record(report)
     else:
-        print_report(report)
+        print_report(report, verbose=verbose)
     raise typer.Exit(0 if report.passed else 1)
 
 
-def _analyze_record(record: Path, runs: int | None, stamps: Path | None, top1: float | None) -> EnergyReport:
+def _refuse_loss(read: tuple[Path | None, ...], written: tuple[Path | None, ...]) -> None:
+    """Refuse to write over what is read, or twice to one file."""
+    seen = [path.resolve() for path in read if path is not None]
+    for path in written:
+        if path is not None and path.resolve() in seen:
+            raise UsageError(f"{path} would be overwritten", hint="give --save and --plot files of their own")
+        seen += [] if path is None else [path.resolve()]
+
+
+def _analyze_record(
+    record: Path, runs: int | None, stamps: Path | None, top1: float | None
+) -> tuple[EnergyReport, PowerTrace, RunStamps | None]:
     from runtimes.bench.record import DeviceRun
-    from validation.energy.judge import judge_energy
+    from validation.energy.judge import judge_energy, recorded_trace
 
     if runs is not None or stamps is not None:
         raise UsageError(f"--runs and --stamps belong to a trace; {record} holds its own", hint="leave them out")
-    report = judge_energy(DeviceRun.load(record), record.parent, top1_percent=top1)
-    if report is None:
+    run = DeviceRun.load(record)
+    recorded = recorded_trace(run, record.parent)
+    report = judge_energy(run, record.parent, top1_percent=top1, recorded=recorded)
+    if report is None or recorded is None:
         raise UsageError(
             f"{record} holds no energy: it was measured without a power meter", hint="bench --energy METER"
         )
-    return report
+    return report, *recorded
 
 
 @app.command(help=_SIMULATE)
@@ -112,18 +140,16 @@ def simulate(
         print_table(("scenario", "what"), [(row.name, row.summary) for row in SCENARIOS.values()])
         return
     made = make(scenario_named(scenario), seed)
-    output.mkdir(parents=True, exist_ok=True)
     path = output / f"{scenario}-{seed}.{'npz' if npz else 'csv'}"
-    if npz:
-        made.trace.save(path)
-    else:
-        write_csv(made.trace, path)
-    stamps = output / f"{scenario}-{seed}.stamps.json"
-    made.stamps.save(stamps)
-    known = output / f"{scenario}-{seed}.truth.json"
-    made.truth.save(known)
-    for written in (path, stamps, known):
-        print_line(str(written))
+    stamps, known = (output / f"{scenario}-{seed}.{kind}.json" for kind in ("stamps", "truth"))
+    for file, save in (
+        (path, made.trace.save if npz else partial(write_csv, made.trace)),
+        (stamps, made.stamps.save),
+        (known, made.truth.save),
+    ):
+        with writing(file):
+            save(file)
+        print_line(str(file))
     truth = made.truth
     print_note(f"true energy: {truth.active_mj:.3f} mJ per inference, {truth.total_mj:.3f} mJ with tails")
     if truth.slope_mj is not None:
@@ -157,71 +183,35 @@ def _meter_cells(row: ListedMeter) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def print_report(report: EnergyReport) -> None:
-    """One report for a person: the figure, the methods side by side, what they rest on, the verdict."""
-    print_line("energy per inference: unknown" if report.energy_mj is None else _headline(report))
-    methods = (("aligned", report.aligned), ("regions", report.regions))
-    rows = [_method_cells(name, method) for name, method in methods if method]
-    if (whole := report.whole) is not None:
-        deviation = f"{whole.deviation:+.1%} off windows + tails"
-        rows.append(("whole burst", "", f"{whole.energy_mj:.3f}", "", "", "", deviation))
-    if rows:
-        columns = ("method", "found", "energy mJ", "± sd", "power mW", "time ms", "")
-        print_table(columns, rows, right=columns[1:6])
-    for line in _facts(report):
+def print_report(report: EnergyReport, *, verbose: bool = False) -> None:
+    """One report for a person: the figure, the methods side by side, what they rest on, the verdict.
+
+    ``verbose`` adds every check with what was found and what it must not pass.
+    """
+    from validation.energy import tables
+
+    for line in (tables.headline(report), *tables.figure_lines(report)):
         print_line(line)
-    print_line(f"verdict: {report.verdict}")
+    if rows := tables.method_rows(report):
+        print_line()
+        print_table(tables.METHOD_COLUMNS, rows, right=tables.METHOD_RIGHT)
+        if report.energy_mj is not None:
+            print_line(tables.methods_note(report))
+    print_line()
+    for line in tables.fact_lines(report):
+        print_line(line)
+    if verbose and report.checks:
+        print_line()
+        rows = tables.check_rows(report.checks)
+        print_table(tables.CHECK_COLUMNS, rows, right=tables.CHECK_RIGHT)
+        if any(row[-1] == tables.INSIGNIFICANT for row in rows):
+            print_line(f"{tables.INSIGNIFICANT}: beyond the limit, but not significantly")
+        print_line()
+    print_line(tables.verdict_line(report))
     for reason in report.reasons:
         print_line(f"  - {reason}")
     for note in report.notes:
         print_note(f"note: {note}")
-
-
-def _headline(report: EnergyReport) -> str:
-    low, high = report.interval_mj or (float("nan"), float("nan"))
-    spread = "" if report.energy_sd_mj is None else f" ± {report.energy_sd_mj:.3f}"
-    text = f"energy per inference: {report.energy_mj:.3f}{spread} mJ (95 %: {low:.3f} to {high:.3f}), {report.method}"
-    if report.power_mw is not None and report.duration_ms is not None:
-        text += f"; {report.power_mw:.0f} mW over {report.duration_ms:.2f} ms"
-    if report.efficiency_percent_per_mj is not None:
-        text += f"; {report.efficiency_percent_per_mj:.3f} top-1 %/mJ (accuracy as stated)"
-    return text
-
-
-def _method_cells(name: str, method: MethodEnergy) -> tuple[str, ...]:
-    found = f"{method.found} of {method.wanted}"
-    if not method.energies_mj:
-        return name, found, "-", "-", "-", "-", ""
-    return (
-        name, found, f"{method.energy_mean_mj:.3f}", f"{method.energy_sd_mj:.3f}", f"{method.power_mean_mw:.0f}",
-        f"{method.duration_mean_ms:.3f}", "",
-    )  # fmt: skip
-
-
-def _facts(report: EnergyReport) -> list[str]:
-    lines = []
-    if (background := report.background) is not None:
-        idle = " and ".join(
-            f"{level:.0f} mW {place}"
-            for level, place in ((background.before_mw, "before"), (background.after_mw, "after"))
-            if level is not None
-        )
-        lines.append(f"background: {background.during_mw:.0f} mW by the {background.method}; idle {idle or 'unknown'}")
-    if (tail := report.tail) is not None:
-        with_tail = "" if report.energy_with_tail_mj is None else f"; with tails {report.energy_with_tail_mj:.3f} mJ"
-        lines.append(f"tail: {tail.tail_ms:.0f} ms{with_tail}; counted is {tail.convention}")
-    if (found := report.alignment) is not None:
-        residual = "unknown" if found.residual_ms is None else f"{found.residual_ms:.3f} ms"
-        lines.append(
-            f"alignment: drift {found.drift_ppm:+.1f} ppm, residual {residual}, "
-            f"peak {found.peak_ratio:.2f} times the next"
-        )
-    trace = report.trace
-    snr = "" if report.snr is None else f", signal to noise {report.snr:.1f}"
-    lines.append(
-        f"trace: {trace.meter}, {trace.seconds:.1f} s at {trace.rate_hz:g} Hz, {trace.lost_share:.2%} lost{snr}"
-    )
-    return lines
 
 
 def parse_top1(values: list[str] | None) -> dict[str, float] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from edgevit.errors import ArtifactError
-from edgevit.records import Record, atomic_path, sha256_file
+from edgevit.errors import ArtifactError, UsageError
+from edgevit.records import Record, atomic_path, sha256_file, writing
 
 
 class Cup(Record):
@@ -65,3 +67,30 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
 def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc" * 100_000)
     assert sha256_file(tmp_path / "x") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_what_stands_in_the_way_of_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "directory").mkdir()
+    for name, why in (
+        ("file/cup.json", f"{tmp_path / 'file'} is a file, not a directory"),
+        ("file/a/b/cup.json", f"{tmp_path / 'file'} is a file, not a directory"),
+        ("directory", "it is a directory"),
+        ("x" * 300, "File name too long"),
+    ):
+        path = tmp_path / name
+        with pytest.raises(UsageError) as caught, writing(path):
+            Cup(size_ml=1).save(path)
+        assert caught.value.message == f"cannot write {path}: {why}"
+    assert (tmp_path / "file").read_text() == "kept" and not list((tmp_path / "directory").iterdir())
+    with writing(tmp_path / "new" / "cup.json") as path:
+        Cup(size_ml=1).save(path)
+    assert Cup.load(path).size_ml == 1
+
+
+def test_a_disk_that_fails_is_quoted(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UsageError, match=r"cannot write .*cup.json: No space left on device"),
+        writing(tmp_path / "cup.json"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 
 import pytest
 
@@ -39,6 +41,23 @@ def test_a_table_is_plain_aligned_and_literal_when_piped(capsys: pytest.CaptureF
     assert lines[0] == "Cups" and "\x1b" not in seen.out and seen.err == ""
     assert [len(line) for line in lines[1:2] + lines[3:]] == [len(lines[-1])] * 4
     assert lines[3].split() == ["a[b]", "1"] and lines[5].split() == ["x" * 300, "2"]
+
+
+class Terminal(io.StringIO):
+    """A narrow one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_narrow_terminal_names_are_folded_and_numbers_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    print_table(("artifact", "energy mJ", "verdict"), [("x" * 30, "101.90 ± 0.25", "verified")], right=("energy mJ",))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "101.90 ± 0.25" in lines[2] and "".join(line.split()[0] for line in lines[2:]) == "x" * 30
 
 
 def test_records_are_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

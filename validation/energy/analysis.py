@@ -7,6 +7,8 @@ regions of significantly higher draw, integrate each) stands beside it, and alon
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgevit.errors import UsageError
@@ -14,7 +16,7 @@ from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
 from validation.energy.alignment import align
 from validation.energy.checks import check_figure
-from validation.energy.estimate import estimate
+from validation.energy.estimate import estimate, student_quantile
 from validation.energy.evidence import Evidence
 from validation.energy.model import fit_model
 from validation.energy.regions import find_regions
@@ -194,7 +196,20 @@ def _tail_facts(evidence: Evidence) -> TailFacts:
         tail_ms=(model.tail.over_s - model.pad_s) * 1e3,
         tail_mj=model.tail.total_mj / per_burst,
         carried_mj=float(np.mean(model.bursts.before_mj)) / per_burst,
+        tail_uncertainty_mj=_tail_half_mj(evidence) / per_burst,
     )
+
+
+def _tail_half_mj(evidence: Evidence) -> float:
+    """Half of the 95 % interval of a tail's energy: how tails scatter, and what the pad hides of them."""
+    model = evidence.model
+    length_s = model.tail.over_s - model.pad_s
+    starts = model.gaps.starts_s[model.gaps.after_burst & (model.gaps.lengths_s >= length_s)]
+    seen = len(starts) > 1 and length_s > 0
+    energy = evidence.excess_mw(starts, starts + length_s) * length_s if seen else np.zeros(2)
+    freedom = len(energy) - 1
+    error = math.hypot(float(np.std(energy)) / math.sqrt(freedom), model.tail.in_pad_mw[1] * model.pad_s)
+    return student_quantile(freedom) * error
 
 
 def _finite(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from edgevit.errors import UsageError
 from edgevit.records import Record
 from runtimes.power.trace import PowerTrace
+from validation.energy.estimate import student_quantile
 from validation.energy.signal import Bools, Doubles
 
 Verdict = Literal["verified", "unverified"]
@@ -58,6 +60,10 @@ class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}
         incomplete: Indices of windows that too little was measured of; they do not count.
         starts_s: Start of every window on the trace's clock.
         counts: Inferences in every window, where they differ.
+        energy_uncertainty_mj: Half of the 95 % interval of the mean energy, from how the windows scatter around their
+            common power: windows may take their own time each.
+        power_uncertainty_mw: Half of that of the mean power.
+        duration_uncertainty_ms: Half of that of the mean length.
     """
 
     wanted: int
@@ -75,6 +81,9 @@ class MethodEnergy(Record, rename={"disturbed": "foreign", "incomplete": "void"}
     incomplete: tuple[int, ...] = ()
     starts_s: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+    energy_uncertainty_mj: float | None = None
+    power_uncertainty_mw: float | None = None
+    duration_uncertainty_ms: float | None = None
 
 
 class AlignmentFacts(Record):
@@ -126,13 +135,14 @@ class TailFacts(Record):
 
     ``convention`` says which of it the headline figure holds. ``tail_mj`` is the mean energy of a tail (per
     inference), None where tails run into the next inference; ``carried_mj`` is at most how much of a tail lies within
-    the next inference's window.
+    the next inference's window. ``tail_uncertainty_mj`` is half of the 95 % interval of ``tail_mj``.
     """
 
     convention: str
     tail_ms: float
     tail_mj: float | None
     carried_mj: float
+    tail_uncertainty_mj: float | None = None
 
 
 class WholeBurst(Record):
@@ -270,9 +280,15 @@ def method_energy(
     kept = np.ones(len(starts_s), np.bool_) if used is None else used
     each, lasts = energy_mj / counts, durations_s * 1e3 / counts
     power = energy_mj / durations_s
+    off = energy_mj - float(energy_mj[kept].sum() / durations_s[kept].sum()) * durations_s
 
     def sd(values: Doubles) -> float:
         return float(values[kept].std(ddof=1)) if int(kept.sum()) > 1 else 0.0
+
+    def half(values: Doubles) -> float | None:
+        """Half of the 95 % interval of the mean."""
+        number = int(kept.sum())
+        return student_quantile(number - 1) * sd(values) / math.sqrt(number) if number > 1 else None
 
     return MethodEnergy(
         wanted=wanted, found=len(starts_s), energy_mean_mj=float(np.average(each[kept], weights=counts[kept])),
@@ -281,4 +297,6 @@ def method_energy(
         energies_mj=tuple(each.tolist()), durations_ms=tuple(lasts.tolist()),
         incomplete=tuple(np.flatnonzero(~kept).tolist()), starts_s=tuple(starts_s.tolist()),
         counts=tuple(counts.astype(int).tolist()) if float(np.ptp(counts)) > 0 else (),
+        energy_uncertainty_mj=half(off / float(counts[kept].mean())), power_uncertainty_mw=half(power),
+        duration_uncertainty_ms=half(lasts),
     )  # fmt: skip

@@ -29,6 +29,7 @@ from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
 from runtimes.runners.workload import Workload
 from validation.energy.analysis import analyze_energy
+from validation.energy.tables import half_mj, with_uncertainty
 
 QUICK = ("--runs", "4", "--rounds", "2", "--warmup", "1")
 
@@ -244,7 +245,8 @@ def test_energy_that_nothing_confirms_is_exit_code_1(
     run = device_run(normal_rounds(10.0, seed=1))
     assert print_runs([run], BenchOptions(artifacts=[], energy="monsoon")) == code
     told = capsys.readouterr()
-    assert report.verdict in told.out
+    assert f"{with_uncertainty(report.energy_mj, half_mj(report))}   {report.verdict}" in told.out
+    assert "± is half of a 95 % interval" in told.out
     assert ("nothing confirms it" in told.err) == (not stamped)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 from report_records import metered, run_of
 from typer.testing import CliRunner
 
-from edgevit.errors import MeterError, UsageError
+from edgevit.errors import MeterError, MissingDependencyError, UsageError
 from edgevit_export.commands.energy import app, parse_top1
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
 from runtimes.power.stamps import RunStamps
 from validation.energy.report import EnergyReport
+from validation.energy.tables import headline
 
 RUNNER = CliRunner()
 
@@ -47,8 +49,9 @@ def test_analyze_with_stamps_is_verified_and_right(written: Path, tmp_path: Path
     arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
     result = RUNNER.invoke(app, [*arguments, "--runs", "50", "--top1", "80", "--save", str(tmp_path / "r.json")])
     assert result.exit_code == 0, result.output
-    assert "verdict: verified" in result.output and "50 of 50" in result.output
     report = EnergyReport.load(tmp_path / "r.json")
+    assert f"verdict: verified, all {len(report.checks)} checks passed" in result.output
+    assert "50 of 50" in result.output and f"{headline(report)}\n" in result.output
     truth = SimulationTruth.load(written / "short-3.truth.json")
     assert report.energy_mj == pytest.approx(truth.active_mj, rel=0.01)
     assert report.trace.source.endswith("short-3.csv")
@@ -85,6 +88,76 @@ def test_analyze_without_a_figure_still_prints(written: Path) -> None:
     assert "regions, not 23" in result.output
 
 
+def test_verbose_lists_every_check_and_fits_80_columns(written: Path) -> None:
+    arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
+    checks = json.loads(RUNNER.invoke(app, [*arguments, "--json"]).stdout)["checks"]
+    quiet, verbose = RUNNER.invoke(app, arguments).stdout, RUNNER.invoke(app, [*arguments, "-v"]).stdout
+    lines = verbose.splitlines()
+    for check in checks:
+        (row,) = [line for line in lines if line.startswith(f"{check['name']}  ")]
+        assert check["bound"] in row and row.rstrip().endswith(("yes", "yes*")) and row not in quiet.splitlines()
+    assert [line for line in lines if len(line.rstrip()) > 80 and not line.startswith("  - ")] == []
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_plot_is_drawn_beside_the_report(written: Path, tmp_path: Path, suffix: str) -> None:
+    arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
+    plot = tmp_path / "new" / f"p.{suffix}"
+    result = RUNNER.invoke(app, [*arguments, "--plot", str(plot)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == RUNNER.invoke(app, arguments).stdout
+    assert plot.stat().st_size > 10_000 and list(plot.parent.iterdir()) == [plot]
+
+
+def test_a_plot_that_cannot_be_drawn_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["analyze", str(tmp_path / "none.csv"), "--runs", "5", "--save", str(tmp_path / "r.json"), "--plot"]
+    assert "ends in .png, .svg, .pdf" in str(RUNNER.invoke(app, [*arguments, str(tmp_path / "p.gif")]).exception)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    failed = RUNNER.invoke(app, [*arguments, str(tmp_path / "p.png")]).exception
+    assert isinstance(failed, MissingDependencyError) and failed.hint == "pip install 'edgevit-export[report]'"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--save", "--plot"])
+def test_what_cannot_be_written_is_said_in_words(written: Path, tmp_path: Path, option: str) -> None:
+    arguments = ["analyze", str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json"), option]
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "there.svg").mkdir()
+    for where, why in (("file/new/x.svg", "file is a file, not a directory"), ("there.svg", "it is a directory")):
+        failed = RUNNER.invoke(app, [*arguments, str(tmp_path / where)]).exception
+        assert isinstance(failed, UsageError) and failed.message.startswith(f"cannot write {tmp_path / where}: ")
+        assert why in failed.message
+    assert (tmp_path / "file").read_text() == "kept" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_read_is_never_written_over(written: Path, tmp_path: Path) -> None:
+    trace, stamps = written / "short-3.csv", written / "short-3.stamps.json"
+    before = [path.read_bytes() for path in (trace, stamps)]
+    arguments = ["analyze", str(trace), "--stamps", str(stamps)]
+    (tmp_path / "link.json").symlink_to(stamps)
+    same = str(tmp_path / "x.svg")
+    for options in (
+        ["--save", str(trace)], ["--save", str(stamps)], ["--save", str(written / ".." / written.name / trace.name)],
+        ["--save", str(tmp_path / "link.json")], ["--save", same, "--plot", same],
+    ):  # fmt: skip
+        failed = RUNNER.invoke(app, [*arguments, *options]).exception
+        assert isinstance(failed, UsageError) and "would be overwritten" in failed.message
+    assert [path.read_bytes() for path in (trace, stamps)] == before and not Path(same).exists()
+
+
+def test_a_simulation_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "short-0.stamps.json").mkdir()
+    for output, why in ((tmp_path / "file", "is a file, not a directory"), (tmp_path, "it is a directory")):
+        for options in ([], ["--npz"]):
+            result = RUNNER.invoke(app, ["simulate", "--scenario", "short", "-o", str(output), *options])
+            assert isinstance(result.exception, UsageError) and why in result.exception.message
+    assert (tmp_path / "file").read_text() == "kept" and not list(tmp_path.glob(".*"))
+
+
 def test_errors_are_passed_to_the_front_door(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["analyze", str(tmp_path / "none.csv"), "--runs", "50"])
     assert isinstance(result.exception, MeterError)
@@ -117,6 +190,10 @@ def test_a_record_of_bench_is_analysed_by_itself(tmp_path: Path) -> None:
     report = json.loads(result.stdout)
     assert report["subject"]["artifact"] == "a.onnx" and report["top1_percent"] == 80.0
     assert report["energy_mj"] == pytest.approx(made.truth.active_mj, rel=0.02)
+    drawn = RUNNER.invoke(app, ["analyze", str(record), "--plot", str(tmp_path / "p.svg")])
+    assert drawn.exit_code == 0 and "windows (50)" in (tmp_path / "p.svg").read_text()
+    lost = RUNNER.invoke(app, ["analyze", str(record), "--save", str(record)]).exception
+    assert "would be overwritten" in str(lost)
     for words, message in ((["--runs", "5"], "belong to a trace"), (["--stamps", str(record)], "belong to a trace")):
         assert message in str(RUNNER.invoke(app, ["analyze", str(record), *words]).exception)
     for option in ("--delimiter", "--decimal", "--units"):
