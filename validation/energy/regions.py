@@ -28,7 +28,7 @@ from validation.energy.signal import Bools, Doubles, Signal
 # All chosen, and tried on traces whose truth is known (tests/validation/energy/test_unstamped.py).
 SEPARATE = 0.5  # of the usual height: as far from noise on the floor as from dips on top
 LOW, EDGE = 0.3, 0.5  # of a region's own height
-CLEAR, MAX_UNCLEAR = 1.25, 0.2  # so many times more or less than SEPARATE stands out no more than a fifth of the wanted
+CLEAR, MAX_UNCLEAR = 1.25, 0.2  # times SEPARATE, either way: of more than a fifth of the wanted there, noise decides
 MIN_SIGMA = 8.0  # of the noise that a mean lets through: it spans six or seven by itself, time and again
 ROUNDING = 1e-6  # of the power: what running sums and float32 leave
 WIDEST, FINE = 512, 4  # samples in the widest mean (100 ms at 5 kHz); places looked at within one

@@ -30,7 +30,7 @@ IDLE_GUARD_S = 0.1  # left out of the idle: tails of some 50 ms are usual
 LATE, BEFORE_LAST, LAST = (0.5, 1.0), (0.2, 0.6), (0.6, 1.0)  # parts of a gap: its level, and whether that still falls
 FALLING = 0.15  # of what gaps are above idle: a tail as long as the gap falls by a third between the two
 MAX_LENGTHS = 3.0  # longest over shortest: latencies of one network spread less
-EDGE_SHARE, LEAST_FALL = 0.05, 0.3  # of a region, what its end may take; of its power, what is lost there at least
+EDGE_SHARE, LEAST_FALL = 0.05, 0.5  # of a region, what its end may take; of its power, what goes there at least
 
 
 def analyze_regions(trace: PowerTrace, runs: int, top1_percent: float | None, source: str) -> EnergyReport:
@@ -80,8 +80,10 @@ def _with_figure(report: EnergyReport, signal: Signal, regions: Regions) -> Ener
     found = method_energy(regions.starts_s, lengths, energy, np.ones(len(energy)), wanted=regions.wanted, used=used)
     figure, count = found.energy_mean_mj, int(used.sum())
     freedom = max(1, count - 1)
-    # Of the background and of what is beside the edges, anything in between is as likely.
-    bias = math.hypot(unsure_mw * float(lengths.mean()), float(beside[used].mean())) / math.sqrt(3)
+    edge, behind_mw = _behind(signal, regions)
+    tail = float(np.mean(np.nan_to_num(behind_mw - levels) * edge))
+    # Of the background, of what is beside the edges, and of a tail within them, anything in between is as likely.
+    bias = math.hypot(unsure_mw * float(lengths.mean()), float(beside[used].mean()), tail) / math.sqrt(3)
     error = math.hypot(standard_error((energy[used] - figure) / count, freedom), bias)
     half = student_quantile(freedom) * error
     checks = (*report.checks, *_checks(signal, regions, facts, found))
@@ -102,6 +104,13 @@ def _integrate(signal: Signal, regions: Regions, levels_mw: Doubles) -> tuple[Do
     beside = signal.energy_mj(starts - lead, starts) + signal.energy_mj(ends, ends + trail)
     beside -= signal.energy_mj(ends + trail, ends + 2 * trail) + levels_mw * lead
     return signal.energy_mj(starts, ends) - levels_mw * (ends - starts) + beside, beside
+
+
+def _behind(signal: Signal, regions: Regions) -> tuple[Doubles, Doubles]:
+    """How far in s the end of each region reaches, and power in mW right behind that, (n,) each."""
+    lengths, gaps = regions.ends_s - regions.starts_s, _free(signal, regions)[1]
+    edge: Doubles = np.minimum(np.maximum(signal.period_s, EDGE_SHARE * lengths), gaps / 3)
+    return edge, signal.means_mw(regions.ends_s + edge, regions.ends_s + 2 * edge)
 
 
 def _free(signal: Signal, regions: Regions) -> tuple[Doubles, Doubles]:
@@ -147,13 +156,13 @@ def _gap_levels(signal: Signal, regions: Regions, low: float, high: float) -> Do
 
 def _checks(signal: Signal, regions: Regions, facts: BackgroundFacts, found: MethodEnergy) -> list[Check]:
     """What can be asked of as many regions as there should be."""
-    ends, lengths = regions.ends_s, regions.ends_s - regions.starts_s
+    lengths = regions.ends_s - regions.starts_s
     shortest, longest = float(lengths.min()), float(lengths.max())
     samples, gap = shortest * signal.rate_hz, float(np.median(np.minimum(*_free(signal, regions)))) * signal.rate_hz
     idle, used = min(facts.before_s, facts.after_s), regions.found - len(found.incomplete)
     rest = 100 * (float("nan") if facts.above_idle_mw is None else facts.above_idle_mw) / found.power_mean_mw
-    edge = np.maximum(signal.period_s, EDGE_SHARE * lengths)
-    falls = signal.means_mw(ends - 2 * edge, ends - edge) - signal.means_mw(ends + edge, ends + 2 * edge)
+    edge, behind_mw = _behind(signal, regions)
+    falls = signal.means_mw(regions.ends_s - 2 * edge, regions.ends_s - edge) - behind_mw
     fall = 100 * float(np.mean(np.nan_to_num(falls))) / found.power_mean_mw
     kinds = f"regions last from {shortest * 1e3:.1f} to {longest * 1e3:.1f} ms: they are hardly all inferences"
     slow = f"power falls by {fall:.0f} % at the ends: a tail counts with the regions, and the figure is too high"

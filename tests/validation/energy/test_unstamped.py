@@ -115,7 +115,8 @@ def test_tails_that_outlast_the_gap_are_told_and_the_idle_is_the_background() ->
 
 
 def test_tails_without_an_edge_before_them_are_told() -> None:
-    assert "ends" not in _failed(_analyze(build(Setup(rate_hz=5000.0), 7).trace))
+    for sharp in (Setup(rate_hz=5000.0), Setup(rate_hz=5000.0, latency_s=0.400, gap_s=0.005)):
+        assert "ends" not in _failed(_analyze(build(sharp, 7).trace))
     report = _analyze(build(Setup(rate_hz=5000.0, tail_height=1.0, tail_s=0.020), 7).trace)
     assert any("a tail counts with the regions" in reason for reason in report.reasons)
 
