@@ -31,7 +31,8 @@ def _rest(evidence: Evidence) -> Check:
     A load that runs throughout is in gaps and windows alike; one that only fills the gaps would hide as much energy.
     What the background changes by itself over such a time the gaps tell among themselves.
     """
-    idle = [float(np.nanmean(evidence.signal.blocks_mw(*side, 0.05))) for side in evidence.idle if side[1] > side[0]]
+    sides = [evidence.signal.blocks_mw(*side, 0.05) for side in evidence.idle]
+    idle = [float(blocks.mean()) for blocks in sides if len(blocks)]
     parts = _gap_parts(evidence)
     if len(idle) < 2 or len(parts) < 3:
         return answer("rest", float("nan"), 100 * SHARE, "too few gaps, or no idle, to compare the one with the other")
@@ -155,6 +156,8 @@ def _tails_alike(evidence: Evidence) -> Check:
     lengths = np.minimum((ends - starts) / 3, evidence.typical_s / 3)
     early = _detrended(evidence.excess_mw(starts, starts + lengths) / evidence.power_mw)
     late = _detrended(evidence.excess_mw(ends - lengths, ends) / evidence.power_mw)
+    if not len(early) or not len(late):
+        return answer("spread of tails", float("nan"), 100 * MAX_SPREAD, "no gap behind a burst shows its tail")
     more = float(np.var(early) - np.var(late))
     error = math.hypot(variance_error(early), variance_error(late))
     spread = math.sqrt(max(more, 0.0))

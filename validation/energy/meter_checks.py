@@ -47,13 +47,13 @@ def _ceiling(evidence: Evidence) -> Check:
     signal, inside = evidence.signal, evidence.in_bursts
     if not np.any(inside):
         return answer("ceiling", float("nan"), 100 * MAX_AT_TOP, "no sample lies within the inferences")
-    low, most = float(np.median(evidence.model.levels_mw)), max(1, int(evidence.typical_s * signal.rate_hz / 4))
+    low, bursts = float(np.median(evidence.model.levels_mw)), evidence.model.bursts
+    most = max(1, int(evidence.typical_s / float(bursts.counts.min()) * signal.rate_hz / 4))  # of one inference
     width = int(np.clip((STEADY * signal.noise_mw / max(evidence.power_mw, 1e-9)) ** 2, 1, most))
     smooth = moving_mean(signal.power_mw, width)
     above = max(1, round(SHOWN_S * signal.rate_hz))
     top = float(np.partition(smooth, -above)[-above])
     near = TOP_SIGMA * signal.noise_mw / math.sqrt(width) + SHARE * (top - low)
-    bursts = evidence.model.bursts
     at_top = evidence.shares(bursts.starts_s, bursts.ends_s, inside & (smooth > top - near))
     share = float(np.median(at_top / np.maximum(evidence.shares(bursts.starts_s, bursts.ends_s, inside), 1e-9)))
     reason = (

@@ -72,6 +72,8 @@ def test_the_step_of_the_meter_is_the_smallest_between_its_values() -> None:
         (np.round(noisy / 5) * 5, 5.0),
         (np.round(noisy / 0.25) * 0.25, 0.25),
         (noisy, 0.0),
+        (np.maximum(noisy, 1300.0), 0.0),
+        (np.where(noisy < 900, 0.0, np.round(noisy / 5) * 5), 5.0),
         (np.where(rng.random(len(noisy)) < 0.1, np.nan, np.round(noisy / 5) * 5), 5.0),
     ):
         assert evidence_of(replace(trace, power_mw=power), stamps).step_mw == pytest.approx(step, abs=1e-9)

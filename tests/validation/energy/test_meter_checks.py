@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from power_course import inference_shape
 from power_front_faults import clipped
-from power_judged import SOUND, error_of, failing, with_power
+from power_judged import SOUND, Doubles, error_of, failing, with_power
 from power_physics import build
 
 from runtimes.power.trace import OVER_CURRENT
@@ -78,3 +80,24 @@ def test_values_that_are_held_instead_of_measured_are_told() -> None:
 def test_a_trace_of_nothing_fails_in_words() -> None:
     nothing = replace(BASE.trace, power_mw=np.full(len(POWER), np.nan))
     assert [check.name for check in check_recording(nothing) if not check.passed] == ["least power"]
+
+
+def test_one_sample_in_each_inference_that_is_cut_off_is_told() -> None:
+    shape = inference_shape([5, 1], [1.0, 1.8], 0.0, 1.0, False)
+    setup = replace(
+        SOUND, latency_s=0.045, plan=(2,) * 50, rate_hz=137.0, noise_mw=35.0, meter="point", shape=shape, pulse_ratio=2.2
+    )
+    sound, level = build(setup, 1), 800.0 + 1.25 * 1500
+    assert "ceiling" not in failing(sound)
+    cut = build(setup, 1, front=clipped(level))
+    assert error_of(cut) < error_of(sound) - 0.04
+    assert "ceiling" in failing(cut)
+
+
+@pytest.mark.parametrize("hidden", [np.maximum, lambda power, level: np.where(power < level, 0.0, power)])
+def test_a_floor_is_told_for_little_power_as_well(hidden: Callable[[Doubles, float], Doubles]) -> None:
+    case = build(replace(SOUND, idle_mw=1200.0, power_mw=250.0, latency_s=0.09, pulse_ratio=2.0), 1)
+    assert "floor" not in failing(case)
+    cut = with_power(case, hidden(case.trace.power_mw, 1300.0))
+    assert abs(error_of(cut)) > 0.2
+    assert "floor" in failing(cut)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from power_course import Course, boxes
+from power_course import Course, Sine, boxes
 from power_judged import SOUND, TWO_LENGTHS, error_of, failing, in_gaps, in_windows, with_lost, with_stamps
 from power_physics import Layout, Setup, build
 
@@ -104,3 +104,16 @@ def test_two_halves_far_apart_are_a_split_and_one_normal_kind_is_not() -> None:
     two = np.concatenate([rng.normal(0, 1, 150), rng.normal(10, 1, 50)])
     split, extra = _split(two)
     assert split > 8 and extra == pytest.approx(10 * 50 / 200, rel=0.1)
+
+
+def test_a_restless_background_does_not_hide_two_kinds_of_windows() -> None:
+    slow = replace(SOUND, sines=(Sine(250.0, 2.0, 0.3),), power_jitter=0.005)
+    assert failing(build(slow, 1)) == {}
+    windows = np.random.default_rng(1).random(50) < 0.84
+
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        return boxes(layout.bursts[windows, 0], layout.bursts[windows, 1], 700.0)
+
+    case = build(slow, 1, load=load)
+    assert error_of(case) > 0.3
+    assert "kinds of windows" in failing(case)
