@@ -96,7 +96,7 @@ def test_one_sample_in_each_inference_that_is_cut_off_is_told() -> None:
 
 @pytest.mark.parametrize("hidden", [np.maximum, lambda power, level: np.where(power < level, 0.0, power)])
 def test_a_floor_is_told_for_little_power_as_well(hidden: Callable[[Doubles, float], Doubles]) -> None:
-    case = build(replace(SOUND, idle_mw=1200.0, power_mw=250.0, latency_s=0.09, pulse_ratio=2.0), 1)
+    case = build(replace(SOUND, idle_mw=1200.0, power_mw=250.0, latency_s=0.09, pulse_ratio=2.0, lsb_mw=0.5), 1)
     assert "floor" not in failing(case)
     cut = with_power(case, hidden(case.trace.power_mw, 1300.0))
     assert abs(error_of(cut)) > 0.2
