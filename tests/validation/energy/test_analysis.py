@@ -1,4 +1,4 @@
-"""Energy analysis against traces whose energy is exactly known: the project's own simulator, and the independent one."""
+"""Energy analysis against traces whose energy is exactly known: by the project's simulator and by another."""
 
 from __future__ import annotations
 

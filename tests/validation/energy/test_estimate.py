@@ -169,3 +169,17 @@ def test_several_loads_at_once_add_up() -> None:
     starts = 2.0 + 0.4 * np.arange(10)
     found = _two_lengths(load=total([boxes(starts, starts + 0.02, 300.0), boxes(starts, starts + 0.03, 100.0)]))
     assert found.overhead_mj == pytest.approx(9.0) and found.energy_mj == pytest.approx(60.0)
+
+
+def test_a_slope_has_three_degrees_of_freedom_less() -> None:
+    signs = np.array([1, -1, -1, 1, 1, -1, -1, 1, 0, 0])
+    counts = np.array([1, 3, 3, 1, 3, 1, 1, 3, 1, 3])
+    found = _two_lengths(powers=(1000.0 + 50 * signs / counts).tolist())
+    weights = (counts - 2.0) / 10
+    parts = weights * without_trend(found.off_mj)
+    assert found.energy_mj == pytest.approx(60.0 + 3.0 * float(weights @ signs))
+    assert found.error_mj == pytest.approx(standard_error(parts, 7)) != 0
+    assert found.half_mj == pytest.approx(2.365 * math.hypot(found.error_mj, found.bias_mj), rel=3e-3)
+    assert found.overhead_half_mj is not None
+    each = (1 / 10 - weights * 2.0) * without_trend(found.off_mj)
+    assert found.overhead_half_mj == pytest.approx(2.365 * standard_error(each, 7), rel=3e-3)

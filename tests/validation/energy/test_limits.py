@@ -15,7 +15,13 @@ def test_a_check_holds_up_to_its_limit_and_says_why_not() -> None:
     held, broken = answer("drift", 3.0, 3.0, "why", unit="ppm"), answer("drift", 3.0001, 3.0, "why", unit="ppm")
     assert held.passed and held.reason == ""
     assert not broken.passed and broken.reason == "why"
-    assert (broken.name, broken.value, broken.limit, broken.bound, broken.unit) == ("drift", 3.0001, 3.0, "at most", "ppm")
+    assert (broken.name, broken.value, broken.limit, broken.bound, broken.unit) == (
+        "drift",
+        3.0001,
+        3.0,
+        "at most",
+        "ppm",
+    )
 
 
 def test_a_check_may_have_a_least() -> None:

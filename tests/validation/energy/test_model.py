@@ -53,12 +53,12 @@ def test_a_background_that_drifts_in_a_line_is_followed() -> None:
 @pytest.mark.parametrize(
     ("residual_s", "longer_s", "beyond_s"),
     [
-        (0.0, 0.0, LEAST_PAD_S),
+        (0.0, 0.0, 0.0002),
         (0.001, 0.0, 0.001),
         (0.0, 0.001, 0.001),
         (0.0, -0.0012, 0.0012),
         (0.0004, 0.0007, 0.0007),
-        (0.3, 0.0, PAD_SHARE * 0.06),
+        (0.3, 0.0, 0.0015),
         (float("nan"), 0.0, PAD_SHARE * 0.06),
         (0.0, float("nan"), PAD_SHARE * 0.06),
     ],
@@ -300,3 +300,15 @@ def test_where_the_clock_starts_changes_nothing() -> None:
     late = msgspec.structs.replace(stamps, bursts=windows([(a - 1.5, b - 1.5) for a, b in row(10)]))
     moved = _model((trace, late), clock(offset_s=1.5))
     np.testing.assert_allclose(moved.bursts.energy_mj, 60.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("height_mw", [20.0, 60.0])
+def test_a_tail_must_be_three_errors_above_the_level(height_mw: float) -> None:
+    spans = row(30, gap_s=0.3)
+    ends = np.array(_ends(spans))
+    heights = height_mw * (1 + 1.2 * np.where(np.arange(30) % 2, 1.0, -1.0))  # error: 0.22 of the mean, 4.5 of them
+    model = _model(recorded(spans, load=boxes(ends, ends + 0.05, heights)))
+    assert model.tail.over_s > model.pad_s
+    wild = height_mw * (1 + 2.5 * np.where(np.arange(30) % 2, 1.0, -1.0))  # 2.1 of them
+    model = _model(recorded(spans, load=boxes(ends, ends + 0.05, wild)))
+    assert model.tail.over_s == model.pad_s

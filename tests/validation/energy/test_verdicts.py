@@ -50,7 +50,9 @@ def _judged(make: Callable[[int], Case], seed: int) -> Judged:
 
 
 @pytest.mark.parametrize("make", [sound, sound_two_lengths])
-def test_sound_recordings_are_verified_and_right_and_their_intervals_hold_the_truth(make: Callable[[int], Case]) -> None:
+def test_sound_recordings_are_verified_and_right_within_their_intervals(
+    make: Callable[[int], Case],
+) -> None:
     judged = [_judged(make, seed) for seed in SEEDS]
     assert [each.name for each in judged if each.off > WRONG] == []
     assert sum(each.covered for each in judged) >= 0.9 * len(judged)
