@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from power_boxes import evidence_of, recorded, row
-from power_course import boxes, total
+from power_course import boxes, linear_tail, total
 from power_judged import SOUND
 from power_physics import build
 
 from validation.energy.analysis import examine
 from validation.energy.estimate import Estimate, standard_error, student_quantile, without_trend
+from validation.energy.model import fit_model
 
 T975 = {4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980}
 
@@ -183,3 +184,30 @@ def test_a_slope_has_three_degrees_of_freedom_less() -> None:
     assert found.overhead_half_mj is not None
     each = (1 / 10 - weights * 2.0) * without_trend(found.off_mj)
     assert found.overhead_half_mj == pytest.approx(2.365 * standard_error(each, 7), rel=3e-3)
+
+
+@pytest.mark.parametrize("counts", [(1,) * 12, (1, 3) * 6])
+def test_a_tail_in_the_pad_is_as_unsure_as_it_is_and_cancels_in_a_slope(counts: tuple[int, ...]) -> None:
+    spans = [(2 + 0.5 * n, 2 + 0.5 * n + 0.06 * count) for n, count in enumerate(counts)]
+    ends = np.array([end for _, end in spans])
+    trace, stamps = recorded(spans, counts=counts, load=linear_tail().at(ends, 0.05, 400.0))
+    evidence = evidence_of(trace, stamps)
+    model, found = evidence.model, evidence.estimate
+    late = fit_model(evidence.signal, stamps, evidence.alignment, late=True).bursts.energy_mj - model.bursts.energy_mj
+    if found.overhead_mj is None:
+        other, pad = float(late.mean()), model.tail.in_pad_mw[1] * model.pad_s
+    else:
+        other, pad = float(np.polyfit(counts, late, 1)[0]), 0.0
+    assert found.bias_mj == pytest.approx(math.hypot(other / math.sqrt(3), pad), abs=1e-9)
+    assert model.tail.in_pad_mw[1] * model.pad_s > 0.05
+
+
+def test_controls_with_holes_do_not_count() -> None:
+    controls = [(2.2 + 0.4 * n, 2.26 + 0.4 * n) for n in range(5)]
+    bursts = [(2.0 + 0.4 * n, 2.06 + 0.4 * n) for n in range(12)]
+    at = np.array(controls)
+    trace, stamps = recorded(bursts, controls=controls, load=boxes(at[:, 0], at[:, 1], [100.0] * 4 + [900.0]))
+    power = trace.power_mw.copy()
+    power[3810:3840] = np.nan
+    found = evidence_of(replace(trace, power_mw=power), stamps).estimate
+    assert found.control_mj == pytest.approx(6.0) and found.control_half_mj == pytest.approx(0.0, abs=1e-9)
