@@ -56,6 +56,7 @@ def test_the_error_of_a_mean_is_that_of_repeated_draws() -> None:
 def test_a_straight_line_is_no_scatter() -> None:
     line = 3.0 + 0.5 * np.arange(10)
     np.testing.assert_allclose(without_trend(line), np.zeros(10), atol=1e-12)
+    np.testing.assert_allclose(without_trend(np.array([1.0, 2.0, 3.0])), np.zeros(3), atol=1e-12)
     bumps = np.array([1.0, -1.0, -1.0, 1.0])
     np.testing.assert_allclose(without_trend(bumps), bumps, atol=1e-12)
     np.testing.assert_allclose(without_trend(np.array([1.0, 3.0])), [-1.0, 1.0])

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from power_boxes import Spans, evidence_of, recorded, row
 from power_course import boxes
+from power_judged import SOUND
+from power_physics import build
 
+from validation.energy.analysis import examine
 from validation.energy.evidence import Evidence
 from validation.energy.model import LEAST_PAD_S, PAD_SHARE
 
@@ -127,3 +130,19 @@ def test_busy_is_all_that_was_stamped_by_time() -> None:
     evidence = _evidence(warmup=[(5.0, 5.3)])
     starts, ends = evidence.busy
     assert starts[0] == pytest.approx(5.0) and len(starts) == len(ends) == 11
+
+
+def test_what_lies_long_behind_the_run_is_no_idle() -> None:
+    case = build(replace(SOUND, idle_before_s=9.0, idle_after_s=9.0), 1)
+    evidence = examine(case.trace, case.stamps)
+    first, last = float(evidence.busy[0][0]), float(evidence.busy[1][-1])
+    (before, _), (_, after) = evidence.idle
+    assert (before, after) == (pytest.approx(first - 4.0), pytest.approx(last + 4.0))
+
+
+@pytest.mark.parametrize(("share", "step_mw"), [(0.15, 3.0), (0.25, 0.0)])
+def test_a_fifth_as_many_values_as_samples_are_no_steps(share: float, step_mw: float) -> None:
+    evidence = _evidence()
+    count = len(evidence.trace.power_mw)
+    power = 3.0 * (np.arange(count) % int(share * count))
+    assert replace(evidence, trace=replace(evidence.trace, power_mw=power)).step_mw == step_mw

@@ -277,7 +277,7 @@ def test_in_the_pad_a_tail_goes_on_between_line_and_exponential() -> None:
 def test_in_the_pad_a_tail_is_no_higher_than_the_inference() -> None:
     assert _tail(200.0, 100.0, most=350.0).in_pad_mw[0] == pytest.approx((300 + 350) / 2)
     assert _tail(200.0, 100.0, most=250.0).in_pad_mw[0] == pytest.approx(250.0)
-    assert _tail(100.0, 1e-3).in_pad_mw[0] == pytest.approx((200 + 1000) / 2), "ten times a step, at most"
+    assert _tail(100.0, 1e-3, most=5000.0).in_pad_mw[0] == pytest.approx((200 + 1000) / 2), "ten times a step, at most"
 
 
 def test_a_tail_that_rises_goes_on_as_it_is() -> None:
@@ -313,3 +313,16 @@ def test_a_tail_must_be_three_errors_above_the_level(height_mw: float) -> None:
     wild = height_mw * (1 + 2.5 * np.where(np.arange(30) % 2, 1.0, -1.0))  # 2.1 of them
     model = _model(recorded(spans, load=boxes(ends, ends + 0.05, wild)))
     assert model.tail.over_s == model.pad_s
+
+
+@pytest.mark.parametrize("behind_s", [0.01, 0.15])
+def test_controls_hold_nothing_of_the_tails_before_them_and_have_none(behind_s: float) -> None:
+    spans = row(24, gap_s=0.3)
+    controls = [(end + behind_s, end + behind_s + 0.015) for end in _ends(spans)[::2]]
+    model = _model(recorded(spans, controls=controls, load=_tails(linear_tail(), 0.08, 400.0, _ends(spans))))
+    np.testing.assert_allclose(model.controls.energy_mj, 0.0, atol=0.12)
+    assert model.tail.in_pad_mw[0] * model.pad_s > 0.3
+    between = np.array([behind_s - model.pad_s, behind_s + 0.015 + model.pad_s])
+    reached = float(np.diff(linear_tail().at(np.zeros(1), 0.08, 400.0).energy(between))[0])
+    np.testing.assert_allclose(model.controls.before_mj, reached, atol=0.12)
+    assert (reached > 4.0) == (behind_s < 0.1)
