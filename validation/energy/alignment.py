@@ -148,7 +148,7 @@ def _pattern(starts: Doubles, ends: Doubles, first: float, last: float, drift: f
     edges = np.arange(first * stretch - HIGHPASS_S, last * stretch + HIGHPASS_S, block_s)
     moments = np.stack([starts, ends], axis=1).ravel() * stretch
     busy = np.concatenate(([0.0], np.cumsum(np.diff(moments) * (np.arange(len(moments) - 1) % 2 == 0))))
-    share = np.diff(np.interp(edges, moments, busy)) / block_s
+    share: Doubles = np.diff(np.interp(edges, moments, busy)) / block_s
     return share - moving_mean(share, round(HIGHPASS_S / block_s))
 
 

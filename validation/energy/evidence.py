@@ -94,8 +94,8 @@ class Evidence:
         valid = last > first
         np.add.at(steps, first[valid], 1.0)
         np.add.at(steps, last[valid], -1.0)
-        within: Bools = np.cumsum(steps[:-1]) > 0
-        return within & (np.diff(self.signal.running_missing) == 0)
+        within: Bools = (np.cumsum(steps[:-1]) > 0) & (np.diff(self.signal.running_missing) == 0)
+        return within
 
     def shares(self, starts: Doubles, ends: Doubles, mask: Bools) -> Doubles:
         """Share of the samples in each window, (n,) s each, that ``mask``, (samples,), holds: (n,) float64."""

@@ -173,3 +173,15 @@ def test_all_that_was_busy_is_in_order_of_time() -> None:
     assert len(busy) == len(stamps.pulses) + len(stamps.warmup) + len(stamps.bursts)
     assert list(busy) == sorted(busy, key=lambda window: window.start_ns)
     assert busy_windows(msgspec.structs.replace(stamps, pulses=(), warmup=())) == stamps.bursts
+
+
+def test_a_clock_that_is_off_by_more_than_a_burst_at_the_ends_is_found() -> None:
+    setup = replace(SOUND, latency_s=0.010, gap_spread=0.5, plan=(1,) * 500, pulses=False, drift_ppm=200.0)
+    assert _off_s(setup, 1) < 0.0005
+
+
+def test_a_trace_that_is_a_little_shorter_than_the_run_is_of_another() -> None:
+    busy = busy_windows(BASE.stamps)
+    span = (busy[-1].end_ns - busy[0].start_ns) * 1e-9
+    with pytest.raises(FailureError, match="not of the same run"):
+        align(signal_of(section(BASE.trace, 0, span - 0.1)), BASE.stamps)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from power_course import inference_shape
+from power_course import boxes, inference_shape
 from power_front_faults import clipped
-from power_judged import SOUND, Doubles, check_of, error_of, failing, with_power
+from power_judged import SOUND, Doubles, check_of, error_of, failing, load_by_bursts, with_power
 from power_physics import build
 
 from runtimes.power.trace import OVER_CURRENT
@@ -154,3 +154,29 @@ def test_steps_without_noise_may_be_off_by_a_third_of_the_budget(step_mw: float,
     assert check_of(doctored, "steps of the meter").passed == held
     dithered = replace(known, trace=trace, signal=replace(known.signal, noise_mw=0.51 * step_mw))
     assert check_of(dithered, "steps of the meter").passed
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(0.2, False), (0.45, True)])
+def test_the_trace_must_be_above_the_inferences_for_as_long_as_pulses_are(seconds: float, held: bool) -> None:
+    load = load_by_bursts(lambda w: boxes(1.0, 1.0 + seconds, 3000.0))
+    case = build(replace(SOUND, pulse_ratio=1.0), 1, load=load)
+    assert check_of(examine(case.trace, case.stamps), "ceiling").passed == held
+
+
+@pytest.mark.parametrize(("ratio", "held"), [(1.01, False), (1.05, True)])
+def test_pulses_must_be_above_the_inferences_by_a_third_of_the_budget(ratio: float, held: bool) -> None:
+    case = build(replace(SOUND, pulse_ratio=ratio, noise_mw=1.0, power_jitter=0.0), 1)
+    assert check_of(examine(case.trace, case.stamps), "ceiling").passed == held
+
+
+@pytest.mark.parametrize(("lsb_mw", "noise_mw"), [(25.0, 10.0), (20.0, 6.5), (5.0, 10.0)])
+def test_a_coarse_converter_has_no_floor_and_holds_nothing(lsb_mw: float, noise_mw: float) -> None:
+    case = build(replace(SOUND, lsb_mw=lsb_mw, noise_mw=noise_mw), 1)
+    assert failing(case) == {} and abs(error_of(case)) < 0.01
+
+
+def test_values_of_fine_steps_that_are_held_are_told() -> None:
+    fine = build(replace(SOUND, lsb_mw=0.5), 1)
+    power = fine.trace.power_mw.copy()
+    power[1::5] = power[0::5][: len(power[1::5])]
+    assert "repeated samples" in failing(with_power(fine, power))
