@@ -175,3 +175,21 @@ def test_loads_in_idle_and_gaps_alike_are_no_reason() -> None:
         return boxes(starts, starts + 0.03, 300.0)
 
     assert _check(SOUND, "loads in idle only", load).passed
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.016, True), (0.018, False)])
+def test_of_a_tail_no_more_than_a_third_of_the_budget_may_reach_into_the_next_window(share: float, held: bool) -> None:
+    known = examine(BASE.trace, BASE.stamps)
+    bursts = replace(known.model.bursts, before_mj=np.full(50, share * float(known.model.bursts.energy_mj.mean())))
+    doctored = replace(known, model=replace(known.model, bursts=bursts))
+    assert check_of(doctored, "tail").passed == held
+
+
+def test_tails_that_differ_by_chance_are_no_reason() -> None:
+    setup = replace(SOUND, plan=(1, 3) * 6, noise_mw=900.0, pulse_ratio=3.0)
+    checks = []
+    for seed in range(6):
+        case = build(setup, seed)
+        checks.append(check_of(examine(case.trace, case.stamps), "tails by length"))
+    assert all(check.passed for check in checks)
+    assert any((check.value or 0) > check.limit for check in checks)
