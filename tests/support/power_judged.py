@@ -15,6 +15,8 @@ from runtimes.power.stamps import RunStamps, Window
 from runtimes.power.trace import LOST
 from validation.energy.analysis import examine
 from validation.energy.checks import check_figure
+from validation.energy.evidence import Evidence
+from validation.energy.report import Check
 
 Doubles = NDArray[np.float64]
 
@@ -26,6 +28,11 @@ def failing(case: Case) -> dict[str, str]:
     """Name and reason of every check that the figure of ``case`` does not pass."""
     checks = check_figure(examine(case.trace, case.stamps))
     return {check.name: check.reason for check in checks if not check.passed}
+
+
+def check_of(evidence: Evidence, name: str) -> Check:
+    """One check on what was made of a recording, by its name."""
+    return next(check for check in check_figure(evidence) if check.name == name)
 
 
 def error_of(case: Case) -> float:

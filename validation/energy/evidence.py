@@ -66,11 +66,14 @@ class Evidence:
 
     @cached_property
     def step_mw(self) -> float:
-        """Smallest step between values that the meter told; 0 where there are as many values as samples."""
-        values = np.unique(self.trace.power_mw[np.isfinite(self.trace.power_mw)])
-        if len(values) > MANY_VALUES * len(self.trace.power_mw):
+        """Smallest step between values that the meter told; 0 where there are as many values as samples.
+
+        The most frequent value does not count as samples: a meter that shows no less tells it again and again.
+        """
+        values, counts = np.unique(self.trace.power_mw[np.isfinite(self.trace.power_mw)], return_counts=True)
+        if len(values) > MANY_VALUES * (counts.sum() - counts.max()):
             return 0.0
-        return float(np.percentile(np.diff(values), 10.0)) if len(values) > 1 else 0.0
+        return float(np.percentile(np.diff(values), 10.0))
 
     @property
     def largest_pad_s(self) -> float:

@@ -173,6 +173,8 @@ def _tails_alike(evidence: Evidence) -> Check:
     lengths = np.minimum((ends - starts) / 3, evidence.typical_s / 3)
     early = _detrended(evidence.excess_mw(starts, starts + lengths) / evidence.power_mw)
     late = _detrended(evidence.excess_mw(ends - lengths, ends) / evidence.power_mw)
+    if not len(early) or not len(late):
+        return answer("spread of tails", float("nan"), 100 * MAX_SPREAD, "no gap behind a burst shows its tail")
     more = float(np.var(early) - np.var(late))
     error = math.hypot(variance_error(early), variance_error(late))
     spread = math.sqrt(max(more, 0.0))

@@ -17,7 +17,7 @@ from validation.energy.signal import Doubles
 
 BUDGET = 0.05  # of the energy: chosen, because models that differ by less are told apart by latency, not energy
 SHARE = BUDGET / 3
-CHECKS = 25  # how many there are, at most
+CHECKS = 25  # that ask whether what they found is significant, at most
 LEVEL = 1 - 0.01 / CHECKS
 SIGMA = NormalDist().inv_cdf(LEVEL)
 MAX_SPREAD = 0.03  # of the power between windows: a load in half of them that adds 6 % spreads them by as much

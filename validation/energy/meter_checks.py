@@ -12,6 +12,7 @@ from validation.energy.evidence import Evidence
 from validation.energy.limits import SHARE, answer
 from validation.energy.report import Check
 from validation.energy.signal import Bools, Doubles, moving_mean
+from validation.statistics import robust_sd
 
 MAX_RATE_ERROR = 0.001  # five times what two quartz clocks at their worst differ by
 MAX_AT_TOP = 0.05  # of the samples in windows: as much again as they hold may be cut off, and be within the budget
@@ -21,6 +22,7 @@ TOP_SIGMA = 2.0  # of the noise that is left: where a sample counts as at the to
 STEADY = 40.0  # inverse of the share of the power that noise may put on what is looked at, where time allows
 SHOWN_S = 0.3  # for so long the trace must be above the inferences: half of the shorter pulses, so that noise is not it
 FINE = 10.0  # steps of the converter in the noise: then two equal samples in a row are chance, and levels are dithered
+STEADY_STEPS = 3.0  # of the converter, between samples in windows: with more, the lowest of its values is rare in gaps
 
 
 def check_recording(trace: PowerTrace) -> list[Check]:
@@ -47,13 +49,13 @@ def _ceiling(evidence: Evidence) -> Check:
     signal, inside = evidence.signal, evidence.in_bursts
     if not np.any(inside):
         return answer("ceiling", float("nan"), 100 * MAX_AT_TOP, "no sample lies within the inferences")
-    low, most = float(np.median(evidence.model.levels_mw)), max(1, int(evidence.typical_s * signal.rate_hz / 4))
+    low, bursts = float(np.median(evidence.model.levels_mw)), evidence.model.bursts
+    most = max(1, int(evidence.typical_s / float(bursts.counts.min()) * signal.rate_hz / 4))  # of one inference
     width = int(np.clip((STEADY * signal.noise_mw / max(evidence.power_mw, 1e-9)) ** 2, 1, most))
     smooth = moving_mean(signal.power_mw, width)
     above = max(1, round(SHOWN_S * signal.rate_hz))
     top = float(np.partition(smooth, -above)[-above])
     near = TOP_SIGMA * signal.noise_mw / math.sqrt(width) + SHARE * (top - low)
-    bursts = evidence.model.bursts
     at_top = evidence.shares(bursts.starts_s, bursts.ends_s, inside & (smooth > top - near))
     share = float(np.median(at_top / np.maximum(evidence.shares(bursts.starts_s, bursts.ends_s, inside), 1e-9)))
     reason = (
@@ -80,7 +82,8 @@ def _floor(evidence: Evidence) -> Check:
     lowest = float(resting.min())
     share = float(np.mean(resting <= lowest + 1e-6 * abs(lowest)))
     changes = np.diff(power[evidence.in_bursts])
-    coarse = evidence.step_mw > SHARE / 10 * evidence.power_mw or not np.any(changes)
+    steady = robust_sd(changes) < STEADY_STEPS * evidence.step_mw if len(changes) else True
+    coarse = (evidence.step_mw > SHARE / 10 * evidence.power_mw and steady) or not np.any(changes)
     reason = f"{share:.0%} of the samples in the gaps are at exactly {lowest:.1f} mW: the meter may not show less"
     return answer("floor", 100 * share, 100 * MAX_AT_FLOOR, reason, unit="%", counts=not coarse)
 

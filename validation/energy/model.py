@@ -183,7 +183,7 @@ def fit_model(signal: Signal, stamps: RunStamps, alignment: Alignment, *, late: 
     """
     starts, ends, counts = _bursts(stamps, alignment, signal.period_s)
     shortest_s = float(np.min(np.subtract(*alignment.to_trace(stamps.bursts)[::-1])))
-    misfit_s = float(np.nan_to_num(max(alignment.residual_s, abs(alignment.longer_s)), nan=np.inf))
+    misfit_s = float(np.nan_to_num(np.maximum(alignment.residual_s, abs(alignment.longer_s)), nan=np.inf))
     pad_s = signal.period_s + float(np.clip(misfit_s, LEAST_PAD_S, max(LEAST_PAD_S, PAD_SHARE * shortest_s)))
     gaps = _gaps(signal, stamps, alignment, pad_s)
     tail, times, levels = _background(signal, gaps, pad_s, signal.means_mw(starts, ends), late)

@@ -77,10 +77,10 @@ def _gap_spread(evidence: Evidence) -> Check:
 
 
 def _kinds(evidence: Evidence) -> Check:
-    """Windows of two kinds, told by a distance far above the spread within each."""
+    """Windows of two kinds, told by a distance far above the spread within each, unless gaps are as much of two."""
     windows, gaps = _off_shares(evidence), _rest_shares(evidence)
     split, extra = _split(windows)
-    restless = len(gaps) > 0 and float(np.var(gaps)) > 0.3 * float(np.var(windows))
+    restless = len(gaps) > 0 and float(np.var(gaps)) > 0.3 * float(np.var(windows)) and _split(gaps)[0] > split / 2
     reason = f"the windows are of two kinds, {extra:.1%} of the energy apart: something else runs in some of them"
     return answer(
         "kinds of windows",

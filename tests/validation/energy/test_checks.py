@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from power_course import exponential_tail
-from power_judged import SOUND, TWO_LENGTHS, error_of, failing, jumped, moved, with_stamps
+from power_judged import SOUND, TWO_LENGTHS, check_of, error_of, failing, jumped, moved, with_stamps
 from power_physics import build
 
 from validation.energy.analysis import examine
@@ -89,3 +89,66 @@ def test_a_wrong_sample_rate_is_never_verified() -> None:
     for factor in (0.5, 0.9, 0.99, 1.01, 1.1):
         trace = replace(BASE.trace, rate_hz=BASE.trace.rate_hz * factor, host_stamps=np.zeros((0, 2)))
         assert failing(replace(BASE, trace=trace))
+
+
+KNOWN = examine(BASE.trace, BASE.stamps)
+PAD_MS = 1.0 + 30.0 * float(KNOWN.model.bursts.durations_s.min()) / 0.030 / 40  # a sample and a fortieth of a window
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "held"),
+    [
+        ("place", {"place_sigma": 5.5}, True),
+        ("place", {"place_sigma": 5.49}, False),
+        ("drift", {"drift": 199.9e-6}, True),
+        ("drift", {"drift": -199.9e-6}, True),
+        ("drift", {"drift": 200.1e-6}, False),
+        ("drift", {"drift": -200.1e-6}, False),
+        ("clock", {"residual_s": (PAD_MS - 0.01) * 1e-3}, True),
+        ("clock", {"residual_s": (PAD_MS + 0.01) * 1e-3}, False),
+        ("clock", {"residual_s": float("nan")}, False),
+        ("lengths", {"longer_s": (PAD_MS - 1.01) * 1e-3}, True),
+        ("lengths", {"longer_s": (PAD_MS - 0.99) * 1e-3}, False),
+        ("lengths", {"longer_s": -(PAD_MS - 1.01) * 1e-3}, True),
+        ("lengths", {"longer_s": -(PAD_MS - 0.99) * 1e-3}, False),
+        ("lengths", {"longer_s": float("nan")}, False),
+    ],
+)
+def test_clocks_are_judged_up_to_their_limits(name: str, changes: dict[str, float], held: bool) -> None:
+    doctored = replace(KNOWN, alignment=replace(KNOWN.alignment, **changes))
+    assert check_of(doctored, name).passed == held
+
+
+def test_half_a_sample_is_no_length_where_windows_are_short() -> None:
+    short = build(replace(SOUND, latency_s=0.010, pulse_ratio=1.6), 1)
+    known = examine(short.trace, short.stamps)
+    for longer_s, held in ((0.00049, True), (0.00051, False)):
+        doctored = replace(known, alignment=replace(known.alignment, longer_s=longer_s))
+        assert check_of(doctored, "lengths").passed == held
+
+
+@pytest.mark.parametrize(("rate_hz", "held"), [(163.0, False), (172.0, True)])
+def test_five_samples_are_a_window(rate_hz: float, held: bool) -> None:
+    case = build(replace(SOUND, rate_hz=rate_hz, latency_jitter=0.0, noise_mw=1.0), 1)
+    assert check_of(examine(case.trace, case.stamps), "samples").passed == held
+
+
+@pytest.mark.parametrize(("gap_s", "held"), [(0.0060, False), (0.0070, True)])
+def test_four_samples_between_the_pads_are_a_gap(gap_s: float, held: bool) -> None:
+    case = build(replace(SOUND, gap_s=gap_s, tail_height=0.0, noise_mw=1.0, latency_jitter=0.0), 1)
+    check = check_of(examine(case.trace, case.stamps), "gaps")
+    assert check.passed == held and check.limit == 4
+
+
+@pytest.mark.parametrize(
+    ("side", "seconds", "held"),
+    [
+        ("idle_before_s", 0.2, False),
+        ("idle_before_s", 0.3, True),
+        ("idle_after_s", 0.33, False),
+        ("idle_after_s", 0.4, True),
+    ],
+)
+def test_half_a_second_of_idle_is_needed(side: str, seconds: float, held: bool) -> None:
+    case = build(replace(SOUND, **{side: seconds}), 1)  # and 0.3 s beside the pulses, of which 0.05 s or a quarter go
+    assert check_of(examine(case.trace, case.stamps), "idle").passed == held

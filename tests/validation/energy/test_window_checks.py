@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from power_course import Course, boxes
-from power_judged import SOUND, TWO_LENGTHS, error_of, failing, in_gaps, in_windows, with_lost, with_stamps
+from power_course import Course, Sine, boxes
+from power_judged import SOUND, TWO_LENGTHS, check_of, error_of, failing, in_gaps, in_windows, with_lost, with_stamps
 from power_physics import Layout, Setup, build
 
 from validation.energy.analysis import examine
@@ -104,3 +104,79 @@ def test_two_halves_far_apart_are_a_split_and_one_normal_kind_is_not() -> None:
     two = np.concatenate([rng.normal(0, 1, 150), rng.normal(10, 1, 50)])
     split, extra = _split(two)
     assert split > 8 and extra == pytest.approx(10 * 50 / 200, rel=0.1)
+
+
+def test_a_restless_background_does_not_hide_two_kinds_of_windows() -> None:
+    slow = replace(SOUND, sines=(Sine(250.0, 2.0, 0.3),), power_jitter=0.005)
+    assert failing(build(slow, 1)) == {}
+    windows = np.random.default_rng(1).random(50) < 0.84
+
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        return boxes(layout.bursts[windows, 0], layout.bursts[windows, 1], 700.0)
+
+    case = build(slow, 1, load=load)
+    assert error_of(case) > 0.3
+    assert "kinds of windows" in failing(case)
+
+
+KNOWN = examine(BASE.trace, BASE.stamps)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.0299, True), (0.0301, False)])
+def test_the_figure_must_be_known_to_three_percent(share: float, held: bool) -> None:
+    found = replace(KNOWN.estimate, half_mj=share * KNOWN.estimate.energy_mj)
+    assert check_of(replace(KNOWN, estimate=found), "uncertainty").passed == held
+
+
+@pytest.mark.parametrize(("holes", "held"), [(10, True), (11, False)])
+def test_a_fifth_of_the_windows_may_have_holes(holes: int, held: bool) -> None:
+    missing = np.where(np.arange(50) < holes, 0.5, 0.0)
+    bursts = replace(KNOWN.model.bursts, missing=missing)
+    doctored = replace(KNOWN, model=replace(KNOWN.model, bursts=bursts))
+    assert check_of(doctored, "windows with holes").passed == held
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.49, False), (0.51, True)])
+def test_a_window_of_half_of_the_power_is_none_of_an_inference(share: float, held: bool) -> None:
+    bursts = KNOWN.model.bursts
+    power = np.full(50, 1000.0)
+    power[7] *= share
+    doctored = replace(KNOWN, model=replace(KNOWN.model, bursts=replace(bursts, energy_mj=power * bursts.durations_s)))
+    check = check_of(doctored, "empty windows")
+    assert check.passed == held and (held or "window 8 of the stamps" in check.reason)
+
+
+@pytest.mark.parametrize(("spread", "held"), [(0.036, True), (0.044, False)])
+def test_the_windows_power_may_spread_by_four_percent(spread: float, held: bool) -> None:
+    signs = np.where(np.arange(50) // 2 % 2, 1.0, -1.0)
+    bursts = KNOWN.model.bursts
+    off = spread * signs * bursts.durations_s * KNOWN.power_mw
+    doctored = replace(KNOWN, estimate=replace(KNOWN.estimate, off_mj=off))
+    assert check_of(doctored, "spread").passed == held
+
+
+@pytest.mark.parametrize(("extra", "held"), [(0.015, True), (0.019, False)])
+def test_two_kinds_must_differ_by_a_third_of_the_budget(extra: float, held: bool) -> None:
+    off = np.where(np.arange(50) // 2 % 2, 2 * extra, 0.0) + np.random.default_rng(1).normal(0, 1e-3, 50)
+    off_mj = off * KNOWN.model.bursts.durations_s * KNOWN.power_mw
+    doctored = replace(KNOWN, estimate=replace(KNOWN.estimate, off_mj=off_mj))
+    check = check_of(doctored, "kinds of windows")
+    assert check.passed == held and check.value is not None and check.value > 4.5
+
+
+@pytest.mark.parametrize(("longer", "held"), [(1.15, True), (1.35, False)])
+def test_two_kinds_of_lengths_must_change_the_mean_by_a_tenth(longer: float, held: bool) -> None:
+    bursts = KNOWN.model.bursts
+    lengths = np.where(np.arange(50) % 2, 0.03, 0.03 * longer) * (1 + np.random.default_rng(1).normal(0, 1e-3, 50))
+    doctored = replace(KNOWN, model=replace(KNOWN.model, bursts=replace(bursts, ends_s=bursts.starts_s + lengths)))
+    assert check_of(doctored, "kinds of lengths").passed == held
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.015, True), (-0.015, True), (0.019, False), (-0.019, False)])
+def test_controls_may_draw_a_third_of_the_budget(share: float, held: bool) -> None:
+    two = build(TWO_LENGTHS, 1)
+    known = examine(two.trace, two.stamps)
+    drawn = share * known.power_mw * float(known.model.controls.durations_s.mean())
+    for half, passed in ((abs(drawn) / 10, held), (abs(drawn) / 1.5, True)):
+        found = replace(known.estimate, control_mj=drawn, control_half_mj=half)
+        assert check_of(replace(known, estimate=found), "controls").passed == passed
