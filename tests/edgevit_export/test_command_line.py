@@ -39,7 +39,6 @@ WRONG = [
     (["verify", ".", "--junit", "."], 2, "is a directory", "--junit verify.xml"),
     (["verify", "--checkpoint", "my.pth"], 2, "--checkpoint is only used", "--images"),
     (["bench", ".", "--vout", "3"], 2, "--vout without --energy", "--energy monsoon"),
-    (["bench", ".", "--energy", "monsoon", "--dry-run"], 2, "--energy with --dry-run", ""),
     (["bench", ".", "--energy", "monsun"], 2, "unknown energy meter 'monsun'", "did you mean 'monsoon'"),
     (["inspect", "model.pb"], 2, "no artifact suffix", ".onnx"),
     (["inspect", "missing.onnx"], 2, "no such file", "edgevit-export --variant s"),

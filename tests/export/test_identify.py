@@ -43,7 +43,7 @@ def zipped(name: str) -> bytes:
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "is an XML text"),
         (b'{"error": "not found"}', "is JSON"),
         (bytes(100), "nothing but zeros"),
-        (gzip.compress(b"abc"), "packed by gzip"),
+        (gzip.compress(b"abc", mtime=0), "packed by gzip"),
         (tarred(), "is a tar archive"),
         (zipped("model.onnx"), "is a zip archive"),
         (b"\x10\0\0\0\0\0\0\0" + b'{"w":{"dtype"', "is a safetensors file"),

@@ -37,21 +37,21 @@ class Alignment:
         pivot_s: Device time in the middle of the run.
         offset_s: Trace time of the pivot.
         drift: Relative rate of the meter's clock against the device's.
-        drift_error: Its standard error.
         residual_s: Most that the edges of a section of the run are off; nan where none shows.
         sections: Number of sections behind ``residual_s``.
         longer_s: How much longer the stamped windows are than what the power steps say.
         place_sigma: How much better the stamps fit here than anywhere else, in standard deviations of that difference.
+        drift_error: Standard error of ``drift``.
     """
 
     pivot_s: float
     offset_s: float
     drift: float
-    drift_error: float
     residual_s: float
     sections: int
     longer_s: float
     place_sigma: float
+    drift_error: float = 0.0
 
     def to_trace(self, windows: tuple[Window, ...]) -> tuple[Doubles, Doubles]:
         """Starts and ends of ``windows`` on the trace's clock, each (n,) float64, s."""
@@ -95,7 +95,7 @@ def align(signal: Signal, stamps: RunStamps) -> Alignment:
     half_s, room_s = _half_width(signal, bursts)
     offset, drift, drift_error, residual, sections = _by_sections(signal, edges, half_s, room_s, offset, drift)
     longer = _longer(signal, edges, half_s, room_s, offset, drift)
-    return Alignment(pivot_s, offset, drift, drift_error, residual, sections, longer, sigma)
+    return Alignment(pivot_s, offset, drift, residual, sections, longer, sigma, drift_error)
 
 
 def _place(

@@ -14,6 +14,7 @@ from validation.energy.model import Model, Windows, fit_model
 from validation.energy.signal import Bools, Doubles, Signal
 
 LAGS = 2  # neighbouring windows share a gap, and what is slower than two cycles the background follows
+MOSTLY = 0.6  # correlation from which on a third of the scatter is explained; by chance not in 30 windows
 LEAST_VARIANCE = 0.25  # of what independent windows would have: shared gaps make neighbours scatter against each other
 
 
@@ -89,15 +90,17 @@ def without_trend(values: Doubles) -> Doubles:
 def _taken_in(signal: Signal, bursts: Windows, used: Bools) -> Doubles:
     """(n,) mJ that a meter of single moments took in too much of each window, because of how many of them lie in it.
 
-    A mean over the sample takes in what it should, so that the share of this effect is fitted: none to all of it.
+    A mean over the sample takes in what it should: the share of this effect is fitted, where most of the scatter is it.
     """
     power_mw = bursts.energy_mj[used].sum() / bursts.durations_s[used].sum()
     moments = np.ceil(bursts.ends_s * signal.rate_hz - 0.5) - np.ceil(bursts.starts_s * signal.rate_hz - 0.5)
     effect = power_mw * (moments * signal.period_s - bursts.durations_s)
     off = _line(bursts, used, float(_weights(bursts.counts[used]) @ bursts.energy_mj[used]))[1]
     centred = (effect - effect[used].mean())[used]
-    share = float(centred @ off[used]) / max(float(centred @ centred), 1e-12)
-    taken: Doubles = float(np.clip(share, 0.0, 1.0)) * (effect - effect[used].mean())
+    along, size = float(centred @ off[used]), max(float(centred @ centred), 1e-12)
+    if along < MOSTLY * math.sqrt(size * float(off[used] @ off[used])):
+        return np.zeros(len(effect))
+    taken: Doubles = min(along / size, 1.0) * (effect - effect[used].mean())
     return taken
 
 

@@ -48,31 +48,21 @@ def analyze_whole_run(
     start, end = _moments(stamps.bursts, device_to_trace_s)
     before_mw, after_mw = _idle(trace, signal, stamps, device_to_trace_s, period_s)
     inner = _after_hole(trace, start + period_s), _before_hole(trace, end - period_s)
-    each_s, power_mw = (
-        (end - start) / stamps.inferences,
-        _running(signal, start, end, inner) - (before_mw + after_mw) / 2,
-    )
+    each_s = (end - start) / stamps.inferences
+    power_mw = _running(signal, start, end, inner) - (before_mw + after_mw) / 2
     scatter_mw = _scatter(signal, *inner, period_s)
     energy_mj, half_mj = power_mw * each_s, max(abs(after_mw - before_mw) / 2, scatter_mw) * each_s
     checks = (answer("methods", 1.0, 2.0, WHY, least=True), *check_recording(trace), _lost(trace))
     return EnergyReport(
-        verdict="unverified",
-        checks=checks,
-        reasons=tuple(check.reason for check in checks if not check.passed),
+        verdict="unverified", checks=checks, reasons=tuple(check.reason for check in checks if not check.passed),
         notes=(f"idle was {before_mw:.0f} mW before and {after_mw:.0f} mW after the run",),
-        method="whole run",
-        inferences=stamps.inferences,
-        energy_mj=energy_mj,
-        interval_mj=(energy_mj - half_mj, energy_mj + half_mj),
-        uncertainty_mj=half_mj,
-        power_mw=power_mw,
-        duration_ms=each_s * 1e3,
-        noise_mw=signal.noise_mw,
-        top1_percent=top1_percent,
+        method="whole run", inferences=stamps.inferences, energy_mj=energy_mj, uncertainty_mj=half_mj,
+        interval_mj=(energy_mj - half_mj, energy_mj + half_mj), power_mw=power_mw, duration_ms=each_s * 1e3,
+        noise_mw=signal.noise_mw, top1_percent=top1_percent,
         efficiency_percent_per_mj=top1_percent / energy_mj if top1_percent and energy_mj > 0 else None,
         whole=WholeBurst(seconds=end - start, energy_mj=energy_mj, expected_mj=energy_mj, deviation=0.0),
         trace=trace_facts(trace, source),
-    )
+    )  # fmt: skip
 
 
 def _lost(trace: PowerTrace) -> Check:

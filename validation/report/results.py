@@ -17,7 +17,7 @@ from validation.energy.report import EnergyReport
 
 _HINT = "edgevit-export bench artifacts/ writes results/; edgevit-export report --paper needs none"
 _PARTIAL = ".partial.json"
-VERSIONS: dict[type[Record], tuple[int, ...]] = {DeviceRun: (1, 2), EnergyReport: (1,)}
+VERSIONS: dict[type[Record], tuple[int, ...]] = {DeviceRun: (1, 2), EnergyReport: (1, 2)}
 _R = TypeVar("_R", bound=Record)
 
 

@@ -129,14 +129,14 @@ def test_steps_in_gaps_may_be_a_third_of_the_budget(power_mw: float, held: bool)
     assert _check(replace(SOUND, tail_height=0.0, noise_mw=5.0), "steps in gaps", late).passed == held
 
 
-@pytest.mark.parametrize(("left", "held"), [(0.33, True), (0.37, False)])
-def test_a_meter_may_smear_a_third_of_the_power(left: float, held: bool) -> None:
+@pytest.mark.parametrize(("left", "held"), [(0.68, True), (0.72, False)])
+def test_a_meter_may_smear_seven_tenths_of_the_power(left: float, held: bool) -> None:
     case = build(replace(SOUND, meter="low-pass", low_pass_s=0.006, tail_height=0.0), 1)
     known = examine(case.trace, case.stamps)
     check = check_of(known, "slow meter")
-    assert not check.passed and (check.value or 0) > 37
+    assert not check.passed and (check.value or 0) > 80
     power = known.model.tail.power_mw.copy()
-    power[0] = left * known.power_mw
+    power[:2] = left * known.power_mw
     doctored = replace(known, model=replace(known.model, tail=replace(known.model.tail, power_mw=power)))
     assert check_of(doctored, "slow meter").passed == held
 

@@ -119,7 +119,7 @@ def test_the_hosts_clock_may_differ_by_a_thousandth(factor: float, held: bool) -
     assert next(check for check in checks if check.name == "sample rate").passed == held
 
 
-@pytest.mark.parametrize(("power_mw", "held"), [(9.9, False), (10.1, True), (99_900.0, True), (100_100.0, False)])
+@pytest.mark.parametrize(("power_mw", "held"), [(19.9, False), (20.1, True), (99_900.0, True), (100_100.0, False)])
 def test_a_mean_power_is_that_of_a_device(power_mw: float, held: bool) -> None:
     checks = check_recording(replace(BASE.trace, power_mw=np.full(len(POWER), power_mw)))
     assert all(check.passed for check in checks) == held

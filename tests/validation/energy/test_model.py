@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import msgspec
@@ -287,8 +288,14 @@ def test_a_tail_that_rises_goes_on_as_it_is() -> None:
 
 
 def test_without_a_tail_nothing_is_in_the_pad_but_noise() -> None:
-    assert _tail(2.0, 1.0, over_s=0.01, error=5.0).in_pad_mw == (0.0, 5.0)
-    assert _tail(-2.0, 1.0, error=5.0).in_pad_mw == (0.0, 5.0)
+    for tail in (_tail(2.0, 1.0, over_s=0.01, error=5.0), _tail(-2.0, 1.0, error=5.0)):
+        level, error = tail.in_pad_mw
+        assert level == 0.0
+        # and what falls from 0.6 of the power to 5 mW between the end and the middle of the first cell
+        constant_s = float(tail.edges_s[:2].mean()) / math.log(0.6 * tail.most_mw / 5.0)
+        pad_s = float(tail.edges_s[0])
+        hidden = 0.6 * tail.most_mw * constant_s * (1 - math.exp(-pad_s / constant_s)) / pad_s
+        assert error == pytest.approx(math.hypot(5.0, hidden / math.sqrt(3)))
 
 
 def test_a_tail_has_no_energy_behind_its_end() -> None:

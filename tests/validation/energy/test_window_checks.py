@@ -23,7 +23,7 @@ def test_a_load_in_half_of_the_windows_spreads_them_and_makes_two_kinds() -> Non
 
 
 def test_a_weaker_load_makes_two_kinds_only() -> None:
-    case = build(replace(SOUND, power_jitter=0.002), 1, load=in_windows(100.0, every=2))
+    case = build(replace(SOUND, power_jitter=0.002), 1, load=in_windows(80.0, every=2))
     assert set(failing(case)) == {"kinds of windows"}
 
 
@@ -146,8 +146,8 @@ def test_a_window_of_half_of_the_power_is_none_of_an_inference(share: float, hel
     assert check.passed == held and (held or "window 8 of the stamps" in check.reason)
 
 
-@pytest.mark.parametrize(("spread", "held"), [(0.036, True), (0.044, False)])
-def test_the_windows_power_may_spread_by_four_percent(spread: float, held: bool) -> None:
+@pytest.mark.parametrize(("spread", "held"), [(0.027, True), (0.033, False)])
+def test_the_windows_power_may_spread_by_three_percent(spread: float, held: bool) -> None:
     signs = np.where(np.arange(50) // 2 % 2, 1.0, -1.0)
     bursts = KNOWN.model.bursts
     off = spread * signs * bursts.durations_s * KNOWN.power_mw
