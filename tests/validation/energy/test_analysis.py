@@ -322,13 +322,13 @@ def test_means_of_two_samples_tell_the_same(case: Case) -> None:
     _same(case, replace(case, trace=half))
 
 
-@pytest.mark.parametrize("setup", [SOUND, TWO_LENGTHS], ids=["one length", "two lengths"])
 def _scatter(report: EnergyReport) -> float:
     """What the scatter of the windows alone puts on the figure."""
     assert report.error_share is not None
     return report.error_share
 
 
+@pytest.mark.parametrize("setup", [SOUND, TWO_LENGTHS], ids=["one length", "two lengths"])
 def test_a_restless_background_widens_the_interval(setup: Setup) -> None:
     quiet = replace(setup, power_jitter=0.0, latency_jitter=0.0, tail_height=0.0)
     halves = [
