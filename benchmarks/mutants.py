@@ -51,7 +51,17 @@ DEFAULT = (
 )
 LEFT_OUT = ("validation/report/plots.py", "validation/report/labels.py")  # they draw: looks are no verdict
 LEFT_BEHIND = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "artifacts", "results", "*.egg-info"
+    ".adbd",
+    ".git",
+    ".venv",
+    ".*_cache",
+    ".hypothesis",
+    "__pycache__",
+    "build",
+    "dist",
+    "artifacts",
+    "results",
+    "*.egg-info",
 )
 # Tests that measure in real time fail beside others. Nothing is shown, so that asserts need no rewriting.
 PYTEST = ("-x", "-q", "--tb=no", "-rfE", "-m", "not alone", "-p", "no:cacheprovider", "--assert=plain")

@@ -14,6 +14,7 @@ HOSTILE_LOADS = Kinds()
 UNKNOWABLE_LOADS = Kinds()
 
 Random = np.random.Generator
+CALM = 4.0  # times that a load in all gaps is what the background wanders by
 MOST_WINDOWS = 0.8  # that a load may coincide with and still be told in one trace with windows of one length
 
 
@@ -22,7 +23,7 @@ def varied(setup: Setup) -> Setup:
     return replace(setup, gap_spread=0.6 if setup.gap_s * setup.rate_hz * 0.4 > LEAST_SAMPLES else 0.3)
 
 
-def over_windows(height: float, before: float = 0.0, behind: float = 0.0, *, of: str = "bursts") -> Load:
+def over_windows(height: float, before: float = 0.0, behind: float = 0.0, *, of: str = "spans") -> Load:
     """A load over every window, from ``before`` s ahead of its start to ``behind`` s after its end."""
 
     def load(layout: Layout, setup: Setup, rng: Random) -> Course:
@@ -104,7 +105,7 @@ def load_around_windows(setup: Setup, rng: Random) -> Twist:
 
 @HOSTILE_LOADS.add(both=True)
 def load_outlasts_some(setup: Setup, rng: Random) -> Twist:
-    share, height = rng.uniform(0.4, 0.9), log_uniform(rng, 0.03, 0.7)
+    share, height = rng.uniform(0.4, MOST_WINDOWS), log_uniform(rng, 0.03, 0.7)
     load = over_some(share, height, 0, 1 + rng.uniform(0.1, 0.9) * 0.4 * setup.gap_s / setup.burst_s)
     return Twist(setup, f"{share:.0%} by {height:.0%}", load)
 
@@ -127,14 +128,28 @@ def periodic_load_at_the_mean_period(setup: Setup, rng: Random) -> Twist:
 
 @HOSTILE_LOADS.add(both=True)
 def load_in_gaps(setup: Setup, rng: Random) -> Twist:
-    """A process that yields to the inference: the background in the gaps is too high."""
+    """A process that yields to the inference: the background in the gaps is too high, and not by its own wandering."""
     height, share = log_uniform(rng, 0.02, 0.8), rng.uniform(0.5, 1.0)
+    calm = min(setup.wander_mw, height * setup.power_mw / CALM)
+    return Twist(replace(setup, wander_mw=calm), f"{share:.0%} by {height:.0%}", over_gaps(share, height))
+
+
+@UNKNOWABLE_LOADS.add()
+def load_in_gaps_of_a_restless_device(setup: Setup, rng: Random) -> Twist:
+    """The same where idle differs from idle by as much: only controls would tell."""
+    height, share = log_uniform(rng, 0.02, 0.8), rng.uniform(0.5, 1.0)
+    restless = max(setup.wander_mw, height * setup.power_mw / CALM)
+    return Twist(replace(setup, wander_mw=restless), f"{share:.0%} by {height:.0%}", over_gaps(share, height))
+
+
+def over_gaps(share: float, height: float) -> Load:
+    """A load that fills a share of the gaps."""
 
     def load(layout: Layout, setup: Setup, rng: Random) -> Course:
         chosen = rng.random(len(layout.spans) - 1) < share
         return boxes(layout.spans[:-1, 1][chosen], layout.spans[1:, 0][chosen], height * setup.power_mw)
 
-    return Twist(setup, f"{share:.0%} by {height:.0%}", load)
+    return load
 
 
 @HOSTILE_LOADS.add(both=True)
@@ -329,4 +344,4 @@ def load_at_the_period(setup: Setup, rng: Random) -> Twist:
 def load_with_each_inference(setup: Setup, rng: Random) -> Twist:
     """Neither on the controls nor in the intercept: it may as well be the inference's own."""
     height = rng.uniform(0.05, 0.4)
-    return Twist(setup, f"by {height:.0%}", over_windows(height))
+    return Twist(setup, f"by {height:.0%}", over_windows(height, of="bursts"))
