@@ -131,7 +131,7 @@ def load_in_gaps(setup: Setup, rng: Random) -> Twist:
     """A process that yields to the inference: the background in the gaps is too high, and not by its own wandering."""
     height, share = log_uniform(rng, 0.02, 0.8), rng.uniform(0.5, 1.0)
     calm = min(setup.wander_mw, height * setup.power_mw / CALM)
-    return Twist(replace(setup, wander_mw=calm), f"{share:.0%} by {height:.0%}", over_gaps(share, height))
+    return Twist(replace(setup, wander_mw=calm, sines=()), f"{share:.0%} by {height:.0%}", over_gaps(share, height))
 
 
 @UNKNOWABLE_LOADS.add()

@@ -14,6 +14,7 @@ from validation.energy.signal import Doubles
 
 MOST_UNCERTAIN = 0.6 * BUDGET  # half of the 95 % interval: 5 % are then more than three standard errors
 MAX_SPLIT = 4.5  # distance of two kinds over the spread in each: one kind, normal, cut anywhere gives 2.7
+RESTLESS = 0.6  # of the windows' variance: loads that come at random make gaps vary by as much or more
 MIN_LONGER = 0.1  # of the mean length: what two kinds of windows must change it by
 MAX_VOID = 0.2  # of the windows
 
@@ -80,7 +81,7 @@ def _kinds(evidence: Evidence) -> Check:
     """Windows of two kinds, told by a distance far above the spread within each, unless gaps are as much of two."""
     windows, gaps = _off_shares(evidence), _rest_shares(evidence)
     split, extra = _split(windows)
-    restless = len(gaps) > 0 and float(np.var(gaps)) > 0.3 * float(np.var(windows)) and _split(gaps)[0] > split / 2
+    restless = len(gaps) > 0 and float(np.var(gaps)) > RESTLESS * float(np.var(windows)) and _split(gaps)[0] > split / 2
     reason = f"the windows are of two kinds, {extra:.1%} of the energy apart: something else runs in some of them"
     return answer(
         "kinds of windows",
