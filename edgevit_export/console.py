@@ -63,21 +63,51 @@ def print_note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+LEAST_WORDS = 12  # characters of a column of words: names and verdicts stay readable when folded to it
+
+
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, right: Sequence[str] = ()
 ) -> None:
-    """A table to stdout. ``right`` names the columns of numbers: aligned right, never broken. Cells are literal."""
+    """A table to stdout. ``right`` names the columns of numbers: aligned right, never broken. Cells are literal.
+
+    Where it is too wide for the terminal, each row is a list of its cells, one a line.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    console = _console(sys.stdout)
+    if rows and _least_width(columns, rows, right) > console.width:
+        _print_stacked(columns, rows, title)
+        return
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         numbers = column in right
         table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    _console(sys.stdout).print(table)
+    console.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> int:
+    """What a table needs at least: numbers whole, words folded down to ``LEAST_WORDS`` characters."""
+    total = 0
+    for index, column in enumerate(columns):
+        width = max(len(column), *(len(row[index]) for row in rows))
+        total += width if column in right else min(width, LEAST_WORDS)
+    return total + 2 * (len(columns) - 1)
+
+
+def _print_stacked(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
+    if title:
+        print_line(title)
+    width = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            print_line()
+        for column, cell in zip(columns, row, strict=True):
+            print_line(f"{column:<{width}}  {cell}")
 
 
 def print_shortfalls(found: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -22,6 +22,7 @@ from runtimes.runners.workload import SyncPulses, Workload
 
 # Chosen, because clocks and rails of a phone stay up for some 50 ms after an inference, and a tail that takes more than
 # 0.6 of its gap cannot be told from the background: also the shortest of gaps that vary is to be longer than that.
+MOST_BURSTS, MOST_S = 100_000, 3600.0  # chosen: a day of short bursts, and an hour of waiting for any of it
 SHORTEST_GAP_MS = 100.0
 READINGS_PER_GAP = 10  # chosen, because half of a short gap may belong to the tail, and a level needs some readings
 LEAST_IDLE_S = 2.0  # chosen, because the background before and after needs a second each beside the sync pulses
@@ -70,6 +71,11 @@ def require_layout(meter: PowerMeter, asked: Workload, request: MeterRequest) ->
     if asked.runs < 1 or request.idle_s < LEAST_IDLE_S:
         raise UsageError(
             f"{asked.runs} runs with {request.idle_s:g} s of idle: at least 1 run and {LEAST_IDLE_S:g} s are needed"
+        )
+    if asked.runs > MOST_BURSTS or request.idle_s > MOST_S or (asked.gap_ms or 0.0) > MOST_S * 1e3:
+        raise UsageError(
+            f"{asked.runs} runs, gaps of {asked.gap_ms or 0:g} ms and {request.idle_s:g} s of idle under a meter: at "
+            f"most {MOST_BURSTS} runs, and {MOST_S:g} s for each gap and the idle"
         )
     require_sound(asked)
     if _is_coarse(meter):

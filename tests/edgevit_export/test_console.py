@@ -107,3 +107,15 @@ def test_shortfalls_are_a_table_and_nothing_where_there_are_none(capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["not", "as", "asked", "what", "and", "why"]
     assert [line.split()[0] for line in lines[3:]] == ["pte", "pte"]
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_list_of_cells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    columns = ("artifact", "median ms", "95 % interval", "verdict")
+    print_table(columns, [("edgevit-xxs-224x224.onnx", "12.345", "12.100 to 12.600", "valid")], right=columns[1:3])
+    shown = capsys.readouterr().out
+    for cell in ("edgevit-xxs-224x224.onnx", "12.345", "12.100 to 12.600", "valid"):
+        assert cell in shown

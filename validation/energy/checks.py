@@ -21,6 +21,7 @@ from validation.energy.window_checks import WINDOW_CHECKS
 MAX_SUSPENDED_NS = 1_000_000  # above what reading two clocks one after the other makes them differ
 MAX_DRIFT_PPM = 200.0  # two quartz clocks at their worst, 100 ppm each
 PLACE_SIGMA = 5.5  # 1 % over as many places as the longest trace has
+EDGE_SAMPLES = 0.75  # by which clocks that rise and layers of unlike power may move an edge
 LEAST_SAMPLES = 5  # per window: three of them are then away from its edges
 LEAST_GAP = 4  # samples
 LEAST_IDLE_S = 0.5  # chosen: ten blocks of 50 ms, enough to see whether the gaps come down to it
@@ -73,7 +74,7 @@ def _lengths(evidence: Evidence) -> Check:
     """Longer stamps would take in tails, shorter ones leave out power; clocks that rise show as half a sample."""
     bursts, period_s = evidence.model.bursts, evidence.signal.period_s
     longer_ms = evidence.alignment.longer_s * 1e3
-    limit_ms = max(period_s / 2, PAD_SHARE * float(bursts.durations_s.min())) * 1e3
+    limit_ms = (EDGE_SAMPLES * period_s + PAD_SHARE * float(bursts.durations_s.min())) * 1e3
     word = "longer" if longer_ms > 0 else "shorter"
     reason = f"the stamps are {abs(longer_ms):.2f} ms {word} than the power (at most {limit_ms:.2f} ms)"
     if not math.isfinite(longer_ms):

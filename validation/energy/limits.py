@@ -20,7 +20,7 @@ SHARE = BUDGET / 3
 CHECKS = 25  # that ask whether what they found is significant, at most
 LEVEL = 1 - 0.01 / CHECKS
 SIGMA = NormalDist().inv_cdf(LEVEL)
-MAX_SPREAD = 0.03  # of the power between windows: a load in half of them that adds 6 % spreads them by as much
+MAX_SPREAD = 0.035  # of the power between windows: a load in half of them that adds 6 % spreads them by as much
 LEAST_WINDOWS = 8  # chosen: below it neither a scatter nor a t-quantile says much
 
 

@@ -146,8 +146,8 @@ def test_a_window_of_half_of_the_power_is_none_of_an_inference(share: float, hel
     assert check.passed == held and (held or "window 8 of the stamps" in check.reason)
 
 
-@pytest.mark.parametrize(("spread", "held"), [(0.027, True), (0.033, False)])
-def test_the_windows_power_may_spread_by_three_percent(spread: float, held: bool) -> None:
+@pytest.mark.parametrize(("spread", "held"), [(0.032, True), (0.038, False)])
+def test_the_windows_power_may_spread_by_three_and_a_half_percent(spread: float, held: bool) -> None:
     signs = np.where(np.arange(50) // 2 % 2, 1.0, -1.0)
     bursts = KNOWN.model.bursts
     off = spread * signs * bursts.durations_s * KNOWN.power_mw
@@ -174,9 +174,31 @@ def test_two_kinds_of_lengths_must_change_the_mean_by_a_tenth(longer: float, hel
 
 @pytest.mark.parametrize(("share", "held"), [(0.015, True), (-0.015, True), (0.019, False), (-0.019, False)])
 def test_controls_may_draw_a_third_of_the_budget(share: float, held: bool) -> None:
-    two = build(TWO_LENGTHS, 1)
-    known = examine(two.trace, two.stamps)
-    drawn = share * known.power_mw * float(known.model.controls.durations_s.mean())
-    for half, passed in ((abs(drawn) / 10, held), (abs(drawn) / 1.5, True)):
-        found = replace(known.estimate, control_mj=drawn, control_half_mj=half)
-        assert check_of(replace(known, estimate=found), "controls").passed == passed
+    case = build(TWO_LENGTHS, 1)
+    known = examine(case.trace, case.stamps)
+    controls = known.model.controls
+    drawn = replace(controls, energy_mj=share * known.power_mw * controls.durations_s)
+    doctored = replace(known, model=replace(known.model, controls=drawn))
+    assert check_of(doctored, "controls").passed == held
+
+
+@pytest.mark.parametrize("hit", [1, 2, 4, 5, 10])
+def test_a_load_in_single_controls_is_told_as_well(hit: int) -> None:
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        spans = np.concatenate([layout.bursts, layout.controls[:hit]])
+        return boxes(spans[:, 0], spans[:, 1], 300.0)
+
+    case = build(TWO_LENGTHS, 1, load=load)
+    assert error_of(case) > 0.1
+    assert "controls" in failing(case)
+
+
+@pytest.mark.parametrize(("after_s", "power_mw"), [(0.035, 400.0), (0.035, 800.0)])
+def test_power_that_rises_within_long_bursts_is_no_inference(after_s: float, power_mw: float) -> None:
+    def load(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        long = layout.bursts[np.array(layout.counts) > 1]
+        return boxes(long[:, 0] + after_s, long[:, 1], power_mw)
+
+    case = build(TWO_LENGTHS, 1, load=load)
+    assert error_of(case) > 0.1
+    assert "overhead" in failing(case)
