@@ -176,8 +176,11 @@ class Connection:
         pumps = [self.pump(stream, stream.process.stdout, SHELL_OUT if framed else 0, faulty)]
         if framed:
             pumps.append(self.pump(stream, stream.process.stderr, SHELL_ERR, faulty))
-        await asyncio.gather(*pumps)
-        code = await stream.process.wait()
+        try:
+            await asyncio.gather(*pumps)
+            code = await stream.process.wait()
+        finally:  # a connection that is dropped leaves the pipes of its commands to nobody else
+            stream.process._transport.close()
         if framed and not (self.faults.end_without_exit and faulty):
             await self.write(stream, struct.pack("<BIB", SHELL_EXIT, 1, code if code >= 0 else 128 - code))
 
@@ -286,6 +289,7 @@ class FaultDaemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # pipes close in the loop's next turns
 
     def __enter__(self) -> FaultDaemon:
         self._thread.start()
