@@ -114,11 +114,6 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 """The same folds, then how this format's runtime likes it at that precision: layout, and the phrasing of each layer."""
 
 
-def passes_for(recipe: Recipe) -> tuple[ModuleType, ...]:
-    """The passes that run for ``recipe``, in order."""
-    return tuple(step for step in _asked_for(recipe) if _left_out(step, recipe) is None)
-
-
 def optimize(program: Program, recipe: Recipe) -> Program:
     """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
 

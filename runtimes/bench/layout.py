@@ -22,8 +22,9 @@ from runtimes.runners.workload import SyncPulses, Workload
 
 # Chosen, because clocks and rails of a phone stay up for some 50 ms after an inference, and a tail that takes more than
 # 0.6 of its gap cannot be told from the background: also the shortest of gaps that vary is to be longer than that.
-MOST_BURSTS, MOST_S = 100_000, 3600.0  # chosen: a day of short bursts, and an hour of waiting for any of it
 SHORTEST_GAP_MS = 100.0
+MOST_BURSTS, MOST_S = 100_000, 3600.0  # chosen: more than a day of them, and an hour of waiting for any gap
+MOST_RUN_S = 86_400.0  # chosen: no battery and no background lasts for longer than a day
 READINGS_PER_GAP = 10  # chosen, because half of a short gap may belong to the tail, and a level needs some readings
 LEAST_IDLE_S = 2.0  # chosen, because the background before and after needs a second each beside the sync pulses
 SETTLING_S = 0.5  # chosen: kept beside the idle that is asked for, since tails of the last pulse are no idle
@@ -72,11 +73,12 @@ def require_layout(meter: PowerMeter, asked: Workload, request: MeterRequest) ->
         raise UsageError(
             f"{asked.runs} runs with {request.idle_s:g} s of idle: at least 1 run and {LEAST_IDLE_S:g} s are needed"
         )
-    if asked.runs > MOST_BURSTS or request.idle_s > MOST_S or (asked.gap_ms or 0.0) > MOST_S * 1e3:
+    if request.idle_s > MOST_S or (asked.gap_ms or 0.0) > MOST_S * 1e3:
         raise UsageError(
-            f"{asked.runs} runs, gaps of {asked.gap_ms or 0:g} ms and {request.idle_s:g} s of idle under a meter: at "
-            f"most {MOST_BURSTS} runs, and {MOST_S:g} s for each gap and the idle"
+            f"gaps of {asked.gap_ms or 0:g} ms and {request.idle_s:g} s of idle: at most {MOST_S:g} s for each"
         )
+    if asked.runs > MOST_BURSTS and not _is_coarse(meter):
+        raise UsageError(f"{asked.runs} bursts under a meter: at most {MOST_BURSTS}", hint="fewer --runs")
     require_sound(asked)
     if _is_coarse(meter):
         require_none(asked, f"{meter.name} measures whole runs only: bursts, gaps and controls have no place in them")
@@ -200,9 +202,20 @@ def _gap(meter: PowerMeter, asked: Workload, bursts_s: Sequence[float]) -> tuple
 
 
 def _expected_s(work: Workload, latency_s: float) -> float:
+    """From the start of the idle before to the end of the one after.
+
+    Raises:
+        UsageError: No battery and no background lasts that long.
+    """
     pulses_s = work.pulses.duration_s if work.pulses is not None else 0.0
     steps_s = sum((step.gap_ms + step.wait_ms) / 1e3 + step.count * latency_s for step in work.schedule)
-    return steps_s + work.warmup * latency_s + 2 * (work.idle_s + pulses_s)
+    expected_s = steps_s + work.warmup * latency_s + 2 * (work.idle_s + pulses_s)
+    if not expected_s <= MOST_RUN_S:
+        raise UsageError(
+            f"a run under a meter of {expected_s / 3600:.3g} hours: at most {MOST_RUN_S / 3600:g}",
+            hint="fewer --runs, or a smaller --burst, --burst-factors or --gap",
+        )
+    return expected_s
 
 
 def _whole_run(meter: PowerMeter, asked: Workload, request: MeterRequest, latency_s: float) -> MeteredLayout:

@@ -12,7 +12,7 @@ from torch import nn
 from edgevit.build import build_model
 from edgevit.spec import Layout, ModelSpec, TensorSpec
 from export.formats.table import FORMATS
-from export.pipeline import FULL, optimize, passes_for
+from export.pipeline import FULL, optimize
 from export.program import Program, capture, module_of, with_input_layout
 from export.recipe import Format, Optimize, Recipe
 
@@ -131,7 +131,7 @@ def test_every_precision_that_a_format_offers_has_its_list_of_passes() -> None:
 def test_every_pass_logs_under_the_name_of_its_file(format: Format) -> None:
     recipe = Recipe(format=format)
     program = captured(randomised(nn.Linear(3, 4)), (2, 3))
-    names = [step.__name__.rpartition(".")[2] for step in passes_for(recipe)]
+    names = [step.__name__.rpartition(".")[2] for step in FULL[format, recipe.precision]]
     assert [log.name for log in optimize(program, recipe).passes] == names
 
 

@@ -150,7 +150,7 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
         )
     if estimate.control_mj is not None and estimate.control_half_mj is not None:
         most = abs(estimate.control_mj) + estimate.control_half_mj
-        notes.append(f"what else keeps the run's schedule is at most {most:.3f} mJ a window, by the controls")
+        notes.append(f"what else keeps the run's schedule, controls included, is at most {most:.3f} mJ a window")
     elif not stamps.counts:
         notes.append(
             "a load that lies within every window cannot be told from the model in this recording; windows of two "

@@ -188,11 +188,16 @@ def _detrended(values: Doubles) -> Doubles:
     return known - known.mean() if len(known) else known
 
 
-def _tails_by_length(evidence: Evidence) -> Check:
+def _tails_by_length(evidence: Evidence) -> Check | None:
     """Behind bursts of either length the same tail: a load of its own length would end behind the short ones only."""
     counts = np.array(evidence.stamps.burst_counts)
     if len(set(counts.tolist())) < 2:
-        return answer("tails by length", 0.0, 100 * SHARE, "", unit="%")
+        return None
+    unknown = answer(
+        "tails by length", float("nan"), 100 * SHARE, "too few gaps show what comes behind a burst", unit="%"
+    )
+    if not len(evidence.model.gaps.starts_s):
+        return unknown
     ends = evidence.alignment.to_trace(evidence.stamps.bursts)[1] + evidence.model.pad_s
     gaps = evidence.model.gaps
     at = np.clip(np.searchsorted(gaps.starts_s, ends - 1e-6), 0, len(gaps.starts_s) - 1)
@@ -201,7 +206,7 @@ def _tails_by_length(evidence: Evidence) -> Check:
     energy = evidence.excess_mw(ends, until) * (until - ends)
     short, long = (energy[known & (counts == count)] for count in (counts.min(), counts.max()))
     if min(len(short), len(long)) < 3:
-        return answer("tails by length", 0.0, 100 * SHARE, "", unit="%")
+        return unknown
     error = math.hypot(float(np.std(short)) / math.sqrt(len(short)), float(np.std(long)) / math.sqrt(len(long)))
     more = float(short.mean() - long.mean())
     share = abs(more) / float(counts.max() - counts.min()) / evidence.estimate.energy_mj

@@ -135,21 +135,23 @@ def _missing(evidence: Evidence) -> Check:
     in_windows = float(np.average(bursts.missing, weights=bursts.durations_s))
     lost = signal.missing_share(gaps.starts_s, gaps.ends_s) * gaps.lengths_s
     in_gaps = float(lost.sum()) / max(float(gaps.lengths_s.sum()), signal.period_s)
-    samples = float(bursts.durations_s.sum()) * signal.rate_hz
-    samples = max(samples, 1.0)
+    samples = max(float(bursts.durations_s.sum()) * signal.rate_hz, 1.0)
     error = math.sqrt(max(in_gaps, 1 / samples) / samples) * math.sqrt(10.0)  # losses come in runs
     more = in_windows - in_gaps
     reason = f"{in_windows:.1%} of the samples are missing in the windows, {in_gaps:.1%} in the gaps"
     return answer("missing samples", 100 * more, 100 * SHARE, reason, unit="%", counts=more > SIGMA * error)
 
 
-def _controls(evidence: Evidence) -> Check:
+def _controls(evidence: Evidence) -> Check | None:
     """Windows in which the model did not run draw nothing, all together and each: gaps say what chance puts there."""
-    windows = evidence.model.controls
+    windows, rest = evidence.model.controls, _rest_shares(evidence)
+    if not len(windows.counts):
+        return None
     kept = windows.energy_mj[windows.whole] / windows.durations_s[windows.whole]
-    if len(kept) < 2:
-        return answer("controls", 0.0, 100 * SHARE, "", unit="%")
-    shares, by_chance = kept / evidence.power_mw, float(np.std(_rest_shares(evidence)))
+    if not len(kept) or not len(rest):
+        reason = "no control was measured, or no gap that tells what chance puts into one"
+        return answer("controls", float("nan"), 100 * SHARE, reason, unit="%")
+    shares, by_chance = kept / evidence.power_mw, float(np.std(rest))
     mean, most = float(shares.mean()), float(shares.max())
     sure = abs(mean) > SIGMA * by_chance / math.sqrt(len(shares))
     single = most > max(BUDGET, SINGLE_SIGMA * by_chance)
@@ -161,11 +163,11 @@ def _controls(evidence: Evidence) -> Check:
     return answer("controls", 100 * value, 100 * SHARE, reason, unit="%", counts=sure or single)
 
 
-def _overhead(evidence: Evidence) -> Check:
+def _overhead(evidence: Evidence) -> Check | None:
     """A burst may cost more than its inferences, and a little less where clocks come up first; not much less."""
     estimate = evidence.estimate
     if estimate.overhead_mj is None or estimate.overhead_half_mj is None:
-        return answer("overhead", 0.0, -100 * LEAST_OVERHEAD, "", unit="%", least=True)
+        return None
     shortest_mj = estimate.energy_mj * evidence.stamps.inferences_per_burst
     share = estimate.overhead_mj / shortest_mj if shortest_mj > 0 else float("nan")
     sure = estimate.overhead_mj + estimate.overhead_half_mj < -LEAST_OVERHEAD * shortest_mj

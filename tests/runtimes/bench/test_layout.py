@@ -225,3 +225,21 @@ def test_bursts_of_two_lengths_and_controls_are_told_apart() -> None:
     assert [window.start_ns for window in stamps.bursts] == [100_000, 101_000, 104_000, 107_000, 108_000]
     assert stamps.bursts[1].end_ns == 104_000 and stamps.bursts[-1].end_ns == 112_000
     assert stamps.controls == (Window(start_ns=90_000, end_ns=95_000),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "idle_s", "words"),
+    [
+        ({"runs": 100_001}, 4.0, "100001 bursts under a meter: at most 100000"),
+        ({"gap_ms": 1e12}, 4.0, "at most 3600 s for each"),
+        ({}, float("inf"), "inf s of idle: at most 3600 s"),
+        ({"burst": 10_000_000}, 4.0, "hours: at most 24"),
+        ({"burst_factors": (1, 10_000_000)}, 4.0, "hours: at most 24"),
+    ],
+)
+def test_a_run_that_nobody_waits_for_is_refused_before_it_is_drawn_or_started(
+    changes: dict[str, object], idle_s: float, words: str
+) -> None:
+    request = MeterRequest(name="monsoon", idle_s=idle_s)
+    with pytest.raises(UsageError, match=words):
+        lay_out(meter(0.0002), replace(Workload(runs=50), **changes), request, latency_s=0.01)

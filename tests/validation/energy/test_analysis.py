@@ -188,7 +188,7 @@ def test_controls_say_what_keeps_the_runs_schedule_at_most() -> None:
     report = _report(TWO)
     assert report.control_mj is not None and report.control_uncertainty_mj is not None
     most = abs(report.control_mj) + report.control_uncertainty_mj
-    assert f"what else keeps the run's schedule is at most {most:.3f} mJ a window, by the controls" in report.notes
+    assert f"what else keeps the run's schedule, controls included, is at most {most:.3f} mJ a window" in report.notes
     counted = build(replace(TWO_LENGTHS, plan=(1, 3) * 25), 1)
     assert not any("schedule" in note or "cannot be told" in note for note in _report(counted).notes)
 

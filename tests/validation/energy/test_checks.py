@@ -10,6 +10,7 @@ from power_course import exponential_tail
 from power_judged import SOUND, TWO_LENGTHS, check_of, error_of, failing, jumped, moved, with_stamps
 from power_physics import build
 
+from runtimes.power.stamps import Window
 from validation.energy.analysis import examine
 from validation.energy.checks import QUESTIONS, check_figure
 
@@ -24,9 +25,25 @@ def test_sound_recordings_pass_every_check(setup: object, seed: int) -> None:
     assert abs(error_of(case)) < 0.01
 
 
+NEEDS_MORE = {"controls", "overhead", "tails by length"}
+
+
+def test_what_a_recording_cannot_be_asked_is_not_said_to_be_passed() -> None:
+    two = build(TWO_LENGTHS, 1)
+    asked = {check.name for check in check_figure(examine(two.trace, two.stamps))}
+    assert asked - {check.name for check in check_figure(examine(BASE.trace, BASE.stamps))} == NEEDS_MORE
+
+
+def test_pulses_between_the_bursts_are_none_behind_them() -> None:
+    early, last = BASE.stamps.pulses[:3], BASE.stamps.bursts[-1]
+    between = Window(start_ns=last.start_ns - 50_000_000, end_ns=last.start_ns - 40_000_000)
+    assert "sync pulses" in failing(with_stamps(BASE, pulses=(*early, between)))
+
+
 def test_every_check_says_value_limit_and_name() -> None:
     checks = check_figure(examine(BASE.trace, BASE.stamps))
-    assert len({check.name for check in checks}) == len(checks) >= len(QUESTIONS)
+    assert len({check.name for check in checks}) == len(checks)
+    assert len(checks) == len(QUESTIONS) + 3 - len(NEEDS_MORE), "three ask the trace alone"
     assert all(check.value is not None and check.passed and not check.reason for check in checks)
 
 
