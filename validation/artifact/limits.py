@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
+from edgevit.errors import UsageError
 from edgevit.records import Record
 from export.recipe import Precision
 
@@ -40,6 +42,12 @@ class Limits(Record):
     multiple: float | None = None
     atol: float | None = None
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that any error keeps; one that is no number or negative, none keeps."""
+        for name, value in (("multiple", self.multiple), ("absolute error", self.atol)):
+            if value is not None and value == inf:
+                raise UsageError(f"an allowed {name} of {value:g} lets everything pass: expected a finite number")
 
     @property
     def largest_multiple(self) -> float:

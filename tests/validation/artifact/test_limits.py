@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgevit.errors import UsageError
 from export.recipe import Precision
 from validation.artifact.limits import ALLOWED, Limits
 
@@ -28,3 +29,10 @@ def test_the_yardsticks_that_are_allowed(limits: Limits, multiple: float) -> Non
 def test_limits_of_an_earlier_version_are_read_as_float32s() -> None:
     old = '{"multiple": null, "atol": null, "strict": true}'
     assert Limits.from_json(old) == Limits(strict=True, precision=Precision.FP32)
+
+
+def test_a_limit_that_every_error_keeps_is_refused() -> None:
+    with pytest.raises(UsageError, match="absolute error of inf lets everything pass"):
+        Limits(atol=float("inf"))
+    with pytest.raises(UsageError, match="multiple of inf"):
+        Limits(multiple=float("inf"))
