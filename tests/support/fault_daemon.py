@@ -59,7 +59,6 @@ class Stream:
     acked: asyncio.Event = field(default_factory=asyncio.Event)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: bytearray = field(default_factory=bytearray)
-    process: asyncio.subprocess.Process | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -119,10 +118,7 @@ class Connection:
             self.end(self.streams.pop(arg1))
 
     def end(self, stream: Stream) -> None:
-        """The other side closed a stream: like adbd, hang up on the shell, and only on the shell."""
-        if stream.process is not None and stream.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(stream.process.pid, signal.SIGHUP)
+        """The other side closed a stream."""
         if stream.task is not None:
             stream.task.cancel()
 
@@ -163,7 +159,7 @@ class Connection:
         faulty = self.faults.only_commands_with in command
         if self.faults.garbage_in_shell and faulty:
             await self.write(stream, b"\xff\xff\xff\x00\x00\x00\x00 what a mess" * 4)
-        stream.process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             self.daemon.shell,
             "-c",
             command,
@@ -173,16 +169,26 @@ class Connection:
             start_new_session=True,
             env=self.daemon.env,
         )
-        pumps = [self.pump(stream, stream.process.stdout, SHELL_OUT if framed else 0, faulty)]
+        pumps = [self.pump(stream, process.stdout, SHELL_OUT if framed else 0, faulty)]
         if framed:
-            pumps.append(self.pump(stream, stream.process.stderr, SHELL_ERR, faulty))
+            pumps.append(self.pump(stream, process.stderr, SHELL_ERR, faulty))
         try:
             await asyncio.gather(*pumps)
-            code = await stream.process.wait()
-        finally:  # a connection that is dropped leaves the pipes of its commands to nobody else
-            stream.process._transport.close()
+            code = await process.wait()
+        finally:
+            await self.hang_up(process)
         if framed and not (self.faults.end_without_exit and faulty):
             await self.write(stream, struct.pack("<BIB", SHELL_EXIT, 1, code if code >= 0 else 128 - code))
+
+    @staticmethod
+    async def hang_up(process: asyncio.subprocess.Process) -> None:
+        """Like adbd, tell the shell, and only the shell, that the other side went; then free the pipes."""
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGHUP)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 5)
+        process._transport.close()  # kills the shell (without its family) if it heeds no hang-up
 
     async def pump(self, stream: Stream, pipe: asyncio.StreamReader | None, kind: int, faulty: bool) -> None:
         """Send what a command prints."""
