@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from edgevit.errors import UsageError, unknown_choice
@@ -19,7 +20,7 @@ from edgevit_export.console import Progress, format_bytes, print_error, print_li
 if TYPE_CHECKING:
     from runtimes.bench.measure import DeviceOutcome
     from runtimes.bench.record import DeviceRun, Round, RunFailure
-    from runtimes.bench.request import BenchRequest, MeterRequest
+    from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
     from runtimes.devices.device import Progress as ByteProgress
     from runtimes.runners.process import PlannedPush, PlannedRun
     from validation.energy.report import EnergyReport
@@ -41,7 +42,7 @@ class BenchOptions:
     threads: Annotated[str, typer.Option(help="Thread counts, e.g. 1,2,4.")] = "1"
     affinity: Annotated[str | None, typer.Option(help="Cores: big, little, a hex mask (f0) or a list (4-7).")] = None
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature to start a round at, in °C.")] = None
-    cooldown: Annotated[float, typer.Option(min=0.0, help="Longest wait for that temperature, in s.")] = 300.0
+    cooldown: Annotated[float | None, typer.Option(min=0.0, help="Longest wait for that temperature, in s.  [default: 300]")] = None
     fixed_performance: Annotated[bool, typer.Option(help="Android's fixed performance mode while measuring.")] = False
     runner: Annotated[str, typer.Option(help="auto, python, tool, or the path of a tool's binary.")] = "auto"
     tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
@@ -63,7 +64,7 @@ class BenchOptions:
     gap_spread: Annotated[float | None, typer.Option(help="Energy: gaps vary at random by this share of --gap, up and down; 0 for constant ones.  [default: 0.6]")] = None
     controls: Annotated[int | None, typer.Option(min=0, help="Energy: times between bursts when the runner wakes and does not run the model; 0 for none.  [default: 10, at most --runs / 2]")] = None
     schedule_seed: Annotated[int | None, typer.Option(min=0, help="Energy: seed of what is random in it.  [default: 0]")] = None
-    idle: Annotated[float, typer.Option(min=2.0, help="Energy: least idle before and after the run in s.")] = 4.0
+    idle: Annotated[float | None, typer.Option(min=2.0, help="Energy: least idle before and after the run in s.  [default: 4]")] = None
     meter_serial: Annotated[str | None, typer.Option(help="Energy: serial number of the Monsoon.")] = None
     vout: Annotated[float | None, typer.Option(help="Energy: voltage that the Monsoon is to set; otherwise untouched.")] = None
     rails: Annotated[str | None, typer.Option(help="Energy: power rails to add up, comma-separated.")] = None
@@ -120,7 +121,7 @@ def request_of(options: BenchOptions) -> BenchRequest:
     Raises:
         UsageError: Options that contradict each other, or are no numbers.
     """
-    from runtimes.bench.request import BenchRequest, Conditions
+    from runtimes.bench.request import BenchRequest
     from runtimes.runners.workload import Workload
 
     return BenchRequest(
@@ -130,15 +131,22 @@ def request_of(options: BenchOptions) -> BenchRequest:
             controls=options.controls, seed=options.schedule_seed, affinity=options.affinity, timeout_s=options.timeout,
         ),
         threads=parse_threads(options.threads),
-        conditions=Conditions(
-            max_temp_c=options.max_temp, cooldown_s=options.cooldown, fixed_performance=options.fixed_performance
-        ),
+        conditions=_conditions_of(options),
         meter=_meter_of(options),
         runner=options.runner,
         tools_dir=str(options.tools_dir) if options.tools_dir else None,
         python=options.python,
         resume=options.resume,
     )  # fmt: skip
+
+
+def _conditions_of(options: BenchOptions) -> Conditions:
+    from runtimes.bench.request import Conditions
+
+    if options.cooldown is not None and options.max_temp is None:
+        raise UsageError("--cooldown without --max-temp: nothing is waited for", hint="add --max-temp 40")
+    asked = Conditions(max_temp_c=options.max_temp, fixed_performance=options.fixed_performance)
+    return asked if options.cooldown is None else msgspec.structs.replace(asked, cooldown_s=options.cooldown)
 
 
 def parse_threads(text: str) -> tuple[int, ...]:
@@ -176,8 +184,8 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
 
     details = {
         "--burst": options.burst, "--burst-factors": options.burst_factors, "--gap-spread": options.gap_spread,
-        "--controls": options.controls, "--schedule-seed": options.schedule_seed, "--meter-serial": options.meter_serial, "--vout": options.vout,
-        "--rails": options.rails, "--top1": options.top1,
+        "--controls": options.controls, "--schedule-seed": options.schedule_seed, "--idle": options.idle,
+        "--meter-serial": options.meter_serial, "--vout": options.vout, "--rails": options.rails, "--top1": options.top1,
     }  # fmt: skip
     if options.energy is None:
         if given := [option for option, value in details.items() if value is not None]:
@@ -191,7 +199,8 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
     rails = tuple(split_list([options.rails])) if options.rails else None
     told = MeterOptions(serial=options.meter_serial, volts=options.vout, rails=rails)
     top1 = parse_top1(options.top1) or {}
-    return MeterRequest(name=options.energy, options=told, idle_s=options.idle, top1=top1)
+    request = MeterRequest(name=options.energy, options=told, top1=top1)
+    return request if options.idle is None else msgspec.structs.replace(request, idle_s=options.idle)
 
 
 class ConsoleWatcher:

@@ -151,6 +151,8 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
         (("bench", "artifacts", "--threads", "0"), "--threads '0'"),
         (("bench", "artifacts", "-d", "host", "--affinity", "huge"), "--affinity 'huge'"),
         (("bench", "artifacts", "--burst", "3"), "--burst without --energy"),
+        (("bench", "artifacts", "--idle", "4"), "--idle without --energy"),
+        (("bench", "artifacts", "--cooldown", "60"), "--cooldown without --max-temp"),
         (("bench", "artifacts", "--energy", "monsoon", "--replay", "x"), "--energy with --replay"),
         (("bench", "artifacts", "--controls", "3", "--gap-spread", "0"), "--gap-spread, --controls without --energy"),
         (("bench", "artifacts", "--burst-factors", "1,x", "--energy", "monsoon"), "--burst-factors '1,x': expected"),
