@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Trend(Record):
 def bootstrap_interval(
     rounds: Sequence[Floats], statistic: Callable[..., Floats], *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Percentile interval (95 %) of a statistic.
+    """Percentile interval (95 %) of a positive statistic, widened by what a few rounds do not tell.
 
     Args:
         rounds: The samples of each round, (runs,) float64, in any one unit; the interval is in the same.
@@ -45,7 +46,8 @@ def bootstrap_interval(
         seed: The same seed gives the same interval.
         resamples: Number of bootstrap draws.
     """
-    return interval_of(statistic(resample(rounds, np.random.default_rng(seed), resamples), axis=-1))
+    drawn = interval_of(statistic(resample(rounds, np.random.default_rng(seed), resamples), axis=-1))
+    return widened(drawn, float(statistic(np.concatenate(rounds), axis=-1)), [independent(rounds)])
 
 
 def interval_of(values: Floats) -> tuple[float, float]:
@@ -53,6 +55,47 @@ def interval_of(values: Floats) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def independent(rounds: Sequence[Floats]) -> int:
+    """How many independent parts samples have: their rounds, or the runs of a single one."""
+    return len(rounds) if len(rounds) > 1 else len(rounds[0])
+
+
+def widened(interval: tuple[float, float], centre: float, counts: Sequence[int]) -> tuple[float, float]:
+    """A bootstrap interval, moved away from its centre by what draws from few parts leave out.
+
+    They scatter too little, by the root of (n - 1) / n, and are no better known than Student's t says (Hesterberg, The
+    American Statistician 69, 2015): without it the interval of two rounds that differ holds the truth in half of the
+    cases. By factors, since latencies and their ratios are positive. Where rounds are alike it is wider than need be.
+
+    Args:
+        interval: Of a positive quantity.
+        centre: The quantity from all samples.
+        counts: The number of ``independent`` parts in each sample that was drawn from; with one, nothing is known.
+    """
+    least = min(counts)
+    if least < 2 or min(*interval, centre) <= 0:
+        return interval
+    times = math.sqrt(least / (least - 1)) * student_quantile(sum(counts) - len(counts)) / NormalDist().inv_cdf(0.975)
+    low, high = (centre * (end / centre) ** times for end in interval)
+    return low, high
+
+
+def student_quantile(freedom: int, level: float = 0.975) -> float:
+    """Quantile of Student's t: exact for 1 and 2 degrees of freedom, else by the expansion of Cornish and Fisher.
+
+    At 97.5 % that is less than 1 % off.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (level - 0.5))
+    if freedom == 2:
+        return (2 * level - 1) / math.sqrt(2 * level * (1 - level))
+    z = NormalDist().inv_cdf(level)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def resample(rounds: Sequence[Floats], generator: np.random.Generator, resamples: int = RESAMPLES) -> Floats:

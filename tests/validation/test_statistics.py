@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -12,13 +14,16 @@ from scipy import stats
 from validation.statistics import (
     MAX_EXACT,
     bootstrap_interval,
+    independent,
     interval_of,
     outliers,
     pooled,
     rank_test,
     resample,
     robust_sd,
+    student_quantile,
     trend,
+    widened,
 )
 
 values = arrays(np.float64, st.integers(3, 60), elements=st.floats(0.1, 1e4))
@@ -84,9 +89,9 @@ def test_trend_of_many_samples_is_that_of_few() -> None:
 
 
 @given(samples=values, seed=st.integers(0, 100))
-def test_interval_holds_the_median_and_lies_within_the_samples(samples: np.ndarray, seed: int) -> None:
+def test_interval_holds_the_median_and_is_the_same_again(samples: np.ndarray, seed: int) -> None:
     low, high = bootstrap_interval([samples], np.median, seed=seed, resamples=200)
-    assert samples.min() <= low <= high <= samples.max()
+    assert low <= np.median(samples) <= high
     assert (low, high) == bootstrap_interval([samples], np.median, seed=seed, resamples=200)
 
 
@@ -207,3 +212,32 @@ def test_rank_test_is_exact_up_to_twelve_samples() -> None:
     assert rank_test(first, second) == pytest.approx(stats.mannwhitneyu(first, second, method="exact").pvalue)
     more = np.arange(7.0) + 5.5
     assert rank_test(first, more) == pytest.approx(stats.mannwhitneyu(first, more, method="asymptotic").pvalue)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 20, 60, 10**9])
+def test_students_quantiles_are_scipys(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.01)
+    assert student_quantile(freedom, 0.99) == pytest.approx(stats.t.ppf(0.99, freedom), rel=0.02)
+    if freedom < 3 or freedom > 4:
+        assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.003)
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 5])
+@pytest.mark.parametrize(("between", "within"), [(0.03, 0.01), (0.01, 0.03)])
+def test_the_interval_covers_the_truth_where_rounds_differ(rounds: int, between: float, within: float) -> None:
+    generator, covered = np.random.default_rng(rounds), 0
+    for seed in range(150):
+        levels = between * generator.normal(size=rounds)
+        made = [100 * np.exp(level + within * generator.normal(size=30)) for level in levels]
+        low, high = bootstrap_interval(made, np.median, seed=seed, resamples=400)
+        covered += low <= 100 <= high
+    assert covered / 150 >= 0.9
+
+
+def test_an_interval_is_widened_by_factors_and_by_the_table() -> None:
+    times = math.sqrt(5 / 4) * 2.306 / 1.96  # two records of five rounds: eight degrees of freedom
+    low, high = widened((0.98, 1.06), 1.02, [5, 5])
+    assert (low, high) == pytest.approx((1.02 * (0.98 / 1.02) ** times, 1.02 * (1.06 / 1.02) ** times), rel=1e-4)
+    assert widened((0.9, 1.1), 1.0, [2])[1] == pytest.approx(1.1 ** (math.sqrt(2) * 12.706 / 1.96), rel=1e-3)
+    assert widened((0.9, 1.1), 1.0, [1]) == widened((0.9, 1.1), 1.0, [5, 1]) == (0.9, 1.1), "nothing is known"
+    assert [independent([np.ones(7)]), independent([np.ones(7), np.ones(9)])] == [7, 2]

@@ -16,7 +16,7 @@ from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
 from validation.energy.alignment import align
 from validation.energy.checks import check_figure
-from validation.energy.estimate import estimate, student_quantile
+from validation.energy.estimate import estimate
 from validation.energy.evidence import Evidence
 from validation.energy.model import fit_model
 from validation.energy.regions import find_regions
@@ -32,6 +32,7 @@ from validation.energy.report import (
 )
 from validation.energy.signal import signal_of
 from validation.energy.unstamped import analyze_regions
+from validation.statistics import student_quantile
 
 WINDOW_CONVENTION = "start to end of the inference; the tail after it is stated apart"
 SLOPE_CONVENTION = "what one more inference in a burst costs; what a burst costs besides is stated apart"

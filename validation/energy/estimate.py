@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from runtimes.power.stamps import RunStamps
 from validation.energy.alignment import Alignment
 from validation.energy.model import Model, Windows, fit_model
 from validation.energy.signal import Bools, Doubles, Signal
+from validation.statistics import student_quantile
 
 LAGS = 2  # neighbouring windows share a gap, and what is slower than two cycles the background follows
 MOSTLY = 0.6  # correlation from which on a third of the scatter is explained; by chance not in 30 windows
@@ -154,12 +154,3 @@ def standard_error(parts: Doubles, freedom: int) -> float:
         variance += 2 * (1 - lag / (LAGS + 1)) * float(parts[lag:] @ parts[:-lag])
     variance = max(variance, LEAST_VARIANCE * float(parts @ parts))
     return math.sqrt(variance * len(parts) / freedom)
-
-
-def student_quantile(freedom: int, level: float = 0.975) -> float:
-    """Quantile of Student's t by the expansion of Cornish and Fisher: below 1 % off from 4 degrees of freedom on."""
-    z = NormalDist().inv_cdf(level)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3

@@ -7,13 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.energy.estimate import student_quantile
 from validation.energy.evidence import Evidence
 from validation.energy.limits import LEAST_WINDOWS, LEVEL, MAX_SPREAD, SHARE, SIGMA, answer, variance_error
 from validation.energy.model import Tail
 from validation.energy.report import Check
 from validation.energy.signal import Bools, Doubles
-from validation.statistics import robust_sd
+from validation.statistics import robust_sd, student_quantile
 
 IDLE_BLOCK_S = 0.5  # chosen: longer than a cycle of most runs, short enough to see what wanders
 PART_S, PART_GAPS = 2.0, 10  # as much as the least idle; and enough for a load in some gaps to show as a mean
@@ -230,7 +229,7 @@ def _unstamped_bursts(evidence: Evidence) -> Doubles:
     found: list[float] = []
     for start, end in zip(gaps.starts_s, gaps.ends_s, strict=True):
         edges = np.arange(start, end, step_s)
-        if len(edges) < 3 or evidence.signal.energy_mj(edges[:1], edges[-1:])[0] <= 0:
+        if len(edges) < 3:
             continue
         above = evidence.excess_mw(edges[:-1], edges[1:])
         runs = _runs(above > 0.5 * power_mw)

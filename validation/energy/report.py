@@ -10,8 +10,8 @@ import numpy as np
 from edgevit.errors import UsageError
 from edgevit.records import Record
 from runtimes.power.trace import PowerTrace
-from validation.energy.estimate import student_quantile
 from validation.energy.signal import Bools, Doubles
+from validation.statistics import student_quantile
 
 Verdict = Literal["verified", "unverified"]
 Method = Literal["aligned", "regions", "whole run"]

@@ -15,13 +15,14 @@ from msgspec import structs
 
 from runtimes.power.trace import PowerTrace
 from validation.energy.checks import LEAST_GAP, LEAST_IDLE_S, LEAST_SAMPLES
-from validation.energy.estimate import standard_error, student_quantile
+from validation.energy.estimate import standard_error
 from validation.energy.limits import BUDGET, LEAST_WINDOWS, SHARE, answer
 from validation.energy.meter_checks import check_recording
 from validation.energy.model import WHOLE
 from validation.energy.regions import Regions, find_regions
 from validation.energy.report import BackgroundFacts, Check, EnergyReport, MethodEnergy, method_energy, trace_facts
 from validation.energy.signal import Doubles, Signal, signal_of
+from validation.statistics import student_quantile
 
 WHY = "only the paper's segmentation was possible: without the runner's stamps nothing confirms it"
 # All chosen, and tried on traces whose energy is known (tests/validation/energy/test_unstamped.py).

@@ -22,7 +22,7 @@ from runtimes.bench.record import DeviceRun
 from validation.latency.analysis import NS_PER_MS, LatencyReport, Verdict, judge_run, samples_ms
 from validation.latency.likeness import UNKNOWN, Difference, differences, unfit_in_one, untold
 from validation.latency.likeness_table import Weight
-from validation.statistics import Floats, interval_of, rank_test, resample
+from validation.statistics import Floats, independent, interval_of, rank_test, resample, widened
 
 MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
 
@@ -128,16 +128,17 @@ def _unusable(reports: tuple[LatencyReport, LatencyReport], rounds: tuple[list[F
 def _judged(
     undecided: Comparison, rounds: tuple[list[Floats], list[Floats]], limits: ComparisonLimits, seed: int
 ) -> Comparison:
-    low, high = interval_of(_ratio_draws(*rounds, seed))
     joined = np.concatenate(rounds[0]), np.concatenate(rounds[1])
     centres = float(np.median(joined[0])), float(np.median(joined[1]))
     ratio = centres[1] / centres[0]
+    low, high = widened(interval_of(_ratio_draws(*rounds, seed)), ratio, list(map(independent, rounds)))
     p_value = rank_test(*joined)
     outcome = _outcome(ratio, low, high, p_value, limits)
     reasons = _regression(outcome, ratio, (low, high), limits)
+    warnings = (*undecided.warnings, *_hidden(outcome, high, limits))
     return msgspec.structs.replace(
         undecided, first_ms=centres[0], second_ms=centres[1], ratio=ratio, ratio_low=low, ratio_high=high,
-        p_value=p_value, outcome=outcome, passed=not reasons, reasons=tuple(reasons),
+        p_value=p_value, outcome=outcome, passed=not reasons, reasons=tuple(reasons), warnings=warnings,
     )  # fmt: skip
 
 
@@ -172,6 +173,13 @@ def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], l
         return []
     low, high = interval
     return [f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}"]
+
+
+def _hidden(outcome: Outcome, high: float, limits: ComparisonLimits) -> list[str]:
+    """What passes a limit because the records are too few or scatter too much to say otherwise."""
+    if limits.max_regression is None or outcome is not Outcome.SAME or high <= 1 + limits.max_regression:
+        return []
+    return [f"it may be slower by up to {high - 1:.1%} without being seen: more --rounds would tell"]
 
 
 def _title(run: DeviceRun) -> str:

@@ -13,25 +13,13 @@ from power_judged import SOUND
 from power_physics import build
 
 from validation.energy.analysis import examine
-from validation.energy.estimate import Estimate, standard_error, student_quantile, without_trend
+from validation.energy.estimate import Estimate, standard_error, without_trend
 from validation.energy.model import fit_model
-
-T975 = {4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980}
+from validation.statistics import student_quantile
 
 
 def _found(*args: object, **options: object) -> Estimate:
     return evidence_of(*recorded(*args, **options)).estimate  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("freedom", "expected"), T975.items())
-def test_students_quantiles_are_those_of_the_table(freedom: int, expected: float) -> None:
-    assert student_quantile(freedom) == pytest.approx(expected, rel=0.01 if freedom == 4 else 0.003)
-
-
-def test_students_quantiles_of_other_levels_are_those_of_the_table() -> None:
-    assert student_quantile(10, 0.99) == pytest.approx(2.764, rel=0.003)
-    assert student_quantile(20, 0.995) == pytest.approx(2.845, rel=0.003)
-    assert student_quantile(10**9) == pytest.approx(1.959964, rel=1e-6)
 
 
 def test_neighbours_that_go_together_widen_the_error() -> None:
@@ -88,7 +76,7 @@ def test_the_interval_by_hand() -> None:
     error = 6.0 * math.sqrt((8 - 4 / 3 - 4) / 64 * 8 / 6)
     assert found.error_mj == pytest.approx(error)
     assert 0 < found.bias_mj < 0.005 * 60, "a tail that is over within the pad would not be seen"
-    half = T975[6] * math.hypot(error, found.bias_mj)
+    half = 2.447 * math.hypot(error, found.bias_mj)
     assert found.half_mj == pytest.approx(half, rel=2e-3), "two degrees of freedom: mean and trend"
 
 

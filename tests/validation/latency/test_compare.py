@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 
 import msgspec
+import numpy as np
 import pytest
 from latency_records import device_run, normal_rounds, summary_run
 
@@ -49,6 +51,25 @@ def test_an_improvement_is_seen() -> None:
 def test_noise_is_called_noise() -> None:
     outcomes = [compare(1.0, sd=0.05, seed=seed).outcome for seed in range(60)]
     assert outcomes.count(Outcome.SAME) >= 58
+
+
+@pytest.mark.parametrize("rounds", [2, 5])
+def test_rounds_that_differ_by_themselves_are_no_difference(rounds: int) -> None:
+    """Two records of one file on a restless machine: every process has a latency of its own."""
+    generator, real = np.random.default_rng(rounds), 0
+    for seed in range(60):
+        records = [
+            device_run([[10 * math.exp(level + 0.01 * x) for x in generator.normal(size=30)] for level in levels])
+            for levels in 0.03 * generator.normal(size=(2, rounds))
+        ]
+        real += compare_runs(records[0], records[1], seed=seed).outcome is not Outcome.SAME
+    assert real <= 8  # a third of those of two rounds were, by the runs alone
+
+
+def test_what_the_scatter_may_hide_is_said_where_there_is_a_limit() -> None:
+    assert any("may be slower by up to" in warning for warning in compare(1.0, sd=0.4).warnings)
+    assert not any("may be slower" in warning for warning in compare(1.0, sd=0.01).warnings)
+    assert not any("may be slower" in warning for warning in compare(1.0, sd=0.4, limits=ComparisonLimits()).warnings)
 
 
 def test_scatter_that_hides_a_difference_is_not_a_regression() -> None:
