@@ -82,7 +82,7 @@ def _sampling(editor: GraphEditor, node: Node) -> bool:
         return False
     source = operand(node)
     shape, rank = shape_of(source), rank_of(source)
-    if not are_fixed(shape[1:]):
+    if not are_fixed(shape[-2:]):
         return False
     for axis, step in zip((rank - 2, rank - 1), stride, strict=True):
         if step > 1:

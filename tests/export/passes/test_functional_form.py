@@ -70,6 +70,18 @@ def test_every_kind_of_write_that_stays_is_said_with_its_place() -> None:
     assert [row.count for row in written] == [1]
 
 
+def test_a_write_without_a_functional_form_stays_and_is_said() -> None:
+    library = torch.library.Library("aside", "FRAGMENT")
+    library.define("bump_(Tensor(a!) x) -> Tensor(a!)")
+    module = captured(Lambda(lambda m, x: (x * 2).relu_()), (2, 3)).module
+    (node,) = module.graph.find_nodes(op="call_function", target=torch.ops.aten.relu_.default)
+    node.target = torch.ops.aside.bump_.default
+    editor = GraphEditor(module)
+    assert functional_form.run(editor).rewrites == 0
+    (row,) = functional_form.writes_seen_by_others(editor)
+    assert (row.operator, row.why) == ("aside::bump_", "it has no functional form")
+
+
 MAY_HAND_THROUGH = {
     "view": lambda x: x.reshape(-1),
     "flatten": lambda x: x.flatten(),

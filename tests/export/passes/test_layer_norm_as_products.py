@@ -44,3 +44,8 @@ def test_leaves_norms_over_several_axes_alone() -> None:
 def test_a_norm_over_several_axes_stays_and_is_said() -> None:
     (row,) = apply(nn.LayerNorm((3, 4)), (2, 3, 4), layer_norm_as_products)[1].refused
     assert row.describe() == "aten::layer_norm x 1: it normalises more than the last axis, or that axis is free"
+
+
+def test_the_default_eps_is_the_operators_own() -> None:
+    small = Lambda(lambda m, x: m["norm"](x * 1e-3), norm=nn.LayerNorm(5))  # a variance of a tenth of it
+    assert apply(small, (2, 5), layer_norm_as_products)[1].rewrites == 1

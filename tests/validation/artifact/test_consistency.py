@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from msgspec.structs import replace
 
@@ -54,3 +56,15 @@ def test_what_agrees_has_no_problems() -> None:
 )
 def test_a_file_that_is_not_what_its_manifest_says(facts: FileFacts, words: str) -> None:
     assert any(words in problem for problem in content_problems(facts, MANIFEST))
+
+
+def test_a_record_in_another_order_says_the_same() -> None:
+    """As another writer of JSON may lay it out: as long, with the keys the other way round."""
+    fields = json.loads(METADATA["recipe"])
+    text = json.dumps(dict(reversed(fields.items())), separators=(",", ":"), ensure_ascii=False)
+    own = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    assert len(own) <= len(METADATA["recipe"]), "the record is written no closer than this"
+    padded = text + " " * (len(METADATA["recipe"]) - len(text))
+    assert content_problems(replace(FACTS, metadata=METADATA | {"recipe": padded}), MANIFEST) == []
+    longer = replace(FACTS, metadata=METADATA | {"recipe": padded + " "})
+    assert any("recipe" in problem for problem in content_problems(longer, MANIFEST))

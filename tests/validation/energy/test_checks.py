@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +94,11 @@ def test_a_window_needs_samples_and_the_reason_says_how_to_have_them() -> None:
 
 def test_a_gap_needs_samples_and_the_reason_says_how_long() -> None:
     reasons = failing(build(replace(SOUND, rate_hz=250.0, gap_s=0.020), 1))
-    assert "--gap" in reasons["gaps"]
+    told = re.search(r"--gap (\d+) would be enough", reasons["gaps"])
+    assert told is not None
+    told_s = int(told[1]) / 1000
+    assert "gaps" not in failing(build(replace(SOUND, rate_hz=250.0, gap_s=told_s + 0.002), 1))
+    assert "gaps" in failing(build(replace(SOUND, rate_hz=250.0, gap_s=told_s * 0.8), 1))
 
 
 def test_idle_is_needed_on_both_sides_and_more_of_it_changes_nothing() -> None:

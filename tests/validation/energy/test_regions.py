@@ -131,3 +131,16 @@ def test_ten_minutes_at_five_kilohertz_take_seconds(noise_mw: float) -> None:
     signal, begun = _signal(power, 5000.0), time.process_time()
     assert find_regions(signal, 50, section=(0.0, signal.seconds)).found == 50
     assert time.process_time() - begun < 4.0, "a loop over samples would take minutes"
+
+
+def test_an_edge_within_a_sample_is_found_there() -> None:
+    """A meter that averages over its sample shows how much of it was busy: 30 % of the first, 80 % of the last."""
+    power = np.full(4000, 100.0)
+    for start in range(400, 3600, 400):
+        power[start : start + 100] = 1100.0
+        power[start] = 400.0
+        power[start + 99] = 900.0
+    found = find_regions(_signal(power), 8, section=(0.0, 4.0))
+    starts = np.arange(400, 3600, 400) / 1000
+    np.testing.assert_allclose(found.starts_s, starts + 0.0007, atol=3e-4)
+    np.testing.assert_allclose(found.ends_s, starts + 0.0998, atol=3e-4)

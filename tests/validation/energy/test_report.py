@@ -141,3 +141,15 @@ def test_facts_of_a_trace() -> None:
     assert (facts.seconds, facts.lost_share, facts.over_current) == (10.0, 0.01, True)
     assert trace_facts(trace, "given.csv").source == "given.csv"
     assert trace_facts(PowerTrace(100.0, np.ones(10), np.zeros(10, np.uint8)), "").meter == "unknown"
+
+
+def test_uncertainties_of_a_method_by_hand() -> None:
+    """Windows of one power that take their own time scatter not at all; three windows have a t of 4.303."""
+    lasts = np.array([0.1, 0.3, 0.2])
+    even = method_energy(np.arange(3.0), lasts, 500 * lasts, np.ones(3), wanted=3)
+    assert even.energy_uncertainty_mj == pytest.approx(0.0, abs=1e-9)
+    assert even.power_uncertainty_mw == pytest.approx(0.0, abs=1e-9)
+    assert even.duration_uncertainty_ms == pytest.approx(4.3027 * 100 / np.sqrt(3), rel=1e-4)
+    uneven = method_energy(np.arange(3.0), np.full(3, 0.1), np.array([50.0, 60.0, 70.0]), np.ones(3), wanted=3)
+    assert uneven.energy_uncertainty_mj == pytest.approx(4.3027 * 10 / np.sqrt(3), rel=1e-4)
+    assert uneven.power_uncertainty_mw == pytest.approx(4.3027 * 100 / np.sqrt(3), rel=1e-4)
