@@ -57,6 +57,20 @@ def clipped_before_noise(setup: Setup, rng: Random) -> Twist:
 
 
 @HOSTILE_METERS.add(both=True)
+def clipped_ever_lower(setup: Setup, rng: Random) -> Twist:
+    """A supply that sags from well above the inferences to below their peak, steadily or at once; or it recovers."""
+    highest = setup.idle_mw + (1 + rng.uniform(0.1, 1.0)) * setup.power_mw * float(setup.shape.y.max())
+    limits, steps = [highest, level_below_peak(setup, rng)], int(rng.choice([1, 1000]))
+    limits = limits[:: int(rng.choice([1, -1]))]
+
+    def front(power: Doubles, layout: Layout, setup: Setup, rng: Random) -> Doubles:
+        share = np.rint(np.linspace(0.0, 1.0, len(power)) * steps) / steps
+        return np.minimum(power, np.interp(share, (0.0, 1.0), limits))
+
+    return Twist(setup, f"from {limits[0]:.0f} to {limits[1]:.0f} mW in {steps} steps", front=front)
+
+
+@HOSTILE_METERS.add(both=True)
 def clipped_softly(setup: Setup, rng: Random) -> Twist:
     """Over so little that the pulses, much higher in truth, come out hardly higher."""
     level, knee = level_below_peak(setup, rng), rng.uniform(0.01, 0.1) * setup.power_mw

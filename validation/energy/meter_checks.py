@@ -41,28 +41,46 @@ def check_recording(trace: PowerTrace) -> list[Check]:
 
 
 def _ceiling(evidence: Evidence) -> Check:
-    """The trace must show more than the inferences draw, in the sync pulses: at its top they may be cut off.
+    """The sync pulses must show more than the inferences draw: at the top of the trace these may be cut off.
 
-    Whatever the limit is of (meter, supply, converter), nothing lies above it; noise of the meter comes behind it. The
-    median window counts, since another load may lift single ones to the top.
+    Whatever the limit is of (meter, supply, converter), nothing lies above it; noise of the meter comes behind it. It
+    may move during the run: above their background the pulses on both sides must show more. The median window counts,
+    since another load may lift single ones to the top.
     """
     signal, inside = evidence.signal, evidence.in_bursts
     if not np.any(inside):
         return answer("ceiling", float("nan"), 100 * MAX_AT_TOP, "no sample lies within the inferences")
-    low, bursts = float(np.median(evidence.model.levels_mw)), evidence.model.bursts
+    bursts = evidence.model.bursts
     most = max(1, int(evidence.typical_s / float(bursts.counts.min()) * signal.rate_hz / 4))  # of one inference
     width = int(np.clip((STEADY * signal.noise_mw / max(evidence.power_mw, 1e-9)) ** 2, 1, most))
-    smooth = moving_mean(signal.power_mw, width)
-    above = max(1, round(SHOWN_S * signal.rate_hz))
-    top = float(np.partition(smooth, -above)[-above])
-    near = TOP_SIGMA * signal.noise_mw / math.sqrt(width) + SHARE * (top - low)
-    at_top = evidence.shares(bursts.starts_s, bursts.ends_s, inside & (smooth > top - near))
-    share = float(np.median(at_top / np.maximum(evidence.shares(bursts.starts_s, bursts.ends_s, inside), 1e-9)))
+    smooth, noise_mw = moving_mean(signal.power_mw, width), TOP_SIGMA * signal.noise_mw / math.sqrt(width)
+    moments = np.asarray((np.arange(len(smooth)) + 0.5) * signal.period_s, np.float64)
+    above: Doubles = smooth - evidence.model.background_mw(moments)
+    first, last = (round(float(moment) * signal.rate_hz) for moment in (bursts.starts_s[0], bursts.ends_s[-1]))
+    count = max(1, round(SHOWN_S * signal.rate_hz))
+    low, top = float(np.median(evidence.model.levels_mw)), _shown(smooth, count)
+    both = min(_shown(above[:first], count), _shown(above[last:], count))
+    share = max(
+        _share_at_top(evidence, inside & (smooth > top - noise_mw - SHARE * (top - low))),
+        _share_at_top(evidence, inside & (above > both - noise_mw - SHARE * both)),
+    )
     reason = (
         f"{share:.0%} of the samples in the windows are as high as anything in the trace: a limit of the meter or the "
         f"supply may cut them off{_plateau(signal.power_mw, inside)}"
     )
     return answer("ceiling", 100 * share, 100 * MAX_AT_TOP, reason, unit="%")
+
+
+def _shown(power_mw: Doubles, count: int) -> float:
+    """What (n,) mW reach for ``count`` samples, in mW; nothing is shown where there are none."""
+    return float(np.sort(power_mw)[-min(count, len(power_mw))]) if len(power_mw) else 0.0
+
+
+def _share_at_top(evidence: Evidence, at_top: Bools) -> float:
+    """Share of the samples in the median window that are ``at_top``, (samples,)."""
+    bursts = evidence.model.bursts
+    of_windows = [evidence.shares(bursts.starts_s, bursts.ends_s, mask) for mask in (at_top, evidence.in_bursts)]
+    return float(np.median(of_windows[0] / np.maximum(of_windows[1], 1e-9)))
 
 
 def _plateau(power_mw: Doubles, inside: Bools) -> str:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from power_course import boxes, inference_shape
+from power_course import Course, boxes, inference_shape
 from power_front_faults import clipped
 from power_judged import SOUND, Doubles, check_of, error_of, failing, load_by_bursts, with_power
-from power_physics import build
+from power_physics import Layout, Setup, build
 
 from runtimes.power.trace import OVER_CURRENT
 from validation.energy.analysis import examine
@@ -29,6 +29,18 @@ def test_power_that_is_cut_off_before_the_noise_is_never_verified(level: float) 
 def test_power_that_is_cut_off_behind_the_noise_is_never_verified(level: float) -> None:
     reasons = failing(with_power(BASE, np.minimum(POWER, level)))
     assert f"are at exactly {level:.0f} mW" in reasons["ceiling"]
+
+
+@pytest.mark.parametrize("limits", [(2500.0, 2000.0), (2000.0, 2500.0)])
+@pytest.mark.parametrize("sudden", [False, True])
+def test_a_limit_that_moves_during_the_run_is_never_verified(limits: tuple[float, float], sudden: bool) -> None:
+    """A supply that sags, or a meter that changes its range: both halves of the pulses are higher than some windows."""
+
+    def front(power: Doubles, layout: Layout, setup: Setup, rng: np.random.Generator) -> Doubles:
+        share = np.linspace(0.0, 1.0, len(power))
+        return np.minimum(power, np.interp(np.rint(share) if sudden else share, (0.0, 1.0), limits))
+
+    assert "ceiling" in failing(build(SOUND, 1, front=front))
 
 
 def test_pulses_that_are_cut_off_above_the_inferences_are_no_reason() -> None:
@@ -158,9 +170,14 @@ def test_steps_without_noise_may_be_off_by_a_third_of_the_budget(step_mw: float,
 
 @pytest.mark.parametrize(("seconds", "held"), [(0.2, False), (0.45, True)])
 def test_the_trace_must_be_above_the_inferences_for_as_long_as_pulses_are(seconds: float, held: bool) -> None:
-    load = load_by_bursts(lambda w: boxes(1.0, 1.0 + seconds, 3000.0))
-    case = build(replace(SOUND, pulse_ratio=1.0), 1, load=load)
+    def both(w: Doubles) -> Course:
+        starts = np.array([1.0, float(w[-1, 1]) + 4.0])
+        return boxes(starts, starts + seconds, 3000.0)
+
+    case = build(replace(SOUND, pulse_ratio=1.0), 1, load=load_by_bursts(both))
     assert check_of(examine(case.trace, case.stamps), "ceiling").passed == held
+    case = build(replace(SOUND, pulse_ratio=1.0), 1, load=load_by_bursts(lambda w: boxes(1.0, 1.0 + seconds, 3000.0)))
+    assert not check_of(examine(case.trace, case.stamps), "ceiling").passed, "on one side only"
 
 
 @pytest.mark.parametrize(("ratio", "held"), [(1.01, False), (1.05, True)])
