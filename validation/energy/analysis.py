@@ -134,8 +134,8 @@ def _section(evidence: Evidence) -> tuple[float, float]:
     """Start and end in s of the part of the trace that holds the bursts, and nothing else that was stamped."""
     busy, bursts = evidence.busy, evidence.model.bursts
     before, after = busy[1][busy[1] <= bursts.starts_s[0] + 1e-6], busy[0][busy[0] >= bursts.ends_s[-1] - 1e-6]
-    low = float(before.max()) + 0.002 if len(before) else float(bursts.starts_s[0]) - 2.0
-    high = float(after.min()) - 0.002 if len(after) else float(bursts.ends_s[-1]) + 2.0
+    low = float(before.max()) if len(before) else float(bursts.starts_s[0]) - 2.0
+    high = float(after.min()) if len(after) else float(bursts.ends_s[-1]) + 2.0
     return low, high
 
 

@@ -268,7 +268,7 @@ def _levels(signal: Signal, gaps: Gaps, over_s: float, late: bool) -> tuple[Doub
     nan where a gap is over before, or was not measured.
     """
     lows = np.maximum(gaps.starts_s + over_s, gaps.starts_s + gaps.lengths_s * (2 / 3 if late else 0.0))
-    short = gaps.ends_s - lows < np.minimum(0.2 * gaps.lengths_s, over_s + LEAST_GAP_SAMPLES * signal.period_s)
+    short = gaps.ends_s - lows < 0.2 * gaps.lengths_s
     lows = np.minimum(lows, gaps.ends_s - signal.period_s)
     unknown = short | (signal.missing_share(lows, gaps.ends_s) > 1 - WHOLE)
     if np.all(unknown):

@@ -160,6 +160,22 @@ def test_an_edited_manifest_fails_at_the_check_that_sees_it(copy: Path, changes:
     assert failed_at(verified(copy / "onnx"))[0] == check
 
 
+def test_a_delegation_without_a_recorded_comparison_fails_in_words(copy: Path) -> None:
+    path = manifest_in(copy / "tflite")
+    total = sum(operator.count for operator in load_manifest(path).operators)
+    recorded = {
+        "delegate": "XNNPACK of another",
+        "delegated": 1,
+        "total": total,
+        "partitions": 1,
+        "left": ["x"],
+    }
+    edit_manifest(path, parity=None, delegation=recorded)
+    report = verified(copy / "tflite")
+    assert failed_at(report) == ["record"]
+    assert report.failed_checks[0].details == ("the manifest records 'XNNPACK of another', but parity in ''",)
+
+
 def test_inputs_renamed_in_the_manifest_fail_in_reader_and_runtime(copy: Path) -> None:
     path = manifest_in(copy / "onnx")
     inputs = json.loads(path.read_text())["inputs"]

@@ -114,6 +114,16 @@ def test_tails_that_outlast_the_gap_are_told_and_the_idle_is_the_background() ->
     assert "rest" in _failed(report)
 
 
+def test_behind_tails_that_outlast_the_gap_the_background_may_drift() -> None:
+    def drift(layout: Layout, setup: Setup, rng: np.random.Generator) -> Course:
+        return polylines([0.0, layout.seconds], [0.0, 1200.0])
+
+    case = build(Setup(latency_s=0.060, gap_s=0.020, tail_s=0.015, rate_hz=5000.0), 6, load=drift)
+    report = _analyze(case.trace)
+    assert report.background is not None and report.background.method == "idle line"
+    assert report.energy_mj == pytest.approx(case.truth_mj, rel=0.08)
+
+
 def test_tails_without_an_edge_before_them_are_told() -> None:
     for sharp in (Setup(rate_hz=5000.0), Setup(rate_hz=5000.0, latency_s=0.400, gap_s=0.005)):
         assert "ends" not in _failed(_analyze(build(sharp, 7).trace))

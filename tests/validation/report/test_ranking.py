@@ -69,6 +69,12 @@ def test_all_formats_runtimes_and_threads_of_a_device_stand_in_one_table() -> No
     assert fastest.endswith(" ms; not to be told from it: tflite with 1 thread")
 
 
+def test_a_row_has_the_mean_of_its_record() -> None:
+    (ranking,) = rankings(run_of("a.onnx", 30.0))
+    (row,) = ranking.rows
+    assert row.latency_ms is not None and row.latency_ms.mean == pytest.approx(30.0, rel=0.01)
+
+
 def test_devices_and_input_sizes_are_never_ranked_together() -> None:
     runs = [run_of("a.onnx", 30.0), run_of("b.onnx", 20.0, side=256), run_of("c.onnx", 10.0, device="R5CR")]
     assert [len(ranking.rows) for ranking in rankings(*runs)] == [1, 1, 1]

@@ -33,6 +33,15 @@ def test_damaged_and_old_files_are_named_and_the_rest_is_read(tmp_path: Path) ->
     assert "old.json: schema version 0, written by edgevit-export 0.1.0; this version reads 1 and 2" in old
 
 
+def test_an_energy_report_of_version_1_is_read(tmp_path: Path) -> None:
+    path = save_energy(tmp_path, energy_of("a.onnx", 100.0))
+    text = path.read_text()
+    assert '"schema_version": 2' in text
+    path.write_text(text.replace('"schema_version": 2', '"schema_version": 1', 1))
+    results = read_results([tmp_path])
+    assert (len(results.energies), results.problems) == (1, [])
+
+
 def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cut.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"no readable results .*cut\.json"):
