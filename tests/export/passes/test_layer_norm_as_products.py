@@ -47,5 +47,5 @@ def test_a_norm_over_several_axes_stays_and_is_said() -> None:
 
 
 def test_the_default_eps_is_the_operators_own() -> None:
-    small = Lambda(lambda m, x: m["norm"](x * 1e-3), norm=nn.LayerNorm(5))  # a variance of a tenth of it
+    small = Lambda(lambda m, x: aten.layer_norm.default(x * 1e-3, [5]))  # a variance of a tenth of it
     assert apply(small, (2, 5), layer_norm_as_products)[1].rewrites == 1
