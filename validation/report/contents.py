@@ -89,12 +89,13 @@ def delegation_words(delegation: Delegation) -> str:
     )
     if delegation.delegated == delegation.total:
         return text + "; none outside."
-    named = [_outside(piece) for piece in outside[:_NAMED]] or list(delegation.left[:_NAMED])
+    named = [outside_words(piece) for piece in outside[:_NAMED]] or list(delegation.left[:_NAMED])
     more = (len(outside) or len(delegation.left)) - len(named)
     return f"{text}; outside: {'; '.join(named)}{f'; and in {more} more places' if more else ''}."
 
 
-def _outside(piece: Piece) -> str:
+def outside_words(piece: Piece) -> str:
+    """Which operators of a piece outside a delegate, and in which modules of the network."""
     names = ", ".join(piece.names)
     count = f" x {piece.operators}" if piece.operators > 1 and len(piece.names) == 1 else ""
     count = f" ({piece.operators} operators)" if len(piece.names) > 1 else count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape, quoteattr
 
 from export.artifact import Delegation, Piece
-from validation.report.contents import delegation_words
+from validation.report.contents import delegation_words, outside_words
 from validation.report.tables import counted
 
 _WIDTH, _HEIGHT = 1000.0, 24.0
@@ -43,9 +43,9 @@ def _widths(pieces: tuple[Piece, ...]) -> list[float]:
 
 def _bar(piece: Piece, left: float, width: float) -> str:
     height = _INSIDE_HEIGHT if piece.delegated else _HEIGHT
-    count = counted(piece.operators, "operator")
-    where = "delegated" if piece.delegated else f"outside: {', '.join(piece.names)}"
+    inside = f"{counted(piece.operators, 'operator')} delegated"
+    text = inside if piece.delegated else f"outside: {outside_words(piece)}"
     return (
         f'<rect class="{"inside" if piece.delegated else "outside"}" x="{left:.2f}" y="{(_HEIGHT - height) / 2:g}" '
-        f'width="{width:.2f}" height="{height:g}"><title>{escape(f"{count} {where}")}</title></rect>'
+        f'width="{width:.2f}" height="{height:g}"><title>{escape(text)}</title></rect>'
     )

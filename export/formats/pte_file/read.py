@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -69,15 +69,23 @@ def delegation_of(file: PteFile, path: Path) -> Delegation:
         total=inside + file.kernels.total(),
         partitions=len(file.partitions),
         left=tuple(left),
-        pieces=tuple(_pieces(file)),
+        pieces=tuple(_pieces(file, rows)),
     )
 
 
-def _pieces(file: PteFile) -> Iterator[Piece]:
+def _modules(name: str, rows: Iterable[Outside]) -> tuple[str, ...]:
+    """Where the calls of a kernel come from: ``aten::mean.out`` is what the rows call ``aten::mean``."""
+    base = name.partition(".")[0]
+    return tuple(dict.fromkeys(module for row in rows if row.name == base for module in row.modules))
+
+
+def _pieces(file: PteFile, rows: tuple[Outside, ...]) -> Iterator[Piece]:
     for outside, calls in groupby(file.calls, key=lambda call: isinstance(call, str)):
         if outside:
-            names = [str(name) for name in calls]
-            yield Piece(delegated=False, operators=len(names), names=tuple(dict.fromkeys(names)))
+            called = [str(name) for name in calls]
+            names = tuple(dict.fromkeys(called))
+            modules = dict.fromkeys(module for name in names for module in _modules(name, rows))
+            yield Piece(delegated=False, operators=len(called), names=names, modules=tuple(modules))
         else:
             for number in map(int, calls):
                 yield Piece(delegated=True, operators=file.partitions[number][1].total())
@@ -99,10 +107,8 @@ def _outside_rows(texts: dict[str, str], path: Path) -> tuple[Outside, ...]:
 def _operators(file: PteFile, rows: tuple[Outside, ...]) -> Iterator[Operator]:
     for name, count in file.kernels.most_common():
         stock = name in stock_kernels()
-        base = name.partition(".")[0]
-        modules = dict.fromkeys(module for row in rows if row.name == base for module in row.modules)
         why_not = None if stock else "the stock kernel libraries (portable, optimized) do not have it"
-        yield Operator(name=name, count=count, standard=stock, why_not=why_not, modules=tuple(modules))
+        yield Operator(name=name, count=count, standard=stock, why_not=why_not, modules=_modules(name, rows))
     inside: Counter[tuple[str, str]] = Counter()
     for backend, counts in file.partitions:
         inside.update({(backend, name): count for name, count in (counts or {"partition": 1}).items()})

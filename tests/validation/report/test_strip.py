@@ -29,7 +29,7 @@ def test_bars_stand_in_order_and_differ_without_colour() -> None:
     heights = {bar.get("class"): float(bar.get("height") or 0) for bar in drawn}
     assert heights["outside"] == 2 * heights["inside"]
     assert [bar[0].text for bar in drawn] == [
-        "36 operators delegated", "1 operator outside: FULLY_CONNECTED", "360 operators delegated",
+        "36 operators delegated", "outside: FULLY_CONNECTED in blocks.1", "360 operators delegated",
     ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_it_says_in_words_what_it_shows_and_escapes_what_files_say() -> None:
     root = ET.fromstring(strip_svg(hostile))
     assert root.get("role") == "img"
     assert NASTY in (root.get("aria-label") or "")
-    assert root[0][0].text == f"1 operator outside: {NASTY}"
+    assert root[0][0].text == f"outside: {NASTY} in {NASTY}"
     assert "<script" not in strip_svg(hostile)
 
 

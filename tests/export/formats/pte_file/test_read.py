@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ from mobile_artifacts import edgevit, small
 from edgevit.errors import ArtifactError
 from edgevit.spec import Layout, Task
 from export.formats.pte_file.contents import PteFile, parse
-from export.formats.pte_file.read import METADATA_METHOD, delegation_of, read
+from export.formats.pte_file.read import METADATA_METHOD, OUTSIDE, delegation_of, read
 from export.recipe import Format
 
 
@@ -43,6 +44,17 @@ def test_delegation_says_how_many_pieces_and_why_the_rest_stayed() -> None:
         (True, ()), (False, ("aten::mean.out",)), (True, ()),
     ]  # fmt: skip
     assert sum(piece.operators for piece in share.pieces if piece.delegated) == share.delegated
+
+
+def test_pieces_outside_know_the_modules_that_the_file_names() -> None:
+    path = small(Format.PTE).path
+    file = parse(path)
+    stated = json.loads(file.texts[METADATA_METHOD])
+    stated[OUTSIDE] = json.dumps([{"name": "aten::mean", "why": "rank", "count": 1, "modules": ["neck", "head"]}])
+    named = replace(file, texts={METADATA_METHOD: json.dumps(stated)})
+    assert [piece.modules for piece in delegation_of(named, path).pieces] == [(), ("neck", "head"), ()]
+    (mean,) = [operator for operator in read(path, named).operators if operator.name == "aten::mean.out"]
+    assert mean.modules == ("neck", "head")
 
 
 def test_edgevit_calls_only_stock_kernels_and_knows_their_modules() -> None:
