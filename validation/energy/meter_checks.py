@@ -114,9 +114,13 @@ def _coarse(evidence: Evidence) -> Check:
 
 
 def _held(evidence: Evidence) -> Check:
-    power = evidence.signal.power_mw
-    share = float(np.mean(np.diff(power) == 0))
-    reason = f"{share:.0%} of the samples repeat the one before: the meter held its value instead of measuring"
+    """Of all samples, and of those in the windows: what is cut off there alone repeats itself there alone."""
+    repeated = np.diff(evidence.signal.power_mw, prepend=np.nan) == 0
+    share, where = float(np.mean(repeated)), ""
+    inside = repeated[evidence.in_bursts]
+    if len(inside) and float(np.mean(inside)) > share:
+        share, where = float(np.mean(inside)), " in the windows"
+    reason = f"{share:.0%} of the samples{where} repeat the one before: the meter holds its value, or a limit cuts off"
     counts = evidence.signal.noise_mw > FINE * evidence.step_mw
     return answer("repeated samples", 100 * share, 100 * MAX_HELD, reason, unit="%", counts=counts)
 

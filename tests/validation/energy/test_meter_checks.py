@@ -10,7 +10,7 @@ import pytest
 from power_course import Course, boxes, inference_shape
 from power_front_faults import clipped
 from power_judged import SOUND, Doubles, check_of, error_of, failing, load_by_bursts, with_power
-from power_physics import Layout, Setup, build
+from power_physics import Layout, Setup, build, layout_of
 
 from runtimes.power.trace import OVER_CURRENT
 from validation.energy.analysis import examine
@@ -41,6 +41,18 @@ def test_a_limit_that_moves_during_the_run_is_never_verified(limits: tuple[float
         return np.minimum(power, np.interp(np.rint(share) if sudden else share, (0.0, 1.0), limits))
 
     assert "ceiling" in failing(build(SOUND, 1, front=front))
+
+
+@pytest.mark.parametrize("level", [2290.0, 2200.0, 1900.0])
+def test_a_limit_that_is_there_during_the_run_only_is_never_verified(level: float) -> None:
+    """As the pulses show more, only equal samples tell; in all of the trace they are few."""
+    setup = replace(SOUND, latency_s=0.010, gap_s=0.25)
+    case, bursts = build(setup, 1), layout_of(setup, 1).bursts
+    power = case.trace.power_mw.copy()
+    first, last = (int(moment * case.trace.rate_hz) for moment in (bursts[0, 0] - 0.01, bursts[-1, 1] + 0.01))
+    power[first:last] = np.minimum(power[first:last], level)
+    assert failing(case) == {}
+    assert set(failing(with_power(case, power))) == {"repeated samples"}
 
 
 def test_pulses_that_are_cut_off_above_the_inferences_are_no_reason() -> None:
