@@ -85,6 +85,11 @@ class Evidence:
         """(samples,) bool, True within the bursts, a sample away from their edges."""
         return self.inside(self.model.bursts.starts_s, self.model.bursts.ends_s)
 
+    @cached_property
+    def in_gaps(self) -> Bools:
+        """(samples,) bool, True within the gaps, a sample away from their edges."""
+        return self.inside(self.model.gaps.starts_s, self.model.gaps.ends_s)
+
     def inside(self, starts: Doubles, ends: Doubles) -> Bools:
         """(samples,) bool, True where a sample lies within one of the windows, (n,) s each, and was measured."""
         count = len(self.signal.power_mw)

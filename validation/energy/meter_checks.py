@@ -18,6 +18,7 @@ MAX_RATE_ERROR = 0.001  # five times what two quartz clocks at their worst diffe
 MAX_AT_TOP = 0.05  # of the samples in windows: as much again as they hold may be cut off, and be within the budget
 MAX_AT_FLOOR = 0.05  # of the samples in gaps, for the same reason
 MAX_HELD = 0.05  # of the samples: what was not measured anew
+LEAST_NOISE = 0.5  # of that in the gaps: fifty samples tell it to 15 %
 TOP_SIGMA = 2.0  # of the noise that is left: where a sample counts as at the top
 STEADY = 40.0  # inverse of the share of the power that noise may put on what is looked at, where time allows
 SHOWN_S = 0.3  # for so long the trace must be above the inferences: half of the shorter pulses, so that noise is not it
@@ -93,8 +94,7 @@ def _plateau(power_mw: Doubles, inside: Bools) -> str:
 def _floor(evidence: Evidence) -> Check:
     """A meter that cannot show little shows the same lowest value again and again, and above it what changes."""
     power = evidence.signal.power_mw
-    gaps = evidence.model.gaps
-    resting = power[evidence.inside(gaps.starts_s, gaps.ends_s)]
+    resting = power[evidence.in_gaps]
     if not len(resting):
         return answer("floor", float("nan"), 100 * MAX_AT_FLOOR, "no sample lies within the gaps")
     lowest = float(resting.min())
@@ -121,12 +121,28 @@ def _held(evidence: Evidence) -> Check:
     if len(inside) and float(np.mean(inside)) > share:
         share, where = float(np.mean(inside)), " in the windows"
     reason = f"{share:.0%} of the samples{where} repeat the one before: the meter holds its value, or a limit cuts off"
-    counts = evidence.signal.noise_mw > FINE * evidence.step_mw
+    in_gaps = _noise(evidence, evidence.in_gaps)  # where most of the trace is held, that has none
+    counts = max(evidence.signal.noise_mw, in_gaps) > FINE * evidence.step_mw
     return answer("repeated samples", 100 * share, 100 * MAX_HELD, reason, unit="%", counts=counts)
+
+
+def _quiet(evidence: Evidence) -> Check:
+    """Noise is as large in the windows as in the gaps, at least: a limit behind it takes it away, wherever it lies."""
+    in_gaps, inside = _noise(evidence, evidence.in_gaps), _noise(evidence, evidence.in_bursts)
+    share = inside / in_gaps if in_gaps > 0 else 1.0
+    reason = f"the noise in the windows is {share:.0%} of that in the gaps: a limit of the meter cuts the windows off"
+    counts = in_gaps > FINE * evidence.step_mw
+    return answer("noise in windows", 100 * share, 100 * LEAST_NOISE, reason, unit="%", least=True, counts=counts)
+
+
+def _noise(evidence: Evidence, mask: Bools) -> float:
+    """Standard deviation of the white noise in mW within ``mask``, (samples,), from neighbours that both lie there."""
+    power, pairs = evidence.signal.power_mw, mask[1:] & mask[:-1]
+    return robust_sd(np.diff(power)[pairs]) / math.sqrt(2.0)
 
 
 def _dithered(evidence: Evidence) -> bool:
     return evidence.signal.noise_mw > evidence.step_mw / 2
 
 
-METER_CHECKS = (_ceiling, _floor, _coarse, _held)
+METER_CHECKS = (_ceiling, _floor, _coarse, _held, _quiet)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from validation.energy.estimate import without_trend
+from validation.energy.estimate import standard_error, without_trend
 from validation.energy.evidence import Evidence
 from validation.energy.limits import BUDGET, MAX_SPREAD, SHARE, SIGMA, answer, variance_error
 from validation.energy.report import Check
@@ -20,6 +20,8 @@ SINGLE_SIGMA = 6.0  # of what gaps vary by: not one control in all runs lies the
 LEAST_OVERHEAD = 0.1  # of a short burst: a ramp of a third of it from half of the power takes 8 %
 MIN_LONGER = 0.1  # of the mean length: what two kinds of windows must change it by
 MAX_VOID = 0.2  # of the windows
+SHORT_GAPS = 25.0  # percentile: in gaps that are shorter the block is as long as their quiet part, which is noise only
+MAX_TREND = 2 * BUDGET  # of the power over the run: a load that grows from nothing to so much adds half of it
 
 
 def _empty(evidence: Evidence) -> Check:
@@ -49,8 +51,10 @@ def _rest_shares(evidence: Evidence) -> Doubles:
     times, levels = model.level_times_s[inside], model.levels_mw[inside]
     if len(times) < 3:
         return np.zeros(0)
-    length_s = min(evidence.typical_s, float(np.median(model.gaps.lengths_s)) / 2)
-    block = evidence.signal.means_mw(times - length_s / 2, times + length_s / 2)[1:-1]
+    ends = np.append(model.gaps.ends_s, np.inf)[np.searchsorted(model.gaps.ends_s, times)]  # of the gap around each
+    half_s = min(evidence.typical_s / 2, float(np.percentile(ends - times, SHORT_GAPS)))
+    lows, highs = np.maximum(times - half_s, 2 * times - ends), np.minimum(times + half_s, ends)
+    block = evidence.signal.means_mw(lows, highs)[1:-1]
     share: Doubles = (block - (levels[:-2] + levels[2:]) / 2) / evidence.power_mw
     return share[np.isfinite(share)]
 
@@ -63,6 +67,21 @@ def _spread(evidence: Evidence) -> Check:
     spread = math.sqrt(max(more, 0.0))
     reason = f"the inferences' power spreads by {spread:.1%}: something else runs in some of them, or it runs unlike"
     return answer("spread", 100 * spread, 100 * MAX_SPREAD, reason, unit="%", counts=more > SIGMA * error)
+
+
+def _trend(evidence: Evidence) -> Check:
+    """The inferences' power is the same from the first to the last; what grows in the windows may be another load."""
+    bursts, used = evidence.model.bursts, evidence.estimate.used
+    off = evidence.estimate.off_mj[used] / (bursts.durations_s[used] * evidence.power_mw)
+    order = np.linspace(-0.5, 0.5, len(off))
+    grown = float(order @ off) / max(float(order @ order), 1e-12)
+    rest = off - off.mean() - grown * order
+    error = standard_error(order * rest / max(float(order @ order), 1e-12), max(1, len(off) - 2))
+    reason = (
+        f"the inferences' power changes by {grown:+.1%} over the run: the device heats up (warm up longer, leave long "
+        "gaps), or something else grows in the windows"
+    )
+    return answer("trend", 100 * abs(grown), 100 * MAX_TREND, reason, unit="%", counts=abs(grown) > SIGMA * error)
 
 
 def _gap_spread(evidence: Evidence) -> Check:
@@ -186,4 +205,6 @@ def _uncertain(evidence: Evidence) -> Check:
     return answer("uncertainty", 100 * share, 100 * MOST_UNCERTAIN, reason, unit="%")
 
 
-WINDOW_CHECKS = (_empty, _spread, _gap_spread, _kinds, _lasting, _void, _missing, _controls, _overhead, _uncertain)
+WINDOW_CHECKS = (
+    _empty, _spread, _trend, _gap_spread, _kinds, _lasting, _void, _missing, _controls, _overhead, _uncertain,
+)  # fmt: skip

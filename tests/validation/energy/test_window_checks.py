@@ -7,7 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from power_course import Course, Sine, boxes
-from power_judged import SOUND, TWO_LENGTHS, check_of, error_of, failing, in_gaps, in_windows, with_lost, with_stamps
+from power_judged import (
+    SOUND,
+    TWO_LENGTHS,
+    Doubles,
+    check_of,
+    error_of,
+    failing,
+    in_gaps,
+    in_windows,
+    load_by_bursts,
+    with_lost,
+    with_stamps,
+)
 from power_physics import Layout, Setup, build
 
 from validation.energy.analysis import examine
@@ -32,10 +44,35 @@ def test_power_that_varies_far_more_than_the_gaps_is_told() -> None:
     assert failing(build(replace(SOUND, power_jitter=0.02), 1)) == {}
 
 
-def test_power_that_grows_steadily_is_no_spread() -> None:
-    case = build(replace(SOUND, growth=0.3), 1)
-    assert failing(case) == {}
-    assert abs(error_of(case)) < 0.01
+@pytest.mark.parametrize("growth", [0.3, -0.2])
+def test_power_that_grows_steadily_is_a_trend_and_no_spread(growth: float) -> None:
+    """It may be heat, or a load that grows: what grows from nothing to 30 % adds 15."""
+    assert set(failing(build(replace(SOUND, growth=growth), 1))) == {"trend"}
+    assert "trend" in failing(build(replace(TWO_LENGTHS, growth=growth), 1))
+
+
+@pytest.mark.parametrize("setup", [SOUND, TWO_LENGTHS])
+def test_power_that_grows_by_less_than_the_budget_counts_is_right(setup: Setup) -> None:
+    case = build(replace(setup, growth=0.08), 1)
+    assert failing(case) == {} and abs(error_of(case)) < 0.01
+
+
+LONG = replace(SOUND, latency_s=0.2, gap_s=0.25, gap_spread=0.6, tail_s=0.02, tail_height=0.4)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_blocks_of_short_gaps_do_not_reach_into_the_next_burst(seed: int) -> None:
+    """Gaps of 100 ms whose last part alone is quiet, beside bursts of 200: they vary no more than others."""
+
+    def in_most(windows: Doubles) -> Course:
+        chosen = windows[np.random.default_rng(seed).random(len(windows)) < 0.7]
+        return boxes(chosen[:, 0], chosen[:, 1], 0.2 * LONG.power_mw)
+
+    case = build(LONG, seed)
+    assert failing(case) == {} and abs(error_of(case)) < 0.01
+    loaded = build(LONG, seed, load=load_by_bursts(in_most))
+    assert error_of(loaded) > 0.05
+    assert {"spread", "kinds of windows"} & set(failing(loaded))
 
 
 def test_a_load_in_some_gaps_spreads_them() -> None:
