@@ -22,6 +22,7 @@ RESAMPLES = 2000  # chosen: a 95 % interval's ends then rest on 50 draws each
 CONFIDENCE = 0.95
 MAX_TREND_POINTS = 400  # chosen: 80,000 pairs, which take a few ms
 MAX_EXACT = 12  # samples of both series together: at most 924 ways to share them out
+Z95 = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _NORMAL_MAD = 1.4826  # median absolute deviation to standard deviation for normal samples: 1 / 0.6745
 
 
@@ -47,7 +48,7 @@ def bootstrap_interval(
         resamples: Number of bootstrap draws.
     """
     drawn = interval_of(statistic(resample(rounds, np.random.default_rng(seed), resamples), axis=-1))
-    return widened(drawn, float(statistic(np.concatenate(rounds), axis=-1)), [independent(rounds)])
+    return widened(drawn, float(statistic(np.concatenate(rounds), axis=-1)), [len(rounds)])
 
 
 def interval_of(values: Floats) -> tuple[float, float]:
@@ -55,11 +56,6 @@ def interval_of(values: Floats) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def independent(rounds: Sequence[Floats]) -> int:
-    """How many independent parts samples have: their rounds, or the runs of a single one."""
-    return len(rounds) if len(rounds) > 1 else len(rounds[0])
 
 
 def widened(interval: tuple[float, float], centre: float, counts: Sequence[int]) -> tuple[float, float]:
@@ -72,12 +68,12 @@ def widened(interval: tuple[float, float], centre: float, counts: Sequence[int])
     Args:
         interval: Of a positive quantity.
         centre: The quantity from all samples.
-        counts: The number of ``independent`` parts in each sample that was drawn from; with one, nothing is known.
+        counts: The number of rounds in each sample that was drawn from; what one round leaves out is not known.
     """
     least = min(counts)
     if least < 2 or min(*interval, centre) <= 0:
         return interval
-    times = math.sqrt(least / (least - 1)) * student_quantile(sum(counts) - len(counts)) / NormalDist().inv_cdf(0.975)
+    times = math.sqrt(least / (least - 1)) * student_quantile(sum(counts) - len(counts)) / Z95
     low, high = (centre * (end / centre) ** times for end in interval)
     return low, high
 

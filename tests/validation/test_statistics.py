@@ -14,7 +14,6 @@ from scipy import stats
 from validation.statistics import (
     MAX_EXACT,
     bootstrap_interval,
-    independent,
     interval_of,
     outliers,
     pooled,
@@ -240,4 +239,3 @@ def test_an_interval_is_widened_by_factors_and_by_the_table() -> None:
     assert (low, high) == pytest.approx((1.02 * (0.98 / 1.02) ** times, 1.02 * (1.06 / 1.02) ** times), rel=1e-4)
     assert widened((0.9, 1.1), 1.0, [2])[1] == pytest.approx(1.1 ** (math.sqrt(2) * 12.706 / 1.96), rel=1e-3)
     assert widened((0.9, 1.1), 1.0, [1]) == widened((0.9, 1.1), 1.0, [5, 1]) == (0.9, 1.1), "nothing is known"
-    assert [independent([np.ones(7)]), independent([np.ones(7), np.ones(9)])] == [7, 2]

@@ -10,6 +10,7 @@ meaningless, and under a limit on regressions another device or way of running t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Literal
@@ -22,9 +23,10 @@ from runtimes.bench.record import DeviceRun
 from validation.latency.analysis import NS_PER_MS, LatencyReport, Verdict, judge_run, samples_ms
 from validation.latency.likeness import UNKNOWN, Difference, differences, unfit_in_one, untold
 from validation.latency.likeness_table import Weight
-from validation.statistics import Floats, independent, interval_of, rank_test, resample, widened
+from validation.statistics import Z95, Floats, interval_of, rank_test, resample, widened
 
 MIN_POINTS = 5  # against as many, wholly apart: p = 2 / 252, the first below 1 %
+ONE_ROUND = 0.03  # standard deviation between processes where a record has one: chosen, a restless machine's
 
 
 class Outcome(StrEnum):
@@ -99,7 +101,13 @@ def compare_runs(
         first=_title(first),
         second=_title(second),
         reasons=tuple(hindrances),
-        warnings=(*_in_words(found), *_unknown(first, second), *unfit_in_one(first, second), *_uncertain(reports)),
+        warnings=(
+            *_in_words(found),
+            *_unknown(first, second),
+            *unfit_in_one(first, second),
+            *_uncertain(reports),
+            *_single(rounds),
+        ),
         differences=found,
         refused=refused,
     )
@@ -111,6 +119,15 @@ def _uncertain(reports: tuple[LatencyReport, LatencyReport]) -> list[str]:
         f"the {which} record is {report.verdict}: {report.reasons[0]}"
         for which, report in zip(("first", "second"), reports, strict=True)
         if report.verdict not in (Verdict.VALID, Verdict.FAILED)
+    ]
+
+
+def _single(rounds: tuple[list[Floats], list[Floats]]) -> list[str]:
+    return [
+        f"the {which} record has one round: what differs from process to process is taken to be {ONE_ROUND:.0%}; more "
+        "--rounds would tell"
+        for which, each in zip(("first", "second"), rounds, strict=True)
+        if len(each) == 1
     ]
 
 
@@ -131,7 +148,9 @@ def _judged(
     joined = np.concatenate(rounds[0]), np.concatenate(rounds[1])
     centres = float(np.median(joined[0])), float(np.median(joined[1]))
     ratio = centres[1] / centres[0]
-    low, high = widened(interval_of(_ratio_draws(*rounds, seed)), ratio, list(map(independent, rounds)))
+    low, high = widened(interval_of(_ratio_draws(*rounds, seed)), ratio, list(map(len, rounds)))
+    unknown = math.exp(Z95 * ONE_ROUND * math.sqrt(sum(len(each) == 1 for each in rounds)))
+    low, high = low / unknown, high * unknown
     p_value = rank_test(*joined)
     outcome = _outcome(ratio, low, high, p_value, limits)
     reasons = _regression(outcome, ratio, (low, high), limits)
@@ -145,13 +164,13 @@ def _judged(
 def _points(run: DeviceRun) -> list[Floats]:
     """Latencies by round, (runs,) float64, ms.
 
-    Where there are summaries only, a single round of the rounds' medians (or means).
+    Where there are summaries only, the median (or mean) of each round in its place.
     """
     if rounds := samples_ms(run):
         return rounds
     summaries = [each.measured.summary for each in run.rounds if each.measured.summary is not None]
     centres = [each.mean_ns if each.median_ns is None else each.median_ns for each in summaries]
-    return [np.array(centres, np.float64) / NS_PER_MS] if centres else []
+    return [np.array([each], np.float64) / NS_PER_MS for each in centres]
 
 
 def _ratio_draws(first: list[Floats], second: list[Floats], seed: int) -> Floats:

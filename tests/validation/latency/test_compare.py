@@ -66,6 +66,24 @@ def test_rounds_that_differ_by_themselves_are_no_difference(rounds: int) -> None
     assert real <= 8  # a third of those of two rounds were, by the runs alone
 
 
+def test_one_round_tells_little_and_says_so() -> None:
+    """Runs of one process agree far better than two processes do."""
+
+    def run(ms: float) -> DeviceRun:
+        return device_run([[ms + 0.01 * (index % 7) for index in range(50)]])
+
+    near, far = (compare_runs(run(10.0), run(ms), FIVE_PERCENT) for ms in (10.7, 11.5))
+    assert (near.outcome, near.passed) == (Outcome.SAME, True)
+    assert (far.outcome, far.passed) == (Outcome.SLOWER, False)
+    assert sum("has one round" in warning for warning in near.warnings) == 2
+    assert any("may be slower by up to" in warning for warning in near.warnings)
+    five = device_run([[10.7 + 0.01 * (index % 7) for index in range(10)] for _ in range(5)])
+    mixed = compare_runs(run(10.0), five)
+    (said,) = [warning for warning in mixed.warnings if "has one round" in warning]
+    assert said.startswith("the first record") and "is taken to be 3%" in said
+    assert mixed.outcome is Outcome.SLOWER, "7 % is more than one unknown process explains"
+
+
 def test_what_the_scatter_may_hide_is_said_where_there_is_a_limit() -> None:
     assert any("may be slower by up to" in warning for warning in compare(1.0, sd=0.4).warnings)
     assert not any("may be slower" in warning for warning in compare(1.0, sd=0.01).warnings)
