@@ -74,7 +74,8 @@ def _ceiling(evidence: Evidence) -> Check:
 
 def _shown(power_mw: Doubles, count: int) -> float:
     """What (n,) mW reach for ``count`` samples, in mW; nothing is shown where there are none."""
-    return float(np.sort(power_mw)[-min(count, len(power_mw))]) if len(power_mw) else 0.0
+    at = max(0, len(power_mw) - count)
+    return float(np.partition(power_mw, at)[at]) if len(power_mw) else 0.0
 
 
 def _share_at_top(evidence: Evidence, at_top: Bools) -> float:
