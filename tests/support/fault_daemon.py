@@ -159,16 +159,23 @@ class Connection:
         faulty = self.faults.only_commands_with in command
         if self.faults.garbage_in_shell and faulty:
             await self.write(stream, b"\xff\xff\xff\x00\x00\x00\x00 what a mess" * 4)
-        process = await asyncio.create_subprocess_exec(
-            self.daemon.shell,
-            "-c",
-            command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE if framed else asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            env=self.daemon.env,
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                self.daemon.shell,
+                "-c",
+                command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE if framed else asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                env=self.daemon.env,
+            )
         )
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await self.hang_up(await starting)
+            raise
         pumps = [self.pump(stream, process.stdout, SHELL_OUT if framed else 0, faulty)]
         if framed:
             pumps.append(self.pump(stream, process.stderr, SHELL_ERR, faulty))

@@ -163,17 +163,11 @@ def test_an_edited_manifest_fails_at_the_check_that_sees_it(copy: Path, changes:
 def test_a_delegation_without_a_recorded_comparison_fails_in_words(copy: Path) -> None:
     path = manifest_in(copy / "tflite")
     total = sum(operator.count for operator in load_manifest(path).operators)
-    recorded = {
-        "delegate": "XNNPACK of another",
-        "delegated": 1,
-        "total": total,
-        "partitions": 1,
-        "left": ["x"],
-    }
+    recorded = {"delegate": "XNNPACK of x", "delegated": 1, "total": total, "partitions": 1, "left": ["y"]}
     edit_manifest(path, parity=None, delegation=recorded)
     report = verified(copy / "tflite")
     assert failed_at(report) == ["record"]
-    assert report.failed_checks[0].details == ("the manifest records 'XNNPACK of another', but parity in ''",)
+    assert "'XNNPACK of x', but parity in ''" in report.failed_checks[0].details[0]
 
 
 def test_inputs_renamed_in_the_manifest_fail_in_reader_and_runtime(copy: Path) -> None:
