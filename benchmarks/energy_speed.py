@@ -94,9 +94,14 @@ def _time_vendor(unit: object, clock: str) -> None:
 
 
 def time_analysis() -> None:
-    """Analyse 10 minutes: 50 inferences in a long recording, then 1600 inferences."""
-    for runs, idle_s in ((50, 287.0), (1600, 8.0)):
-        made = simulate(replace(scenario_named("clean"), name=f"long-{runs}", runs=runs, idle_s=idle_s), 0)
+    """Analyse 10 minutes: 50 inferences in a long recording, then 1600, then 5000 of 5 ms."""
+    clean = scenario_named("clean")
+    for long in (
+        replace(clean, runs=50, idle_s=287.0),
+        replace(clean, runs=1600, idle_s=8.0),
+        replace(clean, runs=5000, idle_s=8.0, latency_ms=5.0, gap_ms=112.0),
+    ):
+        runs, made = long.runs, simulate(replace(long, name=f"long-{long.runs}"), 0)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
         report = analyze_energy(made.trace, stamps=made.stamps)

@@ -1,4 +1,4 @@
-"""Checks on the recording and its clocks: each is the only one that fails for some recording."""
+"""Checks on the recording and its clocks: nearly each is the only one that fails for some recording."""
 
 from __future__ import annotations
 
