@@ -1,0 +1,233 @@
+"""The one way from files to text: bytes of regular files, their encoding, JSON and TOML, and text fit for a terminal.
+
+Needs the standard library alone, since it travels to devices with the runner.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from edgevit.errors import ArtifactError, EdgevitExportError
+
+TEXT_BYTES = 64 * 2**20  # as JSON of small numbers 64 MiB become some 1 GiB of objects, and no record is near it
+TOML_BYTES = 2**20  # a person writes them, and tomllib may take the square of a line's length
+MAX_DEPTH = 64  # chosen: our own records nest 8 deep
+_SAMPLE_BYTES = 4096
+_INTEGERS = range(-(2**63), 2**64)
+_BOMS = (  # the longer first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_Failure = type[EdgevitExportError]
+
+
+def read_bytes(path: Path, *, what: str, limit_bytes: int = TEXT_BYTES, failure: _Failure = ArtifactError) -> bytes:
+    """All bytes of a regular file; a pipe or a device, which may never end, is not waited for.
+
+    Args:
+        path: The file, or a link to it.
+        what: What it is to the user, for messages, e.g. ``labels``.
+        limit_bytes: The largest size; it is checked before any byte is read.
+        failure: The class of the error.
+
+    Raises:
+        EdgevitExportError: As ``failure``: unreadable, no regular file, or too large.
+    """
+    shown = f"{what} {printable(str(path))}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise failure(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        if refused := _refusal(os.fstat(descriptor), limit_bytes):
+            raise failure(f"cannot read {shown}: {refused}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit_bytes + 1)  # it may grow, and files of /proc have no size
+    except OSError as error:
+        raise failure(f"cannot read {shown}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    if len(data) > limit_bytes:
+        raise failure(f"cannot read {shown}: it grew beyond {limit_bytes:,} bytes meanwhile")
+    return data
+
+
+def _refusal(status: os.stat_result, limit_bytes: int) -> str | None:
+    """Why a file is not read at all."""
+    if not stat.S_ISREG(status.st_mode):
+        return f"it is {next((kind for holds, kind in _KINDS if holds(status.st_mode)), 'no file')}, expected a file"
+    if status.st_size > limit_bytes:
+        return f"it has {status.st_size:,} bytes, expected at most {limit_bytes:,}"
+    return None
+
+
+def encoding_of(data: bytes) -> tuple[str, int]:
+    """The encoding that ``data`` begins in, and the length of its byte order mark.
+
+    UTF-16 without a mark shows by the zeros beside its ASCII; what shows nothing is UTF-8.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return encoding, len(mark)
+    head = data[:_SAMPLE_BYTES]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    # chosen: at least half of it ASCII, and next to no other characters whose other byte is zero
+    if not head or 4 * max(even, odd) < len(head) or 8 * min(even, odd) > max(even, odd):
+        return "utf-8", 0
+    return ("utf-16-be" if even > odd else "utf-16-le"), 0
+
+
+def decode(data: bytes, *, origin: str, failure: _Failure = ArtifactError) -> str:
+    """Text in UTF-8 with or without a byte order mark, UTF-16 with or without, or UTF-32 with one.
+
+    Args:
+        data: The bytes of the whole text.
+        origin: Where they are from, for messages, e.g. ``labels names.txt``.
+        failure: The class of the error.
+
+    Raises:
+        EdgevitExportError: As ``failure``: bytes that are no text in that encoding (with byte and line), or NUL.
+    """
+    encoding, start = encoding_of(data)
+    try:
+        text = data[start:].decode(encoding)
+    except UnicodeDecodeError as error:
+        at = start + error.start
+        raise failure(
+            f"{printable(origin)} is no {encoding.upper()} text: byte {at + 1} (line {_line(data, at, encoding)}) "
+            f"is 0x{data[at]:02x}, {error.reason}",
+            hint="save it as UTF-8",
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise failure(f"{printable(origin)} is no text: line {line} holds a NUL character")
+    return text
+
+
+def _line(data: bytes, at: int, encoding: str) -> int:
+    """The line of byte ``at``, which is the first that does not decode; lines may end in CR alone."""
+    before = data[:at].decode(encoding, "ignore")
+    return len(re.findall("\r\n|\r|\n", before)) + 1
+
+
+def parse_json(data: bytes | str, *, origin: str, failure: _Failure = ArtifactError) -> object:
+    """The value of a JSON text, read strictly.
+
+    Raises:
+        EdgevitExportError: As ``failure``: no JSON, a key twice, NaN or Infinity, numbers beyond 64 bits or float64,
+            lone surrogates, or nested deeper than ``MAX_DEPTH``.
+    """
+    text = decode(data, origin=origin, failure=failure) if isinstance(data, bytes) else data
+    return _parsed(text, "JSON", _load_json, origin, failure)
+
+
+def parse_toml(data: bytes | str, *, origin: str, failure: _Failure = ArtifactError) -> dict[str, object]:
+    """The table of a TOML text.
+
+    Raises:
+        EdgevitExportError: As ``failure``: no TOML, larger than ``TOML_BYTES``, or what ``parse_json`` refuses as well.
+    """
+    if len(data) > TOML_BYTES:
+        raise failure(f"{printable(origin)} has {len(data):,} bytes, expected at most {TOML_BYTES:,} of TOML")
+    text = decode(data, origin=origin, failure=failure) if isinstance(data, bytes) else data
+    table = _parsed(text, "TOML", _load_toml, origin, failure)
+    assert isinstance(table, dict), "a TOML text is a table"
+    return table
+
+
+def _parsed(text: str, kind: str, load: Callable[[str], object], origin: str, failure: _Failure) -> object:
+    """What ``load`` makes of a text, when all of it can be kept and shown."""
+    try:
+        value = load(text)
+        _check(value)
+    except RecursionError as error:
+        raise failure(f"{printable(origin)} is not valid {kind}: nested too deep") from error
+    except ValueError as error:
+        raise failure(f"{printable(origin)} is not valid {kind}: {printable(str(error))}") from error
+    return value
+
+
+def _load_json(text: str) -> object:
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+
+
+def _load_toml(text: str) -> object:
+    if any(part.count(".") > MAX_DEPTH for part in re.split(r"[=,{}\r\n]", text)):
+        raise ValueError(f"a key of more than {MAX_DEPTH} parts")  # tomllib takes the square of their number
+    return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A table of keys that each stand once."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice")
+    return table
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _check(value: object) -> None:
+    """Raise ValueError for what cannot be kept, shown or counted with; not by recursion, whose depth is the text's."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += [*item, *item.values()]
+            elif isinstance(item, list):
+                below += item
+            else:
+                _check_plain(item)
+        if not below:
+            return
+        level = below
+    raise ValueError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _check_plain(value: object) -> None:
+    if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+        raise ValueError(f"'{value[:80]}' holds half of a character (a lone surrogate)")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is not finite, or larger than float64 holds")
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise ValueError("an integer has more than 64 bits")
+
+
+def printable(text: str) -> str:
+    r"""``text`` with everything that is not seen as itself as an escape: ``\x1b``, ``\n``, ``\u202e``.
+
+    Control, format and direction marks cannot steer a terminal then, and a byte of a file name that is no UTF-8
+    (a surrogate in Python) is shown as that byte: ``mod\xe8le``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return "\\" + (char.encode("unicode_escape").decode()[1:] if code == ord(char) else f"x{code:02x}")
