@@ -22,6 +22,10 @@ def affinity_mask(state: DeviceState, wanted: str) -> int:
         UsageError: No such cores, or commands may not run there; the message names those that can be used.
     """
     present = {cpu.index for cpu in state.cpus if cpu.online}
+    if not present:
+        raise UsageError(
+            f"{state.serial} does not tell its cores, so nothing can be bound to them", hint="leave out --affinity"
+        )
     usable = present & set(state.cpus_allowed) if state.cpus_allowed is not None else present
     cpus = _wanted_cpus(state, wanted)
     if not cpus or not set(cpus) <= usable:

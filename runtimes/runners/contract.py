@@ -14,7 +14,8 @@ In: a ``RunRequest``, pushed as JSON. Out: a file of JSON lines, one ``Line`` ea
 A run that could not be done ends in an ``error`` line and has no ``end``. Transports lose tails silently (a stock adb
 client exits 0 when the device vanishes), so a file without its ``end`` line, or with one that does not fit, is refused.
 
-Clocks are Linux's: ``monotonic`` stops while the device is suspended, ``boottime`` does not.
+``monotonic`` stops while the device is suspended, ``boottime`` does not: Linux's clocks of these names, on macOS the
+two that do the same.
 """
 
 from __future__ import annotations

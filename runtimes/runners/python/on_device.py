@@ -29,6 +29,10 @@ RUNNER = "python 2"
 CONTRACT_VERSION = 2
 LineDict = dict[str, object]
 Stamp = tuple[int, int, int, int]
+# The first that there is runs on while the machine sleeps, where ``time.monotonic`` stops: Linux has the first, macOS
+# the second (``mach_continuous_time``; its ``time.monotonic`` is ``mach_absolute_time``).
+_BOOT_CLOCKS = ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW", "CLOCK_MONOTONIC")
+BOOT_CLOCK: int = next(getattr(time, name) for name in _BOOT_CLOCKS if hasattr(time, name))
 
 
 class LineWriter:
@@ -86,7 +90,7 @@ def _execute(request: dict[str, Any], lines: LineWriter) -> None:
     lines.stage = "pin"
     workload: dict[str, Any] = request["workload"]
     if workload["affinity"]:
-        os.sched_setaffinity(0, _cpus(workload["affinity"]))
+        _pin(workload["affinity"])
     lines.stage = "open the model"
     start = time.monotonic_ns()
     session = _open(request)
@@ -135,11 +139,11 @@ def _header(workload: dict[str, Any], runtime: str) -> LineDict:
         "python": platform.python_version(),
         "pid": os.getpid(),
         "threads": workload["threads"],
-        "cpus": sorted(os.sched_getaffinity(0)),
+        "cpus": usable_cpus(),
         "clocks": {
             "realtime_ns": time.time_ns(),
             "monotonic_ns": time.monotonic_ns(),
-            "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            "boottime_ns": time.clock_gettime_ns(BOOT_CLOCK),
         },
     }
 
@@ -198,11 +202,11 @@ def do_steps(run: Callable[[], object], schedule: list[dict[str, Any]]) -> tuple
             if gap_ns:  # to a moment, not for a time: what was done since the last end does not lengthen the gap
                 time.sleep(max(0, end + gap_ns - time.monotonic_ns()) / 1e9)
             for _ in range(count):
-                boot_start = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                boot_start = time.clock_gettime_ns(BOOT_CLOCK)
                 start = time.monotonic_ns()
                 work()
                 end = time.monotonic_ns()
-                stamps.append((start, end, boot_start, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+                stamps.append((start, end, boot_start, time.clock_gettime_ns(BOOT_CLOCK)))
     finally:
         if collecting:
             gc.enable()
@@ -263,6 +267,19 @@ def _save_outputs(name: str, outputs: list[dict[str, Array]], lines: LineWriter)
     partial.replace(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     lines.add("output", file=name, sha256=digest, count=len(outputs))
+
+
+def usable_cpus() -> list[int]:
+    """The cores that this process may use; all, where the system cannot bind a process to some."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _pin(mask: str) -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        raise OSError(f"{platform.system()} cannot bind a process to cores")
+    os.sched_setaffinity(0, _cpus(mask))
 
 
 def _cpus(mask: str) -> set[int]:

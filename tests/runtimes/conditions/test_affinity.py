@@ -33,6 +33,11 @@ def test_masks(phone: DeviceState, wanted: str, mask: int) -> None:
     assert affinity_mask(phone, wanted) == mask
 
 
+def test_a_host_that_tells_no_cores_is_not_asked_to_choose_from_none(phone: DeviceState) -> None:
+    with pytest.raises(UsageError, match="does not tell its cores"):
+        affinity_mask(msgspec.structs.replace(phone, cpus=()), "0")
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
