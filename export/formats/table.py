@@ -12,6 +12,7 @@ The rows name functions by import string, loaded on first use, so that this tabl
 from __future__ import annotations
 
 import importlib
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -47,6 +48,8 @@ class FormatRow:
             first.
         fixed_batch: Why it cannot leave the batch free; None where it can.
         slow: Its converter takes longer than all the rest of an export.
+        unbuilt: By (system, machine) as ``platform`` tells them, the package that exporting needs and that has no build
+            for such a host (``benchmarks/hosts.py``).
     """
 
     format: Format
@@ -60,8 +63,11 @@ class FormatRow:
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False
+    unbuilt: Mapping[tuple[str, str], str] = field(default_factory=dict)
     restates: str | None = None
 
+
+_INTEL_MAC = {("Darwin", "x86_64"): "torch"}
 
 FORMATS: dict[Format, FormatRow] = {
     row.format: row
@@ -75,6 +81,7 @@ FORMATS: dict[Format, FormatRow] = {
             export_modules=("torch",),
             extra="ptl",
             versions={"ptl_bytecode": BYTECODES},
+            unbuilt=_INTEL_MAC,
         ),
         FormatRow(
             format=Format.ONNX,
@@ -86,6 +93,7 @@ FORMATS: dict[Format, FormatRow] = {
             export_modules=("torch", "onnx", "onnxsim"),
             extra="onnx",
             versions={"opset": OPSETS},
+            unbuilt=_INTEL_MAC,
         ),
         FormatRow(
             format=Format.TFLITE,
@@ -98,6 +106,7 @@ FORMATS: dict[Format, FormatRow] = {
             extra="tflite",
             fixed_batch="litert-torch fixes every shape",
             slow=True,
+            unbuilt={("Linux", "aarch64"): "litert-converter", **_INTEL_MAC},
         ),
         FormatRow(
             format=Format.PTE,
@@ -109,9 +118,13 @@ FORMATS: dict[Format, FormatRow] = {
             extra="executorch",
             fixed_batch="every shape is fixed",
             slow=True,
+            unbuilt={("Linux", "aarch64"): "coremltools", **_INTEL_MAC},
         ),
     )
 }
+ELSEWHERE = (
+    "export it on Linux x86-64 or macOS arm64; `verify` and `bench` take the files on any host with their runtime"
+)
 VERSION_FIELDS = tuple(dict.fromkeys(name for row in FORMATS.values() for name in row.versions))
 """The fields of a recipe that belong to single formats."""
 
@@ -175,6 +188,10 @@ def require_export(format: Format) -> None:
     """
     row = FORMATS[format]
     if missing := [name for name in row.export_modules if find_spec(name) is None]:
+        host = platform.system(), platform.machine()
+        if lacking := row.unbuilt.get(host):
+            told = f"{format} cannot be exported on {' '.join(host)}: {lacking} has no build for it"
+            raise MissingDependencyError(told, hint=ELSEWHERE)
         raise MissingDependencyError(
             f"cannot export {format}: {', '.join(missing)} not installed",
             hint=f"pip install 'edgevit-export[{row.extra}]'",

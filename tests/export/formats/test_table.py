@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 import pytest
+from packaging.requirements import Requirement
 
 from edgevit.errors import MissingDependencyError, UsageError
 from export.formats import table
@@ -65,6 +67,38 @@ def test_what_is_not_installed_is_told_with_its_extra(monkeypatch: pytest.Monkey
         require_export(Format.TFLITE)
     assert caught.value.hint == "pip install 'edgevit-export[tflite]'"
     require_export(Format.ONNX)
+
+
+@pytest.mark.parametrize(
+    ("host", "format", "package"),
+    [
+        (("Linux", "aarch64"), Format.TFLITE, "litert-converter"),
+        (("Linux", "aarch64"), Format.PTE, "coremltools"),
+        (("Darwin", "x86_64"), Format.ONNX, "torch"),
+    ],
+)
+def test_a_host_without_a_build_is_told_to_export_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, host: tuple[str, str], format: Format, package: str
+) -> None:
+    """To install it is no advice where there is nothing to install."""
+    monkeypatch.setattr(table, "find_spec", lambda name: None)
+    monkeypatch.setattr(table.platform, "system", lambda: host[0])
+    monkeypatch.setattr(table.platform, "machine", lambda: host[1])
+    with pytest.raises(MissingDependencyError, match=f"{host[1]}: {package} has no build for it") as caught:
+        require_export(format)
+    assert caught.value.hint is not None and "pip" not in caught.value.hint and "macOS arm64" in caught.value.hint
+
+
+def test_extras_leave_out_what_an_arm64_linux_host_cannot_have() -> None:
+    """So that ``pip install '.[export]'`` brings the rest there instead of nothing."""
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    arm = {"sys_platform": "linux", "platform_machine": "aarch64"}
+    for row in table.FORMATS.values():
+        needed = [requirement for requirement in map(Requirement, extras[row.extra]) if requirement.marker]
+        assert bool(needed) == (("Linux", "aarch64") in row.unbuilt)
+        assert not any(requirement.marker and requirement.marker.evaluate(arm) for requirement in needed)
 
 
 def test_readers_import_no_converter() -> None:
