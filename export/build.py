@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import EdgevitExportError, ExportError, first_line
+from edgevit.names import file_name
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec, TensorSpec
 from export.artifact import (
@@ -84,7 +85,7 @@ def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: b
     require_export(recipe.format)
     check_recipe(recipe)
     row = FORMATS[recipe.format]
-    path = stage / recipe.file_name(program.spec.name)
+    path = stage / recipe.file_name(file_name(program.spec.name))
     start_s = time.perf_counter()
     with _translated(program, recipe, stage), quiet(verbose=verbose), _collector_paused():
         program = _prepare(program, recipe)

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgevit.errors import ArtifactError, UsageError
+from edgevit.names import LONGEST_BYTES, why_not_beside
 from edgevit.records import sha256_file
 from export.artifact import Manifest
 from export.formats.table import FORMATS
@@ -49,8 +50,8 @@ def load_manifest(path: Path) -> Manifest:
         found = what_it_is(path)
         raise ArtifactError(f"{path} {found}" if found and "JSON" not in found else error.message) from error
     for name in (manifest.file, manifest.golden.file):
-        if name in ("", "..") or Path(name).name != name:
-            raise ArtifactError(f"{path} names the file '{name}', which is not beside it")
+        if problem := why_not_beside(name):
+            raise ArtifactError(f"{path} names the file {name[:LONGEST_BYTES]!r}, which is not beside it: {problem}")
     return manifest
 
 

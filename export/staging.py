@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
+from edgevit.names import file_name
 from export.artifact import Manifest
 from export.manifest import load_manifest, manifest_path, manifests_in
 
@@ -138,7 +139,7 @@ def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, direc
 
 def golden_name(model: str, sha256: str) -> str:
     """File name of a golden set: ``edgevit-s-224x224.golden-0f3a9c21.npz``."""
-    return f"{model}.golden-{sha256[:8]}.npz"
+    return f"{file_name(model)}.golden-{sha256[:8]}.npz"
 
 
 def _place_golden(staged: Path, golden: Path) -> None:

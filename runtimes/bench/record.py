@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from edgevit.errors import ArtifactError
+from edgevit.names import file_name
 from edgevit.records import Record
 from edgevit.spec import Network, TensorSpec
 from export.artifact import ParityResult
@@ -193,7 +194,7 @@ def now_utc() -> str:
 
 def record_directory(output: Path, device: str) -> Path:
     """Where the records and traces of one device are kept."""
-    return output / safe_name(device)
+    return output / file_name(device)
 
 
 def partial_path(path: Path) -> Path:
@@ -226,9 +227,4 @@ def record_key(subject: Subject, runner: str, workload: Workload) -> str:
         differing.append("factors" + "_".join(map(str, workload.burst_factors)))
     cores = [] if workload.affinity is None else [f"cpus{workload.affinity}"]
     parts = [subject.name, subject.sha256[:8], runner, *differing, *cores, f"t{workload.threads}"]
-    return safe_name("-".join(parts))
-
-
-def safe_name(text: str) -> str:
-    """``text`` without what file systems and shells dislike in names."""
-    return "".join(char if char.isalnum() or char in "._-" else "_" for char in text)
+    return file_name("-".join(parts))

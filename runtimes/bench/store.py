@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edgevit.errors import ArtifactError, EdgevitExportError
+from edgevit.names import file_name
 from edgevit.records import sha256_file
 from runtimes.bench.plan import Job
 from runtimes.bench.record import (
@@ -18,7 +19,6 @@ from runtimes.bench.record import (
     new_record,
     partial_path,
     record_directory,
-    safe_name,
 )
 from runtimes.bench.request import BenchRequest
 
@@ -133,7 +133,7 @@ class RecordStore:
 
         What was measured with a meter and what without do not replace each other.
         """
-        meter = "" if self._meter is None else f"-{safe_name(self._meter.name)}"
+        meter = "" if self._meter is None else f"-{file_name(self._meter.name)}"
         return record_directory(self._output, self._device) / f"{key}{meter}.json"
 
     def origin(self, key: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTimeoutError, RestoreError
+from edgevit.names import file_name
 from edgevit.records import Record
 from runtimes.devices.device import Device, quote
 
@@ -92,11 +92,6 @@ def writing_state(path: Path) -> Iterator[None]:
             f"cannot write {path}, which keeps devices safe: {error.strerror or error}",
             hint="free some space, or set XDG_STATE_HOME to a directory that you may write to",
         ) from error
-
-
-def name_of_serial(serial: str) -> str:
-    """A serial as a file name."""
-    return re.sub(r"[^A-Za-z0-9.-]", "_", serial)
 
 
 def identity_of(device: Device) -> str:
@@ -239,7 +234,7 @@ def _settled(device: Device, change: Change, wanted: str) -> str:
 
 def journal_path(serial: str) -> Path:
     """Where the journal of a device is kept."""
-    return state_home() / "journal" / f"{name_of_serial(serial)}.jsonl"
+    return state_home() / "journal" / f"{file_name(serial)}.jsonl"
 
 
 def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:

@@ -21,12 +21,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
+from edgevit.names import file_name
 from runtimes.conditions.journal import (
     RESTORE_HINT,
     Change,
     Journal,
     Report,
-    name_of_serial,
     restore,
     state_home,
     writing_state,
@@ -288,7 +288,7 @@ def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers:
 
 
 def _lock_host(serial: str) -> IO[str]:
-    path = state_home() / "locks" / f"{name_of_serial(serial)}.lock"
+    path = state_home() / "locks" / f"{file_name(serial)}.lock"
     with writing_state(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")

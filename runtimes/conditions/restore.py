@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from edgevit.errors import EdgevitExportError
+from edgevit.names import file_name
 from edgevit.records import Record
 from runtimes.conditions.journal import (
     JournalHead,
     Report,
     journal_path,
     leftover_journals,
-    name_of_serial,
     read_journal,
 )
 from runtimes.conditions.lease import DeviceSession
@@ -57,7 +57,7 @@ def restore_devices(
     if not serials:
         attached = (each.serial for each in list_devices(adb_server).devices if each.is_usable)
         told = {each.serial for each in unreadable}
-        serials = tuple(each for each in dict.fromkeys((*left, *attached)) if name_of_serial(each) not in told)
+        serials = tuple(each for each in dict.fromkeys((*left, *attached)) if file_name(each) not in told)
     return (*unreadable, *(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials))
 
 

@@ -83,10 +83,11 @@ def test_a_manifest_that_names_files_elsewhere_or_is_none_is_refused(tmp_path: P
     (ptl,) = export_to(tmp_path)
     whole = ptl.read_text()
     golden = load_manifest(ptl).golden.file
-    for name in (f"../{golden}", "..", "", "/tmp/golden.npz"):
+    for name in (f"../{golden}", "..", "", "/tmp/golden.npz", ".", "a\0b", "a\nb", "\x1b[2J", "a\\b", "x" * 300):
         ptl.write_text(whole.replace(f'"{golden}"', json.dumps(name)))
-        with pytest.raises(ArtifactError, match="not beside it"):
+        with pytest.raises(ArtifactError, match="not beside it") as refused:
             load_manifest(ptl)
+        assert refused.value.message.isprintable()
     ptl.write_text(whole)
     assert load_manifest(ptl).file == "conv-net.ptl"
     ptl.write_text(whole.replace('"conv-net.ptl"', '"../conv-net.ptl"'))

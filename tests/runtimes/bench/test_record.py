@@ -11,7 +11,7 @@ from latency_records import device_run, normal_rounds
 
 from edgevit.errors import ArtifactError
 from runtimes.bench.layout import MeteredLayout
-from runtimes.bench.record import DeviceRun, EnergyRun, partial_path, record_key, safe_name
+from runtimes.bench.record import DeviceRun, EnergyRun, partial_path, record_directory, record_key
 from runtimes.bench.request import Conditions
 from runtimes.runners.runner import Subject
 from runtimes.runners.workload import Workload
@@ -103,4 +103,10 @@ def test_energy_before_schedules_is_read_as_it_was_laid_out(model: Subject) -> N
 
 def test_names_of_files() -> None:
     assert partial_path(Path("a/b.json")) == Path("a/b.partial.json")
-    assert safe_name("127.0.0.1:5555") == "127.0.0.1_5555"
+    assert record_directory(Path("results"), "127.0.0.1:5555") == Path("results/127.0.0.1_5555")
+
+
+@pytest.mark.parametrize("serial", ["..", ".", "", "../..", "/tmp", "a/../../b"])
+def test_no_device_writes_beside_the_output_directory(serial: str) -> None:
+    directory = record_directory(Path("results"), serial)
+    assert directory.parent == Path("results") and directory.name not in (".", "..")
