@@ -13,6 +13,7 @@
     └── FailureError             exit 5  we could not finish: the base of
         ├── ExportError          exit 5  a model could not be captured, lowered or written
         ├── ArtifactError        exit 5  a file on disk is not what its name or manifest says
+        │   └── ImpossibleError  exit 5  a record holds a figure that nothing real has
         └── SessionError         exit 5  a runtime could not load or run an artifact
 
 A verdict (parity, audit, benchmark validity) is never an error: it is data with ``passed=False`` and exit code 1.
@@ -99,6 +100,10 @@ class ExportError(FailureError):
 
 class ArtifactError(FailureError):
     """A file on disk is not what its name or manifest says."""
+
+
+class ImpossibleError(ArtifactError, ValueError):
+    """A record holds what nothing real has; as a ValueError too, since msgspec then adds the path of the field."""
 
 
 class SessionError(FailureError):

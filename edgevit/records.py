@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
+from edgevit.text import decode, printable, read_bytes
+
+_T = TypeVar("_T")
+_LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
 
 
 class _RecordMeta(msgspec.StructMeta):
@@ -36,16 +41,16 @@ class Record(msgspec.Struct, metaclass=_RecordMeta, frozen=True, forbid_unknown_
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, origin: str = "JSON text") -> Self:
+    def from_json(
+        cls, text: str | bytes, *, origin: str = "JSON text", failure: type[EdgevitExportError] = ArtifactError
+    ) -> Self:
         """Read a record back.
 
         Raises:
-            ArtifactError: The text is not JSON, or not a record of this kind; the message names the field.
+            EdgevitExportError: As ``failure``: the text is not JSON, not a record of this kind, or of a newer version;
+                the message names the field.
         """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.MsgspecError as error:
-            raise ArtifactError(f"{origin} is not a valid {cls.__name__} record: {error}") from error
+        return read_json(text, cls, what=f"{cls.__name__} record", origin=origin, failure=failure)
 
     def save(self, path: Path) -> None:
         """Write the record to ``path`` atomically."""
@@ -59,11 +64,76 @@ class Record(msgspec.Struct, metaclass=_RecordMeta, frozen=True, forbid_unknown_
         Raises:
             ArtifactError: The file cannot be read, or is not a record of this kind.
         """
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-        return cls.from_json(text, origin=str(path))
+        return cls.from_json(read_bytes(path, what=cls.__name__), origin=str(path))
+
+
+def read_json(
+    text: str | bytes, kind: type[_T], *, what: str, origin: str, failure: type[EdgevitExportError] = ArtifactError
+) -> _T:
+    """JSON as a value of ``kind``: a record, a union of records, or anything else that msgspec takes for a type.
+
+    Args:
+        text: The JSON.
+        kind: What it holds.
+        what: The same for messages.
+        origin: Where it is from, for messages.
+        failure: The class of the error.
+
+    Raises:
+        EdgevitExportError: As ``failure``: no text, no JSON, something else than ``kind``, an integer of more than 64
+            bits, or a newer version of it. The message names the field.
+    """
+    if isinstance(text, bytes):
+        text = decode(text, origin=origin, failure=failure)
+    try:
+        value = msgspec.json.decode(text, type=kind)
+        if _LONG.search(text) and (path := _path_of_long(msgspec.to_builtins(value))) is not None:
+            raise ValueError(f"an integer has more than 64 bits - at `${path}`")
+    except (msgspec.MsgspecError, ValueError, RecursionError, EdgevitExportError) as error:
+        if newer := _newer_version(text, kind, error):
+            raise failure(
+                f"{printable(origin)} is a {what} of a newer version ({newer}) than this program knows",
+                hint="update edgevit-export",
+            ) from error
+        raise failure(f"{printable(origin)} is not a valid {what}: {printable(str(error))}") from error
+    return value
+
+
+def _path_of_long(value: object) -> str | None:
+    """Where the first integer of more than 64 bits stands; None if there is none."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else ""
+    named = [(f".{key}", item) for key, item in value.items()] if isinstance(value, dict) else []
+    numbered = [(f"[{place}]", item) for place, item in enumerate(value)] if isinstance(value, list | tuple) else []
+    below = ((step, _path_of_long(item)) for step, item in named + numbered)
+    return next((f"{step}{path}" for step, path in below if path is not None), None)
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: object = None
+
+
+def is_version(text: str, version: int) -> bool:
+    """Whether a JSON text is an object of that schema version; one without is of version 1."""
+    return _version_in(text) == version
+
+
+def _version_in(text: str) -> object:
+    """The schema version that a JSON text tells, 1 where an object tells none; None for what cannot be read."""
+    try:
+        seen = msgspec.json.decode(text, type=_Versioned).schema_version
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return 1 if seen is None else seen
+
+
+def _newer_version(text: str, kind: object, error: Exception) -> int | None:
+    """The version of a record, or of one within, that is newer than what this program writes; None if none is."""
+    if within := re.fullmatch(r"Invalid enum value (\d{1,9}) - at `\$.*\bschema_version`", str(error)):
+        return int(within[1]) or None
+    hints = get_type_hints(kind) if isinstance(kind, type) else {}
+    seen, known = _version_in(text), get_args(hints.get("schema_version"))
+    return seen if isinstance(seen, int) and known and max(known) < seen < 2**31 else None
 
 
 @contextmanager

@@ -34,6 +34,11 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Chosen, because they tell distributions apart whose extremes and moments agree."""
 MOST_CHANNELS = 4096
 """Chosen, because no channel axis of a mobile network is longer: a longer axis holds positions, and costs too much."""
+_STORED = {
+    "inputs": ("iu", 1), "modules": ("U", 1), "counts": ("iu", 1), "channels": ("iu", 1), "noise": ("f", 2),
+    "stats": ("f", 3), "marginals": ("f", 3),
+}  # fmt: skip
+"""Kinds of type and number of axes of each array in a file."""
 ROOT = "(output)"  # what the whole network hands out
 
 
@@ -79,6 +84,10 @@ class TraceFingerprint:
             raise ArtifactError(
                 f"golden set: fingerprint arrays {', '.join(PREFIX + name for name in missing)} missing"
             )
+        for name in names:
+            array, (kinds, axes) = arrays[PREFIX + name], _STORED[name]
+            if array.dtype.kind not in kinds or array.ndim != axes:
+                raise ArtifactError(f"golden set: {PREFIX}{name} holds {array.dtype} of the shape {array.shape}")
         found = cls(**{name: arrays[PREFIX + name] for name in names})  # type: ignore[arg-type]
         found._check_sizes()
         return found
@@ -90,6 +99,8 @@ class TraceFingerprint:
         return part
 
     def _check_sizes(self) -> None:
+        if np.any((self.channels < 0) | (self.channels > MOST_CHANNELS)):
+            raise ArtifactError(f"golden set: {PREFIX}channels holds other than 0 to {MOST_CHANNELS}")
         modules, rows = len(self.modules), len(self.inputs)
         expected = {
             "counts": (modules,),

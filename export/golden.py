@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgevit.arrays import Array, read_arrays
 from edgevit.errors import ArtifactError, ExportError, first_line
 from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
+from edgevit.text import printable
 from export.artifact import GoldenReference
 from export.fingerprint import TraceFingerprint, fingerprint
 from export.identify import told
 from export.reference_mode import reference_mode
-from export.stimuli import Array, Floats, Samples, make_samples
+from export.stimuli import Floats, Samples, make_samples
 
 if TYPE_CHECKING:
     import torch
@@ -93,32 +96,47 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
     """
     if reference is not None:
         _check_identity(path, reference)
-    arrays = read_arrays(path)
-    try:
-        found = GoldenSet(
-            labels=tuple(str(label) for label in arrays["labels"]),
-            inputs=_group(arrays, "inputs/"),
-            outputs={name: array.astype(np.float64) for name, array in _group(arrays, "outputs/").items()},
-            yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
-            fingerprint=TraceFingerprint.from_arrays(arrays),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} is not a readable golden set: {error}") from error
+    arrays = read_golden_arrays(path)
+    if problem := _kind_problem(arrays):
+        raise ArtifactError(f"{path} is not a readable golden set: {problem}")
+    found = GoldenSet(
+        labels=tuple(str(label) for label in arrays["labels"]),
+        inputs=_group(arrays, "inputs/"),
+        outputs={name: array.astype(np.float64) for name, array in _group(arrays, "outputs/").items()},
+        yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
+        fingerprint=TraceFingerprint.from_arrays(arrays),
+    )
     _check_consistency(found, path)
     return found
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an ``.npz``, by key; pickles are refused.
+def read_golden_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of a golden set, by key.
 
     Raises:
-        ArtifactError: It cannot be read.
+        ArtifactError: It cannot be read; the message says what the file is where that is known.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ArtifactError(told(f"{path} is not a readable golden set: {first_line(error)}", path)) from error
+        return read_arrays(path, what="golden set")
+    except ArtifactError as error:
+        raise ArtifactError(told(error.message, path)) from error
+
+
+def _kind_problem(arrays: dict[str, Array]) -> str | None:
+    """The first array of a golden set that has not the type or the axes that it should have."""
+    if "labels" not in arrays:
+        return "it has no labels"
+    for key, array in arrays.items():
+        group = key.partition("/")[0]
+        kinds, axes = {
+            "labels": ("U", array.ndim == 1),
+            "inputs": ("fiub", array.ndim >= 1),
+            "outputs": ("f", array.ndim >= 1),
+            "yardstick": ("f", array.ndim == 0),
+        }.get(group, (array.dtype.kind, True))
+        if array.dtype.kind not in kinds or not axes:
+            return f"'{printable(key[:80])}' holds {array.dtype} of the shape {array.shape}"
+    return None
 
 
 def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None = None) -> GoldenSet:
@@ -255,10 +273,14 @@ def _check_identity(path: Path, reference: GoldenReference) -> None:
 def _check_consistency(golden: GoldenSet, path: Path) -> None:
     counts = {len(array) for array in (*golden.inputs.values(), *golden.outputs.values())}
     problem = None
-    if not golden.inputs or not golden.outputs or counts != {len(golden)}:
+    if not golden.inputs or not golden.outputs or not len(golden) or counts != {len(golden)}:
         problem = f"{len(golden)} labels, arrays of {sorted(counts)} samples"
     elif golden.yardstick.keys() != golden.outputs.keys():
         problem = f"outputs {sorted(golden.outputs)}, yardsticks for {sorted(golden.yardstick)}"
+    elif not all(0 <= error < math.inf for error in golden.yardstick.values()):
+        problem = f"yardsticks of {sorted(golden.yardstick.values())}, expected finite ones of 0 or more"
+    elif golden.fingerprint is not None and not set(golden.fingerprint.inputs) <= set(range(len(golden))):
+        problem = f"fingerprints of the samples {sorted(golden.fingerprint.inputs)}, of {len(golden)} in all"
     elif not all(np.isfinite(array).all() for array in golden.outputs.values()):
         problem = "NaN or Inf in the reference outputs"
     if problem:

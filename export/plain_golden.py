@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevit.arrays import Array, indexed
 from edgevit.errors import ArtifactError
-from export.golden import GoldenSet, load_golden, read_arrays
-from export.stimuli import Array
+from export.golden import GoldenSet, load_golden, read_golden_arrays
 
 LAYOUT = "inputs/NAME and outputs/NAME with one row per sample, or inputs/INDEX/NAME and outputs/INDEX/NAME"
 
@@ -23,7 +23,7 @@ def load_any_golden(path: Path) -> tuple[GoldenSet, bool]:
     Raises:
         ArtifactError: The file cannot be read, or is neither.
     """
-    arrays = read_arrays(path)
+    arrays = read_golden_arrays(path)
     if any(key.startswith("yardstick/") for key in arrays):
         return load_golden(path), True
     inputs, outputs = (_group(arrays, f"{kind}/", path) for kind in ("inputs", "outputs"))
@@ -51,12 +51,12 @@ def _labels(arrays: dict[str, Array], count: int) -> tuple[str, ...]:
 def _group(arrays: dict[str, Array], prefix: str, path: Path) -> dict[str, Array]:
     """The arrays below ``prefix`` by name, those of single samples stacked in the order of their index."""
     found = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-    if not all(key.partition("/")[0].isdecimal() and "/" in key for key in found):
-        return found
     samples: dict[str, dict[int, Array]] = {}
     for key, array in found.items():
-        index, _, name = key.partition("/")
-        samples.setdefault(name, {})[int(index)] = array
+        if (place := indexed(key)) is None:
+            return found
+        index, name = place
+        samples.setdefault(name, {})[index] = array
     for name, rows in samples.items():
         shapes = {row.shape for row in rows.values()}
         if sorted(rows) != list(range(len(rows))) or len(shapes) != 1:

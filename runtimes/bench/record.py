@@ -9,14 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import msgspec
 
-from edgevit.errors import ArtifactError
+from edgevit.errors import ArtifactError, EdgevitExportError
 from edgevit.names import file_name
-from edgevit.records import Record
+from edgevit.records import Record, is_version
 from edgevit.spec import Network, TensorSpec
+from edgevit.text import decode, parse_json, printable
 from export.artifact import ParityResult
 from export.recipe import Format, Recipe
 from runtimes.bench.layout import MeteredLayout, idle_around_s, stamps_of
@@ -111,10 +112,6 @@ class RunFailure(Record):
     exit_code: int = 4
 
 
-class _AnyVersion(msgspec.Struct):
-    schema_version: int = 1
-
-
 class DeviceRun(Record):
     """The record of one artifact, device and workload.
 
@@ -137,14 +134,16 @@ class DeviceRun(Record):
     energy_failure: RunFailure | None = None
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, origin: str = "JSON text") -> Self:
+    def from_json(
+        cls, text: str | bytes, *, origin: str = "JSON text", failure: type[EdgevitExportError] = ArtifactError
+    ) -> Self:
         """Read a record of this version or of version 1; see ``Record.from_json``."""
-        try:
-            if msgspec.json.decode(text, type=_AnyVersion).schema_version != 1:
-                return super().from_json(text, origin=origin)
-            return msgspec.convert(_from_version_1(msgspec.json.decode(text)), type=cls)
-        except msgspec.MsgspecError as error:
-            raise ArtifactError(f"{origin} is not a valid {cls.__name__} record: {error}") from error
+        if isinstance(text, bytes):
+            text = decode(text, origin=origin, failure=failure)
+        if is_version(text, 1):
+            old = parse_json(text, origin=origin, failure=failure)
+            text = msgspec.json.encode(_from_version_1(old, origin, failure)).decode()
+        return super().from_json(text, origin=origin, failure=failure)
 
     def continues(self, other: DeviceRun) -> bool:
         """Whether the rounds of this record measure the very file of ``other`` in the very same way.
@@ -157,13 +156,14 @@ class DeviceRun(Record):
         return conditions and same_file and mine == asked
 
 
-def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
+def _from_version_1(old: object, origin: str, failure: type[EdgevitExportError]) -> dict[str, object]:
     """Version 1 had ``settings`` without threads, 0 ms for no gap given, and no conditions."""
-    if not isinstance(old.get("settings"), dict) or "threads" not in old:
-        raise msgspec.ValidationError("a record of version 1 needs `settings` and `threads`")
-    old["workload"] = {**old.pop("settings"), "threads": old.pop("threads")}
-    old["workload"]["gap_ms"] = old["workload"].get("gap_ms") or None
-    return {**old, "schema_version": 2}
+    assert isinstance(old, dict), "it has a version"
+    settings = old.pop("settings", None)
+    if not isinstance(settings, dict) or "threads" not in old:
+        raise failure(f"{printable(origin)} is not a valid DeviceRun record: version 1 needs `settings` and `threads`")
+    workload = {**settings, "threads": old.pop("threads"), "gap_ms": settings.get("gap_ms") or None}
+    return {**old, "workload": workload, "schema_version": 2}
 
 
 def new_record(

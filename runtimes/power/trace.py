@@ -6,18 +6,17 @@ milliseconds. The host's stamps are kept beside the samples to check the rate, a
 
 from __future__ import annotations
 
-import json
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
-from zipfile import BadZipFile, ZipFile
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.errors import MeterError, first_line
-from edgevit.records import atomic_path
+from edgevit.arrays import Array, read_arrays
+from edgevit.errors import MeterError
+from edgevit.records import Record, atomic_path
+from edgevit.text import printable
 from runtimes.power.plausible import check_plausible
 
 Floats = NDArray[np.floating]
@@ -31,16 +30,15 @@ OUTPUT_OFF = 8  # the meter's supply output was off
 
 LATE = 1.5  # periods; chosen: one missed reading makes 2, and none that was taken comes half a period late
 
-SCHEMA_VERSION = 1
 _ARRAYS = ("power_mw", "flags", "current_ma", "voltage_v", "host_stamps")
-SMALL_BYTES = 2**26  # chosen: 64 MiB fit everywhere
-MAX_INFLATION = 100  # chosen: noise does not pack; a trace with a constant voltage and no flags unpacks to some 3 times
 
-# What numpy and zipfile raise for bytes that are no archive of arrays.
-_DAMAGED = (
-    KeyError, ValueError, TypeError, AttributeError, EOFError, SyntaxError, NotImplementedError, RuntimeError,
-    OverflowError, MemoryError, BadZipFile, zlib.error,
-)  # fmt: skip
+
+class TraceHeader(Record):
+    """What a file says beside its arrays; see ``PowerTrace``."""
+
+    schema_version: Literal[1] = 1
+    rate_hz: float
+    meta: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +111,9 @@ class PowerTrace:
         """Write the trace to ``path`` (``.npz``), atomically."""
         columns = {name: getattr(self, name) for name in ("power_mw", "flags", "current_ma", "voltage_v")}
         arrays = {name: array for name, array in columns.items() if array is not None}
-        header = {"schema_version": SCHEMA_VERSION, "rate_hz": self.rate_hz, "meta": self.meta}
+        header = TraceHeader(rate_hz=self.rate_hz, meta=self.meta)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), host_stamps=self.host_stamps, **arrays)
+            np.savez_compressed(file, header=np.array(header.to_json()), host_stamps=self.host_stamps, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> PowerTrace:
@@ -124,16 +122,11 @@ class PowerTrace:
         Raises:
             MeterError: The file is missing, damaged, or not a power trace.
         """
+        arrays = read_arrays(path, what="power trace", failure=MeterError)
         try:
-            with path.open("rb") as opened:
-                _refuse_inflated(path, opened)
-                with np.load(opened, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
             trace = cls._of(arrays)
-        except OSError as error:
-            raise MeterError(f"cannot read the power trace {path}: {error.strerror or error}") from error
-        except (MeterError, *_DAMAGED) as error:
-            raise MeterError(f"{path} is not a power trace: {first_line(error)}") from error
+        except MeterError as error:
+            raise MeterError(f"{printable(str(path))} is not a power trace: {error.message}") from error
         check_plausible(
             str(path), rate_hz=trace.rate_hz, power_mw=trace.power_mw, current_ma=trace.current_ma,
             voltage_v=trace.voltage_v,
@@ -143,37 +136,27 @@ class PowerTrace:
     @classmethod
     def _of(cls, arrays: dict[str, NDArray[np.generic]]) -> PowerTrace:
         """The trace in the arrays of a file."""
-        header = json.loads(str(arrays["header"]))
-        if header["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"version {header['schema_version']}, expected {SCHEMA_VERSION}")
+        if missing := {"header", "power_mw", "flags", "host_stamps"} - arrays.keys():
+            raise MeterError(f"it has no {', '.join(sorted(missing))}")
         if surplus := arrays.keys() - {"header", *_ARRAYS}:
-            raise ValueError(f"it holds {', '.join(sorted(surplus))} as well")
+            raise MeterError(f"it holds {printable(', '.join(sorted(surplus)))} as well")
+        header = TraceHeader.from_json(str(arrays["header"]), origin="its header", failure=MeterError)
         power, stamps = _floats(arrays, "power_mw"), _floats(arrays, "host_stamps")
         flags = arrays["flags"]
         if not np.issubdtype(flags.dtype, np.integer) or np.any((flags < np.int8(0)) | (flags > np.int16(255))):
-            raise ValueError("flags are not whole numbers of 0 to 255")
+            raise MeterError("flags are not whole numbers of 0 to 255")
         if not np.isfinite(stamps).all():
-            raise ValueError("a host stamp is not finite")
+            raise MeterError("a host stamp is not finite")
         current, voltage = (_floats(arrays, name) if name in arrays else None for name in ("current_ma", "voltage_v"))
         return cls(
-            float(header["rate_hz"]), power, flags.astype(np.uint8), current, voltage, stamps.astype(np.float64),
-            dict(header["meta"]),
-        )  # fmt: skip
+            header.rate_hz, power, flags.astype(np.uint8), current, voltage, stamps.astype(np.float64), header.meta
+        )
 
 
-def _refuse_inflated(path: Path, opened: BinaryIO) -> None:
-    """Refuse an archive that unpacks to far more than it holds."""
-    with ZipFile(opened) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    opened.seek(0)
-    if unpacked > max(SMALL_BYTES, MAX_INFLATION * path.stat().st_size):
-        raise ValueError(f"it would unpack to {unpacked / 1e6:.0f} MB")
-
-
-def _floats(arrays: dict[str, NDArray[np.generic]], name: str) -> Floats:
+def _floats(arrays: dict[str, Array], name: str) -> Floats:
     array = arrays[name]
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name} holds {array.dtype}, expected floating point")
+        raise MeterError(f"{name} holds {array.dtype}, expected floating point")
     return array.astype(array.dtype.type, copy=False)
 
 

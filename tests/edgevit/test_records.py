@@ -6,10 +6,11 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, MeterError, UsageError
 from edgevit.records import Record, atomic_path, sha256_file, writing
 
 
@@ -37,6 +38,81 @@ def test_a_record_survives_storage(tmp_path: Path) -> None:
 def test_what_is_no_such_record_is_refused_by_field(text: str, words: str) -> None:
     with pytest.raises(ArtifactError, match=words):
         Cup.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'{"\xff": 1}', r"byte 3 \(line 1\) is 0xff"),
+        (b'{"size_ml": 1, "label": "\xff"}', "is no UTF-8 text"),
+        (b'{"size_ml": 1, "label": "\\ud800"}', "truncated|surrogate"),
+        ('{"size_ml": 1, "label": "\ud800"}', "surrogates not allowed"),
+        ('{"size_ml": ' + "9" * 400 + "}", r"an integer has more than 64 bits - at `\$.size_ml`"),
+        ('{"size_ml": ' + "9" * 5000 + "}", "out of range"),
+        ('{"size_ml": NaN}', "malformed"),
+        ('{"size_ml": 1e999}', "Number out of range"),
+        ('{"size_ml": ' + "[" * 100_000, "not a valid Cup record"),
+        ('{"size_ml": 1, "\\u001b[2J": 1}', r"unknown field `\\x1b\[2J`"),
+        ("{'size_ml': 1}", "malformed"),
+        ("", "truncated"),
+    ],
+)
+def test_what_is_no_json_is_refused_in_our_own_words(text: str | bytes, words: str) -> None:
+    with pytest.raises(MeterError, match=words) as refused:
+        Cup.from_json(text, origin="a\x1bb.json", failure=MeterError)
+    assert refused.value.message.startswith(r"a\x1bb.json is ") and refused.value.message.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_records_in_other_encodings_are_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "cup.json").write_text('{"size_ml": 200, "label": "größer"}', encoding=encoding)
+    assert Cup.load(tmp_path / "cup.json") == Cup(size_ml=200, label="größer")
+
+
+class Glass(Record):
+    stem_mm: float
+
+    def __post_init__(self) -> None:
+        if self.stem_mm < 0:
+            raise ImpossibleError(f"a stem of {self.stem_mm:g} mm")
+
+
+class Shelf(Record):
+    glasses: tuple[Glass, ...] = ()
+    dated: Dated | None = None
+    schema_version: Literal[1, 2] = 2
+
+
+class Dated(Record):
+    schema_version: Literal[1] = 1
+    day: str = ""
+
+
+def test_what_cannot_be_is_refused_with_its_field_and_as_one_of_our_errors() -> None:
+    with pytest.raises(ArtifactError, match=r"x is not a valid Shelf record: a stem of -2 mm - at `\$.glasses\[1\]`"):
+        Shelf.from_json('{"glasses": [{"stem_mm": 1}, {"stem_mm": -2}]}', origin="x")
+    with pytest.raises(EdgevitExportError, match="a stem of -1 mm"):
+        Glass(stem_mm=-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ('{"schema_version": 3, "glasses": []}', 3),
+        ('{"plates": 4, "schema_version": 17}', 17),
+        ('{"dated": {"schema_version": 2, "hour": 1}}', 2),
+    ],
+)
+def test_a_record_of_a_newer_version_is_told_so(text: str, version: int) -> None:
+    with pytest.raises(ArtifactError, match=rf"x is a Shelf record of a newer version \({version}\)") as newer:
+        Shelf.from_json(text, origin="x")
+    assert newer.value.hint == "update edgevit-export"
+
+
+@pytest.mark.parametrize("version", ["0", "-1", '"2"', "2.5", "null", "9" * 400])
+def test_a_version_that_never_was_is_none_to_come(version: str) -> None:
+    with pytest.raises(ArtifactError, match="not a valid Shelf record"):
+        Shelf.from_json(f'{{"schema_version": {version}}}')
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

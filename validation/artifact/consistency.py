@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-import msgspec
-
-from edgevit.records import Record
+from edgevit.errors import ArtifactError
+from edgevit.records import Record, read_json
 from edgevit.spec import ModelSpec, Preprocessing, TensorSpec
 from export.artifact import FileFacts, Manifest, Operator
 from export.formats.metadata import INPUTS, OUTPUTS
 from export.formats.table import restated
 from export.recipe import Recipe
 
-_KINDS: dict[str, object] = {
+_KINDS: dict[str, type] = {
     "spec": ModelSpec,
     "recipe": Recipe,
     "preprocessing": Preprocessing,
@@ -115,10 +114,9 @@ def _meaning(key: str, text: str) -> object:
     if key not in _KINDS:
         return text
     try:
-        found: object = msgspec.json.decode(text, type=_KINDS[key])
-    except msgspec.MsgspecError:
+        return read_json(text, _KINDS[key], what=key, origin="the file")
+    except ArtifactError:
         return None
-    return found
 
 
 def _first_difference(key: str, expected: list[str], seen: list[str]) -> str:

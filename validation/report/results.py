@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from edgevit.errors import ArtifactError, UsageError
-from edgevit.records import Record
+from edgevit.records import read_json
+from edgevit.text import read_bytes
 from runtimes.bench.record import DeviceRun
 from validation.energy.judge import judge_energy
 from validation.energy.report import EnergyReport
 
 _HINT = "edgevit-export bench artifacts/ writes results/; edgevit-export report --paper needs none"
 _PARTIAL = ".partial.json"
-VERSIONS: dict[type[Record], tuple[int, ...]] = {DeviceRun: (1, 2), EnergyReport: (1, 2)}
-_R = TypeVar("_R", bound=Record)
 
 
 class _Peek(msgspec.Struct, frozen=True):
     """As much of any JSON file as tells what it is."""
 
-    schema_version: object = None
-    tool: object = None
     artifact: object = None
     settings: object = None
     workload: object = None
     trace: object = None
     method: object = None
+
+
+_ANY: type = _Peek | list[object] | str | float | bool | None  # type: ignore[assignment]  # as msgspec takes it
 
 
 @dataclass
@@ -100,36 +99,19 @@ def _superseded(file: Path) -> bool:
 
 def _read(file: Path, results: Results) -> None:
     """Add one file to the results, or to what is ignored."""
-    try:
-        text = file.read_bytes()
-        peek = msgspec.json.decode(text, type=_Peek)
-    except OSError as error:
-        raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
-    except msgspec.ValidationError:
-        peek = _Peek()  # JSON, but no object
-    except msgspec.DecodeError as error:
-        raise ArtifactError(f"{file} is not readable JSON: {error}") from error
+    text = read_bytes(file, what="result")
+    peek: object = read_json(text, _ANY, what="JSON text", origin=str(file))
+    if not isinstance(peek, _Peek):
+        peek = _Peek()
     if peek.artifact is not None and (peek.settings is not None or peek.workload is not None):
-        run = _load(DeviceRun, text, file, peek)
+        run = DeviceRun.from_json(text, origin=str(file))
         results.runs.append(run)
         if (energy := judge_energy(run, file.parent)) is not None:
             results.energies_of_runs[len(results.runs) - 1] = energy
     elif peek.trace is not None and peek.method is not None:
-        results.energies.append((file, _load(EnergyReport, text, file, peek)))
+        results.energies.append((file, EnergyReport.from_json(text, origin=str(file))))
     else:
         results.ignored.append(file)
-
-
-def _load(kind: type[_R], text: bytes, file: Path, peek: _Peek) -> _R:
-    known = VERSIONS[kind]
-    if peek.schema_version not in known:
-        readable = " and ".join(map(str, known))
-        made_by = f", written by {peek.tool}" if isinstance(peek.tool, str) else ""
-        raise ArtifactError(
-            f"{file}: schema version {peek.schema_version}{made_by}; this version reads {readable}",
-            hint="measure again, or read it with the version that wrote it",
-        )
-    return kind.from_json(text, origin=str(file))
 
 
 def _nothing(results: Results) -> UsageError | ArtifactError:

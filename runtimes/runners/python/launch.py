@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import posixpath
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
+from edgevit.arrays import indexed, parse_arrays
 from edgevit.errors import DeviceError
+from edgevit.text import printable
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.exits import BY_HAND_HINT, exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.python.lines import parse_lines
-from runtimes.runners.python.on_device import read_arrays, write_arrays
+from runtimes.runners.python.on_device import write_arrays
 from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
@@ -86,13 +86,20 @@ class PythonRunner:
         return measured
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
-        """The arrays of the outputs file, one dict for each feed."""
-        try:
-            sets = read_arrays(io.BytesIO(files[planned.outputs[0]]))
-        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-            raise DeviceError(f"the outputs of {subject.name} that came back cannot be read: {error}") from error
-        if len(sets) != len(subject.feeds):
-            raise DeviceError(f"{subject.name}: expected outputs for {len(subject.feeds)} inputs, got {len(sets)}")
+        """The arrays of the outputs file, one dict for each feed; what they hold is not larger than the file."""
+        data = files[planned.outputs[0]]
+        origin = f"the outputs of {subject.name} that came back cannot be read"
+        arrays = parse_arrays(data, origin=origin, limit_bytes=len(data), failure=DeviceError)
+        sets: list[Feed] = [{} for _ in subject.feeds]
+        for key, array in arrays.items():
+            place = indexed(key)
+            if place is None or place[0] >= len(sets):
+                raise DeviceError(f"{origin}: '{printable(key[:80])}' is of none of {len(sets)} inputs")
+            if array.dtype.kind == "U":
+                raise DeviceError(f"{origin}: '{printable(key[:80])}' holds text")
+            sets[place[0]][place[1]] = array
+        if empty := [index for index, outputs in enumerate(sets) if not outputs]:
+            raise DeviceError(f"{subject.name}: expected outputs for {len(sets)} inputs, got none for {empty[0]}")
         return sets
 
 

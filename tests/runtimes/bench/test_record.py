@@ -39,7 +39,7 @@ def test_gaps_and_cores_of_version_1_are_kept() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 3}, "schema_version"),
+        ({"schema_version": 0}, "schema_version"),
         ({"rounds": 5}, "rounds"),
         ({"settings": None}, "settings"),
         ({"surprise": 1}, "surprise"),
@@ -51,6 +51,9 @@ def test_what_is_no_record_is_refused(change: dict[str, object], words: str) -> 
         DeviceRun.from_json(json.dumps(old), origin="x.json")
     with pytest.raises(ArtifactError, match="not a valid DeviceRun record"):
         DeviceRun.from_json("{", origin="x.json")
+    with pytest.raises(ArtifactError, match=r"x\.json is a DeviceRun record of a newer version \(3\)") as newer:
+        DeviceRun.from_json(json.dumps(old | {"schema_version": 3, "unheard_of": {}}), origin="x.json")
+    assert newer.value.hint == "update edgevit-export"
 
 
 def test_only_a_record_of_the_same_workload_and_conditions_is_continued() -> None:

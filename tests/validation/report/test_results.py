@@ -28,9 +28,9 @@ def test_damaged_and_old_files_are_named_and_the_rest_is_read(tmp_path: Path) ->
     results = read_results([tmp_path])
     assert len(results.runs) == 1
     cut, odd, old = sorted(results.problems)
-    assert "cut.json is not readable JSON" in cut
+    assert "cut.json is not a valid JSON text" in cut
     assert "odd.json" in odd and "threads" in odd
-    assert "old.json: schema version 0, written by edgevit-export 0.1.0; this version reads 1 and 2" in old
+    assert "old.json is not a valid DeviceRun record: Invalid enum value 0 - at `$.schema_version`" in old
 
 
 def test_an_energy_report_of_version_1_is_read(tmp_path: Path) -> None:

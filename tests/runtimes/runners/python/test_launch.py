@@ -111,8 +111,24 @@ def test_answers_are_one_for_each_feed(subject: Subject, planned: PlannedRun, tm
         return {planned.outputs[0]: (tmp_path / "o.npz").read_bytes()}
 
     assert [each["y"][0, 0] for each in RUNNER.answers(subject, planned, answers(2))] == [0.0, 1.0]
-    with pytest.raises(DeviceError, match="expected outputs for 2 inputs, got 3"):
+    with pytest.raises(DeviceError, match="'2/y' is of none of 2 inputs"):
         RUNNER.answers(subject, planned, answers(3))
+    with pytest.raises(DeviceError, match="expected outputs for 2 inputs, got none for 1"):
+        RUNNER.answers(subject, planned, answers(1))
+    for key, array in (
+        ("y", np.zeros(3)),
+        ("00/y", np.zeros(3)),
+        ("9" * 5000 + "/y", np.zeros(3)),
+        ("0/y", np.array(["a"])),
+    ):
+        np.savez(tmp_path / "o.npz", **{key: array})
+        with pytest.raises(
+            DeviceError, match=r"the outputs of tiny\.onnx that came back cannot be read: .*(none of|text)"
+        ):
+            RUNNER.answers(subject, planned, {planned.outputs[0]: (tmp_path / "o.npz").read_bytes()})
+    np.savez_compressed(tmp_path / "o.npz", **{"0/y": np.zeros(10**6)})
+    with pytest.raises(DeviceError, match="would unpack to 8,000,"):
+        RUNNER.answers(subject, planned, {planned.outputs[0]: (tmp_path / "o.npz").read_bytes()})
     for broken in (b"", b"no zip", answers(2)[planned.outputs[0]][:100]):
         with pytest.raises(DeviceError, match=r"the outputs of tiny\.onnx that came back cannot be read"):
             RUNNER.answers(subject, planned, {planned.outputs[0]: broken})
