@@ -1,0 +1,58 @@
+"""What to type instead of what the command line did not understand."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from edgevit.errors import UsageError
+
+COMMANDS = ("bench", "compare", "devices", "doctor", "energy", "export", "inspect", "models", "report", "verify")
+
+_EXPORT = "edgevit-export export --variant s --format ptl,onnx,tflite"
+_BENCH = "edgevit-export bench artifacts/"
+_VERIFY = "edgevit-export verify artifacts/"
+_REPORT = "edgevit-export report results/"
+_INSPECT = "edgevit-export inspect FILE"
+OTHER_NAMES = {
+    **dict.fromkeys(("convert", "build", "compile", "create", "make", "deploy", "optimize", "optimise"), _EXPORT),
+    **dict.fromkeys(("quantize", "quantise"), f"artifacts are float32 alone; {_EXPORT}"),
+    **dict.fromkeys(("visualize", "visualise", "plot", "draw", "graph", "table"), f"{_REPORT}, or {_INSPECT}"),
+    **dict.fromkeys(("benchmark", "measure", "profile", "time", "latency", "perf"), _BENCH),
+    **dict.fromkeys(("validate", "check", "test", "prove", "audit", "parity"), _VERIFY),
+    **dict.fromkeys(("run", "infer", "predict", "eval", "evaluate"), f"{_VERIFY}, or {_BENCH}"),
+    **dict.fromkeys(("info", "show", "view", "print", "describe", "cat"), _INSPECT),
+    **dict.fromkeys(("list", "variants", "ls"), "edgevit-export models"),
+    **dict.fromkeys(("install", "setup", "env", "version", "versions", "diagnose"), "edgevit-export doctor"),
+    **dict.fromkeys(("adb", "device", "phones"), "edgevit-export devices"),
+    **dict.fromkeys(("power", "monsoon", "analyze", "analyse"), "edgevit-export energy analyze TRACE --runs 50"),
+    **dict.fromkeys(("meters", "simulate"), "edgevit-export energy --help"),
+    **dict.fromkeys(("diff", "regression"), "edgevit-export compare BEFORE.json AFTER.json"),
+    "help": "edgevit-export --help",
+}
+"""What other tools call their commands, and what serves here."""
+
+
+def usage_error(message: str, command: str) -> UsageError:
+    """What the parser refused, with the command that was probably meant."""
+    meant = _command_for(message)
+    return UsageError(message.partition(" Did you mean")[0] if meant else message, hint=meant or f"{command} --help")
+
+
+def _command_for(message: str) -> str | None:
+    """What to type instead of a command that there is not."""
+    start, _, rest = message.partition("'")
+    if not start.startswith("No such command"):
+        return None
+    word = rest.partition("'")[0].lower()
+    if word in OTHER_NAMES:
+        return OTHER_NAMES[word]
+    if word in _variants():
+        return f"edgevit-export export --variant {word}"
+    close = get_close_matches(word, [*COMMANDS, *OTHER_NAMES], n=1, cutoff=0.6)
+    return None if not close else OTHER_NAMES.get(close[0], f"did you mean 'edgevit-export {close[0]}'?")
+
+
+def _variants() -> tuple[str, ...]:
+    from edgevit.network.variants import variants
+
+    return tuple(variants())

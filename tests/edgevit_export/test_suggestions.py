@@ -1,0 +1,44 @@
+"""What is offered for what was typed exists."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import typer
+
+from edgevit_export.app import app
+from edgevit_export.suggestions import COMMANDS, OTHER_NAMES, usage_error
+
+
+def test_the_commands_are_those_of_the_application() -> None:
+    group = typer.main.get_command(app)
+    assert sorted(group.commands) == sorted(COMMANDS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_what_other_tools_call_it_leads_to_a_command(name: str) -> None:
+    assert name not in COMMANDS
+    hint = usage_error(f"No such command '{name}'.", "edgevit-export").hint
+    assert hint is not None
+    for word in re.findall(r"edgevit-export (\S+)", hint):
+        assert word in COMMANDS or word == "--help"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("verfy", "did you mean 'edgevit-export verify'?"),
+        ("benchmrk", "edgevit-export bench artifacts/"),
+        ("S", "edgevit-export export --variant s"),
+        ("qqq", "edgevit-export --help"),
+    ],
+)
+def test_a_slip_of_the_finger_leads_to_the_nearest(typed: str, hint: str) -> None:
+    error = usage_error(f"No such command '{typed}'. Did you mean 'x'?", "edgevit-export")
+    assert error.hint == hint
+
+
+def test_other_messages_lead_to_the_help_of_their_command() -> None:
+    error = usage_error("No such option: --bogus", "edgevit-export verify")
+    assert (error.message, error.hint) == ("No such option: --bogus", "edgevit-export verify --help")
