@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 
-from edgevit.errors import EdgevitExportError, UsageError
+from edgevit.errors import EdgevitExportError
 
 _INTERRUPTED = 130
+_DEFECT = "this is a defect of edgevit-export; please report it with the lines above"
+_STOPPED = "interrupted: nothing unfinished was left under a final name"
 
 
 def main() -> None:
@@ -16,47 +19,62 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; prints errors, never raises them."""
+    """Run one command line and return its exit code; prints errors, never raises them.
+
+    With ``--json`` a failure is a JSON object on stdout as well, so that there is one whatever happens.
+    """
     import typer
 
     from edgevit_export.app import app
-    from edgevit_export.console import print_error
+    from edgevit_export.console import Failure, begin, failure_of, print_error, print_failure
+    from edgevit_export.suggestions import usage_error
 
+    def failed(error: EdgevitExportError) -> int:
+        print_error(error)
+        if _wants_json(arguments):
+            print_failure(failure_of(error))
+        return error.exit_code
+
+    def ended(words: str, kind: str, code: int) -> int:
+        sys.stderr.write(words + "\n")
+        if _wants_json(arguments):
+            print_failure(Failure(kind=kind, message=words, exit_code=code))
+        return code
+
+    begin()
     try:
         code = app(arguments, prog_name="edgevit-export", standalone_mode=False)
         if code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
-            return _interrupted()
+            return ended(_STOPPED, "interrupted", _INTERRUPTED)
         return code if isinstance(code, int) else 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except EdgevitExportError as error:
-        print_error(error)
-        return error.exit_code
+        return failed(error)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        path = context.command_path if context else "edgevit-export"
-        print_error(_usage_error(error.format_message(), path))
-        return UsageError.exit_code
+        return failed(usage_error(error.format_message(), context.command_path if context else "edgevit-export"))
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return ended(_STOPPED, "interrupted", _INTERRUPTED)
     except BrokenPipeError:
         return 141
-    except Exception:
-        traceback.print_exc()
-        sys.stderr.write("error: this is a defect of edgevit-export; please report it with the lines above\n")
-        return EdgevitExportError.exit_code
+    except Exception as error:
+        _print_traceback(error)
+        return ended(f"error: {_DEFECT}", "defect", EdgevitExportError.exit_code)
 
 
-def _interrupted() -> int:
-    sys.stderr.write("interrupted: nothing unfinished was left under a final name\n")
-    return _INTERRUPTED
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether JSON was asked for; the command line itself may be what could not be read."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
 
 
-def _usage_error(message: str, command: str) -> UsageError:
-    """What the parser refused. Exporting is what happens without a command, and many will type its name."""
-    if message.startswith("No such command 'export'"):
-        return UsageError("no such command 'export': exporting needs none", hint="edgevit-export --variant s")
-    return UsageError(message, hint=f"{command} --help")
+def _print_traceback(error: Exception) -> None:
+    """The traceback, which quotes what was read, with nothing in it that steers a terminal."""
+    from edgevit_export.console import printable
+
+    for line in "".join(traceback.format_exception(error)).rstrip().split("\n"):
+        sys.stderr.write(printable(line) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The command line: parse → call → print. Nothing heavy is imported until a command runs.
 
-``edgevit-export`` without a command exports; the options for that stand on the application itself, as in
-``edgevit-export --variant s --format ptl,onnx,tflite``.
+``edgevit-export`` without a command exports, and so does the command ``export``: the options for that stand on the
+application itself as well, as in ``edgevit-export --variant s --format ptl,onnx,tflite``.
 """
 
 from __future__ import annotations
@@ -75,10 +75,8 @@ def _export_unless_command(options: _FrontDoorOptions) -> None:
                 f"{', '.join(given)} before '{context.invoked_subcommand}': these options belong to exporting",
                 hint=f"edgevit-export {context.invoked_subcommand} --help",
             )
-    elif options.variant is not None or options.config is not None:
-        export(options)
     elif given:
-        raise UsageError("nothing to export: --variant or --config is missing", hint="edgevit-export --variant s")
+        export(options)
     else:
         typer.echo(context.get_help())
 
@@ -94,6 +92,7 @@ def _given_options(context: typer.Context) -> list[str]:
 
 
 app.callback()(command_of(_FrontDoorOptions, _export_unless_command))
+app.command()(command_of(ExportOptions, export))
 app.command()(command_of(VerifyOptions, verify))
 app.command()(command_of(ModelsOptions, models))
 app.command()(command_of(InspectOptions, inspect))

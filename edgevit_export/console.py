@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
@@ -23,7 +24,33 @@ _STYLES = {
     **dict.fromkeys(("not verified", "unverified", "noisy", "throttled"), "yellow"),
     **dict.fromkeys(("failed", "error", "no"), "bold red"),
 }
-_WIDE_COLUMNS = 400  # what is piped into a file or another program must not be wrapped
+_ROLES = {"title": "italic", "head": "bold", "rule": "dim"}
+_PIPED_COLUMNS = 120  # what is piped into a file or another program: as wide as code and mails are
+
+
+LISTING_VERSION = 1
+"""``schema_version`` of a JSON object that only lists records, which have versions of their own."""
+
+
+@dataclass
+class _Voice:
+    """How the command that runs speaks: ``quiet`` as asked, ``told_json`` once its JSON document is printed."""
+
+    quiet: bool = False
+    told_json: bool = False
+
+
+_VOICE = _Voice()
+
+
+def begin() -> None:
+    """A command begins: not quiet yet, nothing told yet."""
+    _VOICE.quiet = _VOICE.told_json = False
+
+
+def hush() -> None:
+    """From here on nothing but errors to stderr."""
+    _VOICE.quiet = True
 
 
 def _console(stream: TextIO) -> Console:
@@ -31,7 +58,21 @@ def _console(stream: TextIO) -> Console:
 
     if stream.isatty():
         return Console(file=stream, highlight=False)
-    return Console(file=stream, highlight=False, width=_WIDE_COLUMNS, no_color=True, force_terminal=False)
+    return Console(file=stream, highlight=False, width=_PIPED_COLUMNS, no_color=True, force_terminal=False)
+
+
+def printable(text: str) -> str:
+    r"""``text`` with everything that is not seen as itself as an escape: ``\x1b``, ``\n``, ``\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return "\\" + (char.encode("unicode_escape").decode()[1:] if code == ord(char) else f"x{code:02x}")
 
 
 def _own_stderr() -> TextIO:
@@ -45,69 +86,94 @@ def _own_stderr() -> TextIO:
 
 def print_line(text: str = "") -> None:
     """One line of data to stdout, never wrapped, without markup."""
-    sys.stdout.write(text + "\n")
+    _write(sys.stdout, printable(text))
+
+
+def print_text(text: str = "") -> None:
+    """A sentence to stdout; on a terminal folded at its spaces."""
+    for line in _lines(sys.stdout, text):
+        _write(sys.stdout, line)
+
+
+def print_json(text: str) -> None:
+    """A JSON document to stdout; what could steer a terminal is escaped as JSON has it."""
+    _VOICE.told_json = True
+    for line in text.rstrip().split("\n"):
+        plain = line.isprintable() and _encodable(line, sys.stdout) == line
+        sys.stdout.write((line if plain else "".join(map(_json_char, line))) + "\n")
+
+
+def _json_char(char: str) -> str:
+    return char if char.isprintable() and char.isascii() else json.dumps(char)[1:-1]
 
 
 def print_record(record: Record) -> None:
     """A record as JSON to stdout."""
-    print_line(record.to_json().rstrip())
+    print_json(record.to_json())
 
 
-def print_records(records: Sequence[Record]) -> None:
-    """Records as one JSON list to stdout."""
-    print_line(json.dumps([json.loads(record.to_json()) for record in records], indent=2))
+def print_records(**lists: Sequence[Record]) -> None:
+    """Lists of records as one JSON object to stdout, by their names, with a ``schema_version`` of its own."""
+    named = {name: [json.loads(record.to_json()) for record in records] for name, records in lists.items()}
+    print_json(json.dumps({"schema_version": LISTING_VERSION, **named}, indent=2))
 
 
 def print_note(text: str) -> None:
-    """One line for the person to stderr."""
-    sys.stderr.write(text + "\n")
+    """One line for the person to stderr; on a terminal folded at its spaces. Nothing with ``--quiet``."""
+    if _VOICE.quiet:
+        return
+    for line in _lines(sys.stderr, text):
+        _write(sys.stderr, line)
 
 
-LEAST_WORDS = 12  # characters of a column of words: names and verdicts stay readable when folded to it
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(_encodable(line, stream) + "\n")
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """``text`` with escapes for what the stream's encoding does not have."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _lines(stream: TextIO, text: str, label: str = "") -> list[str]:
+    """``text`` made printable; on a terminal folded at its spaces, so that no word is broken at the edge."""
+    shown = label + printable(text)
+    if not stream.isatty():
+        return [shown]
+    from edgevit_export.layout import folded
+
+    indent = " " * (len(shown) - len(shown.lstrip()))
+    first, *rest = folded(shown.lstrip(), _console(stream).width - len(indent) - 2, fold=False)
+    return [indent + first, *(f"{indent}  {line}" for line in rest)]
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
+    alike: Sequence[str] = (),
 ) -> None:
-    """A table to stdout. ``right`` names the columns of numbers: aligned right, never broken. Cells are literal.
+    """A table to stdout, as wide as the terminal at most; see ``layout``. Cells are literal.
 
-    Where it is too wide for the terminal, each row is a list of its cells, one a line.
+    ``right`` names the columns of numbers, ``alike`` those that may be said once where all rows have the same.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    console = _console(sys.stdout)
-    if rows and _least_width(columns, rows, right) > console.width:
-        _print_stacked(columns, rows, title)
-        return
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        numbers = column in right
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
-    for row in rows:
-        table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    console.print(table)
+    from edgevit_export.layout import Table, lay_out
 
-
-def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> int:
-    """What a table needs at least: numbers whole, words folded down to ``LEAST_WORDS`` characters."""
-    total = 0
-    for index, column in enumerate(columns):
-        width = max(len(column), *(len(row[index]) for row in rows))
-        total += width if column in right else min(width, LEAST_WORDS)
-    return total + 2 * (len(columns) - 1)
-
-
-def _print_stacked(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
-    if title:
-        print_line(title)
-    width = max(map(len, columns))
-    for number, row in enumerate(rows):
-        if number:
-            print_line()
-        for column, cell in zip(columns, row, strict=True):
-            print_line(f"{column:<{width}}  {cell}")
+    console, stream = _console(sys.stdout), sys.stdout
+    shown = tuple(tuple(_encodable(printable(cell), stream) for cell in row) for row in rows)
+    told = None if title is None else _encodable(printable(title), stream)
+    rule = _encodable("─", stream)
+    heads, numbers, shared = (tuple(_encodable(name, stream) for name in names) for names in (columns, right, alike))
+    table = Table(heads, shown, frozenset(numbers), frozenset(shared), told)
+    for line in lay_out(table, console.width, fold=stream.isatty()):
+        spans = [(span.text if rule == "─" else span.text.replace("─", "-"), span) for span in line]
+        styled = [(text, _ROLES.get(span.role) or _style(span.of)) for text, span in spans]
+        console.print(Text.assemble(*styled), no_wrap=True, overflow="ignore", crop=False)
 
 
 def print_shortfalls(found: Sequence[tuple[str, Sequence[str]]]) -> None:
@@ -125,14 +191,50 @@ def _style(cell: str) -> str:
 
 
 def print_error(error: EdgevitExportError) -> None:
-    """``error: …``, a blank line, ``hint: …`` to stderr."""
+    """``error: …``, a blank line, ``hint: …`` to stderr. A hint stays one line, since it may be a command to copy."""
+    message, *rest = _lines(sys.stderr, error.message, "error: ")
+    _print_labelled(message, "bold red")
+    for line in rest:
+        _write(sys.stderr, line)
+    if error.hint:
+        _write(sys.stderr, "")
+        _print_labelled(f"hint: {printable(error.hint)}", "bold cyan")
+
+
+class Failure(Record):
+    """Why a command failed; ``kind`` is the error's class in ``edgevit.errors``, such as ``missing-dependency``."""
+
+    kind: str
+    message: str
+    hint: str | None = None
+    exit_code: int
+
+
+class FailureDocument(Record):
+    """What a command prints as its JSON when it failed before it had any other."""
+
+    schema_version: Literal[1] = 1
+    error: Failure
+
+
+def failure_of(error: EdgevitExportError) -> Failure:
+    """An error as a record."""
+    words = re.findall("[A-Z][a-z]+", type(error).__name__.removesuffix("Error"))
+    return Failure(kind="-".join(words).lower(), message=error.message, hint=error.hint, exit_code=error.exit_code)
+
+
+def print_failure(failure: Failure) -> None:
+    """``failure`` as the command's JSON document, unless that was printed already and holds what failed."""
+    if not _VOICE.told_json:
+        print_record(FailureDocument(error=failure))
+
+
+def _print_labelled(line: str, style: str) -> None:
+    """A line whose first word is in colour where there is colour."""
     from rich.text import Text
 
-    console = _console(sys.stderr)
-    console.print(Text.assemble(("error", "bold red"), ": ", error.message), soft_wrap=True)
-    if error.hint:
-        console.print()
-        console.print(Text.assemble(("hint", "bold cyan"), ": ", error.hint), soft_wrap=True)
+    label, _, rest = _encodable(line, sys.stderr).partition(":")
+    _console(sys.stderr).print(Text.assemble((label, style), ":", rest), soft_wrap=True)
 
 
 @dataclass
@@ -146,10 +248,11 @@ class Progress:
     """Steps with elapsed time on stderr.
 
     On a terminal the running step is a live line that is replaced by its result; elsewhere (CI logs) each step prints
-    one line when it starts and one when it ends. ``quiet`` prints nothing.
+    one line when it starts and one when it ends. ``quiet``, and ``--quiet`` on the command line, prints nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
+        quiet = quiet or _VOICE.quiet
         self._quiet = quiet
         self._stream = sys.stderr if quiet else _own_stderr()
         if self._stream is not sys.stderr:
@@ -179,7 +282,7 @@ class Progress:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write(printable(text) + "\n")
         self._stream.flush()
 
     @contextmanager
@@ -193,7 +296,7 @@ class Progress:
 
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with RichProgress(*columns, console=_console(self._stream), transient=True) as live:
-            live.add_task(title, total=None)
+            live.add_task(printable(title), total=None)
             yield
 
     def _end(self, title: str, result: str, started_s: float) -> None:
@@ -211,7 +314,7 @@ class Progress:
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with RichProgress(*columns, console=_console(self._stream), transient=True) as live:
-            task = live.add_task(title, total=total_bytes)
+            task = live.add_task(printable(title), total=total_bytes)
             yield lambda done_bytes: live.update(task, completed=done_bytes)
 
 

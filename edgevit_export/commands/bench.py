@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,10 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from edgevit.errors import UsageError, unknown_choice
+from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit_export.commands.energy import parse_top1
-from edgevit_export.commands.options import AsJson, command_of, split_list
-from edgevit_export.console import Progress, format_bytes, print_error, print_line, print_note, print_table
+from edgevit_export.commands.options import AsJson, Quiet, command_of, split_list
+from edgevit_export.console import (
+    Progress,
+    failure_of,
+    format_bytes,
+    print_error,
+    print_line,
+    print_note,
+    print_records,
+    print_table,
+    print_text,
+)
 
 if TYPE_CHECKING:
     from runtimes.bench.measure import DeviceOutcome
@@ -56,6 +65,7 @@ class BenchOptions:
     replay: Annotated[Path | None, typer.Option(help="Play a recorded session back instead of using a device.")] = None
     record: Annotated[Path | None, typer.Option(help="Record the session with the device, for --replay.")] = None
     as_json: AsJson = False
+    quiet: Quiet = False
     csv: Annotated[Path | None, typer.Option(help="Also write all numbers to this CSV file.")] = None
     markdown: Annotated[Path | None, typer.Option(help="Also write the table to this Markdown file.")] = None
     energy: Annotated[str | None, typer.Option(help="Also measure energy, with a meter that `energy meters` lists.")] = None
@@ -103,7 +113,8 @@ def bench(options: BenchOptions) -> None:
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
     else:
-        code = print_runs([run for outcome in outcomes for run in outcome.runs], options)
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+        code = print_runs([run for outcome in outcomes for run in outcome.runs], options, errors)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
@@ -247,17 +258,18 @@ class ConsoleWatcher:
 def _print_plans(outcomes: Sequence[DeviceOutcome], *, as_json: bool) -> None:
     plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
     if as_json:
-        print_line(json.dumps([json.loads(plan.to_json()) for plan in plans], indent=2))
+        errors = [failure_of(outcome.error) for outcome in outcomes if outcome.error is not None]
+        print_records(plans=plans, errors=errors)
         return
     for plan in plans:
         for line in plan.lines():
             print_line(line)
 
 
-def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
+def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, errors: Sequence[EdgevitExportError] = ()) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
-    JSON is a list of latency reports; with ``--energy`` an object with that list and one of energy reports.
+    JSON holds the latency reports, the energy reports, and the ``errors`` that ended devices.
 
     Returns:
         The exit code that the records stand for: 1 for a wrong or unverified result, else that of what failed.
@@ -271,16 +283,14 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions) -> int:
     meter = _meter_of(options)
     judged = [] if meter is None else _judge_energies(runs, options.output, meter)
     if options.as_json:
-        latency = [json.loads(report.to_json()) for report in reports]
-        both = {"latency": latency, "energy": [json.loads(energy.to_json()) for energy in judged]}
-        print_line(json.dumps(latency if meter is None else both, indent=2))
+        print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in errors])
     else:
-        print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT)
+        print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE)
         if judged:
             print_line()
             columns, energy_rows = energy_table(judged)
             print_table(columns, energy_rows, right=ENERGY_RIGHT)
-            print_line("± is half of a 95 % interval")
+            print_text("± is half of a 95 % interval")
     reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     for line in (*tables.reason_lines(reports), *reasons, *failed):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError, unknown_choice
-from edgevit_export.commands.options import AsJson, split_list
-from edgevit_export.console import print_line, print_note, print_record
+from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.console import print_note, print_record, print_text
 
 if TYPE_CHECKING:
     from validation.latency.compare import Comparison
@@ -29,6 +29,7 @@ class CompareOptions:
     allow: Annotated[list[str] | None, typer.Option(help=_ALLOW)] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0
     as_json: AsJson = False
+    quiet: Quiet = False
 
 
 def compare(options: CompareOptions) -> None:
@@ -49,7 +50,7 @@ def compare(options: CompareOptions) -> None:
         print_record(result)
     elif not result.refused:
         for line in comparison_lines(result):
-            print_line(line)
+            print_text(line)
         for text in (*result.warnings, *result.reasons):
             print_note(text)
     if result.refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import EdgevitExportError
-from edgevit_export.commands.options import AsJson, split_list
-from edgevit_export.console import print_line, print_note, print_records, print_table
+from edgevit.records import Record
+from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.console import Failure, failure_of, print_line, print_note, print_records, print_table
 
 if TYPE_CHECKING:
     from runtimes.conditions.device_state import DeviceState
@@ -32,6 +32,16 @@ class DevicesOptions:
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature that counts as fit, in °C.")] = None
     adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None
     as_json: AsJson = False
+    quiet: Quiet = False
+
+
+class ListedDevice(Record):
+    """One device of ``devices --json``: its state and fitness, or why they are not known."""
+
+    serial: str
+    state: DeviceState | None = None
+    fitness: Fitness | None = None
+    error: Failure | None = None
 
 
 def devices(options: DevicesOptions) -> None:
@@ -65,7 +75,7 @@ def _list(options: DevicesOptions) -> None:
     from validation.latency.fitness import fitness
 
     rows: list[tuple[str, ...]] = []
-    records: list[dict[str, object]] = []
+    records: list[ListedDevice] = []
     notes: list[str] = []
     for each in _selected(options):
         try:
@@ -75,17 +85,16 @@ def _list(options: DevicesOptions) -> None:
                 state = read_state(device)
         except EdgevitExportError as error:
             rows.append((each.serial, each.model or "", "", "", "", "", f"no: {error.message}"))
-            records.append({"serial": each.serial, "error": error.message, "hint": error.hint})
+            records.append(ListedDevice(serial=each.serial, error=failure_of(error)))
             notes += [f"{each.serial}: {error.hint}"] if error.hint else []
             continue
         verdict = fitness(state, max_temp_c=options.max_temp)
         rows.append(_row(state, verdict))
-        found = {"state": json.loads(state.to_json()), "fitness": json.loads(verdict.to_json())}
-        records.append({"serial": each.serial, **found})
+        records.append(ListedDevice(serial=each.serial, state=state, fitness=verdict))
         notes += [f"{each.serial}: {reason}" for reason in verdict.reasons]
         notes += [f"{each.serial}: caution: {caution}" for caution in verdict.cautions]
     if options.as_json:
-        print_line(json.dumps(records, indent=2))
+        print_records(devices=records)
         return
     print_table(("device", "model", "SoC", "system", "ABI", "temperature", "fit to measure"), rows)
     for note in notes:
@@ -122,7 +131,7 @@ def _setup(options: DevicesOptions) -> None:
         except EdgevitExportError as error:
             print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
     if options.as_json:
-        print_records(setups)
+        print_records(devices=setups)
         return
     choices = [(setup, option) for setup in setups for option in setup.options]
     rows = [
@@ -140,10 +149,10 @@ def _restore(options: DevicesOptions) -> None:
     from edgevit.errors import RestoreError
     from runtimes.conditions.restore import restore_devices
 
-    wanted, report = tuple(split_list(options.device)), None if options.as_json else print_note
+    wanted, report = tuple(split_list(options.device)), print_note
     restored = restore_devices(wanted, adb_server=options.adb_server, report=report)
     if options.as_json:
-        print_records(restored)
+        print_records(devices=restored)
     else:
         for each in restored:
             undone = ", ".join(each.undone) or "nothing to undo"

@@ -7,9 +7,10 @@ import platform
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Literal
 
 from edgevit.records import Record
-from edgevit_export.commands.options import AsJson
+from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
 from export.formats.table import FORMATS
 from export.manifest import tool_versions
@@ -26,6 +27,7 @@ class DoctorOptions:
     """The options of ``doctor``."""
 
     as_json: AsJson = False
+    quiet: Quiet = False
 
 
 class Ability(Record):
@@ -40,6 +42,7 @@ class Ability(Record):
 class Diagnosis(Record):
     """All that ``doctor`` found; ``packages`` maps distribution name to version, installed ones only."""
 
+    schema_version: Literal[1] = 1
     python: str
     platform: str
     packages: dict[str, str]
@@ -103,7 +106,7 @@ def doctor(options: DoctorOptions) -> None:
 
     Versions, which formats can be exported and run, and what to install for the rest.
     """
-    diagnosis = diagnose(Progress(quiet=options.as_json))
+    diagnosis = diagnose(Progress())
     if options.as_json:
         print_record(diagnosis)
         return

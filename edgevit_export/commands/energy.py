@@ -11,8 +11,8 @@ import typer
 
 from edgevit.errors import UsageError
 from edgevit.records import atomic_path, writing
-from edgevit_export.commands.options import AsJson
-from edgevit_export.console import print_line, print_note, print_record, print_records, print_table
+from edgevit_export.commands.options import AsJson, Quiet
+from edgevit_export.console import print_line, print_note, print_record, print_records, print_table, print_text
 
 if TYPE_CHECKING:
     from runtimes.power.meters import ListedMeter
@@ -63,6 +63,7 @@ def analyze(
     plot: Annotated[Path | None, typer.Option(help="Also draw trace and figure to this .png, .svg or .pdf.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every check with its value and limit; --json always has them.")] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Energy per inference in a recorded trace; exit code 1 while the figure is not verified."""
     from runtimes.power.reading.columns import parse_units
@@ -130,6 +131,7 @@ def simulate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write to.")] = Path("energy"),
     npz: Annotated[bool, typer.Option("--npz", help="Write the trace as .npz instead of .csv.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and stop.")] = False,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Write a power trace whose energy is exactly known, the runner's stamps for it, and the truth."""
     from runtimes.power.scenarios import SCENARIOS, scenario_named
@@ -161,6 +163,7 @@ def simulate(
 def meters(
     device: Annotated[str | None, typer.Option("--device", "-d", help="Also ask this device's own meters.")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the power meters, what each can resolve, and whether it can be used here."""
     from runtimes.devices.select import select_device
@@ -169,7 +172,7 @@ def meters(
     with select_device(device) if device is not None else nullcontext() as selected:
         rows = list_meters(selected)
     if as_json:
-        print_records(rows)
+        print_records(meters=rows)
         return
     columns = ("meter", "measures", "a reading every", "shortest inference", "shortest run", "usable here", "")
     print_table(columns, [_meter_cells(row) for row in rows], right=columns[2:5])
@@ -191,25 +194,25 @@ def print_report(report: EnergyReport, *, verbose: bool = False) -> None:
     from validation.energy import tables
 
     for line in (tables.headline(report), *tables.figure_lines(report)):
-        print_line(line)
+        print_text(line)
     if rows := tables.method_rows(report):
-        print_line()
+        print_text()
         print_table(tables.METHOD_COLUMNS, rows, right=tables.METHOD_RIGHT)
         if report.energy_mj is not None:
-            print_line(tables.methods_note(report))
-    print_line()
+            print_text(tables.methods_note(report))
+    print_text()
     for line in tables.fact_lines(report):
-        print_line(line)
+        print_text(line)
     if verbose and report.checks:
-        print_line()
+        print_text()
         rows = tables.check_rows(report.checks)
         print_table(tables.CHECK_COLUMNS, rows, right=tables.CHECK_RIGHT)
         if any(row[-1] == tables.INSIGNIFICANT for row in rows):
-            print_line(f"{tables.INSIGNIFICANT}: beyond the limit, but not significantly")
-        print_line()
-    print_line(tables.verdict_line(report))
+            print_text(f"{tables.INSIGNIFICANT}: beyond the limit, but not significantly")
+        print_text()
+    print_text(tables.verdict_line(report))
     for reason in report.reasons:
-        print_line(f"  - {reason}")
+        print_text(f"  - {reason}")
     for note in report.notes:
         print_note(f"note: {note}")
 

@@ -17,6 +17,7 @@ from edgevit_export.commands.options import (
     DEFAULT_OUTPUT,
     AbsoluteError,
     AsJson,
+    Quiet,
     Strict,
     Verbose,
     parse_floats,
@@ -32,6 +33,7 @@ from edgevit_export.console import (
     print_record,
     print_shortfalls,
     print_table,
+    print_text,
 )
 from export.formats.table import parse_format
 from export.recipe import Format, Optimize, Recipe
@@ -93,6 +95,7 @@ class ExportOptions:
     atol: AbsoluteError = None
     strict: Strict = False
     as_json: AsJson = False
+    quiet: Quiet = False
     verbose: Verbose = False
 # fmt: on
 
@@ -147,7 +150,7 @@ def build(options: ExportOptions) -> tuple[nn.Module, ModelSpec]:
         raise UsageError("--checkpoint-entry without --checkpoint", hint="--checkpoint my.pth")
     model = options.variant if options.config is None else read_config(options.config)
     size_px = parse_size(options.input_size)
-    assert model is not None  # the front door has refused the case of neither
+    assert model is not None  # ``export`` has refused the case of neither
     return build_model(
         model,
         task=parse_choice("task", Task, options.task),
@@ -179,14 +182,19 @@ def _preprocessing(options: ExportOptions, size_px: tuple[int, int]) -> Preproce
 
 
 def export(options: ExportOptions) -> None:
-    """Export, prove and report; exits with the code that the outcome stands for."""
+    """Export, prove and report; the same as without a command.
+
+    The exit code is the one that the outcome stands for.
+    """
+    if options.variant is None and options.config is None:
+        raise UsageError("nothing to export: --variant or --config is missing", hint="edgevit-export --variant s")
     wait_passively()
     from edgevit_export.workflows.export import export as export_all
     from edgevit_export.workflows.export_request import check_request
 
     asked = recipes(options)
     check_request(asked, options.output, verify=options.verify)
-    progress = Progress(quiet=options.as_json)
+    progress = Progress()
     with progress.step("building the model"):
         model, spec = build(options)
     if spec.weights.source == "random":
@@ -215,7 +223,7 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
     if options.as_json:
         print_record(report)
         return
-    print_line(f"{report.spec.name}: weights {report.spec.weights.describe()}")
+    print_text(f"{report.spec.name}: weights {report.spec.weights.describe()}")
     print_table(COLUMNS, [_row(outcome) for outcome in report.outcomes], right=COLUMNS[-2:])
     for outcome in report.outcomes:
         if outcome.file is not None:
@@ -225,7 +233,8 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
         for reason in outcome.reasons:
             print_note(f"{outcome.recipe.format}: {reason}")
     if report.exit_code == 0:
-        print_note(f"\n{'' if options.verify else 'not verified yet; '}"
+        print_note("")
+        print_note(f"{'' if options.verify else 'not verified yet; '}"
                    f"next: edgevit-export verify {shlex.quote(str(options.output))}")  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,13 +12,14 @@ import typer
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
-from edgevit_export.commands.options import AsJson
-from edgevit_export.console import format_bytes, print_line, print_record, print_shortfalls, print_table
-from export.artifact import Delegation, FileFacts, Manifest, Operator, PassLog, optimised
+from edgevit_export.commands.options import AsJson, Quiet
+from edgevit_export.console import format_bytes, print_line, print_record, print_shortfalls, print_table, print_text
+from export.artifact import Delegation, FileFacts, Manifest, Operator, ParityResult, PassLog, Piece, optimised
 from export.formats.table import FORMATS, format_of, read_artifact
 from export.manifest import load_manifest, manifest_path
 
 _METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is
+_MODULES = 3  # of a piece, that a row names; chosen: with --json are all
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,14 @@ class InspectOptions:
 
     file: Annotated[Path, typer.Argument(help="A .ptl, .onnx, .tflite or .pte file.")]
     as_json: AsJson = False
+    quiet: Quiet = False
 
 
 class Inspection(FileFacts):
     """The facts of a file, and what the manifest beside it says of the export: how it was optimised and delegated.
 
-    ``manifest`` is that manifest's path. Without one all that it would say is empty; ``manifest_problem`` says why one
-    that is there was not believed.
+    ``manifest`` is that manifest's path. Without one all that it would say is empty, and
+    ``manifest_problem`` says so, or why one that is there was not believed.
     """
 
     schema_version: Literal[1] = 1
@@ -41,6 +44,7 @@ class Inspection(FileFacts):
     optimised: str | None = None
     passes: tuple[PassLog, ...] = ()
     delegation: Delegation | None = None
+    parity: ParityResult | None = None
     shortfalls: tuple[str, ...] = ()
 
 
@@ -69,8 +73,8 @@ def inspect(options: InspectOptions) -> None:
         print_record(inspection)
         return
     size = format_bytes(options.file.stat().st_size)
-    print_line(f"{options.file}: {FORMATS[facts.format].title}, {size}")
-    print_line(f"needs {facts.requires}")
+    print_text(f"{options.file}: {FORMATS[facts.format].title}, {size}")
+    print_text(f"needs {facts.requires}")
     print_line()
     rows = [_tensor_row("input", tensor) for tensor in facts.inputs]
     rows += [_tensor_row("output", tensor) for tensor in facts.outputs]
@@ -91,11 +95,13 @@ def inspect(options: InspectOptions) -> None:
 
 def _inspection(path: Path, facts: FileFacts) -> Inspection:
     """``facts`` with what the manifest beside ``path`` adds, if there is one and it speaks of this very file."""
-    beside, problem = manifest_path(path), None
+    beside = manifest_path(path)
+    problem: str | None = f"there is no {beside.name} beside it"
     manifest: Manifest | None = None
     if beside.is_file():
         try:
             manifest = load_manifest(beside)
+            problem = None
             if (manifest.file, manifest.sha256) != (path.name, sha256_file(path)):
                 manifest, problem = None, f"{beside.name} speaks of another file: the name or the SHA-256 differs"
         except ArtifactError as error:
@@ -112,23 +118,49 @@ def _inspection(path: Path, facts: FileFacts) -> Inspection:
         optimised=optimised(manifest.recipe, manifest.passes) if manifest else None,
         passes=manifest.passes if manifest else (),
         delegation=manifest.delegation if manifest else None,
+        parity=manifest.parity if manifest else None,
         shortfalls=manifest.shortfalls() if manifest else (),
     )
 
 
 def _print_export(inspection: Inspection) -> None:
     """What the manifest adds."""
+    print_line()
     if inspection.manifest_problem is not None:
-        print_line(f"\nnothing is known of the export: {inspection.manifest_problem}")
-    if inspection.optimised is not None:
-        print_line(f"\noptimised by {inspection.optimised}")
+        print_text(f"nothing is known of the export: {inspection.manifest_problem}")
+        return
+    print_text(f"optimised by {inspection.optimised}")
     if inspection.passes:
         rows = [(log.name, str(log.rewrites), log.not_run or log.detail) for log in inspection.passes]
         print_table(("pass", "rewrites", "what it did"), rows, right=("rewrites",))
-    if (taken := inspection.delegation) is not None:
-        share = f"{taken.delegated} of {taken.total} operators in {taken.partitions} partitions"
-        print_line(f"\n{taken.delegate} took {share}")
+        print_line()
+    if (parity := inspection.parity) is None:
+        print_text("parity: not verified when it was exported")
+    else:
+        verdict = "passed" if parity.passed else "failed"
+        print_text(
+            f"parity: {verdict} in {parity.runtime}, {parity.multiple:.2f} x yardstick: "
+            f"at most {parity.max_abs_error:.2e} off on {parity.inputs_compared} inputs, SQNR {parity.sqnr_db:.1f} dB"
+        )
+    if inspection.delegation is not None:
+        _print_delegation(inspection.delegation)
     print_shortfalls([(inspection.format, inspection.shortfalls)])
+
+
+def _print_delegation(taken: Delegation) -> None:
+    """Its share, and the pieces that it cuts the artifact into, in the order of execution."""
+    where = f"in {taken.partitions} partition{'s' if taken.partitions != 1 else ''}"
+    print_text(f"{taken.delegate} took {taken.delegated} of {taken.total} operators {where}")
+    if len(taken.pieces) > 1:
+        print_line()
+        rows = [_piece_row(number, piece) for number, piece in enumerate(taken.pieces, 1)]
+        print_table(("piece", "operators", "where", "modules"), rows, right=("piece", "operators"))
+
+
+def _piece_row(number: int, piece: Piece) -> tuple[str, ...]:
+    where = "delegated" if piece.delegated else f"left outside: {', '.join(piece.names)}"
+    modules = ", ".join(piece.modules[:_MODULES]) + ("…" if len(piece.modules) > _MODULES else "")
+    return (str(number), str(piece.operators), where, modules)
 
 
 def _tensor_row(kind: str, tensor: TensorSpec) -> tuple[str, ...]:
@@ -143,7 +175,12 @@ def _operator_row(operator: Operator) -> tuple[str, ...]:
 
 
 def _shorten(value: str) -> str:
-    flat = " ".join(value.split())
-    if len(flat) <= _METADATA_CHARS:
-        return flat
-    return f"{flat[:_METADATA_CHARS]}… ({len(value)} characters, all with --json)"
+    """A value in one line; JSON with spaces, where it may be folded."""
+    size = len(value)
+    try:
+        value = json.dumps(json.loads(value), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        value = " ".join(value.split())
+    if len(value) <= _METADATA_CHARS:
+        return value
+    return f"{value[:_METADATA_CHARS]}… ({size} characters, all with --json)"

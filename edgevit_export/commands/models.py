@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit_export.commands.options import AsJson, parse_size
+from edgevit_export.commands.options import AsJson, Quiet, parse_size
 from edgevit_export.console import print_note, print_records, print_table
 
 if TYPE_CHECKING:
     from edgevit.network.complexity import VariantSummary
 
 _COLUMNS = (
-    "variant", "channels", "blocks", "heads", "params", "multiply-adds", "paper: params", "GFLOPs", "top-1", "latency",
-    "energy",
+    "variant", "channels", "blocks", "heads", "params", "multiply-adds", "paper:\nparams", "paper:\nGFLOPs",
+    "paper:\ntop-1", "paper:\nlatency", "paper:\nenergy",
 )  # fmt: skip
-_NOTES = """
-The paper measured latency on a Samsung Galaxy S21 and energy on a Snapdragon 888 HDK8350, CPU, fp32,
-batch 1, 224x224; its text and the published code differ for S (docs/network.md).
-next: edgevit-export --variant s --format ptl,onnx,tflite"""
+_NOTES = (
+    "The paper measured latency on a Samsung Galaxy S21 and energy on a Snapdragon 888 HDK8350, CPU, fp32, batch 1, "
+    "224x224; its text and the published code differ for S (docs/network.md).",
+    "next: edgevit-export --variant s --format ptl,onnx,tflite",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ModelsOptions:
 
     input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels, to count multiply-adds at.")] = "224"
     as_json: AsJson = False
+    quiet: Quiet = False
 
 
 def models(options: ModelsOptions) -> None:
@@ -39,10 +41,11 @@ def models(options: ModelsOptions) -> None:
     input_size = parse_size(options.input_size)
     summaries = [summarise(config, input_size) for config in variants().values()]
     if options.as_json:
-        print_records(summaries)
+        print_records(variants=summaries)
         return
     print_table(_COLUMNS, [_row(summary) for summary in summaries], right=_COLUMNS[4:])
-    print_note(_NOTES)
+    for line in _NOTES:
+        print_note(line)
 
 
 def _row(summary: VariantSummary) -> tuple[str, ...]:
@@ -52,9 +55,9 @@ def _row(summary: VariantSummary) -> tuple[str, ...]:
         *(", ".join(str(value) for value in values) for values in (config.channels, config.blocks, config.heads)),
         f"{summary.complexity.parameters / 1e6:.2f} M",
         f"{summary.complexity.multiply_adds / 1e9:.2f} G",
-        "" if latency is None else f"{latency.params_m} M",
-        "" if latency is None else f"{latency.gflops}",
-        "" if latency is None else f"{latency.top1_pct} %",
-        "" if latency is None else f"{latency.latency_ms} ± {latency.latency_std_ms} ms",
-        "" if energy is None else f"{energy.energy_mj} ± {energy.energy_std_mj} mJ",
+        "-" if latency is None else f"{latency.params_m} M",
+        "-" if latency is None else f"{latency.gflops}",
+        "-" if latency is None else f"{latency.top1_pct} %",
+        "-" if latency is None else f"{latency.latency_ms} ± {latency.latency_std_ms} ms",
+        "-" if energy is None else f"{energy.energy_mj} ± {energy.energy_std_mj} mJ",
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 import typer
 
 from edgevit.errors import UsageError
+from edgevit_export.console import hush
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,6 +25,16 @@ AbsoluteError = Annotated[
     float | None, typer.Option(min=0.0, help="Allowed absolute error, instead of 8 float32 yardsticks.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Tighter limits; see docs/verification.md.")]
+
+
+def _hush(asked: bool) -> bool:
+    if asked:
+        hush()
+    return asked
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_hush, help="Nothing but errors on stderr.")]
+"""Takes effect by itself, as soon as it is parsed."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 DEFAULT_OUTPUT = Path("artifacts")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import ArtifactError, UsageError, parse_choice
-from edgevit_export.commands.options import AsJson, split_list
-from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
+from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.console import Progress, print_line, print_note, print_record, print_table, print_text
 
 if TYPE_CHECKING:
     from validation.report.files import ReportFormat
@@ -38,6 +38,7 @@ class ReportOptions:
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the report.")] = DEFAULT_REPORT
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None
     as_json: AsJson = False
+    quiet: Quiet = False
 
 
 def report(options: ReportOptions) -> None:
@@ -60,7 +61,7 @@ def report(options: ReportOptions) -> None:
     formats = parse_report_formats(split_list(options.formats))
     require_formats(formats)
     data = _gathered(options)
-    written = write_report(render_report(data, formats, Progress(quiet=options.as_json).note), options.output)
+    written = write_report(render_report(data, formats, Progress().note), options.output)
     if options.as_json:
         print_record(data)
     else:
@@ -114,7 +115,7 @@ def _print(data: ReportData, written: Sequence[Path]) -> None:
         columns, alike = ranking.brief_columns(ranked)
         _print_columns(columns, ranked.title)
         for text in (*([alike] if alike else []), *(f"fastest {text}" for text in ranked.fastest)):
-            print_line(text)
+            print_text(text)
         print_line()
     if data.artifacts:
         _print_columns(contents.brief_columns(data.artifacts), "Artifacts")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError
-from edgevit_export.commands.options import AbsoluteError, AsJson, Strict, Verbose
+from edgevit_export.commands.options import AbsoluteError, AsJson, Quiet, Strict, Verbose
 from edgevit_export.console import Progress, print_note, print_records, print_shortfalls, print_table
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class VerifyOptions:
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
     junit: Annotated[Path | None, typer.Option(help="Also write the checks as JUnit XML.")] = None
     as_json: AsJson = False
+    quiet: Quiet = False
     verbose: Verbose = False
 
 
@@ -54,7 +55,7 @@ def verify(options: VerifyOptions) -> None:
       edgevit-export verify theirs.tflite --reference artifacts/edgevit-s-224x224.tflite
     """
     from validation.artifact.checks import exit_code
-    from validation.artifact.tables import VERIFY_COLUMNS, VERIFY_RIGHT, reason_lines, verify_rows
+    from validation.artifact.tables import VERIFY_ALIKE, VERIFY_COLUMNS, VERIFY_RIGHT, reason_lines, verify_rows
 
     if options.junit is not None:
         _check_junit(options.junit)
@@ -62,9 +63,9 @@ def verify(options: VerifyOptions) -> None:
     if options.junit is not None:
         _write_junit(reports, options.junit)
     if options.as_json:
-        print_records(reports)
+        print_records(artifacts=reports)
     else:
-        print_table(VERIFY_COLUMNS, verify_rows(reports), right=VERIFY_RIGHT)
+        print_table(VERIFY_COLUMNS, verify_rows(reports), right=VERIFY_RIGHT, alike=VERIFY_ALIKE)
         print_shortfalls([(report.file, report.shortfalls) for report in reports])
         for report in reports:
             for line in reason_lines(report):
@@ -78,7 +79,7 @@ def _reports(options: VerifyOptions) -> list[VerifyReport]:
     from edgevit_export.workflows.verify import verify as by_manifest
     from edgevit_export.workflows.verify import verify_against
 
-    progress, paths = Progress(quiet=options.as_json), options.paths or ()
+    progress, paths = Progress(), options.paths or ()
     if options.reference is None:
         if options.names:
             raise UsageError("--map is only used to hold files against a --reference", hint="add --reference FILE")

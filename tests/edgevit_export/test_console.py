@@ -8,17 +8,23 @@ import re
 
 import pytest
 
-from edgevit.errors import UsageError
+from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.records import Record
 from edgevit_export.console import (
     Progress,
+    begin,
+    failure_of,
     format_bytes,
+    hush,
     print_error,
+    print_failure,
+    print_line,
     print_note,
     print_record,
     print_records,
     print_shortfalls,
     print_table,
+    print_text,
 )
 
 
@@ -34,39 +40,108 @@ def test_sizes_are_decimal(size: int, text: str) -> None:
 
 
 def test_a_table_is_plain_aligned_and_literal_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("a[b]", "1"), ("passed", "1000"), ("x" * 300, "2")]
+    rows = [("a[b]", "1"), ("passed", "1000"), ("x" * 100, "2")]
     print_table(("name", "count"), rows, title="Cups", right=("count",))
     seen = capsys.readouterr()
-    lines = [line.rstrip() for line in seen.out.splitlines()]
+    lines = seen.out.splitlines()
     assert lines[0] == "Cups" and "\x1b" not in seen.out and seen.err == ""
     assert [len(line) for line in lines[1:2] + lines[3:]] == [len(lines[-1])] * 4
-    assert lines[3].split() == ["a[b]", "1"] and lines[5].split() == ["x" * 300, "2"]
+    assert lines[3].split() == ["a[b]", "1"] and lines[5].split() == ["x" * 100, "2"]
 
 
 class Terminal(io.StringIO):
     """A narrow one."""
 
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
 
 
-def test_on_a_narrow_terminal_names_are_folded_and_numbers_never(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+def test_on_a_narrow_terminal_sentences_are_folded_and_numbers_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "48")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout", terminal := Terminal())
-    print_table(("artifact", "energy mJ", "verdict"), [("x" * 30, "101.90 ± 0.25", "verified")], right=("energy mJ",))
+    rows = [("what is wrong with it, and why", "101.90 ± 0.25", "verified")]
+    print_table(("reason", "energy mJ", "verdict"), rows, right=("energy mJ",))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
-    assert max(map(len, lines)) <= 40
-    assert "101.90 ± 0.25" in lines[2] and "".join(line.split()[0] for line in lines[2:]) == "x" * 30
+    assert max(map(len, lines)) <= 48
+    assert "101.90 ± 0.25" in lines[2] and "what is wrong" in lines[2]
+
+
+HOSTILE = "a\x1b[31m\x9b1m\u202eb\n\r\x7fc"
+SHOWN = r"a\x1b[31m\x9b1m\u202eb\n\r\x7fc"
+
+
+def test_nothing_steers_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "why"), [(HOSTILE, HOSTILE)], title=HOSTILE)
+    print_line(HOSTILE)
+    print_text(HOSTILE)
+    print_note(HOSTILE)
+    print_error(UsageError(HOSTILE, hint=HOSTILE))
+    progress = Progress()
+    with progress.step(HOSTILE) as step:
+        step.result = HOSTILE
+    progress.note(HOSTILE)
+    seen = capfd.readouterr()
+    told = seen.out + seen.err
+    assert told.count(SHOWN) == 12
+    assert all(line.isprintable() for line in told.split("\n"))
+
+
+class Named(Record):
+    name: str
+
+
+def test_json_says_the_same_without_steering_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(Named(name=HOSTILE + "é😀"))
+    told = capsys.readouterr().out
+    assert json.loads(told) == {"name": HOSTILE + "é😀"}
+    assert all(line.isprintable() for line in told.split("\n"))
+
+
+def test_a_narrow_encoding_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    print_table(("név", "ms"), [("é", "1 ± 2")], right=("ms",))
+    print_line("é")
+    assert raw.getvalue().decode("ascii").splitlines()[-1] == r"\xe9"
+    at = raw.tell()
+    print_record(Named(name="é"))
+    assert json.loads(raw.getvalue()[at:]) == {"name": "é"}
 
 
 def test_records_are_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     print_record(Cup(size_ml=2))
     assert json.loads(capsys.readouterr().out) == {"size_ml": 2}
-    print_records([Cup(size_ml=2), Cup(size_ml=3)])
-    assert json.loads(capsys.readouterr().out) == [{"size_ml": 2}, {"size_ml": 3}]
-    print_records([])
-    assert capsys.readouterr().out == "[]\n"
+    print_records(cups=[Cup(size_ml=2), Cup(size_ml=3)], plates=[])
+    assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1, "cups": [{"size_ml": 2}, {"size_ml": 3}], "plates": [],
+    }  # fmt: skip
+
+
+def test_quiet_leaves_errors_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    hush()
+    try:
+        print_note("a note")
+        with Progress().step("working"):
+            pass
+        print_error(UsageError("no"))
+    finally:
+        begin()
+    assert capfd.readouterr().err == "error: no\n"
+
+
+def test_a_failure_is_a_document_unless_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    begin()
+    failure = failure_of(MissingDependencyError("no torch", hint="get it"))
+    print_failure(failure)
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == {"kind": "missing-dependency", "message": "no torch", "hint": "get it", "exit_code": 3}
+    assert told["schema_version"] == 1
+    print_failure(failure)
+    assert capsys.readouterr().out == ""
+    begin()
 
 
 def test_errors_and_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

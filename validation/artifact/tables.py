@@ -8,11 +8,13 @@ from validation.artifact.checks import CheckStatus, VerifyReport
 from validation.artifact.parity import ParityReport
 
 VERIFY_COLUMNS = (
-    "artifact", "verdict", "inputs", "max error", "mean error", "x yardstick", "SQNR dB", "cosine", "top-1", "top-5",
+    "artifact", "verdict", "x yardstick", "max error", "mean error", "SQNR dB", "inputs", "cosine", "top-1", "top-5",
     "non-finite", "runtime",
 )  # fmt: skip
 VERIFY_RIGHT = VERIFY_COLUMNS[2:-1]
 """The columns of numbers."""
+VERIFY_ALIKE = ("inputs", "cosine", "top-1", "top-5", "non-finite", "runtime")
+"""What may be said once for all rows."""
 
 
 def verify_rows(reports: Sequence[VerifyReport]) -> list[tuple[str, ...]]:
@@ -58,11 +60,11 @@ def _numbers(parity: ParityReport | None) -> tuple[str, ...]:
         return ("-",) * (len(VERIFY_COLUMNS) - 2)
     result = parity.summary()
     return (
-        str(result.inputs_compared),
+        f"{result.multiple:.2f}",
         f"{result.max_abs_error:.2e}",
         f"{result.mean_abs_error:.2e}",
-        f"{result.multiple:.2f}",
         f"{result.sqnr_db:.1f}",
+        str(result.inputs_compared),
         f"{result.cosine:.7f}",
         _percent(result.top1_agreement),
         _percent(result.top5_agreement),

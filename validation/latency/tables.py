@@ -13,10 +13,12 @@ from validation.latency.analysis import AT_START, LatencyReport
 from validation.latency.compare import Comparison
 
 LATENCY_COLUMNS = (
-    "artifact", "device", "runner", "threads", "runs", "mean ± sd ms", "median ms", "95 % interval", "p90", "p95",
-    "p99", "peak MB", "outputs", "verdict",
+    "artifact", "device", "runner", "threads", "runs", "median ms", "95 % interval", "verdict", "outputs",
+    "mean ± sd ms", "p90", "p95", "p99", "peak MB",
 )  # fmt: skip
-LATENCY_RIGHT = ("threads", "runs", "mean ± sd ms", "median ms", "95 % interval", "p90", "p95", "p99", "peak MB")
+LATENCY_RIGHT = ("threads", "runs", "median ms", "95 % interval", "mean ± sd ms", "p90", "p95", "p99", "peak MB")
+LATENCY_ALIKE = ("device", "runner", "threads", "runs", "outputs")
+"""What may be said once for all rows."""
 ABSENT = "-"
 
 
@@ -34,15 +36,15 @@ def _row(report: LatencyReport) -> tuple[str, ...]:
         report.runner,
         str(report.threads),
         str(report.count),
-        f"{milliseconds(report.mean_ms)} ± {spread}" if report.mean_ms is not None else ABSENT,
         milliseconds(report.median_ms),
         f"{milliseconds(low)} to {milliseconds(high)}" if low is not None and high is not None else ABSENT,
+        str(report.verdict),
+        report.verification,
+        f"{milliseconds(report.mean_ms)} ± {spread}" if report.mean_ms is not None else ABSENT,
         milliseconds(report.p90_ms),
         milliseconds(report.p95_ms),
         milliseconds(report.p99_ms),
         ABSENT if report.peak_memory_bytes is None else f"{report.peak_memory_bytes / 1e6:.0f}",
-        report.verification,
-        str(report.verdict),
     )
 
 

@@ -73,7 +73,7 @@ def test_bench_verifies_and_writes_every_kind_of_record(artifacts: Path, tmp_pat
     assert (tmp_path / "r" / "a.md").read_text().startswith("| artifact |")
     assert "small0.onnx" in (tmp_path / "r" / "a.csv").read_text()
     again = invoke("bench", artifacts, "-d", "host", *QUICK, "--resume", "--json")
-    (report,) = json.loads(again.stdout)
+    (report,) = json.loads(again.stdout)["latency"]
     assert report["count"] == 4
     assert DeviceRun.load(stored) == run
 
@@ -86,7 +86,7 @@ def test_files_of_the_other_formats_open_in_the_runner_that_travels(
     write_artifact(tmp_path / "one", format)
     result = invoke("bench", tmp_path / "one", "-d", "host", *QUICK, "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)[0]["verification"] == "passed"
+    assert json.loads(result.stdout)["latency"][0]["verification"] == "passed"
 
 
 def test_a_wrong_artifact_is_failed_not_fast(artifacts: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_wrong_artifact_is_failed_not_fast(artifacts: Path, tmp_path: Path) ->
     manifest = msgspec.structs.replace(Manifest.load(path), sha256=sha256_file(target), bytes=target.stat().st_size)
     manifest.save(path)
     result = invoke("bench", artifacts, "-d", "host", *QUICK, "--json")
-    (report,) = json.loads(result.stdout)
+    (report,) = json.loads(result.stdout)["latency"]
     assert (report["verdict"], report["verification"], result.exit_code) == ("failed", "failed", 1)
     assert "the outputs on the device are wrong" in report["reasons"][0]
 
@@ -106,7 +106,7 @@ def test_a_file_without_a_manifest_is_measured_but_not_verified(artifacts: Path)
     (artifacts / "small0.onnx.json").unlink()
     result = invoke("bench", artifacts / "small0.onnx", "-d", "host", *QUICK, "--json")
     assert result.exit_code == 0, result.output
-    (report,) = json.loads(result.stdout)
+    (report,) = json.loads(result.stdout)["latency"]
     assert report["verification"] == "not verified"
     assert report["verdict"] in ("unverified", "noisy", "throttled")
 
@@ -117,7 +117,7 @@ def test_dry_run_prints_the_plan_and_does_nothing(artifacts: Path, tmp_path: Pat
     assert result.stdout.count("run  round") == 4
     assert "push" in result.stdout
     assert not (tmp_path / "results").exists()
-    (plan,) = json.loads(invoke("bench", artifacts, "-d", "host", *QUICK, "--dry-run", "--json").stdout)
+    (plan,) = json.loads(invoke("bench", artifacts, "-d", "host", *QUICK, "--dry-run", "--json").stdout)["plans"]
     assert [run["round"] for run in plan["runs"]] == [0, 1]
 
 
@@ -129,7 +129,7 @@ def test_a_dry_run_says_how_the_run_under_a_meter_would_be_laid_out(artifacts: P
     said = [line for line in result.stdout.splitlines() if line.startswith("energy small0.onnx-")]
     assert len(said) == 3
     assert "if one inference takes 100 ms: 4 bursts of 1 or 3, 1 control, " in said[1]
-    (plan,) = json.loads(invoke(*words, "--controls", "1", "--json").stdout)
+    (plan,) = json.loads(invoke(*words, "--controls", "1", "--json").stdout)["plans"]
     assert plan["energy"] == said
     assert not (tmp_path / "results").exists()
 
@@ -140,7 +140,7 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
     shutil.rmtree(next(tmp_path.glob("edgevit-export-*")))
     replayed = invoke("bench", artifacts, *QUICK, "--replay", "session.json", "-o", "again", "--json")
     assert replayed.exit_code == 0, replayed.output
-    first, second = (json.loads(each.stdout)[0] for each in (recorded, replayed))
+    first, second = (json.loads(each.stdout)["latency"][0] for each in (recorded, replayed))
     assert first["mean_ms"] == second["mean_ms"]
 
 
@@ -247,7 +247,7 @@ def test_energy_that_nothing_confirms_is_exit_code_1(
     run = device_run(normal_rounds(10.0, seed=1))
     assert print_runs([run], BenchOptions(artifacts=[], energy="monsoon")) == code
     told = capsys.readouterr()
-    assert f"{with_uncertainty(report.energy_mj, half_mj(report))}   {report.verdict}" in told.out
+    assert f"{with_uncertainty(report.energy_mj, half_mj(report))}  {report.verdict}" in told.out
     assert "± is half of a 95 % interval" in told.out
     assert ("nothing confirms it" in told.err) == (not stamped)
 

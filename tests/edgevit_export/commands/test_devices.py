@@ -31,7 +31,7 @@ def invoke(*words: str) -> Result:
 
 def test_this_host_is_listed_with_its_state_and_fitness() -> None:
     result = invoke("--json")
-    (entry,) = json.loads(result.stdout)
+    (entry,) = json.loads(result.stdout)["devices"]
     assert (entry["serial"], entry["state"]["kind"]) == ("host", "host")
     assert isinstance(entry["fitness"]["fit"], bool)
     assert "adbutils" in result.stderr
@@ -45,7 +45,7 @@ def test_the_table_names_the_reasons() -> None:
 
 
 def test_runners_are_surveyed() -> None:
-    (setup,) = json.loads(invoke("--device", "host", "--setup", "--json").stdout)
+    (setup,) = json.loads(invoke("--device", "host", "--setup", "--json").stdout)["devices"]
     usable = {(option["format"], option["runner"]): option["usable"] for option in setup["options"]}
     assert usable["onnx", "python"] is True
     assert usable["onnx", "onnxruntime_perf_test"] is False
@@ -73,7 +73,7 @@ def test_what_a_run_left_is_brought_back(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "host: knob\n")
     assert "knob is 'old' again" in result.stderr
     assert knob.read_text() == "old"
-    assert json.loads(invoke("--restore", "--json").stdout)[0]["undone"] == []
+    assert json.loads(invoke("--restore", "--json").stdout)["devices"][0]["undone"] == []
 
 
 def test_what_cannot_be_brought_back_fails_with_the_next_step() -> None:

@@ -169,7 +169,13 @@ def test_errors_are_passed_to_the_front_door(tmp_path: Path) -> None:
 def test_scenarios_and_meters_are_listed() -> None:
     assert "ramp-tail" in RUNNER.invoke(app, ["simulate", "--list"]).output
     result = RUNNER.invoke(app, ["meters", "--json"])
-    assert [row["name"] for row in json.loads(result.stdout)] == ["monsoon", "battery", "rails", "hwmon", "rapl"]
+    assert [row["name"] for row in json.loads(result.stdout)["meters"]] == [
+        "monsoon",
+        "battery",
+        "rails",
+        "hwmon",
+        "rapl",
+    ]
     assert "usable here" in RUNNER.invoke(app, ["meters"]).output
 
 

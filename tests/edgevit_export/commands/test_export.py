@@ -84,7 +84,7 @@ def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
     assert "not as asked" not in seen.out
     assert "weights are random (seed 0)" in seen.err
     assert f"next: edgevit-export verify {tmp_path / 'out'}" in seen.err
-    assert run([*words, "--no-verify", "--json"]) == 0
+    assert run([*words, "--no-verify", "--json", "-q"]) == 0
     seen = capfd.readouterr()
     report = json.loads(seen.out)
     assert [outcome["verdict"] for outcome in report["outcomes"]] == ["not verified"]
@@ -114,7 +114,7 @@ WIDEST = FormatOutcome(
 def test_the_closing_table_fits_80_columns_and_says_what_was_not_done_as_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgevit_export.console._WIDE_COLUMNS", 80)
+    monkeypatch.setattr("edgevit_export.console._PIPED_COLUMNS", 80)
     failed = FormatOutcome(recipe=Recipe(format=Format.PTE), verdict="error", exit_code=5, seconds=2, reasons=("no",))
     report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(WIDEST, failed))
     print_report(report, ExportOptions())

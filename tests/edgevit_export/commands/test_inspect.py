@@ -37,7 +37,7 @@ def test_long_metadata_is_cut_and_json_holds_all(artifact: Path, capsys: pytest.
     assert json.loads(text)["name"] == "small0"
     assert len(text) > 300
     run(["inspect", str(artifact)])
-    assert f"({len(text)} characters, all with --json)" in capsys.readouterr().out
+    assert f"({len(text)} characters, all with --json)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_is_no_artifact_is_refused_in_words(tmp_path: Path) -> None:

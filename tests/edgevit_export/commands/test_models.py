@@ -11,7 +11,7 @@ from edgevit_export.__main__ import run
 
 def test_models_lists_the_paper_beside_our_counts(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "--json"]) == 0
-    rows = {row["config"]["name"]: row for row in json.loads(capfd.readouterr().out)}
+    rows = {row["config"]["name"]: row for row in json.loads(capfd.readouterr().out)["variants"]}
     assert round(rows["s"]["complexity"]["parameters"] / 1e6, 2) == 13.11
     assert rows["s"]["paper_latency"]["top1_pct"] == 81.0
     assert rows["s-table1"]["paper_latency"] is None

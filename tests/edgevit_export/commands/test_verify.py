@@ -42,9 +42,9 @@ def test_a_failed_check_is_the_exit_code_and_its_reason_a_note(
 
 
 def test_json_is_alone_on_stdout(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["verify", str(directory), "--json", "--strict"]) == 0
+    assert run(["verify", str(directory), "--json", "--strict", "--quiet"]) == 0
     seen = capfd.readouterr()
-    (report,) = json.loads(seen.out)
+    (report,) = json.loads(seen.out)["artifacts"]
     assert report["parity"]["limits"] == {"precision": "fp32", "multiple": None, "atol": None, "strict": True}
     assert seen.err == ""
 
@@ -57,7 +57,7 @@ def test_what_was_not_done_as_asked_stands_under_the_table(directory: Path, capf
     assert "not as asked" in seen
     assert "fold left aten::batch_norm x 2: others read it (in stem)" in seen
     assert run(["verify", str(directory), "--json"]) == 0
-    assert len(json.loads(capfd.readouterr().out)[0]["shortfalls"]) == 1
+    assert len(json.loads(capfd.readouterr().out)["artifacts"][0]["shortfalls"]) == 1
 
 
 def test_a_file_from_elsewhere_is_held_against_a_reference(
@@ -67,7 +67,7 @@ def test_a_file_from_elsewhere_is_held_against_a_reference(
     theirs.write_bytes((directory / "small0.ptl").read_bytes())
     reference = ["--reference", str(directory / "small0.ptl")]
     assert run(["verify", str(theirs), *reference, "--json"]) == 0
-    (report,) = json.loads(capfd.readouterr().out)
+    (report,) = json.loads(capfd.readouterr().out)["artifacts"]
     assert (report["file"], report["reference"], report["parity"]["passed"]) == ("theirs.ptl", "small0.ptl", True)
     assert run(["verify", str(theirs), *reference, "--map", "image=image", "--map", "logits=logits"]) == 0
     assert "passed" in capfd.readouterr().out

@@ -58,13 +58,14 @@ def test_a_comparison_for_a_person_ends_in_words() -> None:
 def test_a_row_holds_what_the_report_says() -> None:
     report = judge_run(device_run([[3.0, 5.0] * 5] * 5, threads=2))
     assert latency_rows([report]) == [
-        ("small.onnx", "8BC1", "python 1", "2", "50", "4.000 ± 1.010", "4.000", "2.539 to 5.691", "5.000", "5.000",
-         "5.000", "50", "passed", "noisy")
+        ("small.onnx", "8BC1", "python 1", "2", "50", "4.000", "2.539 to 5.691", "noisy", "passed", "4.000 ± 1.010",
+         "5.000", "5.000", "5.000", "50")
     ]  # fmt: skip
     bare = judge_run(summary_run([Summary(count=50, mean_ns=1e6)]))
-    assert latency_rows([bare])[0][5:12] == ("1.000 ± -", "-", "-", "-", "-", "-", "-")
+    assert latency_rows([bare])[0][9:] == ("1.000 ± -", "-", "-", "-", "-")
     nothing = msgspec.structs.replace(bare, mean_ms=None, median_low_ms=1.0)
-    assert latency_rows([nothing])[0][5:8] == ("-", "-", "-")
+    row = dict(zip(LATENCY_COLUMNS, latency_rows([nothing])[0], strict=True))
+    assert [row[name] for name in ("mean ± sd ms", "median ms", "95 % interval")] == ["-", "-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_row_holds_what_the_report_says() -> None:
 )
 def test_digits_change_at_powers_of_ten(ms: float, cell: str) -> None:
     report = msgspec.structs.replace(judge_run(device_run([[1.0] * 10])), median_ms=ms)
-    assert latency_rows([report])[0][6] == cell
+    assert dict(zip(LATENCY_COLUMNS, latency_rows([report])[0], strict=True))["median ms"] == cell
 
 
 def test_reasons_and_notes_are_lines_told_once() -> None:
