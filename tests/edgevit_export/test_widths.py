@@ -64,7 +64,7 @@ def inspected() -> None:
         metadata={"spec": '{"name":"' + "long," * 90 + '","shape":[1,3,224,224]}'}, manifest="m", optimised="full: 1/1",
         passes=(PassLog(name="fold_batch_norm", rewrites=12345678901234, detail=WHY),),
         parity=ParityResult(
-            passed=True, runtime=LONG, inputs_compared=18, max_abs_error=7e-6, mean_abs_error=1e-7, yardstick=1e-6,
+            passed=True, runtime="ai-edge-litert 2.3.0", inputs_compared=18, max_abs_error=7e-6, mean_abs_error=1e-7, yardstick=1e-6,
             multiple=1.7, sqnr_db=126.0, cosine=1.0,
         ),
         delegation=Delegation(
