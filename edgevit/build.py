@@ -78,9 +78,7 @@ def _require_torch() -> None:
         MissingDependencyError: Names the extra that brings it.
     """
     if find_spec("torch") is None:
-        raise MissingDependencyError(
-            "cannot build a model: torch is not installed", hint="pip install 'edgevit-export[ptl]'"
-        )
+        raise MissingDependencyError("cannot build a model: torch is not installed", extra="ptl")
 
 
 def _configured(

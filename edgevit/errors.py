@@ -29,6 +29,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
+from edgevit.installation import install_extra, install_packages
+
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -59,9 +61,25 @@ class CheckpointError(UsageError):
 
 
 class MissingDependencyError(EdgevitExportError):
-    """A package or external tool is not installed; the hint is the exact install command."""
+    """A package or external tool is not installed; the hint is the exact install command.
+
+    Args:
+        message: What failed, for want of what.
+        extra: The extra of this project that brings it; the hint installs it for the way that this was installed.
+        packages: Packages that bring it, where no extra is so small.
+        hint: How to get what is no Python package.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, *, extra: str | None = None, packages: tuple[str, ...] = (), hint: str | None = None
+    ) -> None:
+        if extra is not None:
+            hint = install_extra(extra)
+        elif packages:
+            hint = install_packages(*packages)
+        super().__init__(message, hint=hint)
 
 
 class DeviceError(EdgevitExportError):

@@ -15,6 +15,7 @@ from operator import itemgetter
 GAP = "  "
 LEAST_WORDS = 16
 """Cells that a column of words keeps when it is folded: chosen, because ``not verified:`` and a comma fit into it."""
+ABSENT = ("", "-")
 _HEADING = 2  # lines that a grid may take more than a list: its heading and rule, which are no loss to a reader
 _NATURAL = re.compile(r"(?<=[-_/,:;=&?])(?![\d\s])")  # never before a digit: 7.07e-06 and 1,200 are numbers
 
@@ -132,9 +133,10 @@ def _without_alike(table: Table) -> tuple[Table, str]:
     ]
     if not same:
         return table, ""
-    said = "; ".join(f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}" for at in same)
+    told = [at for at in same if table.rows[0][at] not in ABSENT]
+    said = "; ".join(f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}" for at in told)
     kept = [at for at in range(len(table.columns)) if at not in same]
-    return _taken(table, kept), f"in all rows: {said}"
+    return _taken(table, kept), f"in all rows: {said}" if told else ""
 
 
 def _taken(table: Table, columns: Sequence[int]) -> Table:

@@ -64,9 +64,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"cannot read {path}: safetensors is not installed", hint="pip install 'edgevit-export[ptl]'"
-        ) from error
+        raise MissingDependencyError(f"cannot read {path}: safetensors is not installed", extra="ptl") from error
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from edgevit.installation import install_extra
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet
-from edgevit_export.console import Progress, print_line, print_note, print_record, print_table
+from edgevit_export.console import Progress, print_line, print_note, print_record, print_table, print_text
 from export.formats.table import FORMATS
 from export.manifest import tool_versions
 from runtimes.sessions.table import RUNTIMES
@@ -84,8 +85,7 @@ def _can_use(what: str, modules: tuple[str, ...], extra: str, *, one_is_enough: 
     problems = [problem for module in modules if (problem := _import_problem(module))]
     if not problems or (one_is_enough and len(problems) < len(modules)):
         return Ability(what=what, able=True)
-    install = f"pip install 'edgevit-export[{extra}]'"
-    return Ability(what=what, able=False, reason="; ".join(problems), install=install)
+    return Ability(what=what, able=False, reason="; ".join(problems), install=install_extra(extra))
 
 
 def _can_reach_devices() -> Ability:
@@ -113,5 +113,9 @@ def doctor(options: DoctorOptions) -> None:
     print_note(f"Python {diagnosis.python} on {diagnosis.platform}")
     print_table(("package", "version"), list(diagnosis.packages.items()))
     print_line()
-    rows = [(a.what, "yes" if a.able else "no", a.reason, a.install) for a in diagnosis.abilities]
-    print_table(("this machine can", "", "why not", "to install"), rows)
+    rows = [(a.what, "yes" if a.able else "no", a.reason) for a in diagnosis.abilities]
+    print_table(("this machine can", "", "why not"), rows)
+    for command in dict.fromkeys(a.install for a in diagnosis.abilities if a.install):
+        print_line()
+        print_text(f"to {'; '.join(a.what for a in diagnosis.abilities if a.install == command)}:")
+        print_line(f"  {command}")

@@ -194,7 +194,7 @@ def require_export(format: Format) -> None:
             raise MissingDependencyError(told, hint=ELSEWHERE)
         raise MissingDependencyError(
             f"cannot export {format}: {', '.join(missing)} not installed",
-            hint=f"pip install 'edgevit-export[{row.extra}]'",
+            extra=row.extra,
         )
 
 

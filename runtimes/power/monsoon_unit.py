@@ -60,7 +60,7 @@ def _import() -> tuple[ModuleType, ModuleType, ModuleType]:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"the Monsoon meter needs the package '{error.name}', which is not installed",
-            hint="pip install 'edgevit-export[monsoon]'",
+            extra="monsoon",
         ) from error
     with suppress(ImportError):  # without it a libusb of the system will do
         import libusb_package
@@ -96,9 +96,7 @@ def _usb(what: str) -> Iterator[None]:
         with redirect_stdout(said):
             yield
     except usb.core.NoBackendError as error:
-        raise MissingDependencyError(
-            "no libusb-1.0 library was found for the Monsoon", hint="pip install 'edgevit-export[monsoon]'"
-        ) from error
+        raise MissingDependencyError("no libusb-1.0 library was found for the Monsoon", extra="monsoon") from error
     except usb.core.USBError as error:
         raise _translated(error, what) from error
     except ValueError as error:  # how the package refuses

@@ -64,7 +64,7 @@ class OnnxSession(LocalSession):
             import onnx
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
-                f"cannot trace {self._path.name}: onnx is not installed", hint="pip install 'onnx>=1.17'"
+                f"cannot trace {self._path.name}: onnx is not installed", packages=("onnx>=1.17",)
             ) from error
         return onnx.load(str(self._path), load_external_data=False)
 

@@ -82,5 +82,5 @@ def require_runtime(format: Format) -> str:
             return name
     raise MissingDependencyError(
         f"cannot run {format}: {' or '.join(row.packages)} is not installed",
-        hint=f"pip install 'edgevit-export[{row.extra}]'",
+        extra=row.extra,
     )

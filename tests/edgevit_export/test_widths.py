@@ -64,8 +64,8 @@ def inspected() -> None:
         metadata={"spec": '{"name":"' + "long," * 90 + '","shape":[1,3,224,224]}'}, manifest="m", optimised="full: 1/1",
         passes=(PassLog(name="fold_batch_norm", rewrites=12345678901234, detail=WHY),),
         parity=ParityResult(
-            passed=True, runtime="ai-edge-litert 2.3.0", inputs_compared=18, max_abs_error=7e-6, mean_abs_error=1e-7, yardstick=1e-6,
-            multiple=1.7, sqnr_db=126.0, cosine=1.0,
+            passed=True, runtime="litert 2.3", inputs_compared=18, max_abs_error=7e-6, mean_abs_error=1e-7,
+            yardstick=1e-6, multiple=1.7, sqnr_db=126.0, cosine=1.0,
         ),
         delegation=Delegation(
             delegate="XNNPACK", delegated=396, total=397, partitions=2, left=(WHY,),
@@ -128,7 +128,7 @@ def report() -> None:
 def diagnosis() -> None:
     found = doctor.Diagnosis(
         python="3.11.7", platform="Linux 6.18 x86_64", packages={"ai-edge-litert": "2.3.0", LONG: "1"},
-        abilities=(doctor.Ability(what="export onnx", able=False, reason=WHY, install=WHY),) * 2,
+        abilities=(doctor.Ability(what="export onnx", able=False, reason=WHY, install="pip install x"),) * 2,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(doctor, "diagnose", lambda _: found)

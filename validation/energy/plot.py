@@ -55,9 +55,7 @@ def require_plot(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path}: expected a name that ends in {', '.join(SUFFIXES)}", hint="--plot energy.png")
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingDependencyError(
-            "cannot draw plots: matplotlib is not installed", hint="pip install 'edgevit-export[report]'"
-        )
+        raise MissingDependencyError("cannot draw plots: matplotlib is not installed", extra="report")
 
 
 def draw_energy(report: EnergyReport, trace: PowerTrace, stamps: RunStamps | None, suffix: str) -> bytes:

@@ -40,7 +40,7 @@ def require_formats(formats: Collection[ReportFormat]) -> None:
         if not needing.isdisjoint(formats) and importlib.util.find_spec(package) is None:
             raise MissingDependencyError(
                 f"cannot {what}: {package} is not installed (Markdown and CSV tables need nothing: --format md,csv)",
-                hint="pip install 'edgevit-export[report]'",
+                extra="report",
             )
 
 

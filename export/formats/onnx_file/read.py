@@ -55,7 +55,7 @@ def _load(path: Path) -> onnx.ModelProto:
         import onnx
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"cannot read the operators of {path}: onnx is not installed", hint="pip install 'onnx>=1.17'"
+            f"cannot read the operators of {path}: onnx is not installed", packages=("onnx>=1.17",)
         ) from error
     try:
         model: onnx.ModelProto = onnx.load(str(path), load_external_data=False)

@@ -128,7 +128,7 @@ def connect_client(address: ServerAddress) -> AdbClient:
     if find_spec("adbutils") is None:
         raise MissingDependencyError(
             "devices are reached through the package adbutils, which is not installed",
-            hint='pip install "edgevit-export[adb]"',
+            extra="adb",
         )
     from adbutils import AdbClient
 

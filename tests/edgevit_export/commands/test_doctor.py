@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edgevit.installation import install_extra
 from edgevit_export.__main__ import run
 
 
@@ -23,5 +24,7 @@ def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capfd: py
     real = doctor_command.find_spec
     monkeypatch.setattr(doctor_command, "find_spec", lambda name: None if name == "onnxruntime" else real(name))
     assert run(["doctor"]) == 0
-    (line,) = (row for row in capfd.readouterr().out.splitlines() if "run and verify onnx" in row)
-    assert "no" in line and "onnxruntime not installed" in line and "edgevit-export[verify]" in line
+    out = capfd.readouterr().out.splitlines()
+    row, to = (line for line in out if "run and verify onnx" in line)
+    assert "no" in row and "onnxruntime not installed" in row
+    assert (to, out[out.index(to) + 1]) == ("to run and verify onnx:", f"  {install_extra('verify')}")

@@ -12,6 +12,7 @@ from report_records import metered, run_of
 from typer.testing import CliRunner
 
 from edgevit.errors import MeterError, MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from edgevit_export.commands.energy import app, parse_top1
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
@@ -117,7 +118,7 @@ def test_a_plot_that_cannot_be_drawn_is_refused_before_anything_is_read(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     failed = RUNNER.invoke(app, [*arguments, str(tmp_path / "p.png")]).exception
-    assert isinstance(failed, MissingDependencyError) and failed.hint == "pip install 'edgevit-export[report]'"
+    assert isinstance(failed, MissingDependencyError) and failed.hint == install_extra("report")
     assert not list(tmp_path.iterdir())
 
 

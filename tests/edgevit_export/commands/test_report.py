@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from report_records import ACCURACY_TOML, PARITY, SHARE, run_of, save_run, sha_of, small_results
 
+from edgevit.installation import install_extra
 from edgevit.network.describe import ModelRequest, model_spec
 from edgevit.network.variants import variants
 from edgevit.spec import Task, Weights
@@ -154,7 +155,7 @@ def test_a_missing_extra_is_named_before_any_work_and_tables_need_none(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else find(name, *rest))
     assert call(results, "-o", tmp_path / "report") == 3
     shown = capsys.readouterr()
-    assert package in shown.err and "pip install 'edgevit-export[report]'" in shown.err
+    assert package in shown.err and install_extra("report") in shown.err
     assert not (tmp_path / "report").exists()
     assert call(results, "-o", tmp_path / "report", *TABLES) == 0
 

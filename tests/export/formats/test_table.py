@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from export.formats import table
 from export.formats.table import FORMATS, check_recipe, load, parse_format, require_export
 from export.recipe import Format, Precision, Recipe
@@ -65,7 +66,7 @@ def test_what_is_not_installed_is_told_with_its_extra(monkeypatch: pytest.Monkey
     monkeypatch.setattr(table, "find_spec", lambda name: None if name == "litert_torch" else object())
     with pytest.raises(MissingDependencyError, match="cannot export tflite: litert_torch not installed") as caught:
         require_export(Format.TFLITE)
-    assert caught.value.hint == "pip install 'edgevit-export[tflite]'"
+    assert caught.value.hint == install_extra("tflite")
     require_export(Format.ONNX)
 
 

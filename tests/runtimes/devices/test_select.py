@@ -9,6 +9,7 @@ import pytest
 from adbd_rig import AdbRig, why_not
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from runtimes.devices.adb import server as adb_server
 from runtimes.devices.select import list_devices, select_device, select_devices
 
@@ -88,7 +89,7 @@ def test_without_adbutils_the_host_remains(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(adb_server, "find_spec", lambda _: None)
     listing = list_devices()
     assert [each.serial for each in listing.devices] == ["host"]
-    assert 'pip install "edgevit-export[adb]"' in (listing.note or "")
+    assert install_extra("adb") in (listing.note or "")
     assert select_device().serial == "host"
     with pytest.raises(MissingDependencyError):
         select_device("R58M")

@@ -14,6 +14,7 @@ from fake_hvpm import FakeUnit, encode_samples, plugged_in
 from hvpm_recording import record, wave
 
 from edgevit.errors import MeterError, MissingDependencyError
+from edgevit.installation import install_extra
 from runtimes.power.monsoon import MonsoonMeter
 from runtimes.power.monsoon_unit import MonsoonUnit, list_units
 
@@ -104,4 +105,4 @@ def test_missing_package_names_the_install_command(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError) as caught:
         MonsoonMeter().prepare()
-    assert caught.value.hint == "pip install 'edgevit-export[monsoon]'"
+    assert caught.value.hint == install_extra("monsoon")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgevit.errors import MissingDependencyError, SessionError
+from edgevit.installation import install_packages
 from runtimes.sessions.run_onnx import OnnxSession
 
 
@@ -86,7 +87,7 @@ def test_running_needs_no_onnx_and_tracing_says_that_it_does(
     assert session.run({"image": images(1)})["logits"].shape == (1, 5)
     with pytest.raises(MissingDependencyError, match=r"cannot trace small\.onnx: onnx is not installed") as caught:
         session.trace({"image": images(1)})
-    assert caught.value.hint == "pip install 'onnx>=1.17'"
+    assert caught.value.hint == install_packages("onnx>=1.17")
 
 
 def test_opening_and_running_import_neither_onnx_nor_torch(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgevit.errors import MissingDependencyError, SessionError
+from edgevit.installation import install_extra
 from export.recipe import Format
 from runtimes.sessions import table
 from runtimes.sessions.session import LocalSession
@@ -30,7 +31,7 @@ def test_a_runtime_that_is_not_installed_is_told_with_its_alternatives(monkeypat
     with pytest.raises(MissingDependencyError) as caught:
         open_session(Path("any.tflite"), Format.TFLITE)
     assert caught.value.message == "cannot run tflite: ai-edge-litert or tflite-runtime is not installed"
-    assert caught.value.hint == "pip install 'edgevit-export[verify]'"
+    assert caught.value.hint == install_extra("verify")
 
 
 def test_the_next_best_alternative_serves(monkeypatch: pytest.MonkeyPatch) -> None:

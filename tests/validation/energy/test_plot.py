@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import Simulation, simulate
 from runtimes.power.trace import LOST
@@ -107,4 +108,4 @@ def test_what_cannot_be_drawn_is_refused_in_words(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     with pytest.raises(MissingDependencyError) as caught:
         require_plot(Path("a.png"))
-    assert caught.value.hint == "pip install 'edgevit-export[report]'"
+    assert caught.value.hint == install_extra("report")

@@ -9,6 +9,7 @@ import pytest
 from report_records import SMALL
 
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from validation.report.files import ReportFormat, render_report, require_formats, write_report
 from validation.report.rows import ReportData
 
@@ -47,7 +48,7 @@ def test_what_cannot_be_rendered_is_refused_early(
     require_formats([accepted])
     with pytest.raises(MissingDependencyError, match=f"{package} is not installed") as caught:
         require_formats([refused])
-    assert "edgevit-export[report]" in (caught.value.hint or "")
+    assert caught.value.hint == install_extra("report")
 
 
 def test_files_are_written_below_the_directory_or_the_refusal_names_the_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from small_models import conv_net
 
 from edgevit.errors import ArtifactError, MissingDependencyError
+from edgevit.installation import install_packages
 from export.formats.onnx_file.read import read
 from export.formats.onnx_file.write import write
 from export.program import capture
@@ -58,7 +59,7 @@ def test_reading_needs_onnx_and_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(builtins, "__import__", without_onnx)
     with pytest.raises(MissingDependencyError) as caught:
         read(tmp_path / "model.onnx")
-    assert caught.value.hint == "pip install 'onnx>=1.17'"
+    assert caught.value.hint == install_packages("onnx>=1.17")
 
 
 def test_reading_imports_no_torch(tmp_path: Path) -> None:

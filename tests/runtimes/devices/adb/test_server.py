@@ -9,6 +9,7 @@ import pytest
 from adbd_rig import AdbRig, why_not
 
 from edgevit.errors import DeviceError, DeviceLostError, MissingDependencyError, UsageError
+from edgevit.installation import install_extra
 from runtimes.devices.adb import server as adb_server
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.adb.server import ServerAddress, connect_client, server_address
@@ -67,7 +68,7 @@ def test_no_adbutils(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adb_server, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError) as caught:
         connect_client(ServerAddress(host="127.0.0.1", port=1))
-    assert caught.value.hint == 'pip install "edgevit-export[adb]"'
+    assert caught.value.hint == install_extra("adb")
 
 
 @pytest.mark.parametrize(
