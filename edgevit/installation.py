@@ -61,6 +61,9 @@ def _source(extra: str) -> list[str]:
         return _of_tree(tree, extra, editable=True)
     origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
     url = str(origin.get("url", ""))
+    if (repository := origin.get("vcs_info")) is not None:
+        below = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+        return [f"{NAME}[{extra}] @ {repository['vcs']}+{url}@{repository['commit_id']}{below}"]
     path = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
     if "dir_info" in origin and path is not None and _is_source_tree(path):
         return _of_tree(path, extra, editable=False)
@@ -68,9 +71,6 @@ def _source(extra: str) -> list[str]:
         return [f"{path}[{extra}]"]
     if path is None and "archive_info" in origin:
         return [f"{NAME}[{extra}] @ {url}"]
-    if path is None and (repository := origin.get("vcs_info")) is not None:
-        below = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
-        return [f"{NAME}[{extra}] @ {repository['vcs']}+{url}@{repository['commit_id']}{below}"]
     return requirements_of(extra, requires(NAME) or [])
 
 

@@ -49,12 +49,12 @@ class BenchOptions:
     warmup: Annotated[int, typer.Option(min=0, help="Untimed forward passes before each round.")] = 10
     gap: Annotated[float | None, typer.Option(min=0.0, help="Pause between forward passes in ms.  [default: 0; energy: 250 on average, or more]")] = None
     threads: Annotated[str, typer.Option(help="Thread counts, e.g. 1,2,4.")] = "1"
-    affinity: Annotated[str | None, typer.Option(help="Cores: big, little, a hex mask (f0) or a list (4-7).")] = None
+    affinity: Annotated[str | None, typer.Option(help="Cores: big, little, numbers (1, 4-7, 0,4) or a mask (0xf0).")] = None
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature to start a round at, in °C.")] = None
     cooldown: Annotated[float | None, typer.Option(min=0.0, help="Longest wait for that temperature, in s.  [default: 300]")] = None
     fixed_performance: Annotated[bool, typer.Option(help="Android's fixed performance mode while measuring.")] = False
     runner: Annotated[str, typer.Option(help="auto, python, tool, or the path of a tool's binary.")] = "auto"
-    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
+    tools_dir: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
     python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None
     timeout: Annotated[float, typer.Option(min=1.0, help="Longest time for one round of one artifact, in s.")] = 600.0
     adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None
@@ -62,7 +62,7 @@ class BenchOptions:
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the records.")] = DEFAULT_RESULTS
     resume: Annotated[bool, typer.Option("--resume", help="Continue; skip what is finished.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be executed, and do nothing.")] = False
-    replay: Annotated[Path | None, typer.Option(help="Play a recorded session back instead of using a device.")] = None
+    replay: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Play a recorded session back instead of using a device.")] = None
     record: Annotated[Path | None, typer.Option(help="Record the session with the device, for --replay.")] = None
     as_json: AsJson = False
     quiet: Quiet = False

@@ -23,8 +23,8 @@ _ALLOW = "Compare though unlike in: input, network, device, cores, threads, cloc
 class CompareOptions:
     """The options of ``compare``."""
 
-    first: Annotated[Path, typer.Argument(help="Record of the baseline.")]
-    second: Annotated[Path, typer.Argument(help="Record to compare with it.")]
+    first: Annotated[Path, typer.Argument(exists=True, help="Record of the baseline.")]
+    second: Annotated[Path, typer.Argument(exists=True, help="Record to compare with it.")]
     max_regression: Annotated[str | None, typer.Option(help="Fail when slower by more, e.g. 5%.")] = None
     allow: Annotated[list[str] | None, typer.Option(help=_ALLOW)] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0

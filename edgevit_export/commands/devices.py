@@ -27,7 +27,9 @@ class DevicesOptions:
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None
     setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False
     restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False
-    tools_dir: Annotated[Path | None, typer.Option(help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
+    tools_dir: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Directory with TOOLS_DIR/<abi>/<tool>.")
+    ] = None
     python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature that counts as fit, in °C.")] = None
     adb_server: Annotated[str | None, typer.Option(help="HOST:PORT of an adb server elsewhere.")] = None

@@ -52,9 +52,9 @@ Example:
 
 @app.command(help=_ANALYZE)
 def analyze(
-    trace: Annotated[Path, typer.Argument(help="Power trace: .npz, or .csv (ours, PyMonsoon, PowerTool, FAI-PEP); or a record, .json.")],
+    trace: Annotated[Path, typer.Argument(exists=True, help="Power trace: .npz, or .csv (ours, PyMonsoon, PowerTool, FAI-PEP); or a record, .json.")],
     runs: Annotated[int | None, typer.Option(min=1, help="Inferences in the trace; needed without --stamps.")] = None,
-    stamps: Annotated[Path | None, typer.Option(help="When the runner was busy: the .stamps.json of the run.")] = None,
+    stamps: Annotated[Path | None, typer.Option(exists=True, help="When the runner was busy: the .stamps.json of the run.")] = None,
     top1: Annotated[float | None, typer.Option(help="Top-1 accuracy in percent, for top-1 %/mJ.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="What separates the cells of a .csv; found out without it.")] = None,
     decimal: Annotated[str | None, typer.Option(help="Decimal mark of a .csv, '.' or ','; found out without it.")] = None,

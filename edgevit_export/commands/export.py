@@ -35,7 +35,7 @@ from edgevit_export.console import (
     print_table,
     print_text,
 )
-from export.formats.table import parse_format
+from export.formats.table import FORMATS, parse_format
 from export.recipe import Format, Optimize, Recipe
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class ExportOptions:
 
     variant: Annotated[str | None, typer.Option("--variant", "-m",
         help="xxs, xs, s, or another name that `models` lists.")] = None
-    config: Annotated[Path | None, typer.Option(
+    config: Annotated[Path | None, typer.Option(exists=True,
         help="Your own configuration (TOML or JSON) instead of a variant.")] = None
     formats: Annotated[list[str] | None, typer.Option("--format", "-f",
         help="ptl, onnx, tflite, pte; repeatable or comma-separated.  [default: ptl,onnx,tflite]")] = None
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the artifacts.")] = DEFAULT_OUTPUT
-    checkpoint: Annotated[Path | None, typer.Option(
+    checkpoint: Annotated[Path | None, typer.Option(exists=True,
         help="Weights: .pth, .pt or .safetensors; without it they are random.")] = None
     checkpoint_entry: Annotated[str | None, typer.Option(
         help="Entry of the checkpoint to take, e.g. model_ema.  [default: the first one known]")] = None
@@ -73,7 +73,7 @@ class ExportOptions:
     input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels; multiples of 32.")] = "224"
     batch: Annotated[int, typer.Option(min=1, help="Images per call.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="Seed of random weights.")] = 0
-    labels: Annotated[Path | None, typer.Option(
+    labels: Annotated[Path | None, typer.Option(exists=True,
         help="Text file with one class name a line; goes into the artifacts.")] = None
     mean: Annotated[str | None, typer.Option(
         help="Normalisation mean a channel, of 0..1 pixels.  [default: ImageNet's]")] = None
@@ -86,12 +86,14 @@ class ExportOptions:
     input_layout: Annotated[str, typer.Option(help="nchw, or nhwc as cameras deliver.")] = "nchw"
     optimize: Annotated[str, typer.Option(help="none (plain conversion), basic or full.")] = "full"
     opset: Annotated[int | None, typer.Option(help="ONNX opset.  [default: 17]")] = None
-    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="ONNX: leave the batch axis free.")] = False
+    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch",
+        help="ptl and onnx: leave the batch axis free.")] = False
     ptl_bytecode: Annotated[int | None, typer.Option(
         help="TorchScript lite bytecode 7, 6, 5 or 4 for older Android runtimes.")] = None
     verify: Annotated[bool, typer.Option("--verify/--no-verify",
         help="Prove each artifact before it gets its name.")] = True
-    images: Annotated[Path | None, typer.Option(help="Also compare on the images in this directory.")] = None
+    images: Annotated[Path | None, typer.Option(exists=True,
+        help="Also compare on the images in this directory.")] = None
     atol: AbsoluteError = None
     strict: Strict = False
     as_json: AsJson = False
@@ -110,15 +112,16 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
     if options.formats and not names:
         raise UsageError(f"--format names no format: choose from {', '.join(Format)}", hint="--format ptl,onnx,tflite")
     formats = tuple(dict.fromkeys(parse_format(name) for name in names)) if names else DEFAULT_FORMATS
+    free = tuple(row.format for row in FORMATS.values() if row.fixed_batch is None)
     owners = (
-        ("--opset", options.opset is not None, Format.ONNX),
-        ("--dynamic-batch", options.dynamic_batch, Format.ONNX),
-        ("--ptl-bytecode", options.ptl_bytecode is not None, Format.PTL),
+        ("--opset", options.opset is not None, (Format.ONNX,)),
+        ("--dynamic-batch", options.dynamic_batch, free),
+        ("--ptl-bytecode", options.ptl_bytecode is not None, (Format.PTL,)),
     )
-    for option, given, owner in owners:
-        if given and owner not in formats:
-            raise UsageError(f"{option} belongs to {owner}, which is not among {', '.join(formats)}",
-                             hint=f"add --format {owner}, or leave {option} out")  # fmt: skip
+    for option, given, owning in owners:
+        if given and not set(owning) & set(formats):
+            raise UsageError(f"{option} belongs to {' and '.join(owning)}, not to {', '.join(formats)}",
+                             hint=f"add --format {owning[-1]}, or leave {option} out")  # fmt: skip
     layout = parse_choice("input layout", Layout, options.input_layout)
     level = parse_choice("optimisation level", Optimize, options.optimize)
     return tuple(
@@ -127,7 +130,7 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
             optimize=level,
             input_layout=layout,
             opset=options.opset if format is Format.ONNX else None,
-            dynamic_batch=options.dynamic_batch and format is Format.ONNX,
+            dynamic_batch=options.dynamic_batch and format in free,
             ptl_bytecode=options.ptl_bytecode if format is Format.PTL else None,
         )
         for format in formats

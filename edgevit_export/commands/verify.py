@@ -29,9 +29,9 @@ class VerifyOptions:
     """The options of ``verify``, each as the command line and its help show it."""
 
     paths: Annotated[list[Path] | None, typer.Argument(help=_PATHS)] = None
-    images: Annotated[Path | None, typer.Option(help=_IMAGES)] = None
-    checkpoint: Annotated[Path | None, typer.Option(help=_CHECKPOINT)] = None
-    reference: Annotated[Path | None, typer.Option(help=_REFERENCE)] = None
+    images: Annotated[Path | None, typer.Option(exists=True, help=_IMAGES)] = None
+    checkpoint: Annotated[Path | None, typer.Option(exists=True, help=_CHECKPOINT)] = None
+    reference: Annotated[Path | None, typer.Option(exists=True, help=_REFERENCE)] = None
     names: Annotated[list[str] | None, typer.Option("--map", help=_MAP)] = None
     atol: AbsoluteError = None
     strict: Strict = False

@@ -15,8 +15,8 @@ def affinity_mask(state: DeviceState, wanted: str) -> int:
 
     Args:
         state: The device's state, for its clusters.
-        wanted: ``big`` (all but the slowest cluster), ``little`` (the slowest), a hexadecimal mask (``f0``, ``0xf0``)
-            or a list of cores (``4-7``, ``0,4``).
+        wanted: ``big`` (all but the slowest cluster), ``little`` (the slowest), cores (``1``, ``4-7``, ``0,4``) as
+            ``taskset -c`` has them, or a mask (``0xf0``).
 
     Raises:
         UsageError: No such cores, or commands may not run there; the message names those that can be used.
@@ -30,9 +30,10 @@ def affinity_mask(state: DeviceState, wanted: str) -> int:
     cpus = _wanted_cpus(state, wanted)
     if not cpus or not set(cpus) <= usable:
         seen = ", ".join(str(cpu) for cpu in sorted(set(cpus) - usable)) or "none"
+        some = ",".join(str(cpu) for cpu in sorted(usable))
         raise UsageError(
-            f"--affinity {wanted} means cores of {state.serial} that cannot be used ({seen}): "
-            f"choose from {', '.join(str(cpu) for cpu in sorted(usable))}, as a list or a hexadecimal mask"
+            f"--affinity {wanted} means cores of {state.serial} that cannot be used ({seen}): choose from {some}",
+            hint=f"--affinity {some}",
         )
     return sum(1 << cpu for cpu in cpus)
 
@@ -45,12 +46,18 @@ def _wanted_cpus(state: DeviceState, wanted: str) -> tuple[int, ...]:
         if wanted == "little":
             return state.clusters[0].cpus
         return tuple(sorted(cpu for cluster in state.clusters[1:] for cpu in cluster.cpus))
-    if re.fullmatch(r"\d+([-,]\d+)+", wanted):
+    if re.fullmatch(r"[0-9]{1,4}([-,][0-9]{1,4})*", wanted):
         return parse_cpu_list(wanted)
-    if re.fullmatch(r"(0[xX])?[0-9a-fA-F]{1,16}", wanted):
+    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", wanted):
         mask = int(wanted, 16)
         return tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
-    raise UsageError(f"--affinity '{wanted}' is neither big, little, a hexadecimal mask (f0) nor a list of cores (4-7)")
+    if re.fullmatch(r"[0-9a-fA-F]{1,16}", wanted):
+        raise UsageError(
+            f"--affinity '{wanted}' is no list of cores; a mask begins with 0x", hint=f"--affinity 0x{wanted}"
+        )
+    raise UsageError(
+        f"--affinity '{wanted}' is neither big, little, cores (1, 4-7, 0,4) nor a mask (0xf0)", hint="--affinity 0-1"
+    )
 
 
 def verify_pinning(device: Device, mask: int) -> None:

@@ -47,5 +47,10 @@ class DeviceListing(Record):
 
 
 def choices(attached: Iterable[AttachedDevice]) -> str:
-    """The devices to choose from, in words; this machine is always one of them."""
-    return ", ".join([*(f"{each.serial} ({each.model or each.state})" for each in attached), HOST])
+    """The devices to choose from, in words; what cannot be used with its state; always with this machine."""
+    return ", ".join([*(f"{each.serial} ({_told(each)})" for each in attached), HOST])
+
+
+def _told(device: AttachedDevice) -> str:
+    named = device.is_usable and device.model
+    return named or ", ".join(word for word in (device.model, device.state) if word)

@@ -97,9 +97,10 @@ def _only_device(adb_server: str | None) -> str:
     if not attached and adb_server is not None:
         raise DeviceError(f"no device is attached to the adb server at {adb_server}", hint="edgevit-export devices")
     if len(attached) > 1:
+        usable = next((each for each in attached if each.is_usable), None)
         raise UsageError(
             f"{len(attached)} devices are attached: choose one with --device: {choices(attached)}",
-            hint=f"--device {attached[0].serial}",
+            hint=f"--device {usable.serial}" if usable else f"{attached[0].serial}: {attached[0].hint}",
         )
     return attached[0].serial if attached else HOST
 

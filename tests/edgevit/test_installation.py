@@ -105,7 +105,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyP
 
 
 LINES = [
-    "numpy>=1.26", 'torch==2.13.0; extra == "ptl"', 'edgevit-export[ptl]; extra == "onnx"', 'onnx>=1.17; extra == "onnx"',
+    "numpy>=1.26", 'torch==2.13.0; extra == "ptl"', 'edgevit-export[ptl]; extra == "onnx"',
+    'onnx>=1.17; extra == "onnx"',
     'uvloop; sys_platform == "linux" and extra == "onnx"', 'pillow; extra == "onnx-more"',
 ]  # fmt: skip
 
@@ -125,6 +126,8 @@ def test_each_origin_is_named_again(elsewhere: pytest.MonkeyPatch, tmp_path: Pat
     assert kept == ["-c", f"{tree}/constraints.txt", f"{tree}[onnx]"]
     git = {"url": "https://example.org/e.git", "vcs_info": {"vcs": "git", "commit_id": commit}}
     assert last_words(git, elsewhere) == [f"edgevit-export[onnx] @ git+https://example.org/e.git@{commit}"]
+    local = {**git, "url": tree.as_uri()}
+    assert last_words(local, elsewhere) == [f"edgevit-export[onnx] @ git+{tree.as_uri()}@{commit}"]
     below = {**git, "subdirectory": "tool"}
     assert last_words(below, elsewhere) == [
         f"edgevit-export[onnx] @ git+https://example.org/e.git@{commit}#subdirectory=tool"

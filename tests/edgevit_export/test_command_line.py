@@ -1,5 +1,6 @@
 """What a person types wrong, and what they read then: exit code, message, hint. No model is built here."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,13 @@ WRONG = [
     (["--variant", "s", "--input-layout", "nchv"], 2, "'nchv'", "did you mean 'nchw'"),
     (["--variant", "s", "--format", "tflite", "--opset", "17"], 2, "--opset belongs to onnx", "--format onnx"),
     (["--variant", "s", "--format", "onnx", "--ptl-bytecode", "5"], 2, "--ptl-bytecode belongs to ptl", "--format ptl"),
-    (["--variant", "s", "--format", "ptl", "--dynamic-batch"], 2, "--dynamic-batch belongs to onnx", "--format onnx"),
-    (["--variant", "s", "--config", "my.toml"], 2, "--variant and --config", "leave one"),
+    (
+        ["--variant", "s", "--format", "pte", "--dynamic-batch"],
+        2,
+        "--dynamic-batch belongs to ptl and onnx",
+        "--format onnx",
+    ),
+    (["--variant", "s", "--config", "."], 2, "--variant and --config", "leave one"),
     (["--variant", "s", "--checkpoint", "missing.pth"], 2, "missing.pth", ""),
     (["--variant", "s", "--mean", "0.5"], 2, "--mean and --std belong together", "--std"),
     (["--variant", "s", "--mean", "a,b,c", "--std", "1,1,1"], 2, "expected numbers", "--mean 0.5"),
@@ -42,7 +48,7 @@ WRONG = [
     (["verify", "nowhere"], 2, "nowhere", ""),
     (["verify", ".", "--junit", "gone/x.xml"], 2, "no such directory: gone", "--junit verify.xml"),
     (["verify", ".", "--junit", "."], 2, "is a directory", "--junit verify.xml"),
-    (["verify", "--checkpoint", "my.pth"], 2, "--checkpoint is only used", "--images"),
+    (["verify", "--checkpoint", "."], 2, "--checkpoint is only used", "--images"),
     (["bench", ".", "--vout", "3"], 2, "--vout without --energy", "--energy monsoon"),
     (["bench", ".", "--energy", "monsun"], 2, "unknown energy meter 'monsun'", "did you mean 'monsoon'"),
     (["inspect", "model.pb"], 2, "no artifact suffix", ".onnx"),
@@ -79,3 +85,54 @@ def test_the_output_that_is_a_file_is_refused_before_any_work(
     assert run(["--variant", "xxs", "--output", str(taken)]) == 2
     assert str(taken) in capfd.readouterr().err
     assert taken.read_text() == "mine"
+
+
+NAMED = [
+    ["verify", "gone"], ["verify", "FILE", "--images", "gone"], ["verify", "FILE", "--checkpoint", "gone"],
+    ["verify", "FILE", "--reference", "gone"], ["verify", "gone.onnx", "--reference", "FILE"], ["bench", "gone"],
+    ["bench", "FILE", "--tools-dir", "gone"], ["bench", "FILE", "--replay", "gone"], ["inspect", "gone.onnx"],
+    ["compare", "gone", "FILE"], ["compare", "FILE", "gone"], ["energy", "analyze", "gone.csv"],
+    ["energy", "analyze", "gone.npz"], ["energy", "analyze", "gone.json"],
+    ["energy", "analyze", "FILE", "--stamps", "gone"], ["report", "gone"], ["report", "gone.json"],
+    ["devices", "--tools-dir", "gone"], ["-m", "xxs", "--checkpoint", "gone"], ["-m", "xxs", "--labels", "gone"],
+    ["--config", "gone"], ["-m", "xxs", "--images", "gone"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", NAMED, ids=" ".join)
+def test_a_path_that_is_not_there_is_usage_before_any_work(
+    arguments: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there.onnx").touch()
+    assert run(["there.onnx" if word == "FILE" else word for word in arguments]) == 2
+    seen = capfd.readouterr()
+    assert "gone" in seen.err and "building" not in seen.err and seen.out == ""
+
+
+HOSTILE = "a\x1b]0;mine\x07\x9b31m\u202eb"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[HOSTILE], ["verify", HOSTILE], ["verify", f"--{HOSTILE}"], ["bench", ".", "--runs", HOSTILE], ["-m", HOSTILE],
+     ["compare", HOSTILE, HOSTILE], ["inspect", f"{HOSTILE}.onnx"], ["verify", ".", "--map", HOSTILE],
+     ["energy", HOSTILE], ["report", "--format", HOSTILE], ["bench", ".", "--affinity", HOSTILE]],
+    ids=range(11),
+)  # fmt: skip
+def test_what_was_typed_is_quoted_without_steering_the_terminal(
+    arguments: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*arguments, "--json"]) == 2
+    seen = capfd.readouterr()
+    assert all(line.isprintable() for line in (seen.out + seen.err).split("\n"))
+    assert json.loads(seen.out)["error"]["kind"] == "usage"
+
+
+@pytest.mark.parametrize("command", [["models"], ["inspect", "x"], ["energy", "analyze"], ["energy", "meters"]])
+def test_a_failure_is_json_where_json_was_asked_for(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--json", "--bogus"]) == 2
+    told = json.loads(capfd.readouterr().out)
+    assert (told["schema_version"], told["error"]["exit_code"]) == (1, 2)
+    assert "--bogus" in told["error"]["message"] or "Missing argument" in told["error"]["message"]

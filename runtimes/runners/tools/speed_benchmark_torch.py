@@ -32,8 +32,8 @@ class SpeedBenchmarkTorch(ToolAdapter):
         threads = workload.threads
         if workload.affinity is None or int(workload.affinity, 16).bit_count() != threads:
             return (
-                f"it has no option for threads; give --affinity a mask with exactly {threads} "
-                f"core{'s' if threads > 1 else ''}, e.g. --affinity {(1 << threads) - 1:x}"
+                f"it has no option for threads; give --affinity exactly {threads} core{'s' if threads > 1 else ''}, "
+                f"e.g. --affinity {','.join(map(str, range(threads)))}"
             )
         unknown = [tensor.dtype for tensor in subject.inputs if tensor.dtype not in INPUT_TYPES]
         return f"it cannot make inputs of type {', '.join(unknown)}" if unknown else None

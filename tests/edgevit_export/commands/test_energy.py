@@ -113,13 +113,14 @@ def test_a_plot_is_drawn_beside_the_report(written: Path, tmp_path: Path, suffix
 def test_a_plot_that_cannot_be_drawn_is_refused_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "none.csv").touch()
     arguments = ["analyze", str(tmp_path / "none.csv"), "--runs", "5", "--save", str(tmp_path / "r.json"), "--plot"]
     assert "ends in .png, .svg, .pdf" in str(RUNNER.invoke(app, [*arguments, str(tmp_path / "p.gif")]).exception)
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     failed = RUNNER.invoke(app, [*arguments, str(tmp_path / "p.png")]).exception
     assert isinstance(failed, MissingDependencyError) and failed.hint == install_extra("report")
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["none.csv"]
 
 
 @pytest.mark.parametrize("option", ["--save", "--plot"])
@@ -160,11 +161,12 @@ def test_a_simulation_that_cannot_be_written_is_said_in_words(tmp_path: Path) ->
 
 
 def test_errors_are_passed_to_the_front_door(tmp_path: Path) -> None:
+    (tmp_path / "none.csv").touch()
     result = RUNNER.invoke(app, ["analyze", str(tmp_path / "none.csv"), "--runs", "50"])
     assert isinstance(result.exception, MeterError)
-    result = RUNNER.invoke(app, ["simulate", "--scenario", "x", "-o", str(tmp_path)])
+    result = RUNNER.invoke(app, ["simulate", "--scenario", "x", "-o", str(tmp_path / "out")])
     assert isinstance(result.exception, UsageError)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["none.csv"]
 
 
 def test_scenarios_and_meters_are_listed() -> None:

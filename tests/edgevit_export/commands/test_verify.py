@@ -87,7 +87,9 @@ def test_a_file_from_elsewhere_is_held_against_a_reference(
     ],
 )
 def test_options_that_say_nothing_together_are_refused(
-    options: list[str], words: str, capfd: pytest.CaptureFixture[str]
+    options: list[str], words: str, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.onnx").touch()
     assert run(["verify", *options]) == 2
     assert words in " ".join(capfd.readouterr().err.split())

@@ -27,7 +27,17 @@ def phone() -> DeviceState:
 
 @pytest.mark.parametrize(
     ("wanted", "mask"),
-    [("big", 0xF0), ("little", 0x0F), ("f0", 0xF0), ("0x81", 0x81), ("4-7", 0xF0), ("0,4-5", 0x31), ("1", 0x1)],
+    [
+        ("big", 0xF0),
+        ("little", 0x0F),
+        ("0xf0", 0xF0),
+        ("0X81", 0x81),
+        ("4-7", 0xF0),
+        ("0,4-5", 0x31),
+        ("1", 0x2),
+        ("0", 0x1),
+        ("0,1", 0x3),
+    ],
 )
 def test_masks(phone: DeviceState, wanted: str, mask: int) -> None:
     assert affinity_mask(phone, wanted) == mask
@@ -41,9 +51,12 @@ def test_a_host_that_tells_no_cores_is_not_asked_to_choose_from_none(phone: Devi
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("100", "cannot be used \\(8\\)"),
+        ("8", "cannot be used \\(8\\): choose from 0,1,2,3,4,5,6,7"),
         ("7-8", "cannot be used \\(8\\)"),
-        ("0", "cannot be used \\(none\\)"),
+        ("0x0", "cannot be used \\(none\\)"),
+        ("f0", "a mask begins with 0x"),
+        ("0x100", "cannot be used \\(8\\)"),
+        ("²", "neither big, little"),
         ("huge", "neither big, little"),
         ("", "neither big, little"),
         ("5-4", "cannot be used"),
@@ -55,7 +68,7 @@ def test_masks_that_mean_nothing(phone: DeviceState, wanted: str, words: str) ->
 
 
 def test_masks_respect_where_commands_may_run(phone: DeviceState) -> None:
-    with pytest.raises(UsageError, match="choose from 0, 1, 2, 3"):
+    with pytest.raises(UsageError, match="choose from 0,1,2,3"):
         affinity_mask(msgspec.structs.replace(phone, cpus_allowed=(0, 1, 2, 3)), "big")
 
 

@@ -23,4 +23,6 @@ def test_the_host_is_apart() -> None:
 
 def test_choices_name_the_model_or_else_the_state_and_always_the_host() -> None:
     assert choices([entry("A", model="Pixel 7"), entry("B", state="offline")]) == "A (Pixel 7), B (offline), host"
+    barred = entry("C", model="Pixel 8", state="unauthorized")
+    assert choices([barred]) == "C (Pixel 8, unauthorized), host"
     assert choices([]) == "host"

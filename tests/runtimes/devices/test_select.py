@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from adbd_rig import AdbRig, why_not
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from edgevit.installation import install_extra
+from runtimes.devices import select
 from runtimes.devices.adb import server as adb_server
+from runtimes.devices.attached import AttachedDevice, DeviceListing
 from runtimes.devices.select import list_devices, select_device, select_devices
 
 
@@ -99,3 +102,17 @@ def test_without_adbutils_the_host_remains(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_scratch_directory_is_the_one_that_was_named(tmp_path: Path) -> None:
     assert select_device("host", remote_dir=str(tmp_path / "x")).scratch_dir() == str(tmp_path / "x")
+
+
+def test_a_device_that_cannot_be_used_is_never_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    barred = AttachedDevice(serial="A", kind="adb", state="unauthorized", model="Pixel 8", hint="unlock it")
+    ready = msgspec.structs.replace(barred, serial="B", state="device", hint=None)
+    listed = [barred, ready]
+    monkeypatch.setattr(select, "list_devices", lambda _: DeviceListing(devices=tuple(listed)))
+    with pytest.raises(UsageError, match=r"A \(Pixel 8, unauthorized\), B \(Pixel 8\)") as caught:
+        select_device()
+    assert caught.value.hint == "--device B"
+    listed[1] = msgspec.structs.replace(barred, serial="C")
+    with pytest.raises(UsageError) as caught:
+        select_device()
+    assert caught.value.hint == "A: unlock it"

@@ -22,6 +22,8 @@ def test_without_runs_is_an_error() -> None:
 
 def test_needs_a_mask_for_threads() -> None:
     tool = TOOLS[Format.PTL]
-    assert "no option for threads" in (tool.refusal(SUBJECT, work(threads=2)) or "")
+    assert "no option for threads; give --affinity exactly 2 cores, e.g. --affinity 0,1" in (
+        tool.refusal(SUBJECT, work(threads=2)) or ""
+    )
     assert tool.refusal(SUBJECT, work(threads=2, affinity="c0")) is None
     assert "pause" in (tool.refusal(SUBJECT, work(gap_ms=5.0, affinity="1")) or "")
