@@ -71,7 +71,7 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 def _print_traceback(error: Exception) -> None:
     """The traceback, which quotes what was read, with nothing in it that steers a terminal."""
-    from edgevit_export.console import printable
+    from edgevit.text import printable
 
     for line in "".join(traceback.format_exception(error)).rstrip().split("\n"):
         sys.stderr.write(printable(line) + "\n")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
+from edgevit.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,20 +60,6 @@ def _console(stream: TextIO) -> Console:
     if stream.isatty():
         return Console(file=stream, highlight=False)
     return Console(file=stream, highlight=False, width=_PIPED_COLUMNS, no_color=True, force_terminal=False)
-
-
-def printable(text: str) -> str:
-    r"""``text`` with everything that is not seen as itself as an escape: ``\x1b``, ``\n``, ``\u202e``."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        code -= 0xDC00
-    return "\\" + (char.encode("unicode_escape").decode()[1:] if code == ord(char) else f"x{code:02x}")
 
 
 def _own_stderr() -> TextIO:
