@@ -2,8 +2,9 @@
 
 Needs: ``conv_transpose2d`` with groups = channels in = channels out, kernel = stride, no padding, no output padding,
 dilation 1, constant weights.
-Guarantees: the same function as (N, h, 1, w, 1, C) * (r, 1, s, C) + bias -> (N, h * r, w * s, C), channels last, with
-at most five axes in play; runtimes without a grouped transposed convolution need no call per channel any more.
+Guarantees: the same function as (N * h, 1, w, s * C) * (r, 1, s * C) + bias -> (N, h * r, w * s, C), channels last,
+where s copies of the channels stand side by side: four axes, since TFLite's kernels up to 2.14 abort the process when
+they multiply over more. Runtimes without a grouped transposed convolution need no call per channel any more.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ def run(editor: GraphEditor, node: Node) -> bool | str:
     weight, bias = weights
     _, channels, height, width = shape_of(operand(node))
     rows, columns = weight.shape[2:]
-    kernel = editor.add_constant(weight[:, 0].permute(1, 2, 0).reshape(rows, 1, columns, channels), node, "kernel")
+    kernel = editor.add_constant(weight[:, 0].permute(1, 2, 0).reshape(rows, 1, columns * channels), node, "kernel")
     last = editor.permute(node, operand(node), TO_NHWC)
-    # axis 0 takes the batch and the rows of windows: five axes are what delegates broadcast over
-    windows = editor.reshape(node, last, [-1, 1, width, 1, channels])
+    windows = editor.reshape(node, last, [-1, 1, width, channels])
+    if columns > 1:
+        windows = editor.call(node, aten.cat.default, [windows] * columns, 3)
     product = editor.call(node, aten.mul.Tensor, windows, kernel)
     if bias is not None:
-        product = editor.call(node, aten.add.Tensor, product, node.args[2])
+        product = editor.call(node, aten.add.Tensor, product, editor.add_constant(bias.repeat(columns), node, "bias"))
     image = editor.reshape(node, product, [-1, height * rows, width * columns, channels])
     editor.replace(node, editor.permute(node, image, TO_NCHW))
     return True
