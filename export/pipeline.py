@@ -35,6 +35,7 @@ from export.passes import (
     merge_duplicates,
     patches_as_linear,
     pointwise_as_linear,
+    rsqrt_as_quotient,
     sample_before_norm,
     sampling_as_depthwise,
     sink_views,
@@ -92,6 +93,7 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         channels_last,
         centre_before_norm,
         layer_norm_as_products,
+        rsqrt_as_quotient,
         merge_duplicates,
     ),
     (Format.PTE, Precision.FP32): (
