@@ -1,31 +1,37 @@
 """Read a ``.ptl`` file without torch, and without running or importing anything that it names.
 
-``bytecode.pkl`` holds ``(version, (function, (("instructions", ...), ("operators", ...), ...), schema), ...)``.
-
-What is read here decides whether torch may load the file, so torch must not read anything else in it: its reader finds
-records without regard to case, takes the first of two of one name, prefers a FlatBuffer in front of the archive, and
-goes by position where a key is expected. A file in which the two could differ is refused.
+All that torch's loader reads is read here before, by its own rules (``archive``, ``pickled``, ``bytecode``): every
+pickle, the debug tables that it opens on the way included. Loading alone would otherwise run code (``__setstate__``),
+and read memory that is not the file's.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
-from edgevit.errors import ArtifactError, first_line
+from edgevit.errors import ArtifactError
 from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from
-from export.formats.ptl_file.versions import base_name, lowest_mobile, since, why_not_standard
+from export.formats.ptl_file.archive import Records, read_records
+from export.formats.ptl_file.bytecode import Function, functions_of
+from export.formats.ptl_file.flow import check_flow
+from export.formats.ptl_file.pickled import unpickle
+from export.formats.ptl_file.values import Object, PickleError, Value
+from export.formats.ptl_file.versions import arity, base_name, lowest_mobile, operator_table, since, why_not_standard
 from export.recipe import Format
 
 MODULES = "modules"
-_CODE = ("instructions", "operators", "constants", "types", "register_size")
-_FLATBUFFER_MAGIC, _FLATBUFFER_MAGIC_AT = b"PTMF", 4  # torch/csrc/jit/serialization/flatbuffer_serializer.h
+_EXTRA = "extra/"
+_PROGRAM, _OBJECT = "bytecode.pkl", "data.pkl"
+_OPENED = {
+    _PROGRAM, _OBJECT, "constants.pkl", "metadata.pkl", "mobile_debug.pkl", "mobile_debug_handles.pkl",
+    "callstack_debug_map.pkl",
+}  # fmt: skip
+_MOST_PICKLE_BYTES = 4 << 20  # chosen: EdgeViT-XXS has 0.1 MB of pickles, which take a microsecond a byte to read
+_MOST_INSTRUCTIONS = 200_000  # chosen: EdgeViT-XXS has 4,000
 
 
 def read(path: Path) -> FileFacts:
@@ -69,92 +75,75 @@ class LiteArchive:
     extra_files: dict[str, str]
 
 
-class _Inert:
-    """Stands for every class and function that a pickle names; accepts anything, does nothing."""
-
-    def __init__(self, *args: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _InertUnpickler(pickle.Unpickler):
-    """Rebuilds tuples, lists, texts and numbers; imports and calls nothing that the file names."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> type[_Inert]:
-        return _Inert
-
-    def persistent_load(self, pid: object) -> None:
-        return None
-
-
 def read_archive(path: Path) -> LiteArchive:
     """Read ``path`` without executing anything from it.
 
     Raises:
-        ArtifactError: Not a complete TorchScript-lite file.
+        ArtifactError: Not a complete TorchScript-lite file, or one that torch must not be asked to load.
     """
+    records = read_records(path, _kept)
+    if _PROGRAM not in records.sizes:
+        raise ArtifactError(f"{path} is no TorchScript-lite file: it has no {_PROGRAM}")
+    pickles = {name: data for name, data in records.kept.items() if not name.startswith(_EXTRA)}
+    if (size := sum(map(len, pickles.values()))) > _MOST_PICKLE_BYTES:
+        raise ArtifactError(f"{path} has {size} bytes of pickles, {_MOST_PICKLE_BYTES} at most")
+    values = {name: _value(path, name, data, records) for name, data in pickles.items()}
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            _require_one_reading(path, file, archive)
-            if (bad := archive.testzip()) is not None:
-                raise ArtifactError(f"{path} is damaged: the checksum of its record {bad} does not match")
-            records = {name.partition("/")[2]: name for name in archive.namelist()}
-            if "bytecode.pkl" not in records:
-                raise ArtifactError(f"{path} is no TorchScript-lite file: it has no bytecode.pkl")
-            version, calls = _bytecode(archive.read(records["bytecode.pkl"]))
-            extra = {
-                name.removeprefix("extra/"): archive.read(full).decode(errors="replace")
-                for name, full in records.items()
-                if name.startswith("extra/")
-            }
-    except ArtifactError:
-        raise
-    except Exception as error:  # zipfile and pickle raise zlib.error, struct.error and others on damaged bytes
-        raise ArtifactError(f"cannot read {path} as TorchScript lite: {first_line(error)}") from error
+        version, functions = functions_of(values[_PROGRAM])
+        calls = _calls(functions)
+        _check_functions(functions, values.get(_OBJECT), calls)
+    except PickleError as error:
+        raise ArtifactError(f"{path}: {_PROGRAM} is no program that the lite interpreter may run: {error}") from error
+    extra = {
+        name.removeprefix(_EXTRA): data.decode(errors="replace")
+        for name, data in records.kept.items()
+        if name.startswith(_EXTRA)
+    }
     return LiteArchive(bytecode_version=version, calls=calls, extra_files=extra)
 
 
-def _require_one_reading(path: Path, file: IO[bytes], archive: zipfile.ZipFile) -> None:
-    """Refuse an archive in which another reader may find other records than this one.
-
-    Raises:
-        ArtifactError: Says what is ambiguous.
-    """
-    file.seek(0)
-    head = file.read(_FLATBUFFER_MAGIC_AT + len(_FLATBUFFER_MAGIC))
-    infos = archive.infolist()
-    names = [info.filename for info in infos]
-    reasons = {
-        "it does not begin with the archive": not head.startswith(b"PK\x03\x04")
-        or min(info.header_offset for info in infos) != 0,
-        "it begins like a FlatBuffer": head.endswith(_FLATBUFFER_MAGIC),
-        "it ends in a comment": bool(archive.comment),
-        "two of its records have one name": len({name.casefold() for name in names}) != len(names),
-        "its records lie in several folders": len({name.partition("/")[0].casefold() for name in names}) != 1,
-    }
-    if found := [reason for reason, holds in reasons.items() if holds]:
-        raise ArtifactError(f"{path} can be read in more than one way, and so is not read at all: {'; '.join(found)}")
+def _kept(name: str) -> bool:
+    """The extra files, and the pickles that torch's lite loader opens; it does not tell cases apart."""
+    return name.startswith(_EXTRA) or name.lower() in _OPENED or name.lower().endswith(".debug_pkl")
 
 
-def _bytecode(data: bytes) -> tuple[int, dict[str, int]]:
-    """Version, and calls by operator; operators that a table names without a call count, too: with 0 calls."""
-    version, *functions = _InertUnpickler(io.BytesIO(data)).load()
+def _value(path: Path, name: str, data: bytes, records: Records) -> Value:
+    """What a pickle holds; its tensors are the records of the folder that torch would take them from."""
+    folder = name.removesuffix(".pkl")
+    if name == _PROGRAM and not any("bytecode/" in other for other in records.sizes):
+        folder = "constants"
+    try:
+        return unpickle(data, lambda key: records.sizes.get(f"{folder}/{key}"))
+    except PickleError as error:
+        raise ArtifactError(f"{path}: its record {name} cannot be read: {error}") from error
+
+
+def _calls(functions: Iterable[Function]) -> dict[str, int]:
+    """Calls by operator; operators that a table names without a call count, too: with 0 calls."""
     calls: Counter[str] = Counter()
     for function in functions:
-        if (keys := tuple(key for key, _ in function[1])) != _CODE:
-            raise ValueError(f"a function's code must hold {', '.join(_CODE)}, but holds {', '.join(map(str, keys))}")
-        code: dict[str, Any] = dict(function[1])
-        names = [_operator_name(*row[:2]) for row in code["operators"]]
+        names = [use.name for use in function.operators]
         calls.update(dict.fromkeys(names, 0))
-        for name, first, *_ in code["instructions"]:
-            if name in {"OP", "OPN"}:
-                calls[names[first]] += 1
-    return int(version), dict(calls)
+        for step in function.instructions:
+            if step.name in {"OP", "OPN"} and 0 <= step.x < len(names):
+                calls[names[step.x]] += 1
+    return dict(calls)
 
 
-def _operator_name(name: object, overload: object) -> str:
-    if not isinstance(name, str) or not isinstance(overload, str):
-        raise TypeError(f"an operator must be named by texts, but is named {name!r}, {overload!r}")
-    return f"{name}.{overload}" if overload else name
+def _check_functions(functions: Sequence[Function], root: Value, calls: dict[str, int]) -> None:
+    """Refuse a program that would leave what is its own; one with other operators is told by those alone.
+
+    Raises:
+        PickleError: Says where.
+    """
+    for function in functions:
+        if function.name.rpartition(".")[2] == "__setstate__":
+            raise PickleError(f"{function.name} would run while the file is being loaded")
+    if sum(len(function.instructions) for function in functions) > _MOST_INSTRUCTIONS:
+        raise PickleError(f"it has more than {_MOST_INSTRUCTIONS} instructions")
+    if any(why_not_standard(name) for name in calls):
+        return
+    for function in functions:
+        kind = function.name.rpartition(".")[0]
+        owner = root if isinstance(root, Object) and root.kind == kind else None
+        check_flow(function, owner, arity(), operator_table().idle)

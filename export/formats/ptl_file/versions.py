@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from edgevit.records import Record
 
 # The bytecodes that torch 2.13 can write beside its own, 8: its backport goes down to 4.
 BYTECODES = (7, 6, 5, 4)
 
 # Lowest PyTorch Mobile that accepts each bytecode: 1.9 says "must be between 3 and 5", 1.10 to 1.12 "3 and 7".
 MOBILE_BY_BYTECODE = {3: "1.8", 4: "1.8", 5: "1.9", 6: "1.10", 7: "1.10", 8: "1.13"}
-
-STOCK_NAMESPACES = frozenset({"aten", "prim", "quantized", "prepacked"})
 
 # Operators younger than the oldest runtime above, with the first PyTorch Mobile that has them.
 SINCE = {
@@ -26,28 +29,46 @@ SINCE = {
 LAST_MOBILE = "2.1"
 TOO_YOUNG = frozenset({"aten::rms_norm", "aten::_safe_softmax", "aten::_fused_rms_norm"})
 
-# What reaches beyond the tensors of one call, by the reason for refusing it. From the schemas of torch 2.13: operators
-# that take a file name, a storage or a generator, those that print, and those that call other machines. Names without
-# their trailing underscore.
-BEYOND_TENSORS = {
-    "it opens files": ("aten::from_file", "aten::save"),
-    "it replaces a tensor's memory": ("aten::set", "aten::set_data", "inductor::resize_storage_bytes"),
-    "it calls other processes": ("prim::rpc_async", "prim::rpc_remote", "prim::rpc_sync"),
-    "it changes settings of the process": ("aten::set_grad_enabled", "aten::_cufft_set_plan_cache_max_size"),
-    "it prints": ("prim::Print", "aten::_print", "aten::warn"),
-    "it reads or sets the process's random state": tuple(
-        f"aten::{name}"
-        for name in (
-            "_fused_dropout", "_no_grad_normal", "_no_grad_uniform", "_sample_dirichlet", "_standard_gamma",
-            "bernoulli", "binomial", "cauchy", "exponential", "geometric", "initial_seed", "log_normal", "manual_seed",
-            "multinomial",
-            "normal", "normal_functional", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
-            "randn_like", "random", "randperm", "rrelu", "rrelu_with_noise", "rrelu_with_noise_functional", "seed",
-            "uniform",
-        )
+# Why an operator is refused, where the list of what is allowed leaves that open: by how its name begins.
+_REASONS = (
+    (r"aten::(from_file|save)\b", "it opens files"),
+    (r"aten::(set_?|set_data|resize\w*|data)\b", "it replaces a tensor's memory"),
+    (r"aten::(new_)?empty", "it hands out memory that nobody has written"),
+    (r"prim::(rpc_|fork|awaitable)|aten::wait\b|aten::fork", "it runs beside the network or calls other processes"),
+    (r"aten::(set_grad_enabled|_cufft)", "it changes settings of the process"),
+    (r"prim::Print|aten::(_print|warn)", "it prints"),
+    (
+        r"aten::(\w*rand\w*|\w*seed|Generator|_?standard_gamma|_sample_dirichlet|_?fused_dropout|bernoulli|binomial|"
+        r"cauchy|exponential|geometric|log_normal|multinomial|\w*normal_?|normal_functional|poisson|\w*uniform_?|"
+        r"rrelu_with_noise\w*)(?=\.|_?$)",
+        "it reads or sets the process's random state",
     ),
-}  # fmt: skip
-_REASONS = {name: why for why, names in BEYOND_TENSORS.items() for name in names}
+)
+
+
+class OperatorTable(Record):
+    """The operators that a file may call, as stored. ``operators`` has their names by "arguments returns"."""
+
+    source: str
+    idle: dict[str, int]
+    operators: dict[str, tuple[str, ...]]
+
+
+@cache
+def operator_table() -> OperatorTable:
+    """The table that ships with the package."""
+    text = files("export.formats.ptl_file").joinpath("ptl_operators.json").read_bytes()
+    return OperatorTable.from_json(text, origin="ptl_operators.json")
+
+
+@cache
+def arity() -> dict[str, tuple[int, int]]:
+    """How many values each operator takes and gives, by name: ``aten::mean.dim`` takes 4 and gives 1."""
+    return {
+        name: (int(counts.split()[0]), int(counts.split()[1]))
+        for counts, names in operator_table().operators.items()
+        for name in names
+    }
 
 
 def base_name(operator: str) -> str:
@@ -68,9 +89,14 @@ def lowest_mobile(bytecode: int, operators: Iterable[str]) -> str:
 
 def why_not_standard(operator: str) -> str | None:
     """Why the stock mobile runtime does not run ``operator``, or must not be asked to; None if it may."""
+    if operator in arity():
+        return None
     base = base_name(operator)
-    if base.partition("::")[0] not in STOCK_NAMESPACES:
-        return f"a custom operator: the stock mobile runtime has only {', '.join(sorted(STOCK_NAMESPACES))}"
-    if beyond := _REASONS.get(base.removesuffix("_")):
-        return f"{beyond}: a network computes on tensors only"
-    return f"younger than the last stock mobile runtime ({LAST_MOBILE}.0)" if base in TOO_YOUNG else None
+    if base.partition("::")[0] not in {"aten", "prim", "quantized", "prepacked"}:
+        return "a custom operator: the stock mobile runtime does not have it"
+    if base in TOO_YOUNG:
+        return f"younger than the last stock mobile runtime ({LAST_MOBILE}.0)"
+    found = next((why for pattern, why in _REASONS if re.match(pattern, base)), None)
+    if found is None:
+        return f"not among the operators of PyTorch {LAST_MOBILE}.0 that compute on tensors only"
+    return f"{found}: a network computes on tensors only"
