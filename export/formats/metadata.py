@@ -69,7 +69,7 @@ def decode(text: str, kind: type[Value], trouble: str) -> Value:
     """
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ArtifactError(f"{trouble}: {error}") from error
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from edgevit.errors import MissingDependencyError, UsageError, unknown_choice
+from edgevit.errors import ArtifactError, MissingDependencyError, UsageError, unknown_choice
 from export.formats.metadata import KEYS, artifact_metadata
 from export.formats.onnx_file.versions import OPSETS
 from export.formats.ptl_file.versions import BYTECODES
@@ -166,8 +166,9 @@ def read_artifact(path: Path, format: Format) -> FileFacts:
 
     Raises:
         ArtifactError: The file is not of that format.
-        MissingDependencyError: The reader needs a package that is not installed.
     """
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path} is no regular file: a pipe or device is not read, since it may never end")
     facts: FileFacts = load(FORMATS[format].reader)(path)
     return facts
 

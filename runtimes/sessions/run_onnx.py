@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevit.errors import MissingDependencyError, SessionError, first_line
+from edgevit.errors import ArtifactError, MissingDependencyError, SessionError, first_line
 from edgevit.spec import TensorSpec
+from export.formats.onnx_file.read import read
 from runtimes.sessions.session import Array, Arrays, LocalSession
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ class OnnxSession(LocalSession):
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         super().__init__(path, threads)
+        try:
+            self._require_standard(read(path))
+        except ArtifactError as error:
+            raise SessionError(error.message) from error
         self.runtime = f"onnxruntime {import_module('onnxruntime').__version__}"
-        self._inference = self._open(str(path), optimise=True)
+        self._inference = self._open(self._named or path.read_bytes(), optimise=True)
         self.inputs = tuple(map(_tensor_spec, self._inference.get_inputs()))
         self.outputs = tuple(map(_tensor_spec, self._inference.get_outputs()))
 
@@ -66,7 +71,10 @@ class OnnxSession(LocalSession):
             raise MissingDependencyError(
                 f"cannot trace {self._path.name}: onnx is not installed", packages=("onnx>=1.17",)
             ) from error
-        return onnx.load(str(self._path), load_external_data=False)
+        try:
+            return onnx.load_from_string(self._path.read_bytes())
+        except Exception as error:  # protobuf's classes share no public base below Exception; names may be no UTF-8
+            raise SessionError(f"onnx cannot read {self._path.name}, to trace it: {first_line(error)}") from error
 
     @cached_property
     def _tracer(self) -> InferenceSession:

@@ -37,6 +37,7 @@ class PteSession(LocalSession):
             self._delegation = delegation_of(file, path)
         except ArtifactError as error:
             raise SessionError(error.message) from error
+        self._require_standard(facts)
         self.inputs, self.outputs = facts.inputs, facts.outputs
         self._load(_Pool.of(threads))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from edgevit.errors import ArtifactError, SessionError, first_line
 from edgevit.spec import TensorSpec
+from export.artifact import FileFacts
 from export.formats.ptl_file.read import read
 from runtimes.sessions.session import Array, Arrays, LocalSession
 
@@ -30,9 +32,14 @@ class PtlSession(LocalSession):
         import torch
 
         super().__init__(path, threads)
-        self.inputs, self.outputs = _tensors(path, inputs)
+        try:
+            facts = read(path)
+        except ArtifactError as error:
+            raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
+        self._require_standard(facts)
+        self.inputs, self.outputs = _tensors(path.name, facts, inputs)
         self.runtime = f"torch {torch.__version__} lite interpreter"
-        self._module = _load(path)
+        self._module = _load(path.name, self._named or BytesIO(path.read_bytes()))
 
     def _run(self, arrays: Arrays) -> Arrays:
         import torch
@@ -54,35 +61,27 @@ class PtlSession(LocalSession):
         del self._module
 
 
-def _tensors(path: Path, given: tuple[TensorSpec, ...]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs; reading the archive first keeps damaged and hostile files away from the interpreter.
-
-    It may crash on the former, and runs whatever the latter ask for, files on this machine included.
-    """
-    try:
-        facts = read(path)
-    except ArtifactError as error:
-        raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
-    if refused := [operator for operator in facts.operators if not operator.standard]:
-        reasons = "; ".join(f"{operator.name}: {operator.why_not}" for operator in refused)
-        raise SessionError(f"{path.name} is not run, because of what it would call: {reasons}")
+def _tensors(
+    name: str, facts: FileFacts, given: tuple[TensorSpec, ...]
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of the file, or those that are given where it does not say its own."""
     if given and not facts.inputs:
         return given, ()
     if not facts.inputs or not facts.outputs:
         raise SessionError(
-            f"{path.name} does not say what its inputs and outputs are called: its extra files lack them",
+            f"{name} does not say what its inputs and outputs are called: its extra files lack them",
             hint="export it with edgevit-export --format ptl",
         )
     return facts.inputs, facts.outputs
 
 
-def _load(path: Path) -> LiteScriptModule:
+def _load(name: str, source: str | BytesIO) -> LiteScriptModule:
     from torch.jit.mobile import _load_for_lite_interpreter
 
     try:
-        module: LiteScriptModule = _load_for_lite_interpreter(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        module: LiteScriptModule = _load_for_lite_interpreter(source, map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # RuntimeError for damaged files, others for operators and versions it lacks
-        raise SessionError(f"the lite interpreter cannot load {path.name}: {first_line(error)}") from error
+        raise SessionError(f"the lite interpreter cannot load {name}: {first_line(error)}") from error
     return module
 
 

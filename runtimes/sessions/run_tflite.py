@@ -40,6 +40,7 @@ class TfliteSession(LocalSession):
             signature, facts = default_signature(file, path), read(path, file)
         except ArtifactError as error:
             raise SessionError(error.message) from error
+        self._require_standard(facts)
         if signature.subgraph != 0:
             raise SessionError(
                 f"{path} has the signature '{signature.key}' on subgraph {signature.subgraph}, expected 0"
@@ -105,7 +106,8 @@ class TfliteSession(LocalSession):
         try:
             with quiet():
                 interpreter = runtime.Interpreter(
-                    model_path=str(self._path),
+                    model_path=self._named,
+                    model_content=None if self._named else self._path.read_bytes(),
                     num_threads=self._threads,
                     experimental_op_resolver_type=(
                         resolvers.AUTO if delegate else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import EdgevitExportError, SessionError, first_line
 from edgevit.spec import TensorSpec
-from export.artifact import Delegation
+from export.artifact import Delegation, FileFacts
 from runtimes.sessions.feed import check_feed
 
 Array = NDArray[np.generic]
@@ -110,6 +110,25 @@ class LocalSession(Session):
     @abstractmethod
     def _release(self) -> None:
         """Drop all that holds the runtime's memory."""
+
+    def _require_standard(self, facts: FileFacts) -> None:
+        """Run no file whose operators are not all standard: some write files, and some crash on what they are given.
+
+        Raises:
+            SessionError: Says which, and why.
+        """
+        if refused := [operator for operator in facts.operators if not operator.standard]:
+            reasons = "; ".join(f"{operator.name}: {operator.why_not}" for operator in refused)
+            raise SessionError(f"{self._path.name} is not run, because of what it would call: {reasons}")
+
+    @property
+    def _named(self) -> str | None:
+        """The path as runtimes take it; None where it is no UTF-8, so that they must be given the bytes."""
+        try:
+            str(self._path).encode()
+        except UnicodeEncodeError:
+            return None
+        return str(self._path)
 
     @property
     def _where(self) -> str:

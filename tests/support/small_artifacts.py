@@ -185,6 +185,27 @@ class Hostile(nn.Module):
         return answer
 
 
+class Restored(nn.Module):
+    """Writes a file when it is loaded: torch calls ``__setstate__`` then."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+        self.weight = torch.ones(2)
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[torch.Tensor, str]:
+        return (self.weight, self.target)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, str]) -> None:
+        self.weight = state[0] + 0 * torch.from_file(state[1], True, 4).copy_(torch.ones(4)).sum()
+        self.target = state[1]
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image + self.weight.sum()
+
+
 def write_hostile(manifest_path: Path, target: Path) -> None:
     """Put a .ptl that overwrites ``target`` when run in the place of a sound one; the manifest agrees with it."""
     manifest = Manifest.load(manifest_path)

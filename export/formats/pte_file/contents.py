@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
+from export.formats.flatbuffer import Budget, FlatbufferError, Table, parse_file, root
 
 IDENTIFIER = b"ET12"
 XNNPACK = "XnnpackBackend"
@@ -23,7 +23,9 @@ FORWARD = "forward"
 _DTYPES = {0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 7: "float64"}
 _DTYPES |= {11: "bool"}
 _TENSOR, _STRING = 5, 6
-_KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_KERNEL_CALL, _DELEGATE_CALL, _MOVE, _JUMP, _FREE = range(1, 6)
+JUMP = "JumpFalseCall"
+_EXTERNAL = 1
 _INLINE = 0
 
 # Members of XNNPACK's XNodeUnion, in the order of schema.fbs; the union's tag counts from 1.
@@ -94,10 +96,12 @@ def parse_bytes(data: bytes) -> PteFile:
     inline = [entry.blob(0) for entry in program.tables(3)]
     payloads = [_payload(delegate, inline, segments) for delegate in plan.tables(7)]
     partitions = tuple(
-        (delegate.text(0), _xnodes(payload) if delegate.text(0) == XNNPACK else Counter())
+        (delegate.text(0), _xnodes(payload, program.budget) if delegate.text(0) == XNNPACK else Counter())
         for delegate, payload in zip(plan.tables(7), payloads, strict=True)
     )
-    calls = _calls(plan, len(partitions))
+    for other in plans.values():
+        _require_inside(other)
+    calls = _calls(plan, len(partitions), len(values))
     return PteFile(
         inputs=_tensors(plan, 3, values, "input"),
         outputs=_tensors(plan, 4, values, "output"),
@@ -138,7 +142,7 @@ def _payload(delegate: Table, inline: list[memoryview], segments: list[memoryvie
     return pool[index]
 
 
-def _xnodes(payload: memoryview) -> Counter[str]:
+def _xnodes(payload: memoryview, budget: Budget) -> Counter[str]:
     """Operators in an XNNPACK payload: a header (offset and size of the graph), the graph, then constants."""
     if len(payload) < 30 or bytes(payload[4:8]) != b"XH00":
         raise FlatbufferError("an XNNPACK payload has no XH00 header")
@@ -146,23 +150,41 @@ def _xnodes(payload: memoryview) -> Counter[str]:
     if start + length > len(payload):
         raise FlatbufferError("the graph of an XNNPACK payload ends outside it")
     graph = payload[start : start + length]
-    tags = [node.scalar(0, "B") for node in root(graph, bytes(graph[4:8])).tables(1)]
+    tags = [node.scalar(0, "B") for node in root(graph, bytes(graph[4:8]), budget).tables(1)]
     return Counter(XNODES[tag - 1] if 1 <= tag <= len(XNODES) else f"XNode {tag}" for tag in tags)
 
 
-def _calls(plan: Table, delegates: int) -> tuple[str | int, ...]:
-    """Kernels by name and delegates by number, as they are executed."""
+def _require_inside(plan: Table) -> None:
+    """Refuse tensors whose data is in another file, which no checksum covers.
+
+    Raises:
+        FlatbufferError: Names one.
+    """
+    for value in plan.tables(2):
+        tensor = value.table(1) if value.scalar(0, "B") == _TENSOR else None
+        extra = tensor.table(9) if tensor is not None else None
+        if extra is not None and extra.scalar(2, "b") == _EXTERNAL:
+            raise FlatbufferError(f"the tensor {extra.text(1)!r} lies in another file: nothing would notice a change")
+
+
+def _calls(plan: Table, delegates: int, values: int) -> tuple[str | int, ...]:
+    """Kernels by name and delegates by number, as they are executed; a jump stands as ``JUMP``."""
     names = [_operator_name(operator) for operator in plan.tables(6)]
     found: list[str | int] = []
     for chain in plan.tables(5):
         for instruction in chain.tables(2):
             kind, call = instruction.scalar(0, "B"), instruction.table(1)
-            index = call.scalar(0, "i") if call is not None else -1
-            limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: delegates}.get(kind)
-            if limit is not None and not 0 <= index < limit:
-                raise FlatbufferError(f"an instruction calls number {index} of {limit}")
-            if limit is not None:
+            if call is None or not _KERNEL_CALL <= kind <= _FREE:
+                raise FlatbufferError(f"an instruction is of the kind {kind}, which is unknown")
+            limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: delegates}.get(kind, values)
+            index = call.scalar(0, "i")
+            used = call.numbers(1, "int32").tolist() if kind in {_KERNEL_CALL, _DELEGATE_CALL} else []
+            if not 0 <= index < limit or any(not 0 <= place < values for place in used):
+                raise FlatbufferError(f"an instruction uses number {index} of {limit}, or values beyond {values}")
+            if kind in {_KERNEL_CALL, _DELEGATE_CALL}:
                 found.append(names[index] if kind == _KERNEL_CALL else index)
+            elif kind == _JUMP:
+                found.append(JUMP)
     return tuple(found)
 
 
@@ -183,10 +205,12 @@ def _tensor(values: tuple[Table, ...], index: int, name: str) -> TensorSpec:
     tensor = value.table(1)
     if value.scalar(0, "B") != _TENSOR or tensor is None:
         raise FlatbufferError(f"{name} is no tensor")
-    kind = tensor.scalar(0, "b")
+    kind, shape = tensor.scalar(0, "b"), tuple(int(size) for size in tensor.numbers(2, "int32"))
+    if any(size < 0 for size in shape):
+        raise FlatbufferError(f"{name} has the shape {shape}")
     return TensorSpec(
         name=name,
-        shape=tuple(int(size) for size in tensor.numbers(2, "int32")),
+        shape=shape,
         dtype=_DTYPES.get(kind, f"type {kind}"),
     )
 

@@ -13,11 +13,12 @@ from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.artifact import Delegation, FileFacts, Operator, Piece, left_outside
 from export.formats.metadata import INPUTS, OUTPUTS, decode, tensors_from, unambiguous
-from export.formats.pte_file.contents import XNNPACK, PteFile, parse, stock_kernels
+from export.formats.pte_file.contents import JUMP, XNNPACK, PteFile, parse, stock_kernels
 from export.recipe import Format
 
 METADATA_METHOD = "edgevit_export_metadata"
 OUTSIDE, EXECUTORCH = "outside_delegate", "executorch"
+_RANDOM = frozenset({"aten::rand.out", "aten::randn.out", "aten::native_dropout.out"})
 
 
 class Outside(Record):
@@ -106,9 +107,8 @@ def _outside_rows(texts: dict[str, str], path: Path) -> tuple[Outside, ...]:
 
 def _operators(file: PteFile, rows: tuple[Outside, ...]) -> Iterator[Operator]:
     for name, count in file.kernels.most_common():
-        stock = name in stock_kernels()
-        why_not = None if stock else "the stock kernel libraries (portable, optimized) do not have it"
-        yield Operator(name=name, count=count, standard=stock, why_not=why_not, modules=_modules(name, rows))
+        why_not = _why_not_standard(name)
+        yield Operator(name=name, count=count, standard=why_not is None, why_not=why_not, modules=_modules(name, rows))
     inside: Counter[tuple[str, str]] = Counter()
     for backend, counts in file.partitions:
         inside.update({(backend, name): count for name, count in (counts or {"partition": 1}).items()})
@@ -117,6 +117,14 @@ def _operators(file: PteFile, rows: tuple[Outside, ...]) -> Iterator[Operator]:
         why_not = None if stock else f"the delegate {backend} is not in the stock runtime for CPUs"
         prefix = "xnnpack" if stock else backend
         yield Operator(name=f"{prefix}::{name}", count=count, standard=stock, why_not=why_not)
+
+
+def _why_not_standard(name: str) -> str | None:
+    if name == JUMP:
+        return "a program of a network runs straight through: nothing here follows its jumps"
+    if name not in stock_kernels():
+        return "the stock kernel libraries (portable, optimized) do not have it"
+    return "it draws random numbers" if name in _RANDOM else None
 
 
 def _named(seen: tuple[TensorSpec, ...], known: tuple[TensorSpec, ...], path: Path) -> tuple[TensorSpec, ...]:

@@ -17,6 +17,8 @@ from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
 from export.formats.tflite_file.versions import CUSTOM, builtin_names
 
 IDENTIFIER = b"TFL3"
+_EXTERNAL_GROUPS, _EXTERNAL_BUFFERS, _EXTERNAL_BUFFER = 8, 9, 10  # slots of Model, Model and Tensor
+_CONTROL_FLOW = {"IF": 92, "WHILE": 93}  # with the options that name two graphs
 DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 8: "complex64"}
 DTYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
 
@@ -33,13 +35,17 @@ class TfliteTensor:
 
 @dataclass(frozen=True, slots=True)
 class TfliteOperator:
-    """``name`` is the builtin's, or the custom code of a custom operator. Index -1 marks an absent optional input."""
+    """``name`` is the builtin's, or the custom code of a custom operator. Index -1 marks an absent optional input.
+
+    ``graphs`` are those that it runs inside: the branches of IF, condition and body of WHILE.
+    """
 
     name: str
     version: int
     custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    graphs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +97,14 @@ def parse_bytes(data: bytes) -> TfliteFile:
     model = root(data, IDENTIFIER)
     if (version := model.scalar(0, "I")) != 3:
         raise FlatbufferError(f"schema version {version}, expected 3")
+    if model.tables(_EXTERNAL_GROUPS) or model.tables(_EXTERNAL_BUFFERS):
+        raise FlatbufferError("it keeps tensors in other files: nothing would notice if those changed")
     codes = [_operator_code(code) for code in model.tables(1)]
     buffers = [_buffer(buffer, data) for buffer in model.tables(4)]
     graphs = tuple(_graph(graph, codes, buffers) for graph in model.tables(2))
     if not graphs:
         raise FlatbufferError("no subgraph")
+    _require_ends(graphs)
     signatures = tuple(_signature(signature, graphs) for signature in model.tables(7))
     metadata = {entry.text(0): bytes(_buffer_of(entry, 1, buffers)) for entry in model.tables(6)}
     if len(metadata) != len(model.tables(6)):
@@ -141,6 +150,8 @@ def _tensor(tensor: Table, buffers: list[memoryview]) -> TfliteTensor:
     shape = tuple(int(size) for size in tensor.numbers(0, "int32"))
     free = tuple(int(size) for size in tensor.numbers(7, "int32"))
     kind = tensor.scalar(1, "b")
+    if tensor.scalar(_EXTERNAL_BUFFER, "I"):
+        raise FlatbufferError(f"tensor {tensor.text(3)!r} lies in another file: nothing would notice if that changed")
     if not 0 <= kind <= 20 or any(size < 0 for size in shape):
         raise FlatbufferError(f"tensor {tensor.text(3)!r} has the type {kind} and the shape {shape}")
     length, sparse = len(_buffer_of(tensor, 2, buffers)), tensor.table(6) is not None
@@ -154,10 +165,30 @@ def _tensor(tensor: Table, buffers: list[memoryview]) -> TfliteTensor:
 
 def _operator(operator: Table, codes: list[tuple[str, int, bool]], tensors: int) -> TfliteOperator:
     name, version, custom = codes[_index(operator.scalar(0, "I"), len(codes), "operator code")]
-    operator.table(4)
-    return TfliteOperator(
-        name, version, custom, _indices(operator, 1, tensors, lowest=-1), _indices(operator, 2, tensors, lowest=-1)
-    )
+    options, graphs = operator.table(4), tuple[int, ...]()
+    if (kind := _CONTROL_FLOW.get(name)) is not None:
+        if options is None or operator.scalar(3, "B") != kind:
+            raise FlatbufferError(f"{name} does not say which graphs it runs")
+        graphs = (options.scalar(0, "i"), options.scalar(1, "i"))
+    inputs, outputs = (_indices(operator, slot, tensors, lowest=-1) for slot in (1, 2))
+    return TfliteOperator(name, version, custom, inputs, outputs, graphs)
+
+
+def _require_ends(graphs: tuple[TfliteGraph, ...]) -> None:
+    """Refuse a graph that runs inside of itself, at any depth: the runtime would follow it without end.
+
+    Raises:
+        FlatbufferError: Such a graph, or one that does not exist.
+    """
+    inner = [{index for operator in graph.operators for index in operator.graphs} for graph in graphs]
+    for index in set[int]().union(*inner):
+        if not 0 <= index < len(graphs):
+            raise FlatbufferError(f"graph {index} does not exist: there are {len(graphs)}")
+    waiting = set(range(len(graphs)))
+    while done := {index for index in waiting if not inner[index] & waiting}:
+        waiting -= done
+    if waiting:
+        raise FlatbufferError(f"graph {min(waiting)} runs inside of itself")
 
 
 def _signature(signature: Table, graphs: tuple[TfliteGraph, ...]) -> TfliteSignature:

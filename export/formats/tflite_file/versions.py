@@ -10,6 +10,20 @@ from edgevit.records import Record
 
 CUSTOM = "CUSTOM"
 FLEX_PREFIX = "Flex"
+_REFUSED = {
+    "it keeps a state in the runtime": (
+        "HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_SIZE", "VAR_HANDLE", "READ_VARIABLE",
+        "ASSIGN_VARIABLE", "CALL_ONCE",
+    ),
+    "it draws random numbers": (
+        "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM", "MULTINOMIAL", "STABLEHLO_RNG_BIT_GENERATOR",
+    ),
+    "it calls another graph of the file, which is not followed here": (
+        "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_CASE", "STABLEHLO_WHILE", "STABLEHLO_REDUCE",
+        "STABLEHLO_REDUCE_WINDOW", "STABLEHLO_SCATTER", "STABLEHLO_SORT", "STABLEHLO_CUSTOM_CALL",
+    ),
+}  # fmt: skip
+_WHY_REFUSED = {name: why for why, names in _REFUSED.items() for name in names}
 
 
 class BuiltinOperator(Record):
@@ -46,13 +60,13 @@ def since(name: str, version: int) -> str | None:
 
 
 def why_not_standard(name: str, version: int, *, custom: bool) -> str | None:
-    """Why the stock runtime does not have this operator; None if it has it."""
+    """Why the stock runtime does not have this operator, or must not be asked for it; None if it may."""
     if custom and name.startswith(FLEX_PREFIX):
         return f"{name} is a TensorFlow operator: it needs the Flex delegate (select TF ops)"
     if custom:
         return f"{name} is a custom operator: the stock runtime has no kernel for it"
     if since(name, version) is not None:
-        return None
+        return _WHY_REFUSED.get(name)
     versions = operator_table().operators[name].since
     if not versions:
         return f"no stock runtime has a kernel for {name}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from lite_programs import RETURNS, archive_of, calling, code, function, lite_file, program
+from small_artifacts import Restored
 from small_models import conv_net
 from torch import nn
 from torch.jit.mobile import _backport_for_mobile, _load_for_lite_interpreter
@@ -123,27 +124,6 @@ def test_a_real_file_that_runs_code_while_it_is_loaded_is_refused(tmp_path: Path
     assert victim.read_bytes() == bytes(16)
     _load_for_lite_interpreter(str(tmp_path / "m.ptl"))
     assert victim.read_bytes() != bytes(16)  # or the test would not try what it says
-
-
-class Restored(nn.Module):
-    """Writes a file when it is loaded."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__()
-        self.target = target
-        self.weight = torch.ones(2)
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[torch.Tensor, str]:
-        return (self.weight, self.target)
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[torch.Tensor, str]) -> None:
-        self.weight = state[0] + 0 * torch.from_file(state[1], True, 4).copy_(torch.ones(4)).sum()
-        self.target = state[1]
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image + self.weight.sum()
 
 
 @pytest.mark.parametrize("bytecode", [None, 7, 6, 5, 4])
