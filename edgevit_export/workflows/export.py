@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from export.program import Program
+    from export.stimuli import Samples
 
 REJECTED = "rejected"
 
@@ -157,7 +158,7 @@ def export(
     refuse_idle_limits(limits, images, verify=verify)
     check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
     with staging(output) as stage, ExitStack() as sides:
-        work = partial(_references, model, spec, images, stage, verbose=verbose)
+        work = partial(_references, model, spec, _photos(images, spec, progress), stage, verbose=verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
         program = _captured(model, spec, progress, verbose=verbose)
         job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
@@ -179,14 +180,21 @@ def _start_references(
     return started
 
 
-def _references(model: nn.Module, spec: ModelSpec, images: Path | None, stage: Path, *, verbose: bool) -> _References:
+def _photos(images: Path | None, spec: ModelSpec, progress: Progress) -> Samples | None:
+    if images is None:
+        return None
+    from export.photos import load_photos
+
+    return load_photos(images, spec, progress.note)
+
+
+def _references(
+    model: nn.Module, spec: ModelSpec, photos: Samples | None, stage: Path, *, verbose: bool
+) -> _References:
     """Compute the golden set and stage it; the answers to the user's photos stay in memory."""
     with quiet(verbose=verbose):
-        if images is None:
+        if photos is None:
             return _References(stage_golden(make_golden(model, spec), spec, stage), None)
-        from export.photos import load_photos
-
-        photos = load_photos(images, spec)
         both = make_golden(model, spec, photos)
         count = len(both) - len(photos.labels)
         return _References(stage_golden(both[:count], spec, stage), both[count:])

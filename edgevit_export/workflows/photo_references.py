@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgevit.errors import UsageError
@@ -15,9 +16,11 @@ class PhotoReferences:
     Args:
         images: The photos.
         checkpoint: The weights file, for artifacts that came from one.
+        note: Told of photos that are left out.
     """
 
-    def __init__(self, images: Path, checkpoint: Path | None) -> None:
+    def __init__(self, images: Path, checkpoint: Path | None, note: Callable[[str], None] = lambda text: None) -> None:
+        self._note = note
         self._images = images
         self._checkpoint = checkpoint
         self._known: dict[str, GoldenSet] = {}
@@ -38,7 +41,7 @@ class PhotoReferences:
         from edgevit.rebuild import rebuild_model
         from export.photos import load_photos
 
-        photos = load_photos(self._images, spec)
+        photos = load_photos(self._images, spec, self._note)
         trained = spec.weights.source == "checkpoint"
         if trained and self._checkpoint is None:
             raise UsageError(

@@ -61,7 +61,7 @@ def verify(
     if checkpoint is not None and images is None:
         raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
-    references = PhotoReferences(images, checkpoint) if images is not None else None
+    references = PhotoReferences(images, checkpoint, progress.note) if images is not None else None
     reports = []
     for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
         name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
