@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 
-from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
-from edgevit.text import decode, printable, read_bytes
+from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, UsageError
+from edgevit.text import TEXT_BYTES, decode, printable, read_bytes
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
@@ -34,7 +34,9 @@ class _RecordMeta(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record(msgspec.Struct, metaclass=_RecordMeta, frozen=True, forbid_unknown_fields=True):
-    """Base of all records."""
+    """Base of all records. ``limit_bytes`` is the size of the largest file that is read as one."""
+
+    limit_bytes: ClassVar[int] = TEXT_BYTES
 
     def to_json(self) -> str:
         """The record as indented JSON with a final newline."""
@@ -64,7 +66,7 @@ class Record(msgspec.Struct, metaclass=_RecordMeta, frozen=True, forbid_unknown_
         Raises:
             ArtifactError: The file cannot be read, or is not a record of this kind.
         """
-        return cls.from_json(read_bytes(path, what=cls.__name__), origin=str(path))
+        return cls.from_json(read_bytes(path, what=cls.__name__, limit_bytes=cls.limit_bytes), origin=str(path))
 
 
 def read_json(
@@ -97,6 +99,17 @@ def read_json(
             ) from error
         raise failure(f"{printable(origin)} is not a valid {what}: {printable(str(error))}") from error
     return value
+
+
+def require_within(low: float, high: float, **figures: float | None) -> None:
+    """Refuse figures outside of ``low`` to ``high``; None is no figure. For ``__post_init__`` of records.
+
+    Raises:
+        ImpossibleError: The first such figure, by its name.
+    """
+    for name, value in figures.items():
+        if value is not None and not low <= value <= high:
+            raise ImpossibleError(f"{name} is {str(value)[:24]}, expected {low:g} to {high:g}")
 
 
 def _path_of_long(value: object) -> str | None:

@@ -13,9 +13,9 @@ from typing import Literal, Self
 
 import msgspec
 
-from edgevit.errors import ArtifactError, EdgevitExportError
-from edgevit.names import file_name
-from edgevit.records import Record, is_version
+from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError
+from edgevit.names import LONGEST_BYTES, file_name, why_not_beside
+from edgevit.records import Record, is_version, require_within
 from edgevit.spec import Network, TensorSpec
 from edgevit.text import decode, parse_json, printable
 from export.artifact import ParityResult
@@ -25,8 +25,10 @@ from runtimes.bench.randomisation import BURST_FACTORS, GAP_SPREAD
 from runtimes.bench.request import Conditions, MeterRequest
 from runtimes.conditions.state import DeviceState
 from runtimes.power.stamps import RunStamps
-from runtimes.runners.runner import Measured, Subject
+from runtimes.runners.runner import LONGEST_NS, Measured, Subject
 from runtimes.runners.workload import Workload
+
+LEAST_PERIOD_S = 1e-9  # no meter reads as often
 
 
 class ArtifactFacts(Record):
@@ -63,6 +65,10 @@ class Round(Record):
     after: DeviceState
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a process that ended before it began."""
+        require_within(0, LONGEST_NS / 1e9, seconds=self.seconds)
+
 
 class EnergyRun(Record):
     """One process under a power meter.
@@ -87,6 +93,13 @@ class EnergyRun(Record):
     trace_sha256: str
     device_to_trace_s: float | None
     top1_percent: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a trace elsewhere than beside the record, and a meter that never reads."""
+        if problem := why_not_beside(self.trace_file):
+            raise ImpossibleError(f"trace_file is {self.trace_file[:LONGEST_BYTES]!r}: {problem}")
+        require_within(LEAST_PERIOD_S, LONGEST_NS / 1e9, period_s=self.period_s)
+        require_within(0, 100, top1_percent=self.top1_percent)
 
     @property
     def stamps(self) -> RunStamps | None:

@@ -23,6 +23,9 @@ PACKET_BYTES = 64
 READ_BYTES = 256 * PACKET_BYTES  # asked for in one transfer: 16 KiB, what Linux does in one piece
 FINE_BELOW = 64000  # ticks: from here on the fine range is at its end (HVPM.fineThreshold)
 VOLTS_PER_TICK = 4 * 62.5e-6
+# Samples of the grid for each that came; chosen: a recording with more than 1 % lost is refused anyway, and what the
+# unit's own counter of 16 bits can claim in one step is let through once.
+MOST_GAPS, FEW_SAMPLES = 2, 1 << 16
 KEPT_CALIBRATIONS = 5  # as the package's sampleEngine
 
 MEASUREMENT, ZERO_CALIBRATION, INVALID, REFERENCE_CALIBRATION = 0x00, 0x10, 0x20, 0x30
@@ -91,6 +94,11 @@ def decode(
     base, losses = _grid(parsed, counts)
     samples = _samples(parsed, counts, base)
     length = int(samples.index[-1]) + 1
+    if length > MOST_GAPS * len(samples.index) + FEW_SAMPLES:
+        raise MeterError(
+            f"the Monsoon delivered {len(samples.index)} samples of {length}: {losses.dropped_by_unit} dropped by the "
+            f"unit, {losses.lost_packets} packets lost on the way"
+        )
     at = np.stack([base[host_stamps[:, 0].astype(np.int64)], host_stamps[:, 1]], axis=1)
     return replace(_trace(samples, length, scales, meta), host_stamps=at), losses
 

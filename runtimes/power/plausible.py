@@ -21,6 +21,7 @@ KNOWN_RATES_HZ = (1.0, 2_000_000.0)
 # mode of a Jetson AGX Orin is 60 W, and 26 mA in uA taken for mA make 100 W.
 POWER_MW = (20.0, 100_000.0)
 KNOWN_LEAST_MW = 1.0
+MOST_MW = 1e8  # chosen: no machine that runs this draws 100 kW
 PEAK = 10  # chosen: no supply of such a device gives 1 kW at any moment; a digit too many does
 MAX_NEGATIVE = 0.1  # of the area; chosen: noise around a rest of a few mW beside what a run draws is less
 MAX_OWN_NEGATIVE = 0.75  # chosen: noise around nothing at all is half
@@ -50,9 +51,7 @@ def check_plausible(
     Raises:
         MeterError: What was seen, what was expected, the likely cause and the option that mends it.
     """
-    for name, values in (("power", power_mw), ("current", current_ma), ("voltage", voltage_v)):
-        if values is not None and np.any(np.isinf(values)):
-            raise MeterError(f"{origin}: the {name} of sample {int(np.argmax(np.isinf(values)))} is infinite")
+    check_finite(origin, power_mw=power_mw, current_ma=current_ma, voltage_v=voltage_v)
     foreign = units is not None
     _check_rate(origin, rate_hz, len(power_mw), known=units is None or "time" in units, foreign=foreign)
     if voltage_v is not None:
@@ -62,6 +61,21 @@ def check_plausible(
             _check_sign(origin, name, values, foreign=foreign)
     if units is not None:
         _check_power(origin, power_mw, "current" if current_ma is not None else "power", units)
+
+
+def check_finite(origin: str, *, power_mw: Floats, current_ma: Floats | None, voltage_v: Floats | None) -> None:
+    """Refuse infinite values, and a power of more than ``MOST_MW`` in either direction; arrays are (n,).
+
+    Raises:
+        MeterError: Which sample.
+    """
+    for name, values in (("power", power_mw), ("current", current_ma), ("voltage", voltage_v)):
+        if values is not None and np.any(np.isinf(values)):
+            raise MeterError(f"{origin}: the {name} of sample {int(np.argmax(np.isinf(values)))} is infinite")
+    above = np.abs(power_mw) > MOST_MW
+    if np.any(above):
+        at = int(np.argmax(above))
+        raise MeterError(f"{origin}: the power of sample {at} is {power_mw[at]:.4g} mW, expected {MOST_MW:g} at most")
 
 
 def check_agreement(origin: str, power_mw: Floats, product_mw: Floats) -> None:

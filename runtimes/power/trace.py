@@ -17,7 +17,7 @@ from edgevit.arrays import Array, read_arrays
 from edgevit.errors import MeterError
 from edgevit.records import Record, atomic_path
 from edgevit.text import printable
-from runtimes.power.plausible import check_plausible
+from runtimes.power.plausible import check_finite, check_plausible
 
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -64,7 +64,7 @@ class PowerTrace:
     meta: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a trace whose arrays do not fit together."""
+        """Refuse a trace whose arrays do not fit together, or hold what no meter can have measured."""
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise MeterError(f"a power trace needs a positive sample rate, got {self.rate_hz} Hz")
         for name in ("flags", "current_ma", "voltage_v"):
@@ -76,6 +76,8 @@ class PowerTrace:
                 f"power trace: power_mw has shape {self.power_mw.shape} and host_stamps {self.host_stamps.shape}: "
                 "expected (n,) and (m, 2)"
             )
+
+        check_finite("power trace", power_mw=self.power_mw, current_ma=self.current_ma, voltage_v=self.voltage_v)
 
     @property
     def seconds(self) -> float:

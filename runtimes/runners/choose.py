@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
-from edgevit.records import Record
+from edgevit.records import Record, read_json
 from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
@@ -52,6 +51,13 @@ class PythonFacts(Record):
         return f"its python lacks {', '.join(missing)}" if missing else None
 
 
+class _Probed(Record):
+    """What ``_PROBE`` prints."""
+
+    version: tuple[int, int, int]
+    modules: tuple[str, ...]
+
+
 class RunnerOption(Record):
     """One runner for one format on one device. ``how`` says how to get it when it cannot be used."""
 
@@ -79,11 +85,11 @@ def probe_python(device: Device, command: str) -> PythonFacts:
     if not result.ok:
         return PythonFacts(command=command, version=None, modules=(), complaint=result.complaint[:200])
     try:
-        seen = json.loads(result.out.strip().splitlines()[-1])
-        major, minor, micro = seen["version"]
-        return PythonFacts(command=command, version=(major, minor, micro), modules=tuple(seen["modules"]))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        line = result.out.strip().rpartition("\n")[2]
+        seen = read_json(line, _Probed, what="answer", origin="it", failure=DeviceError)
+    except DeviceError as error:
         raise DeviceError(f"'{command}' on {device.serial} answered nonsense: {result.out[:200]!r}") from error
+    return PythonFacts(command=command, version=seen.version, modules=seen.modules)
 
 
 def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | None:

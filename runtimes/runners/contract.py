@@ -22,12 +22,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgevit.errors import UsageError
-from edgevit.records import Record
+from edgevit.errors import ImpossibleError, UsageError
+from edgevit.records import Record, require_within
 from export.recipe import Format
 from runtimes.runners.workload import Workload
 
 CONTRACT_VERSION = 2
+LAST_NS = 2**63 - 1  # in the year 2262 by the clock, and no device stays on for so long
+MOST_BYTES = 2**48  # what 64-bit processors can address
+
+
+def require_interval(start_ns: int, end_ns: int) -> None:
+    """Refuse stamps of one clock that run backwards.
+
+    Raises:
+        ImpossibleError: In words.
+    """
+    require_within(-LAST_NS, LAST_NS, start_ns=start_ns, end_ns=end_ns)
+    if end_ns < start_ns:
+        raise ImpossibleError(f"time runs backwards, from {start_ns} to {end_ns} ns")
 
 
 class RunRequest(Record):
@@ -64,6 +77,11 @@ class Clocks(Record):
     monotonic_ns: int
     boottime_ns: int
 
+    def __post_init__(self) -> None:
+        """Refuse clocks that began before they were switched on."""
+        require_within(0, LAST_NS, realtime_ns=self.realtime_ns, monotonic_ns=self.monotonic_ns)
+        require_within(0, LAST_NS, boottime_ns=self.boottime_ns)
+
 
 class Header(Record, tag_field="line", tag="header"):
     """Who runs. ``cpus`` are the cores that the process may use, read back from the kernel."""
@@ -85,6 +103,10 @@ class Phase(Record, tag_field="line", tag="phase"):
     start_monotonic_ns: int
     end_monotonic_ns: int
 
+    def __post_init__(self) -> None:
+        """Refuse time that runs backwards."""
+        require_interval(self.start_monotonic_ns, self.end_monotonic_ns)
+
 
 class Pulse(Record, tag_field="line", tag="pulse"):
     """One busy burst; ``place`` says whether it stands before or after the runs."""
@@ -93,6 +115,10 @@ class Pulse(Record, tag_field="line", tag="pulse"):
     index: int
     start_monotonic_ns: int
     end_monotonic_ns: int
+
+    def __post_init__(self) -> None:
+        """Refuse time that runs backwards."""
+        require_interval(self.start_monotonic_ns, self.end_monotonic_ns)
 
 
 class Sample(Record, tag_field="line", tag="sample"):
@@ -114,6 +140,10 @@ class Control(Record, tag_field="line", tag="control"):
     start_monotonic_ns: int
     end_monotonic_ns: int
 
+    def __post_init__(self) -> None:
+        """Refuse time that runs backwards."""
+        require_interval(self.start_monotonic_ns, self.end_monotonic_ns)
+
 
 class Output(Record, tag_field="line", tag="output"):
     """Where the outputs for ``count`` golden inputs are."""
@@ -127,6 +157,10 @@ class Memory(Record, tag_field="line", tag="memory"):
     """Peak resident memory of the process in bytes."""
 
     peak_bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse a process without memory, or with more than there is anywhere."""
+        require_within(1, MOST_BYTES, peak_bytes=self.peak_bytes)
 
 
 class Failed(Record, tag_field="line", tag="error"):

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from edgevit.errors import DeviceError
+from edgevit.text import printable
 
 NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128  # POSIX, Shell Command Language, 2.8.2
 LAST_LINES = 15  # chosen, because a program's complaint and its cause fit in, and so does the terminal
@@ -83,4 +84,5 @@ def _signal_hint(number: int) -> str:
 def show_tail(data: bytes) -> str:
     """The last lines of what a program printed, for an error message; empty for nothing."""
     lines = data.decode("utf-8", "backslashreplace").strip().splitlines()[-LAST_LINES:]
-    return "; it printed:\n  " + "\n  ".join(line[:200] for line in lines) if lines else "; it printed nothing"
+    shown = "\n  ".join(printable(line[:200]) for line in lines)
+    return f"; it printed:\n  {shown}" if lines else "; it printed nothing"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-from edgevit.records import Record
+from edgevit.errors import ImpossibleError
+from edgevit.records import Record, require_within
 from edgevit.spec import Network, TensorSpec
 from export.recipe import Format, Recipe
-from runtimes.runners.contract import Clocks, Control, Phase, Pulse
+from runtimes.runners.contract import MOST_BYTES, Clocks, Control, Phase, Pulse, require_interval
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
 from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
+
+LONGEST_NS = 86_400 * 10**9  # a day; chosen: no process is given as long
+LEAST_SUMMARY_NS = 1.0
+MOST_RUNS = 10**9  # chosen: at 1 us each they take a quarter of an hour
+ROUNDED = 0.01  # chosen: tools print three digits and more
 
 Feed = dict[str, Array]  # by tensor name, shaped and typed as the artifact's tensors
 
@@ -76,6 +83,19 @@ class RunSample(Record):
     start_boottime_ns: int | None = None
     end_boottime_ns: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a pass that took no time, or not the time between its stamps."""
+        require_within(1, LONGEST_NS, latency_ns=self.latency_ns)
+        if self.start_boottime_ns is not None and self.end_boottime_ns is not None:
+            require_interval(self.start_boottime_ns, self.end_boottime_ns)
+        if self.start_monotonic_ns is not None and self.end_monotonic_ns is not None:
+            require_interval(self.start_monotonic_ns, self.end_monotonic_ns)
+            if self.end_monotonic_ns - self.start_monotonic_ns != self.latency_ns:
+                raise ImpossibleError(
+                    f"latency_ns is {self.latency_ns}, but the stamps are "
+                    f"{self.end_monotonic_ns - self.start_monotonic_ns} ns apart"
+                )
+
 
 class Summary(Record):
     """What a tool tells of runs that it does not list one by one; None where it says nothing."""
@@ -87,6 +107,16 @@ class Summary(Record):
     max_ns: float | None = None
     median_ns: float | None = None
     p95_ns: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no series of passes can have; tools round what they print."""
+        require_within(1, MOST_RUNS, count=self.count)
+        least, most = LEAST_SUMMARY_NS, float(LONGEST_NS)
+        require_within(least, most, mean_ns=self.mean_ns, min_ns=self.min_ns, max_ns=self.max_ns)
+        require_within(least, most, median_ns=self.median_ns, p95_ns=self.p95_ns)
+        require_within(0, most, sd_ns=self.sd_ns)
+        low, high = (self.min_ns or least) * (1 - ROUNDED), (self.max_ns or most) * (1 + ROUNDED)
+        require_within(low, high, mean_ns=self.mean_ns, median_ns=self.median_ns, p95_ns=self.p95_ns)
 
 
 class Measured(Record):
@@ -110,6 +140,14 @@ class Measured(Record):
     pulses: tuple[Pulse, ...] = ()
     controls: tuple[Control, ...] = ()
     clocks: Clocks | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse figures that no process has, and passes that begin before the one before has ended."""
+        require_within(0, LONGEST_NS, load_ns=self.load_ns, first_ns=self.first_ns)  # tools round to 1 ms
+        require_within(0, MOST_BYTES, peak_memory_bytes=self.peak_memory_bytes)
+        for before, after in (*pairwise(self.warmup), *pairwise(self.samples)):
+            if before.end_monotonic_ns is not None and after.start_monotonic_ns is not None:
+                require_interval(before.end_monotonic_ns, after.start_monotonic_ns)
 
     @property
     def stamped(self) -> bool:

@@ -118,6 +118,7 @@ def record(
 
 
 def normal_rounds(mean_ms: float, *, seed: int, rounds: int = 5, runs: int = 10, sd: float = 0.01) -> list[list[float]]:
-    """Rounds of normal samples; ``sd`` is a share of the mean."""
+    """Rounds of normal samples, of a thousandth of the mean at least; ``sd`` is a share of the mean."""
     generator = np.random.default_rng(seed)
-    return [[float(x) for x in generator.normal(mean_ms, sd * mean_ms, runs)] for _ in range(rounds)]
+    drawn = generator.normal(mean_ms, sd * mean_ms, (rounds, runs))
+    return [[float(x) for x in each] for each in np.maximum(drawn, mean_ms / 1e3)]

@@ -7,7 +7,9 @@ from itertools import islice
 
 import msgspec
 
-from edgevit.errors import DeviceError
+from edgevit.errors import DeviceError, ImpossibleError
+from edgevit.records import read_json
+from edgevit.text import printable
 from runtimes.runners.contract import (
     CONTRACT_VERSION,
     Control,
@@ -28,7 +30,7 @@ from runtimes.runners.workload import Step
 
 EARLY_NS = 100_000  # chosen: sleeps never end early, and clocks of microseconds are read on both sides of one
 
-_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+_LINE: type[Line] = Line  # type: ignore[assignment]  # a union, as msgspec takes it
 
 
 def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> Measured:
@@ -47,7 +49,9 @@ def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> Measured:
     lines = [_decode(line, number, origin) for number, line in enumerate(raw, start=1)]
     failed = next((line for line in lines if isinstance(line, Failed)), None)
     if failed is not None:
-        raise DeviceError(f"{origin}: the runner failed while it tried to {failed.stage}: {failed.error}", hint=None)
+        raise DeviceError(
+            f"{origin}: the runner failed while it tried to {printable(failed.stage)}: {printable(failed.error)}"
+        )
     end = lines[-1] if lines else None
     if not isinstance(end, End):
         raise DeviceError(
@@ -56,16 +60,19 @@ def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> Measured:
             hint="see that the device stays connected, then run the same command with --resume",
         )
     _check_end(end, raw, origin)
-    return _assemble(lines, end, request, origin)
+    try:
+        return _assemble(lines, end, request, origin)
+    except (ImpossibleError, msgspec.ValidationError) as error:
+        raise DeviceError(f"{origin}: the runner's output cannot be: {error}") from error
 
 
 def _decode(line: bytes, number: int, origin: str) -> Line:
     try:
-        return _DECODER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        shown = line.decode("utf-8", "backslashreplace").rstrip("\n")
+        return read_json(line, _LINE, what="line", origin="it", failure=DeviceError)
+    except DeviceError as error:
+        shown = printable(line[:400].decode("utf-8", "backslashreplace").rstrip("\n"))
         raise DeviceError(
-            f"{origin}: line {number} of the runner's output is not readable ({error}): {shown[:400]}"
+            f"{origin}: line {number} of the runner's output is not readable ({error.message}): {shown}"
         ) from error
 
 

@@ -13,15 +13,16 @@ from typing import Literal
 
 import msgspec
 
-from edgevit.errors import DeviceError
+from edgevit.errors import DeviceError, first_line
 from edgevit.records import Record
+from edgevit.text import printable
 from runtimes.runners.exits import show_tail
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, RunSample, Subject, Summary
 from runtimes.runners.workload import Workload
 
 Feed = Literal["golden", "ones", "random"]
-NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"  # C++ streams print six significant digits: a million is 1e+06
+NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"  # C++ streams print six significant digits: a million is 1e+06
 US, MS, SECONDS = 1e3, 1e6, 1e9  # in ns
 MIB = 1024.0 * 1024.0  # in bytes
 
@@ -69,13 +70,21 @@ class ToolAdapter(ABC):
     def command(self, subject: Subject, workload: Workload) -> ToolCommand:
         """How the tool is called for what it does not refuse; paths are relative to the working directory."""
 
-    @abstractmethod
     def parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read what the tool printed and left.
 
         Raises:
-            DeviceError: It cannot be read, or it does not answer the workload; the message shows the text.
+            DeviceError: It cannot be read, tells what cannot be, or does not answer the workload; the message shows
+                the text.
         """
+        try:
+            return self._parse(finished, workload)
+        except (ValueError, OverflowError) as error:  # thousands of digits, infinities, and what records refuse
+            raise self.unreadable(first_line(error), finished) from error
+
+    @abstractmethod
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
+        """``parse``, with the errors of Python's numbers."""
 
     def measured(
         self,
@@ -104,7 +113,7 @@ class ToolAdapter(ABC):
     def unreadable(self, why: str, finished: Finished) -> DeviceError:
         """The error for output that cannot be read; it shows the text."""
         return DeviceError(
-            f"cannot read the output of {self.title}: {why}{show_tail(finished.printed.encode())}",
+            f"cannot read the output of {self.title}: {printable(why)}{show_tail(finished.printed.encode())}",
             hint="if this is another version of the tool, measure with --runner python, or report the text above",
         )
 

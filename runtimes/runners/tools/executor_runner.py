@@ -12,7 +12,7 @@ from runtimes.runners.runner import Measured, Subject
 from runtimes.runners.tools.adapter import MS, NUMBER, Feed, ToolAdapter, ToolCommand, find_number
 from runtimes.runners.workload import Workload
 
-ITERATION = re.compile(rf"Iteration (\d+) of (\d+): ({NUMBER}) ms")
+ITERATION = re.compile(rf"Iteration ([0-9]+) of ([0-9]+): ({NUMBER}) ms")
 
 
 class ExecutorRunner(ToolAdapter):
@@ -48,7 +48,7 @@ class ExecutorRunner(ToolAdapter):
             outputs=tuple(f"{subject.output_name}-{index}.bin" for index in range(len(subject.outputs))),
         )
 
-    def parse(self, finished: Finished, workload: Workload) -> Measured:
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read the ``Iteration`` lines; see ``ToolAdapter.parse``."""
         text = finished.printed
         if "Model executed successfully" not in text:

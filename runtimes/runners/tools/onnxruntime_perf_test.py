@@ -40,7 +40,7 @@ class OnnxruntimePerfTest(ToolAdapter):
             files=(RESULT_FILE,),
         )
 
-    def parse(self, finished: Finished, workload: Workload) -> Measured:
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
         """The result file has ``model,seconds,peak bytes,cpu %,run`` per run; see ``ToolAdapter.parse``."""
         text = finished.printed
         if find_number(r"Average inference time cost(?: total)?:", text) is None:

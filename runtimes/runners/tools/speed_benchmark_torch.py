@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
+from typing import Literal
 
+import msgspec
+
+from edgevit.errors import DeviceError, first_line
+from edgevit.records import read_json
+from edgevit.text import printable
 from runtimes.runners.process import Finished
 from runtimes.runners.runner import Measured, Subject
 from runtimes.runners.tools.adapter import US, Feed, ToolAdapter, ToolCommand, find_number
 from runtimes.runners.workload import Workload
 
-OBSERVER = re.compile(r"PyTorchObserver (\{.*?\})")
+OBSERVER = re.compile(r"PyTorchObserver (\{[^}\n]{0,1000}\})")
 INPUT_TYPES = {"float32": "float", "uint8": "uint8_t", "int64": "int64"}
+
+
+class _Observed(msgspec.Struct):
+    """A latency in microseconds; what else stands in its line does not matter."""
+
+    type: Literal["NET"]
+    unit: Literal["us"]
+    metric: Literal["latency"]
+    value: str | float
 
 
 class SpeedBenchmarkTorch(ToolAdapter):
@@ -53,7 +67,7 @@ class SpeedBenchmarkTorch(ToolAdapter):
             )
         )
 
-    def parse(self, finished: Finished, workload: Workload) -> Measured:
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
         """One ``PyTorchObserver`` line per run, in microseconds; see ``ToolAdapter.parse``."""
         if find_number("Main run finished. Microseconds per iter:", finished.printed) is None:
             raise self.unreadable("no 'Main run finished. Microseconds per iter: ...'", finished)
@@ -63,9 +77,7 @@ class SpeedBenchmarkTorch(ToolAdapter):
 
     def _latency_ns(self, text: str, finished: Finished) -> int:
         try:
-            line = json.loads(text)
-            if (line["type"], line["unit"], line["metric"]) != ("NET", "us", "latency"):
-                raise ValueError("not a latency in microseconds")
-            return round(float(line["value"]) * US)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise self.unreadable(f"line '{text}': {error}", finished) from error
+            line = read_json(text, _Observed, what="observation", origin="it", failure=DeviceError)
+            return round(float(line.value) * US)
+        except (DeviceError, ValueError, OverflowError) as error:
+            raise self.unreadable(f"line '{printable(text)}': {first_line(error)}", finished) from error

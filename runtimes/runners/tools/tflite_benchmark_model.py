@@ -13,7 +13,7 @@ from runtimes.runners.tools.adapter import MIB, MS, NUMBER, US, Feed, ToolAdapte
 from runtimes.runners.workload import Workload
 
 LITERT_BANNER = "BENCHMARK RESULTS"
-COUNT_LINE = re.compile(r"\bcount=(\d+)\b(.*)$", re.MULTILINE)
+COUNT_LINE = re.compile(r"\bcount=([0-9]+)\b(.{0,1000})", re.MULTILINE)  # its pairs are searched for each word
 
 
 class TfliteBenchmarkModel(ToolAdapter):
@@ -53,7 +53,7 @@ class TfliteBenchmarkModel(ToolAdapter):
             arguments += [f"--input_layer_value_files={files}"]
         return ToolCommand(arguments=tuple(arguments), outputs=(subject.output_name,))
 
-    def parse(self, finished: Finished, workload: Workload) -> Measured:
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read either tool's output; see ``ToolAdapter.parse``.
 
         In the Interpreter tool's, the second ``count=`` line is the timed part, the first the warm-up.
@@ -85,10 +85,10 @@ class LitertBenchmarkModel(TfliteBenchmarkModel):
 
     title = "LiteRT benchmark_model"
 
-    def parse(self, finished: Finished, workload: Workload) -> Measured:
+    def _parse(self, finished: Finished, workload: Workload) -> Measured:
         """Read the block after the banner. All times are ms, the deviation too, although it has no unit."""
         text = finished.printed.rpartition(LITERT_BANNER)[2]
-        average = re.search(rf"Inference \(avg\):\s*({NUMBER}) ms \((\d+) runs\)", text)
+        average = re.search(rf"Inference \(avg\):\s*({NUMBER}) ms \(([0-9]+) runs\)", text)
         if average is None:
             raise self.unreadable("no 'Inference (avg): ... ms (... runs)' after the banner", finished)
         self.check_count(int(average[2]), workload, finished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -82,3 +83,15 @@ def test_packets_that_are_none_are_refused() -> None:
         decode(packets, SCALES, NO_STAMPS, {})
     with pytest.raises(MeterError, match="delivered no packet"):
         decode(packets[:0], SCALES, NO_STAMPS, {})
+
+
+def test_a_drop_counter_that_runs_away_takes_no_memory() -> None:
+    packets = np.zeros((20_000, 64), np.uint8)
+    packets[:, 3] = 3
+    packets[:, 2] = np.arange(20_000) % 16
+    packets.view("<u2")[:, 0] = (np.arange(20_000) * 65535) % 65536
+    tracemalloc.start()
+    with pytest.raises(MeterError, match=r"delivered 60000 samples of 13106\d+: 1310634465 dropped by the unit"):
+        decode(packets, SCALES, NO_STAMPS, {})
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()

@@ -204,3 +204,35 @@ def test_an_end_marker_that_counts_otherwise_is_refused(counted: dict[str, objec
         parse_lines(b"".join(lines) + changed, REQUEST, origin="m on d")
     with pytest.raises(DeviceError, match="changed on its way"):
         parse_lines(b"".join(lines) + end.rstrip(b"\n"), REQUEST, origin="m on d")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"[" * 2000, "Expected `object`, got `array`|recursion"),
+        (b'{"line": "memory", "peak_bytes": ' + b"[" * 2000, "not a valid line"),
+        (b'{"line": "memory", "peak_bytes": 1e999}', "Number out of range"),
+        (b'{"line": "memory", "peak_bytes": ' + b"9" * 400 + b"}", "peak_bytes is 999"),
+        (b'{"line": "memory", "peak_bytes": ' + b"9" * 5000 + b"}", "out of range"),
+        (b'{"line": "output", "file": "\xff", "sha256": "x", "count": 1}', "is no UTF-8 text"),
+        (b'{"line": "output", "file": "\\ud800", "sha256": "x", "count": 1}', "not a valid line"),
+        (b'{"line": "control", "index": 0, "start_monotonic_ns": 9, "end_monotonic_ns": 3}', "time runs backwards"),
+        (b'{"\x1b[2J": 1}', "malformed"),
+    ],
+)
+def test_a_line_that_cannot_be_is_refused_in_our_own_words(line: bytes, words: str) -> None:
+    told = [json.dumps(each).encode() for each in body()]
+    told[-1:-1] = [line]
+    with pytest.raises(DeviceError, match=words) as refused:
+        parse_lines(b"".join(each + b"\n" for each in told), REQUEST, origin="m on d")
+    assert (
+        refused.value.message.startswith("m on d: line 7 of the runner's output")
+        and refused.value.message.isprintable()
+    )
+
+
+def test_passes_that_overlap_are_refused() -> None:
+    lines = body()
+    lines[3] = sample("run", 1, 2400)
+    with pytest.raises(DeviceError, match=r"time runs backwards, from 2500 to 2400 ns|starts -0\.0001 ms"):
+        parse_lines(encode(lines), REQUEST, origin="m on d")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tool_output import latencies_ns, printed, work
+from tool_output import DATA, latencies_ns, printed, work
 
 from edgevit.errors import DeviceError
 from export.recipe import Format
@@ -38,3 +41,37 @@ def test_a_count_that_is_not_the_one_asked_for_is_refused_with_the_text() -> Non
     TOOLS[Format.PTE].check_count(50, work(), printed("fine"))
     with pytest.raises(DeviceError, match=r"expected 50 timed runs, got 49; it printed:\s+seen"):
         TOOLS[Format.PTE].check_count(49, work(), printed("seen"))
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "number"),
+    [
+        (Format.PTE, "executor_runner_1.5.txt", r"(?<=: )[0-9.]+(?= ms)"),
+        (Format.ONNX, "onnxruntime_perf_test_1.23.txt", r"(?<=,)[0-9.]+(?=,)"),
+        (Format.PTL, "speed_benchmark_torch.txt", r'(?<="value":")[0-9.]+|(?<="value": ")[0-9.]+'),
+        (Format.TFLITE, "tflite_2.17.txt", r"(?<=avg=)[0-9.e+]+"),
+        (Format.TFLITE, "litert_2.1.txt", r"(?<=\(avg\): )[0-9.]+|(?<=\(avg\):)\s+[0-9.]+"),
+    ],
+)
+@pytest.mark.parametrize("figure", ["0", "-5", "1e999", "9" * 5000, "1e300", "²"])
+def test_figures_that_cannot_be_are_refused(format: Format, name: str, number: str, figure: str) -> None:
+    text, table = (DATA / name).read_text(), (DATA / "onnxruntime_perf_test.csv").read_text()
+    text, table = (re.sub(number, figure, each) for each in (text, table))
+    runs = {Format.PTE: 4, Format.ONNX: 5, Format.PTL: 3}.get(format, 50)
+    asked = [work(runs=runs, warmup=warmup) for runs in range(1, 60) for warmup in (0, 1, 10)]
+    files = {"perf_test.csv": table.encode()}
+    for workload in asked:
+        with pytest.raises(DeviceError, match="cannot read the output of"):
+            TOOLS[format].parse(printed(text, files=files), workload)
+    assert figure in text + table and runs
+
+
+@pytest.mark.parametrize(
+    "text", ["count=5 " + "a" * 10**6, "PyTorchObserver {" * 10**5, "=" * 10**6 + "Iteration 1 of"]
+)
+@pytest.mark.parametrize("format", list(Format))
+def test_a_flood_takes_no_time(format: Format, text: str) -> None:
+    began_s = time.perf_counter()
+    with pytest.raises(DeviceError):
+        TOOLS[format].parse(printed(text + "\nMain run finished. Microseconds per iter: 1"), work())
+    assert time.perf_counter() - began_s < 3
