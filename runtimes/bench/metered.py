@@ -17,6 +17,7 @@ from edgevit.errors import DeviceError
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.process import fetch
 from runtimes.devices.device import Device, ProcessHandle, in_context
+from runtimes.devices.figures import first_number, whole
 from runtimes.power.meter import PowerMeter
 from runtimes.power.trace import PowerTrace
 from runtimes.runners.process import Finished, PlannedRun
@@ -98,18 +99,18 @@ class MeteredRunner:
             with suppress(DeviceError):
                 self.device.kill(handle)
             raise
-        rc = self.device.run(["cat", rc_file]).out.strip()
+        rc = whole(self.device.run(["cat", rc_file]).out)
         printed = self.device.run(["cat", log]).out
         files = fetch(self.device, planned, planned.fetch)
         self._remove(log, rc_file)
-        return MeteredProcess(trace, Finished(int(rc) if rc.isdecimal() else 1, printed, "", files=files), ahead_s)
+        return MeteredProcess(trace, Finished(1 if rc is None else rc, printed, "", files=files), ahead_s)
 
     def _host_ahead_s(self) -> float | None:
         before = time.monotonic()
         answer = self.device.run(["cat", "/proc/uptime"])
         between = (before + time.monotonic()) / 2
-        words = answer.out.split()
-        return between - float(words[0]) if answer.ok and words else None
+        uptime_s = first_number(answer.out) if answer.ok else None
+        return None if uptime_s is None else between - uptime_s
 
     def _remove(self, *paths: str) -> None:
         with suppress(DeviceError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from edgevit.errors import DeviceError, UsageError
+from edgevit.text import printable
 from runtimes.conditions.device_state import DeviceState
 from runtimes.conditions.state_parsers import parse_cpu_list
 from runtimes.devices.device import Device
@@ -71,8 +72,9 @@ def verify_pinning(device: Device, mask: int) -> None:
         raise DeviceError(
             f"{device.serial} cannot pin commands to cores: {result.complaint}", hint="leave out --affinity"
         )
-    seen = int(result.out.partition(":")[2].strip().replace(",", "") or "0", 16)
-    if seen != mask:
+    told = result.out.partition(":")[2].strip().replace(",", "").lstrip("0")
+    if told != f"{mask:x}":
         raise DeviceError(
-            f"{device.serial} runs pinned commands on cores {seen:#x}, not {mask:#x}: its cpusets forbid it"
+            f"{device.serial} runs pinned commands on cores 0x{printable(told[:40] or '0')}, not {mask:#x}: "
+            "its cpusets forbid it"
         )

@@ -14,11 +14,17 @@ from runtimes.conditions.device_state import (
     ThermalState,
 )
 from runtimes.devices.device import Kind
+from runtimes.devices.figures import first_number, whole, within
 
 # android.hardware.thermal: TemperatureType
 THERMAL_TYPES = {0: "cpu", 1: "gpu", 2: "battery", 3: "skin", 9: "npu"}
 NOT_TEMPERATURES = frozenset({-1, 6, 7, 8})  # unknown, and the battery current limiter's volts, amperes and percent
+LONGEST_UNAME = 400  # characters; Linux tells at most 65 for each of the three words
 CHARGING = 2  # android.os.BatteryManager: BATTERY_STATUS_CHARGING
+MOST_CPUS = 8192  # what Linux can be built for (CONFIG_NR_CPUS)
+MOST_V = 100.0  # chosen: no battery of a phone or a board is near it
+LONGEST_S = 2**33  # uptime; chosen: no device has been on for 272 years
+MOST_LOAD = 2**32  # of processes
 SPEED_TOLERANCE = 0.9  # cores within 10 % of each other are one cluster: favoured cores of desktops differ by less
 
 _ZONE_KINDS = (
@@ -42,6 +48,7 @@ def split_sections(text: str) -> dict[str, str]:
 def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> DeviceState:
     """Build the record from the output of ``STATE_SCRIPT``."""
     part = split_sections(text)
+    uname = part.get("uname", "").strip()[:LONGEST_UNAME]
     props = parse_getprop(part.get("getprop", ""))
     cpus = parse_cpus(part.get("cpus", ""))
     thermal = parse_thermal(part.get("thermalservice", ""), part.get("zones", ""))
@@ -50,29 +57,29 @@ def parse_state(text: str, *, serial: str, kind: Kind, unix_time_s: float) -> De
         serial=serial,
         kind=kind,
         unix_time_s=unix_time_s,
-        uptime_s=_number(part.get("uptime", "")),
+        uptime_s=within(first_number(part.get("uptime", "")), 0, LONGEST_S),
         manufacturer=props.get("ro.product.manufacturer"),
         model=props.get("ro.product.model") or part.get("board", "").strip("\0 \n") or None,
         soc=_soc(props, part),
         system=_found(r'^PRETTY_NAME="?([^"\n]*)', part.get("os", "")),
         android_version=props.get("ro.build.version.release"),
-        sdk=_integer(props.get("ro.build.version.sdk")),
+        sdk=whole(props.get("ro.build.version.sdk")),
         fingerprint=props.get("ro.build.fingerprint"),
-        kernel=_found(r"^\s*(\S+ \S+)", part.get("uname", "")),
-        abi=props.get("ro.product.cpu.abi") or _found(r"^\s*\S+ \S+ (?:.* )?(\S+)\s*$", part.get("uname", "")),
+        kernel=_found(r"^(\S+ \S+)", uname),
+        abi=props.get("ro.product.cpu.abi") or _found(r"^\S+ \S+ (?:.* )?(\S+)$", uname),
         cpus=cpus,
         clusters=core_clusters(cpus),
         thermal=thermal,
         battery=battery or parse_supplies(part.get("supply", "")),
         screen=_wakefulness(part.get("power", "")),
-        load_1min=_number(part.get("loadavg", "")),
+        load_1min=within(first_number(part.get("loadavg", "")), 0, MOST_LOAD),
         cpus_allowed=_allowed(part.get("allowed", "")),
         cpu_quota=parse_quota(part.get("quota", "")),
         memory_total_bytes=_meminfo(part.get("meminfo", ""), "MemTotal"),
         memory_available_bytes=_meminfo(part.get("meminfo", ""), "MemAvailable"),
         airplane_mode=_flag(part.get("airplane_mode_on", "")),
         low_power_mode=_flag(part.get("low_power", "")),
-        is_root=_integer(part.get("root")) == 0 if part.get("root", "").strip() else None,
+        is_root=whole(part.get("root")) == 0 if part.get("root", "").strip() else None,
         missing=_why_missing(part, cpus, thermal),
     )
 
@@ -92,21 +99,32 @@ def parse_cpus(text: str) -> tuple[CpuState, ...]:
     cpus = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 8 and words[0].isdigit():
-            hertz = [value * 1000 if (value := _integer(word)) is not None else None for word in words[3:7]]
+        index = whole(words[0]) if len(words) == 8 else None
+        if index is not None and 0 <= index < MOST_CPUS:
+            hertz = [_hertz(word) for word in words[3:7]]
             cpus.append(
                 CpuState(
-                    index=int(words[0]),
+                    index=index,
                     online=words[1] != "0",  # core 0 often has no such file: it cannot be switched off
                     governor=None if words[2] == "-" else words[2],
                     cur_hz=hertz[0],
                     min_hz=hertz[1],
                     max_hz=hertz[2],
                     hw_max_hz=hertz[3],
-                    capacity=_integer(words[7]),
+                    capacity=_positive(whole(words[7])),
                 )
             )
-    return tuple(sorted(cpus, key=lambda cpu: cpu.index))
+    return tuple(sorted({cpu.index: cpu for cpu in cpus}.values(), key=lambda cpu: cpu.index))
+
+
+def _hertz(kilohertz: str) -> int | None:
+    value = _positive(whole(kilohertz))
+    return None if value is None else value * 1000
+
+
+def _positive(value: int | None) -> int | None:
+    """``value``, where it is a speed or a size: not below 0, and not beyond what a float holds exactly."""
+    return value if value is not None and 0 <= value < 2**53 // 1024 else None
 
 
 def core_clusters(cpus: Sequence[CpuState]) -> tuple[CoreCluster, ...]:
@@ -146,7 +164,7 @@ def parse_thermal(service: str, zones: str) -> ThermalState:
     hal = _hal_temperatures(block) if found else ()
     temperatures = hal or _zone_temperatures(zones)
     return ThermalState(
-        status=_integer(_found(r"Thermal Status: (\d+)", service)),
+        status=whole(_found(r"Thermal Status: ([0-9])\b", service)),
         source="hal" if hal else "zones" if temperatures else None,
         temperatures=temperatures,
     )
@@ -158,7 +176,7 @@ def _hal_temperatures(block: str) -> tuple[Temperature, ...]:
         if not line.startswith((" ", "\t")):
             break  # the next block: cooling devices, thresholds
         fields = dict(re.findall(r"m(Value|Type|Name)=([^,}]*)", line))
-        value, number = _number(fields.get("Value", "")), _integer(fields.get("Type"))
+        value, number = first_number(fields.get("Value", "")), whole(fields.get("Type"))
         if value is not None and number is not None and number not in NOT_TEMPERATURES and _plausible(value):
             kind = THERMAL_TYPES.get(number, "other")
             found.append(Temperature(name=fields.get("Name", "?").strip(), kind=kind, value_c=value))
@@ -169,7 +187,7 @@ def _zone_temperatures(text: str) -> tuple[Temperature, ...]:
     found = []
     for line in text.splitlines():
         raw, _, name = line.strip().partition(" ")
-        value = _number(raw)
+        value = first_number(raw)
         if value is None:
             continue
         value = value / 1000 if abs(value) >= 1000 else value
@@ -183,6 +201,11 @@ def _plausible(celsius: float) -> bool:
     return -40 < celsius < 150 and celsius != 0
 
 
+def _celsius(tenths: float | None) -> float | None:
+    """A battery's temperature, which may be 0."""
+    return None if tenths is None else within(tenths / 10, -40, 150)
+
+
 def parse_battery(text: str) -> BatteryState | None:
     """``dumpsys battery``; None when there is none, or no such service."""
     body = text.partition("\n[")[0]  # some vendors append an event log with older values
@@ -190,13 +213,13 @@ def parse_battery(text: str) -> BatteryState | None:
     fields = {key.strip().lower(): value.strip() for key, _, value in pairs}
     if "level" not in fields or fields.get("present") == "false":
         return None
-    level, scale = _number(fields["level"]), _number(fields.get("scale", "")) or 100.0
-    deci_c, milli_v = _number(fields.get("temperature", "")), _number(fields.get("voltage", ""))
-    status = _integer(fields.get("status"))
+    level, scale = first_number(fields["level"]), first_number(fields.get("scale", "")) or 100.0
+    deci_c, milli_v = first_number(fields.get("temperature", "")), first_number(fields.get("voltage", ""))
+    status = whole(fields.get("status"))
     return BatteryState(
-        level_percent=None if level is None else 100 * level / scale,
-        temperature_c=None if deci_c is None else deci_c / 10,
-        voltage_v=None if milli_v is None else milli_v / 1000,
+        level_percent=None if level is None or scale <= 0 else within(100 * level / scale, 0, 100),
+        temperature_c=_celsius(deci_c),
+        voltage_v=None if milli_v is None else within(milli_v / 1000, 0, MOST_V),
         charging=None if status is None else status == CHARGING,
         powered_by=tuple(
             key.removesuffix(" powered") for key in fields if key.endswith(" powered") and fields[key] == "true"
@@ -212,11 +235,11 @@ def parse_supplies(text: str) -> BatteryState | None:
     if not batteries:
         return None
     _, _, _, status, capacity, deci_c, micro_v = batteries[0]
-    temperature, voltage = _number(deci_c), _number(micro_v)
+    temperature, voltage = first_number(deci_c), first_number(micro_v)
     return BatteryState(
-        level_percent=_number(capacity),
-        temperature_c=None if temperature is None else temperature / 10,
-        voltage_v=None if voltage is None else voltage / 1e6,
+        level_percent=within(first_number(capacity), 0, 100),
+        temperature_c=_celsius(temperature),
+        voltage_v=None if voltage is None else within(voltage / 1e6, 0, MOST_V),
         charging=None if status == "-" else status == "Charging",
         powered_by=tuple(row[1].lower() for row in rows if row[1] != "Battery" and row[2] == "1"),
     )
@@ -225,17 +248,21 @@ def parse_supplies(text: str) -> BatteryState | None:
 def parse_quota(text: str) -> float | None:
     """Cores' worth of time by cgroup v2's ``cpu.max``: ``QUOTA PERIOD`` in microseconds, or ``max PERIOD``."""
     words = text.split()
-    quota, period = (_number(words[0]), _number(words[1])) if len(words) >= 2 else (None, None)
-    return quota / period if quota and period else None
+    quota, period = (first_number(words[0]), first_number(words[1])) if len(words) >= 2 else (None, None)
+    return within(quota / period, 0, MOST_CPUS) if quota and period else None
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:
-    """The kernel's list format: ``0-3,6``."""
-    cpus: list[int] = []
-    for piece in text.strip().split(","):
-        if match := re.fullmatch(r"(\d+)(?:-(\d+))?", piece.strip()):
-            cpus.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return tuple(cpus)
+    """The kernel's list format: ``0-3,6``; empty where it names more than there can be."""
+    cpus: set[int] = set()
+    pieces = text.strip().split(",")
+    for piece in pieces if len(pieces) <= MOST_CPUS else ():
+        if match := re.fullmatch(r"([0-9]{1,19})(?:-([0-9]{1,19}))?", piece.strip()):
+            first, last = int(match[1]), int(match[2] or match[1])
+            if last >= MOST_CPUS:
+                return ()
+            cpus.update(range(first, last + 1))
+    return tuple(sorted(cpus))
 
 
 def _allowed(text: str) -> tuple[int, ...] | None:
@@ -260,8 +287,8 @@ def _wakefulness(text: str) -> str | None:
 
 
 def _meminfo(text: str, field: str) -> int | None:
-    kib = _found(rf"^{field}:\s*(\d+) kB", text)
-    return int(kib) * 1024 if kib else None
+    kib = _positive(whole(_found(rf"^{field}:\s*([0-9]+) kB", text)))
+    return None if kib is None else kib * 1024
 
 
 def _found(pattern: str, text: str) -> str | None:
@@ -272,16 +299,6 @@ def _found(pattern: str, text: str) -> str | None:
 
 def _flag(text: str) -> bool | None:
     return {"1": True, "0": False}.get(text.strip())
-
-
-def _number(text: str | None) -> float | None:
-    match = re.match(r"\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\b", text or "")
-    return float(match[1]) if match else None
-
-
-def _integer(text: str | None) -> int | None:
-    match = re.fullmatch(r"\s*(-?\d+)\s*", text or "")
-    return int(match[1]) if match else None
 
 
 def _why_missing(part: dict[str, str], cpus: Sequence[CpuState], thermal: ThermalState) -> dict[str, str]:

@@ -22,6 +22,7 @@ from typing import Self
 from edgevit.errors import DeviceError
 from edgevit.records import Record
 from runtimes.devices import processes
+from runtimes.devices.figures import whole
 from runtimes.devices.packets import CommandStream, Packets, last_lines
 
 KILLED_S = 0.2  # chosen, because the kernel needs no longer to end what was killed
@@ -204,11 +205,12 @@ class Device(ABC):
         """
         result = self.script(processes.SPAWN, log, rc_file or "", self.process_log or "", *argv)
         words = result.out.split()
-        if not result.ok or len(words) != 3 or words[0] != "spawned":
+        pid = whole(words[1]) if len(words) == 3 and words[0] == "spawned" else None
+        if not result.ok or pid is None:
             raise DeviceError(
                 f"'{argv[0]}' could not be started in the background on {self.serial}: {result.complaint}"
             )
-        return ProcessHandle(pid=int(words[1]), start=words[2])
+        return ProcessHandle(pid=pid, start=words[2])
 
     def is_alive(self, handle: ProcessHandle) -> bool:
         """Whether that very process still runs; a reused pid and a zombie do not count."""

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol, Self
 
-from edgevit.errors import DeviceTimeoutError
+from edgevit.errors import DeviceError, DeviceTimeoutError
+from edgevit.text import printable
+
+MOST_OUTPUT_BYTES = 64 << 20  # chosen: the longest answer, a whole dumpsys, has some 10 MB
+LONGEST_LINE_BYTES = 16 << 10  # chosen: a longer one is no text for people, and comes in pieces
+LONGEST_WORDS = 1000  # characters; chosen: a message still shows its beginning
 
 
 class Channel(Enum):
@@ -92,10 +97,11 @@ class CommandStream:
         Raises:
             DeviceTimeoutError: The command did not end in time; it was killed.
             DeviceLostError: The connection ended before the command.
+            DeviceError: It printed more than ``MOST_OUTPUT_BYTES``; it was killed.
         """
         with self:
             while self.rc is None:
-                self._out += self._piece()
+                self._keep(self._out, self._piece())
         return self.rc, _text(self._out), self.err
 
     def __iter__(self) -> Iterator[str]:
@@ -109,6 +115,9 @@ class CommandStream:
         while self.rc is None:
             *whole, pending = (pending + self._piece()).split(b"\n")
             yield from (_text(line).rstrip("\r") for line in whole)
+            while len(pending) > LONGEST_LINE_BYTES:
+                yield _text(pending[:LONGEST_LINE_BYTES])
+                pending = pending[LONGEST_LINE_BYTES:]
         if pending:
             yield _text(pending).rstrip("\r")
 
@@ -116,10 +125,16 @@ class CommandStream:
         """The next piece of standard output; empty when something else came, which is kept."""
         packet = self._next()
         if packet.channel is Channel.ERR:
-            self._err += packet.data
+            self._keep(self._err, packet.data)
         elif packet.channel is Channel.EXIT:
             self.rc = packet.rc
         return packet.data if packet.channel is Channel.OUT else b""
+
+    def _keep(self, kept: bytearray, data: bytes) -> None:
+        if len(kept) + len(data) > MOST_OUTPUT_BYTES:
+            self.close()
+            raise DeviceError(f"{self._label} printed more than {MOST_OUTPUT_BYTES >> 20} MiB and was killed")
+        kept += data
 
     def _next(self) -> Packet:
         left_s = self._deadline - time.monotonic()
@@ -153,4 +168,4 @@ def _text(data: bytes | bytearray) -> str:
 
 def last_lines(text: str) -> str:
     """The last three lines that say something, on one, for messages."""
-    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:])
+    return printable(" | ".join([line.strip()[:LONGEST_WORDS] for line in text.splitlines() if line.strip()][-3:]))

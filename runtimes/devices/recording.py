@@ -9,13 +9,14 @@ that was never recorded is an error.
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
-from edgevit.errors import DeviceError, DeviceLostError
-from edgevit.records import Record, atomic_path
+from edgevit.errors import DeviceError, DeviceLostError, ImpossibleError
+from edgevit.records import Record, atomic_path, require_within
 from runtimes.devices.device import Device, Kind, Progress
 from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
 
@@ -23,6 +24,13 @@ _T = TypeVar("_T")
 
 # Lock owners and lock deadlines differ from run to run.
 _VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise ImpossibleError(f"'{text[:40]}' is no base64: {error}") from error
 
 
 class Answer(Record, forbid_unknown_fields=False):
@@ -34,6 +42,12 @@ class Answer(Record, forbid_unknown_fields=False):
     err_base64: str
     lost: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no output, and no exit code."""
+        _bytes_of(self.out_base64)
+        _bytes_of(self.err_base64)
+        require_within(-128, 255, rc=self.rc)
+
 
 class Pulled(Record, forbid_unknown_fields=False):
     """A file that came back; ``error`` when it did not."""
@@ -41,6 +55,10 @@ class Pulled(Record, forbid_unknown_fields=False):
     remote: str
     data_base64: str
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no file."""
+        _bytes_of(self.data_base64)
 
 
 class Pushed(Record, forbid_unknown_fields=False):
@@ -57,6 +75,7 @@ class Recording(Record, forbid_unknown_fields=False):
     Earlier recordings hold more fields, here and in the records within, which nothing reads: they are passed over.
     """
 
+    limit_bytes: ClassVar[int] = 1 << 30  # outputs of golden sets stand in it
     schema_version: Literal[1] = 1
     serial: str
     kind: Kind
@@ -159,7 +178,7 @@ class ReplayDevice(Device):
         if pulled.error is not None:
             raise DeviceError(pulled.error)
         with atomic_path(local) as part:
-            part.write_bytes(b64decode(pulled.data_base64))
+            part.write_bytes(_bytes_of(pulled.data_base64))
 
     def reconnect(self, timeout_s: float = 20.0) -> None:
         """A recording does not come back by itself."""
@@ -220,7 +239,7 @@ class _Tee:
 def _played(answer: Answer) -> KnownPackets:
     """A recorded answer as packets; one that never ended passes every deadline at once."""
     streams = ((Channel.OUT, answer.out_base64), (Channel.ERR, answer.err_base64))
-    packets = [Packet(channel, b64decode(text)) for channel, text in streams if text]
+    packets = [Packet(channel, _bytes_of(text)) for channel, text in streams if text]
     if answer.rc is not None:
         packets.append(Packet(Channel.EXIT, rc=answer.rc))
     return KnownPackets(packets, DeviceLostError(answer.lost) if answer.lost is not None else None)

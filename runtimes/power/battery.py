@@ -20,6 +20,7 @@ from runtimes.power.trace import Doubles, PowerTrace, from_readings
 
 DIRECTORIES = ("/sys/class/power_supply/battery", "/sys/class/power_supply/bms", "/sys/class/power_supply/BAT0")
 MILLI_BELOW = 10_000.0  # below it mA, else uA: a phone that is awake draws over 10 mA (10,000 uA), and never 10 A
+MOST_MA = 50_000.0  # chosen: no battery of a phone or a board gives 50 A
 GRID_HZ = 20.0  # chosen, because it is finer than any gauge updates
 
 
@@ -73,7 +74,7 @@ class BatteryMeter(PollingMeter):
 
     def _refuse_charging(self) -> None:
         dump = self._device.run(["dumpsys", "battery"]).out
-        powered = re.findall(r"^\s*(AC|USB|Wireless|Dock) powered: true", dump, re.MULTILINE)
+        powered = re.findall(r"^[ \t]*(AC|USB|Wireless|Dock) powered: true", dump, re.MULTILINE)
         status = self._sysfs.read([f"{self._directory or DIRECTORIES[0]}/status"])[0]
         if powered or status == "Charging":
             by = " and ".join(powered) or "its charger"
@@ -91,11 +92,11 @@ class BatteryMeter(PollingMeter):
             current, voltage = number(self._by_command("current_now")), self._dumped_voltage()
         if current is None or voltage is None:
             raise MissedReadingError(f"the battery gauge of {self._device.serial} stopped answering")
-        return _milliamperes(current), _volts(voltage, self._device.serial)
+        return _milliamperes(current, self._device.serial), _volts(voltage, self._device.serial)
 
     def _dumped_voltage(self) -> float | None:
-        found = re.search(r"^\s*voltage: (\d+)", self._device.run(["dumpsys", "battery"]).out, re.MULTILINE)
-        return float(found.group(1)) if found else None
+        found = re.search(r"^[ \t]*voltage: (\S+)", self._device.run(["dumpsys", "battery"]).out, re.MULTILINE)
+        return number(found[1]) if found else None
 
     def trace_of(self, seconds: Doubles, readings: Doubles) -> PowerTrace:
         """Readings, (n, 2) mA and V, on a grid of 20 Hz with straight lines between them."""
@@ -118,9 +119,12 @@ class BatteryMeter(PollingMeter):
         )
 
 
-def _milliamperes(value: float) -> float:
+def _milliamperes(value: float, serial: str) -> float:
     magnitude = abs(value)
-    return magnitude if magnitude < MILLI_BELOW else magnitude / 1000.0
+    current_ma = magnitude if magnitude < MILLI_BELOW else magnitude / 1000.0
+    if current_ma > MOST_MA:
+        raise MeterError(f"the battery gauge of {serial} tells a current of {value:g}: neither mA nor uA of a battery")
+    return current_ma
 
 
 def _volts(value: float, serial: str) -> float:

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from edgevit.errors import MeterError, MissedReadingError
 from runtimes.devices.device import Device
+from runtimes.devices.figures import within
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.sysfs import LocalSysfs, Sysfs, number, sysfs_of
 from runtimes.power.trace import Doubles, PowerTrace, from_readings
 
 TOTALS = ("VDD_IN", "POM_5V_IN", "VDD_5V_IN", "5V_IN", "SYS_VIN")
+LONGEST_UPDATE_MS = 60_000.0  # chosen: the slowest of these chips averages over some 2 s
 CHIPS = ("ina3221", "ina2xx", "ina219", "ina226", "ina230", "ina231", "ina238")
 
 
@@ -50,7 +52,7 @@ def _hwmon_rails(sysfs: Sysfs, directory: str, chip: str) -> list[Rail]:
     rails = []
     for current in sysfs.glob(f"{directory}/curr*_input"):
         channel = current.rpartition("curr")[2].partition("_")[0]
-        if not channel.isdecimal():
+        if not (channel.isascii() and channel.isdecimal()):
             continue
         label, power, volts = sysfs.read(
             [f"{directory}/in{channel}_label", f"{directory}/power{channel}_input", f"{directory}/in{channel}_input"]
@@ -97,7 +99,7 @@ class HwmonMeter(PollingMeter):
             raise MeterError(f"{self._sysfs.place} has no INA power sensor below /sys/class/hwmon")
         self._rails = self._chosen(found)
         intervals = [number(text) for text in self._sysfs.read([r.update_file for r in self._rails if r.update_file])]
-        slowest_s = max([0.0, *(value / 1e3 for value in intervals if value)])
+        slowest_s = max([0.0, *((within(value, 0, LONGEST_UPDATE_MS) or 0.0) / 1e3 for value in intervals)])
         scope = " + ".join(rail.label for rail in self._rails)
         self.resolution = replace(self.resolution, period_s=max(self.period_s, slowest_s), scope=scope)
         self._try_pace()

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevit.errors import MeterError, MissedReadingError
 from runtimes.devices.device import Device
+from runtimes.devices.figures import number
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
 from runtimes.power.trace import Doubles, PowerTrace, from_counter
@@ -20,8 +21,9 @@ COMMANDS = (
     ["dumpsys", "android.hardware.power.stats.IPowerStats/default"],
     ["lshal", "debug", "android.hardware.power.stats@1.0::IPowerStats/default"],
 )
-_HEADING = re.compile(r"=+ PowerStats HAL (?:2\.0 energy meter|1\.0 rail energy data) =+")
+_HEADING = re.compile(r"= PowerStats HAL (?:2\.0 energy meter|1\.0 rail energy data) =")
 _RAIL = re.compile(r"^\s*(\S.*?)\s{2,}(-?\d+(?:\.\d+)?)\s+mWs\b")
+LONGEST_LINE = 200  # characters; chosen: a rail and its subsystem have names of some 40
 GRID_HZ = 20.0  # chosen, because it is finer than the rails are read
 
 
@@ -31,11 +33,12 @@ def parse_rails(text: str) -> dict[str, float]:
     if heading is None:
         return {}
     rails: dict[str, float] = {}
-    for line in text[heading.end() :].splitlines():
+    for line in text[heading.end() :].lstrip("=").splitlines():
         if line.lstrip().startswith("=="):
             break
-        if found := _RAIL.match(line):
-            rails[found.group(1).strip()] = float(found.group(2))
+        found = _RAIL.match(line) if len(line) <= LONGEST_LINE else None
+        if found and (energy_mj := number(found[2])) is not None:
+            rails[found[1].strip()] = energy_mj
     return rails
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from edgevit.errors import MissedReadingError
 from runtimes.devices.device import Device
+from runtimes.devices.figures import number
+
+__all__ = ["DeviceSysfs", "LocalSysfs", "Sysfs", "number", "sysfs_of"]
 
 # $@ files; each is printed on one line, an empty one when it cannot be read.
 _READ_ALL = 'for f in "$@"; do v=""; read -r v <"$f" 2>/dev/null; echo "$v"; done 2>/dev/null'
@@ -70,11 +73,3 @@ Sysfs = LocalSysfs | DeviceSysfs
 def sysfs_of(device: Device) -> Sysfs:
     """The kernel files of ``device``; this machine's are read without a shell."""
     return LocalSysfs() if device.kind == "host" else DeviceSysfs(device)
-
-
-def number(text: str | None) -> float | None:
-    """A number, or None for anything else."""
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from adbutils import AdbDevice as Transport
 
 HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
+MOST_PULLED_BYTES = 1 << 30  # chosen: outputs and traces are far below it, and this program reads them whole
 ROUND_TRIP_S = 10.0  # chosen, because it is a hundred times what a round trip takes
 
 SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", "/var/tmp/edgevit-export-UID")
@@ -127,7 +128,7 @@ class AdbDevice(Device):
         hash_timeout_s = timeout_s + size / HASH_BYTES_PER_S
         there = adb_push.prepare(self, remote, size, mode, hash_timeout_s)
         if there == adb_push.NOT_HASHED:
-            there = self._read_back(remote, timeout_s)
+            there = self._read_back(remote, size, timeout_s)
         if there == digest:
             return False
         try:
@@ -135,7 +136,7 @@ class AdbDevice(Device):
             seen = adb_push.settle(self, remote, digest, mode, hash_timeout_s)
             by_device = seen != adb_push.NOT_HASHED
             if not by_device:
-                seen = self._read_back(f"{remote}.part", timeout_s)
+                seen = self._read_back(f"{remote}.part", size, timeout_s)
             if seen != digest:
                 raise DeviceError(
                     f"{local.name} arrived on {self.serial} with SHA-256 {seen}, expected {digest}",
@@ -161,11 +162,11 @@ class AdbDevice(Device):
         except SyncRefusal as error:
             raise adb_push.refusal(self, remote, str(error)) from error
 
-    def _read_back(self, remote: str, timeout_s: float) -> str:
+    def _read_back(self, remote: str, size_bytes: int, timeout_s: float) -> str:
         digest = hashlib.sha256()
         try:
             with self._sync(f"{remote} was read back", timeout_s) as channel:
-                for chunk in channel.receive(remote):
+                for chunk in channel.receive(remote, size_bytes):
                     digest.update(chunk)
         except SyncRefusal as error:
             raise DeviceError(f"{remote} cannot be read back from {self.serial}: {error}") from error
@@ -181,11 +182,15 @@ class AdbDevice(Device):
                 if not stat.S_ISREG(file_mode):
                     kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
                     raise DeviceError(f"cannot fetch {remote} from {self.serial}: it {kind}")
+                if size > MOST_PULLED_BYTES:
+                    raise DeviceError(
+                        f"{remote} on {self.serial} has {size:,} bytes, expected {MOST_PULLED_BYTES:,} at most"
+                    )
                 with _local_target(local) as part, part.open("wb") as writer:
-                    for chunk in channel.receive(remote):
+                    for chunk in channel.receive(remote, size):
                         writer.write(chunk)
                         done += len(chunk)
-                    if done % (1 << 32) != size:
+                    if done != size:
                         raise DeviceError(
                             f"{remote} came from {self.serial} with {done} bytes, expected {size}",
                             hint="is something still writing it?",

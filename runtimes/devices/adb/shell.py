@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _STDOUT, _STDERR, _EXIT = 1, 2, 3
 _KINDS = range(6)  # with stdin, its end, and window sizes, which only the host sends
 _RECV_BYTES = 1 << 16
+_MOST_BYTES = 1 << 20  # adb's MAX_PAYLOAD (AOSP, adb.h), which bounds a shell packet
+_MOST_HEAD_BYTES = 1 << 14  # chosen: a shell that starts says a line or two
 
 # $3 behind the name in /proc/PID/stat is the process group: where the daemon gave the shell none of its own, ending
 # group 0 would end the daemon.
@@ -62,7 +64,7 @@ class AdbPackets:
         self._connection = connection
         self._serial = serial
         self._end = end
-        self._introduction = re.compile(rb"%s (\d+) ?([^\r\n]*)\r?\n" % nonce.encode())
+        self._introduction = re.compile(rb"%s ([0-9]{1,10}) ?([^\r\n]*)\r?\n" % nonce.encode())
         self._marker = f"{nonce}:".encode()
         self._raw = bytearray()
         self._held = b""
@@ -102,11 +104,14 @@ class AdbPackets:
     def _lost(self) -> DeviceLostError:
         return lost(self._serial, "a command ran: its output ended without an exit code")
 
+    def _nonsense(self, what: str) -> DeviceError:
+        return DeviceError(f"{self._serial} answered nonsense while a command ran: {what}")
+
     def _framed(self) -> Packet | None:
         while len(self._raw) >= 5:
             kind, size = self._raw[0], int.from_bytes(self._raw[1:5], "little")
-            if kind not in _KINDS:
-                raise DeviceError(f"{self._serial} answered nonsense while a command ran: shell packet of kind {kind}")
+            if kind not in _KINDS or size > _MOST_BYTES:
+                raise self._nonsense(f"shell packet of kind {kind} with {size:,} bytes")
             if len(self._raw) < 5 + size:
                 return None
             data = bytes(self._raw[5 : 5 + size])
@@ -122,7 +127,7 @@ class AdbPackets:
         self._raw.clear()
         at = data.rfind(self._marker)
         if at >= 0:
-            number = re.match(rb"(\d+)\r?\n", data[at + len(self._marker) :])
+            number = re.match(rb"([0-9]{1,3})\r?\n", data[at + len(self._marker) :])
             if number is not None and at == 0:
                 return Packet(Channel.EXIT, rc=int(number[1]))
             keep = len(data) - at
@@ -134,10 +139,12 @@ class AdbPackets:
 
     def _take_introduction(self, data: bytes) -> None:
         self._head = (self._head or b"") + data
+        if len(self._head) > _MOST_HEAD_BYTES:
+            raise self._nonsense(f"{len(self._head):,} bytes before the command began")
         match = self._introduction.search(self._head)
         if match is not None:
             fields = match[2].rpartition(b") ")[2].split()
-            self._process = (int(match[1]), fields[19].decode() if len(fields) > 19 else "")
+            self._process = (int(match[1]), fields[19].decode(errors="replace") if len(fields) > 19 else "")
             rest, self._head = self._head[: match.start()] + self._head[match.end() :], None
             self._left = Packet(Channel.OUT, rest) if rest else None
 

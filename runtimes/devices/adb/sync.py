@@ -75,12 +75,14 @@ class SyncChannel:
             raise SyncRefusal(self._connection.read_exact(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
         return word, size
 
-    def receive(self, path: str) -> Iterator[bytes]:
+    def receive(self, path: str, limit_bytes: int) -> Iterator[bytes]:
         """The bytes of ``path``, ended by the device's own DONE.
 
         Raises:
             SyncRefusal: The device could not.
+            DeviceError: It sent more than ``limit_bytes``.
         """
+        left = limit_bytes
         self._request(b"RECV", path)
         while True:
             word, size = self._head()
@@ -88,6 +90,9 @@ class SyncChannel:
                 return
             if word != b"DATA" or size > CHUNK_BYTES:
                 raise self._nonsense(word)
+            left -= size
+            if left < 0:
+                raise DeviceError(f"{path} came from {self._serial} with more than {limit_bytes:,} bytes")
             yield self._connection.read_exact(size)
 
     def _request(self, word: bytes, path: str) -> None:

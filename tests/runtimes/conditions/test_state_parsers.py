@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,35 @@ def test_parsers_take_any_text(text: str) -> None:
         f"@@ getprop\n{text}\n@@ cpus\n{text}\n@@ thermalservice\n{text}", serial="S", kind="adb", unix_time_s=0
     )
     assert state.serial == "S"
+
+
+@pytest.mark.parametrize(
+    "text", ["0-4294967295", "4294967295", "0-8192", "9" * 5000, "0-" + "9" * 5000, "0-8191," * 10_000, "²", "٣-٤"]
+)
+def test_cores_that_no_kernel_has_are_none(text: str) -> None:
+    began_s = time.perf_counter()
+    assert parse_cpu_list(text) == ()
+    assert time.perf_counter() - began_s < 1
+
+
+FIGURES = ("1e999", "9" * 5000, "-" + "9" * 300, "²", "٣", "nan", "inf", "0x1", "1e300", "-1", "99999999999999999999")
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("name", ["state_phone"])
+def test_figures_that_cannot_be_are_unknown_and_the_record_can_be_read_again(name: str, figure: str) -> None:
+    text = re.sub(r"(?<=[ =:|\n])[0-9]+(\.[0-9]+)?(?=[ ,}|\n])", figure, recorded(name))
+    assert text.count(figure) > 100
+    state = parse_state(text, serial="8BC1", kind="adb", unix_time_s=1.0)
+    assert DeviceState.from_json(state.to_json()) == state
+    told = [state.uptime_s, state.load_1min, state.memory_total_bytes, state.battery and state.battery.level_percent]
+    assert all(value is None or 0 <= value < 1e12 for value in told)
+    assert all(cpu.max_hz is None or 0 <= cpu.max_hz < 1e16 for cpu in state.cpus)
+
+
+@pytest.mark.parametrize("section", ["uname", "battery", "thermalservice", "meminfo", "power", "cpuinfo", "getprop"])
+@pytest.mark.parametrize("flood", ["\n" * 300_000, " " * 300_000, "a" * 300_000, "= " * 150_000, "mValue=" * 50_000])
+def test_a_flood_takes_no_time(section: str, flood: str) -> None:
+    began_s = time.perf_counter()
+    parse_state(f"@@ {section}\n{flood}\n@@ end\n", serial="8BC1", kind="adb", unix_time_s=1.0)
+    assert time.perf_counter() - began_s < 2

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
+import tracemalloc
+from itertools import islice, repeat
 from pathlib import Path
 
 import pytest
 from running import wait_gone
 
-from edgevit.errors import DeviceTimeoutError
+from edgevit.errors import DeviceError, DeviceTimeoutError
 from runtimes.devices.device import Device
+from runtimes.devices.packets import LONGEST_LINE_BYTES, Channel, CommandStream, KnownPackets, Packet, last_lines
 
 PID = os.getpid()  # in every sleep's duration, so that test runs side by side do not see each other's
 
@@ -60,3 +64,27 @@ def test_leaving_a_stream_ends_the_command(device: Device) -> None:
     ) as stream:
         assert next(iter(stream)) == "on"
     wait_gone(f"sleep 756{PID}")
+
+
+def endless(channel: Channel, data: bytes) -> CommandStream:
+    return CommandStream(KnownPackets(repeat(Packet(channel, data))), "'yes' on 8BC1", heartbeat_s=60, timeout_s=60)
+
+
+@pytest.mark.parametrize("channel", [Channel.OUT, Channel.ERR])
+def test_output_without_an_end_is_cut_off(channel: Channel) -> None:
+    with pytest.raises(DeviceError, match="'yes' on 8BC1 printed more than 64 MiB and was killed"):
+        endless(channel, bytes(1 << 20)).read_all()
+
+
+def test_a_line_without_an_end_comes_in_pieces_and_takes_no_memory() -> None:
+    tracemalloc.start()
+    began_s = time.perf_counter()
+    pieces = list(islice(endless(Channel.OUT, b"x" * 65536), 20_000))
+    whole = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert {len(piece) for piece in pieces} == {LONGEST_LINE_BYTES} and whole < 400 << 20
+    assert time.perf_counter() - began_s < 5
+
+
+def test_words_of_a_device_are_escaped_and_of_a_length() -> None:
+    assert last_lines("a\n\x1b[2Jb\r\n\n" + "c" * 5000) == r"a | \x1b[2Jb | " + "c" * 1000

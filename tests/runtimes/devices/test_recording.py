@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice, stable
 
@@ -80,3 +80,29 @@ def test_earlier_recordings_are_still_read(recorder: RecordingDevice, tmp_path: 
 def test_lock_owners_are_one_command() -> None:
     assert stable(["own", "ada@rack pid 71 0123456789ab"]) == stable(["own", "bob@desk pid 3 ba9876543210"])
     assert stable(["echo", "a pid 3"]) == ("echo", "a pid 3")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"answers": [{"words": ["a"], "rc": 0, "out_base64": "a", "err_base64": ""}]},
+            r"'a' is no base64.*answers\[0\]",
+        ),
+        ({"answers": [{"words": ["a"], "rc": 0, "out_base64": "", "err_base64": "ä==="}]}, "is no base64"),
+        ({"answers": [{"words": ["a"], "rc": 10**9, "out_base64": "", "err_base64": ""}]}, "rc is 1000000000"),
+        ({"pulled": [{"remote": "/a", "data_base64": "YW\nI="}]}, r"is no base64.*pulled\[0\]"),
+        ({"schema_version": 2}, r"of a newer version \(2\)"),
+        ({"serial": "\ud800"}, "not a valid Recording"),
+    ],
+)
+def test_a_recording_that_cannot_be_played_is_refused_when_it_is_read(
+    tmp_path: Path, changed: dict[str, object], words: str
+) -> None:
+    whole = {"serial": "8BC1", "kind": "adb", "scratch": "/t", "answers": [], "pulled": [], "pushed": []}
+    (tmp_path / "r.json").write_text(json.dumps(whole))
+    assert Recording.load(tmp_path / "r.json").serial == "8BC1"
+    (tmp_path / "r.json").write_text(json.dumps(whole | changed))
+    with pytest.raises(ArtifactError, match=words) as refused:
+        Recording.load(tmp_path / "r.json")
+    assert str(tmp_path / "r.json") in refused.value.message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from fault_daemon import FaultDaemon, Faults
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.adb.shell import AdbPackets
+from runtimes.devices.packets import Channel, Packet
 
 Make = Callable[[Faults], tuple[FaultDaemon, AdbDevice]]
 
@@ -103,3 +106,55 @@ def test_a_deadline_ends_the_family(faulty: Make, tmp_path: Path, shell_v2: bool
     last = alive.read_text() if alive.exists() else ""
     device.run(["sleep", "0.2"])
     assert (alive.read_text() if alive.exists() else "") == last
+
+
+class Socket:
+    """A connection on which ``pieces`` come, and nothing else."""
+
+    closed = False
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.conn, self._pieces = self, iter(pieces)
+
+    def settimeout(self, timeout_s: float) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        return next(self._pieces, b"")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def packets_of(pieces: Iterable[bytes], *, merged: bool = False) -> AdbPackets:
+    return AdbPackets(Socket(pieces), "@n", merged=merged, serial="8BC1", end=lambda pid, start: None)  # type: ignore[arg-type]
+
+
+def framed(kind: int, data: bytes, size: int | None = None) -> bytes:
+    return bytes([kind]) + (len(data) if size is None else size).to_bytes(4, "little") + data
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([framed(1, b"", size=0xFFFFFFFF)], "shell packet of kind 1 with 4,294,967,295 bytes"),
+        ([framed(2, b"x" * 100, size=(1 << 20) + 1)], "shell packet of kind 2 with 1,048,577 bytes"),
+        (repeat(framed(1, b"x")), "bytes before the command began"),
+        ([framed(1, b"@n " + b"9" * 20_000)], "bytes before the command began"),
+    ],
+)
+def test_sizes_that_no_daemon_sends_are_refused(pieces: Iterable[bytes], words: str) -> None:
+    with pytest.raises(DeviceError, match=f"8BC1 answered nonsense while a command ran: .*{words}"):
+        packets_of(pieces).read(5.0)
+
+
+def test_an_introduction_of_strange_bytes_is_none() -> None:
+    stat = b"@n 12 5 (sh) S " + b"1 " * 18 + b"\xff\xfe\n"
+    packets = packets_of([framed(1, stat), framed(1, b"out"), framed(3, b"\7")])
+    assert packets.read(1.0) == Packet(Channel.OUT, b"out")
+    assert packets.read(1.0).rc == 7
+    plain = packets_of([b"@n 12 \nout\n@n:", b"9" * 5000 + b"\n", b"@n:3\n"], merged=True)
+    seen = [plain.read(1.0)]
+    while seen[-1].channel is not Channel.EXIT:
+        seen.append(plain.read(1.0))
+    assert seen[-1].rc == 3 and b"".join(each.data for each in seen) == b"out\n@n:" + b"9" * 5000 + b"\n"

@@ -10,6 +10,7 @@ from fault_daemon import FaultDaemon, Faults
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.adb.sync import SyncChannel
 
 Make = Callable[[Faults], tuple[FaultDaemon, AdbDevice]]
 
@@ -49,3 +50,33 @@ def test_garbage_from_the_file_service(faulty: Make, local: Path, remote: Path, 
     with pytest.raises(DeviceError, match="answered nonsense"):
         device.pull(str(local), tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+class Service:
+    """The daemon's side of a file service: what it sends, over and over."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.conn, self._answer, self.sent = self, answer, 0
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def read_exact(self, size: int) -> bytes:
+        self.sent += size
+        start = (self.sent - size) % len(self._answer)
+        return (self._answer * (2 + size // len(self._answer)))[start : start + size]
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+def test_a_file_that_never_ends_is_cut_off(size: int) -> None:
+    service = Service(b"DATA" + size.to_bytes(4, "little") + bytes(size))
+    channel = SyncChannel(service, "8BC1")  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="/f came from 8BC1 with more than 100,000 bytes"):
+        sum(len(chunk) for chunk in channel.receive("/f", 100_000))
+    assert service.sent < 100_000 + size + 8 * (2 + 100_000 // size)
+
+
+def test_a_piece_of_4_gb_is_nonsense() -> None:
+    channel = SyncChannel(Service(b"DATA\xff\xff\xff\xff"), "8BC1")  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="answered nonsense while a file was transferred"):
+        next(channel.receive("/f", 100_000))
