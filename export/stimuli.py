@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,16 +48,27 @@ def make_samples(spec: ModelSpec) -> Samples:
     Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
     and edge values, integers and booleans 0 and 1.
     """
+    labels = sample_labels(spec)
     drawn = {tensor.name: _images(*image_size(tensor)) for tensor in spec.inputs if tensor.layout is not None}
-    others = (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
-    labels = next((names for names, _ in drawn.values()), others)
     arrays: dict[str, Array] = {}
     for position, tensor in enumerate(spec.inputs):
         if tensor.name in drawn:
-            arrays[tensor.name] = normalise(drawn[tensor.name][1], tensor, spec.preprocessing)
+            arrays[tensor.name] = normalise(drawn[tensor.name], tensor, spec.preprocessing)
         else:
             arrays[tensor.name] = _values(tensor, labels, position)
     return Samples(labels, arrays)
+
+
+def sample_labels(spec: ModelSpec) -> tuple[str, ...]:
+    """The names of the samples of ``make_samples``, without drawing them."""
+    if any(tensor.layout is not None for tensor in spec.inputs):
+        return _image_labels()
+    return (*(f"normal-{i:02}" for i in range(12)), *_EDGES)
+
+
+@cache
+def _image_labels() -> tuple[str, ...]:
+    return tuple(label for label, _ in images(8, 8, 1))
 
 
 def image_size(tensor: TensorSpec) -> tuple[int, int, int]:
@@ -101,12 +112,11 @@ def images(height: int, width: int, channels: int) -> Iterator[tuple[str, Pixels
 
 
 @lru_cache(maxsize=1)
-def _images(height: int, width: int, channels: int) -> tuple[tuple[str, ...], Pixels]:
-    """Labels and pixels ``(count, H, W, C)`` of ``images``, read only: the artifacts of one network share them."""
-    labels, pixels = zip(*images(height, width, channels), strict=True)
-    stacked = np.stack(pixels)
+def _images(height: int, width: int, channels: int) -> Pixels:
+    """The pixels ``(count, H, W, C)`` of ``images``, read only: the artifacts of one network share them."""
+    stacked = np.stack([pixels for _, pixels in images(height, width, channels)])
     stacked.flags.writeable = False
-    return labels, stacked
+    return stacked
 
 
 def _generator(kind: int, number: int) -> np.random.Generator:

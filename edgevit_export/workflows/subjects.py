@@ -100,11 +100,13 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
     from export.golden import load_golden
     from runtimes.runners.runner import Subject
     from validation.artifact.device_parity import feeds_for, fixed_batch
+    from validation.artifact.feeding import require_feedable
     from validation.artifact.limits import Limits
 
     manifest = load_manifest(manifest_file)
     digest = _checked(file, manifest)
     _audited(file, manifest.recipe)
+    require_feedable((*manifest.inputs, *manifest.outputs))
     golden = load_golden(manifest_file.parent / manifest.golden.file, manifest.golden)
     subject = Subject(
         name=file.name,
@@ -169,9 +171,11 @@ def _without_golden(file: Path) -> tuple[Subject, None]:
 
     from runtimes.runners.runner import Subject
     from validation.artifact.device_parity import fixed_batch
+    from validation.artifact.feeding import require_feedable
 
     format = format_of(file)
     facts = _audited(file, Recipe(format=format))
+    require_feedable((*facts.inputs, *facts.outputs))
     generator = np.random.default_rng(RANDOM_SEED)
     inputs = fixed_batch(facts.inputs)
     _require_possible(file, inputs)

@@ -2,9 +2,9 @@
 
 import msgspec
 import numpy as np
-from small_models import two_inputs
+from small_models import conv_net, two_inputs
 
-from export.stimuli import images, make_samples
+from export.stimuli import images, make_samples, sample_labels
 
 
 def test_images_are_as_promised_and_repeat() -> None:
@@ -50,3 +50,8 @@ def test_flat_inputs_get_normal_and_edge_values() -> None:
     np.testing.assert_allclose(rows["ramp"], np.linspace(-1, 1, 5))
     assert np.abs(rows["tiny"]).max() < 1e-5
     assert np.abs(rows["large"]).max() > 10
+
+
+def test_the_labels_are_known_without_drawing() -> None:
+    for _, spec in (conv_net(), two_inputs()):
+        assert sample_labels(spec) == make_samples(spec).labels and len(sample_labels(spec)) >= 16

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 
 import numpy as np
 
@@ -20,6 +21,10 @@ FREE_BATCHES = (1, 3)
 """Chosen: the batch that apps use, and the smallest that neither divides nor is a power of two."""
 
 _TO_NHWC = (0, 2, 3, 1)
+MOST_ELEMENTS = 2**27  # chosen: half a GiB of float32; the largest input of our models at batch 64 has 2**23
+FEEDABLE = frozenset({"bool", "float16", "float32", "float64"}) | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 
 
 def run_batches(session: Session, golden: GoldenSet, inputs: tuple[TensorSpec, ...]) -> dict[int, dict[str, Array]]:
@@ -37,12 +42,27 @@ def run_batches(session: Session, golden: GoldenSet, inputs: tuple[TensorSpec, .
     }
 
 
+def require_feedable(tensors: Iterable[TensorSpec]) -> None:
+    """Refuse tensors of no type that numpy knows, or larger than any model's, before an array is made of them.
+
+    Raises:
+        SessionError: The first such tensor.
+    """
+    for spec in tensors:
+        if spec.dtype not in FEEDABLE or prod(max(1, size) for size in spec.shape) > MOST_ELEMENTS:
+            raise SessionError(
+                f"tensor '{spec.name}' is {spec.dtype} {spec.shape}: expected numbers or bools, and "
+                f"{MOST_ELEMENTS:,} elements at most"
+            )
+
+
 def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     """The batch sizes to run at.
 
     Raises:
-        SessionError: The inputs differ in their first axis, or have none.
+        SessionError: The inputs differ in their first axis, have none, or are no tensors that can be fed.
     """
+    require_feedable(inputs)
     sizes = {spec.shape[0] for spec in inputs if spec.shape}
     if len(sizes) != 1 or any(not spec.shape for spec in inputs):
         shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in inputs)

@@ -16,7 +16,7 @@ from edgevit.errors import first_line
 from edgevit.spec import ModelSpec, Preprocessing, TensorSpec
 from export.artifact import Manifest
 from export.golden import GoldenSet
-from export.stimuli import Array, make_samples
+from export.stimuli import Array, make_samples, sample_labels
 from validation.artifact.agreement import Floats
 from validation.artifact.limits import ALLOWED
 
@@ -60,16 +60,17 @@ def stimuli_problems(golden: GoldenSet, spec: ModelSpec) -> list[str]:
     Raises:
         ExportError: ``spec`` has an image input for which nothing can be drawn.
     """
+    labels = sample_labels(spec)
+    count = len(labels)
+    if golden.labels[:count] != labels:  # known before anything is drawn: a set of one large input would cost many
+        missing = [label for label in labels if label not in golden.labels]
+        what = f"{', '.join(missing[:3])} of them are missing" if missing else "they have another order"
+        return [f"a golden set begins with {count} inputs that anybody can draw again, but {what}"]
     try:
         with np.errstate(all="ignore"):
             drawn = make_samples(spec)
     except (ValueError, TypeError) as error:  # a layout, type or normalisation that its own tensors cannot have
         return [f"no inputs can be drawn for {spec.name}: {first_line(error)}"]
-    count = len(drawn.labels)
-    if golden.labels[:count] != drawn.labels:
-        missing = [label for label in drawn.labels if label not in golden.labels]
-        what = f"{', '.join(missing[:3])} of them are missing" if missing else "they have another order"
-        return [f"a golden set begins with {count} inputs that anybody can draw again, but {what}"]
     return [
         f"the golden input '{golden.labels[row]}' is not the '{tensor.name}' that is drawn under this name"
         for tensor in spec.inputs

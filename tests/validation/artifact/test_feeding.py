@@ -11,7 +11,15 @@ from msgspec.structs import replace
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, TensorSpec
-from validation.artifact.feeding import FREE_BATCHES, batch_sizes, feed_of, feeds, joined_answers, widened
+from validation.artifact.feeding import (
+    FREE_BATCHES,
+    batch_sizes,
+    feed_of,
+    feeds,
+    joined_answers,
+    require_feedable,
+    widened,
+)
 from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare
 
@@ -161,3 +169,13 @@ def test_images_in_the_golden_sets_own_layout_stay(layout: Layout | None) -> Non
     (feed,) = feeds((replace(image, layout=layout), replace(token, layout=Layout.NHWC)), golden, 1)
     assert np.array_equal(feed["x0"], images)
     assert np.array_equal(feed["x1"], tokens)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("float32", (2**31, 3)), ("float32", (1, 3, 100_000, 100_000)), ("type 5", (1,)), ("unknown", (1,)), ("|O", (1,))],
+)
+def test_tensors_of_which_no_array_can_be_made_are_refused(dtype: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(SessionError, match="tensor 'x' is"):
+        batch_sizes((TensorSpec(name="x", shape=shape, dtype=dtype),))
+    require_feedable((TensorSpec(name="x", shape=(-1, 3, 1024, 1024), dtype="uint8"),))

@@ -172,3 +172,9 @@ def test_a_layout_and_a_type_that_cannot_be_are_told() -> None:
     image, scale = IMAGES.inputs
     for inputs in ((replace(image, layout=Layout.NHWC), scale), (image, replace(scale, dtype="float33"))):
         assert "no inputs can be drawn for small" in stimuli_problems(drawn(), replace(IMAGES, inputs=inputs))[0]
+
+
+def test_one_large_input_does_not_cost_as_many_as_should_be_there() -> None:
+    large = replace(SPEC, inputs=(replace(IMAGE, shape=(1, 3, 100_000, 100_000), layout=Layout.NCHW),))
+    (problem,) = stimuli_problems(GoldenSet(("black",), {}, {}, {}), large)
+    assert "natural-00" in problem
