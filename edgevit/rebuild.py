@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.build import build_model
-from edgevit.errors import CheckpointError, UsageError
+from edgevit.errors import CheckpointError, UsageError, first_line
 from edgevit.network.variants import Delegate, Propagation, VariantConfig, variants
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec
@@ -66,6 +66,13 @@ def configuration_of(spec: ModelSpec) -> VariantConfig:
     Raises:
         UsageError: ``spec`` describes no EdgeViT.
     """
+    try:
+        return _configuration(spec)
+    except (ValueError, OverflowError, msgspec.ValidationError) as error:
+        raise UsageError(f"{spec.name} is no EdgeViT that can be rebuilt: {first_line(error)}") from error
+
+
+def _configuration(spec: ModelSpec) -> VariantConfig:
     options = dict(spec.options)
     delegate = options.pop("delegate", Delegate.CENTER)
     propagation = options.pop("propagation", Propagation.TRANSPOSED_CONV)

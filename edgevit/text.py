@@ -21,6 +21,7 @@ TEXT_BYTES = 64 * 2**20  # as JSON of small numbers 64 MiB become some 1 GiB of 
 TOML_BYTES = 2**20  # a person writes them, and tomllib may take the square of a line's length
 MAX_DEPTH = 64  # chosen: our own records nest 8 deep
 _SAMPLE_BYTES = 4096
+_CHUNK_BYTES = 1 << 16
 _INTEGERS = range(-(2**63), 2**64)
 _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8"),
@@ -57,10 +58,13 @@ def read_bytes(path: Path, *, what: str, limit_bytes: int = TEXT_BYTES, failure:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise failure(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}") from error
     try:
-        if refused := _refusal(os.fstat(descriptor), limit_bytes):
+        status = os.fstat(descriptor)
+        if refused := _refusal(status, limit_bytes):
             raise failure(f"cannot read {shown}: {refused}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit_bytes + 1)  # it may grow, and files of /proc have no size
+            data = file.read(status.st_size + 1)  # not the limit: as much memory is taken as is asked for
+            while len(data) <= limit_bytes and (more := file.read(_CHUNK_BYTES)):  # or /proc, without sizes
+                data += more
     except OSError as error:
         raise failure(f"cannot read {shown}: {error.strerror}") from error
     finally:

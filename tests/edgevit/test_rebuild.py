@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
 from edgevit.build import build_model
-from edgevit.errors import CheckpointError
+from edgevit.errors import CheckpointError, UsageError
 from edgevit.network.config_file import read_config
-from edgevit.rebuild import rebuild_model
+from edgevit.rebuild import configuration_of, rebuild_model
 
 
 def test_only_the_weights_file_of_the_specification_is_taken(tmp_path: Path) -> None:
@@ -25,3 +26,13 @@ def test_only_the_weights_file_of_the_specification_is_taken(tmp_path: Path) -> 
         rebuild_model(spec, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="cannot read checkpoint"):
         rebuild_model(spec, tmp_path / "gone.pth")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"delegate": "none"}, {"propagation": "x"}, {"channels": " "}, {"channels": "1e999"}, {"channels": "8", "a": "1"}],
+)
+def test_options_that_make_no_network_are_refused(options: dict[str, str]) -> None:
+    _, spec = build_model("xxs")
+    with pytest.raises(UsageError, match="is no EdgeViT that can be rebuilt"):
+        configuration_of(msgspec.structs.replace(spec, options=options))

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,11 @@ def test_long_lines_take_no_long_time(text: str) -> None:
 def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(text).encode()
+
+
+def test_a_small_file_takes_no_more_memory_under_a_large_limit(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    assert read_bytes(tmp_path / "small", what="text", limit_bytes=2**30) == b"x" * 1000
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()

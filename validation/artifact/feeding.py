@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from edgevit.errors import SessionError
+from edgevit.errors import ArtifactError, SessionError
 from edgevit.spec import Layout, TensorSpec
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
@@ -21,6 +21,7 @@ FREE_BATCHES = (1, 3)
 """Chosen: the batch that apps use, and the smallest that neither divides nor is a power of two."""
 
 _TO_NHWC = (0, 2, 3, 1)
+MOST_BATCH = 4096  # chosen: nothing that runs on a phone takes as many at once
 MOST_ELEMENTS = 2**27  # chosen: half a GiB of float32; the largest input of our models at batch 64 has 2**23
 FEEDABLE = frozenset({"bool", "float16", "float32", "float64"}) | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -46,11 +47,11 @@ def require_feedable(tensors: Iterable[TensorSpec]) -> None:
     """Refuse tensors of no type that numpy knows, or larger than any model's, before an array is made of them.
 
     Raises:
-        SessionError: The first such tensor.
+        ArtifactError: The first such tensor.
     """
     for spec in tensors:
         if spec.dtype not in FEEDABLE or prod(max(1, size) for size in spec.shape) > MOST_ELEMENTS:
-            raise SessionError(
+            raise ArtifactError(
                 f"tensor '{spec.name}' is {spec.dtype} {spec.shape}: expected numbers or bools, and "
                 f"{MOST_ELEMENTS:,} elements at most"
             )
@@ -60,7 +61,8 @@ def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     """The batch sizes to run at.
 
     Raises:
-        SessionError: The inputs differ in their first axis, have none, or are no tensors that can be fed.
+        SessionError: The inputs differ in their first axis, have none, or one that is no batch.
+        ArtifactError: They are no tensors that can be fed.
     """
     require_feedable(inputs)
     sizes = {spec.shape[0] for spec in inputs if spec.shape}
@@ -68,6 +70,8 @@ def batch_sizes(inputs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
         shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in inputs)
         raise SessionError(f"the first axis of all inputs must be one common batch, but they are: {shapes}")
     size = sizes.pop()
+    if size != -1 and not 1 <= size <= MOST_BATCH:
+        raise SessionError(f"a batch of {size}: expected 1 to {MOST_BATCH}")
     return FREE_BATCHES if size == -1 else (size,)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edgevit.errors import SessionError
+from edgevit.errors import ArtifactError, SessionError
 from edgevit.spec import Layout, TensorSpec
 from validation.artifact.feeding import (
     FREE_BATCHES,
@@ -176,6 +176,12 @@ def test_images_in_the_golden_sets_own_layout_stay(layout: Layout | None) -> Non
     [("float32", (2**31, 3)), ("float32", (1, 3, 100_000, 100_000)), ("type 5", (1,)), ("unknown", (1,)), ("|O", (1,))],
 )
 def test_tensors_of_which_no_array_can_be_made_are_refused(dtype: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(SessionError, match="tensor 'x' is"):
+    with pytest.raises(ArtifactError, match="tensor 'x' is"):
         batch_sizes((TensorSpec(name="x", shape=shape, dtype=dtype),))
     require_feedable((TensorSpec(name="x", shape=(-1, 3, 1024, 1024), dtype="uint8"),))
+
+
+@pytest.mark.parametrize("batch", [0, -2, 4097, 2**27])
+def test_batches_that_nobody_runs_are_refused(batch: int) -> None:
+    with pytest.raises(SessionError, match=f"a batch of {batch}: expected 1 to 4096"):
+        batch_sizes((TensorSpec(name="x", shape=(batch, 1)),))
