@@ -16,6 +16,7 @@ GAP = "  "
 LEAST_WORDS = 16
 """Cells that a column of words keeps when it is folded: chosen, because ``not verified:`` and a comma fit into it."""
 ABSENT = ("", "-")
+_KEPT = "\N{NO-BREAK SPACE}"  # of what is said once: a name stays with its number
 _HEADING = 2  # lines that a grid may take more than a list: its heading and rule, which are no loss to a reader
 _NATURAL = re.compile(r"(?<=[-_/,:;=&?])(?![\d\s])")  # never before a digit: 7.07e-06 and 1,200 are numbers
 
@@ -61,7 +62,7 @@ def lay_out(table: Table, width: int, *, fold: bool = True) -> list[Line]:
     if sum(_natural_widths(table)) + len(GAP) * (len(table.columns) - 1) <= width:
         return title + _grid(table, _natural_widths(table))
     table, said_once = _without_alike(table)
-    above = [(Span(line),) for line in folded(said_once, width, fold=fold)] if said_once else []
+    above = [(Span(line.replace(_KEPT, " ")),) for line in folded(said_once, width, fold=fold)] if said_once else []
     grid, bands, stacked = _one_grid(table, width), _bands(table, width), _stacked(table, width, fold=fold)
     ways = [(len(lines) - extra, lines) for lines, extra in ((grid, _HEADING), (bands, 0), (stacked, 0)) if lines]
     return title + above + min(ways, key=itemgetter(0))[1]
@@ -134,9 +135,9 @@ def _without_alike(table: Table) -> tuple[Table, str]:
     if not same:
         return table, ""
     told = [at for at in same if table.rows[0][at] not in ABSENT]
-    said = "; ".join(f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}" for at in told)
+    said = [f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}".replace(" ", _KEPT) for at in told]
     kept = [at for at in range(len(table.columns)) if at not in same]
-    return _taken(table, kept), f"in all rows: {said}" if told else ""
+    return _taken(table, kept), f"in all rows: {'; '.join(said)}" if told else ""
 
 
 def _taken(table: Table, columns: Sequence[int]) -> Table:

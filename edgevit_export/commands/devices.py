@@ -11,13 +11,16 @@ import typer
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet, split_list
-from edgevit_export.console import Failure, failure_of, print_line, print_note, print_records, print_table
+from edgevit_export.console import Failure, failure_of, print_line, print_note, print_records, print_table, print_text
 
 if TYPE_CHECKING:
     from runtimes.conditions.device_state import DeviceState
     from runtimes.devices.attached import AttachedDevice
     from runtimes.runners.choose import RunnerOptions
     from validation.latency.fitness import Fitness
+
+
+_COLUMNS = ("device", "fit", "model", "SoC", "system", "ABI", "temperature")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def _list(options: DevicesOptions) -> None:
     rows: list[tuple[str, ...]] = []
     records: list[ListedDevice] = []
     notes: list[str] = []
+    reasons: dict[str, list[str]] = {}
     for each in _selected(options):
         try:
             if not each.is_usable:
@@ -86,19 +90,22 @@ def _list(options: DevicesOptions) -> None:
             with select_device(each.serial, adb_server=options.adb_server) as device:
                 state = read_state(device)
         except EdgevitExportError as error:
-            rows.append((each.serial, each.model or "", "", "", "", "", f"no: {error.message}"))
+            rows.append((each.serial, "no", each.model or "-", "-", "-", "-", "-"))
+            reasons.setdefault(error.message, []).append(each.serial)
             records.append(ListedDevice(serial=each.serial, error=failure_of(error)))
             notes += [f"{each.serial}: {error.hint}"] if error.hint else []
             continue
         verdict = fitness(state, max_temp_c=options.max_temp)
         rows.append(_row(state, verdict))
         records.append(ListedDevice(serial=each.serial, state=state, fitness=verdict))
-        notes += [f"{each.serial}: {reason}" for reason in verdict.reasons]
-        notes += [f"{each.serial}: caution: {caution}" for caution in verdict.cautions]
+        for text in (*verdict.reasons, *(f"caution: {caution}" for caution in verdict.cautions)):
+            reasons.setdefault(text, []).append(each.serial)
     if options.as_json:
         print_records(devices=records)
         return
-    print_table(("device", "model", "SoC", "system", "ABI", "temperature", "fit to measure"), rows)
+    print_table(_COLUMNS, rows, alike=_COLUMNS[3:])
+    for text, serials in reasons.items():
+        print_text(f"{', '.join(serials)}: {text}")
     for note in notes:
         print_note(note)
 
@@ -107,12 +114,12 @@ def _row(state: DeviceState, verdict: Fitness) -> tuple[str, ...]:
     sensor = state.thermal.start_temperature()
     return (
         state.serial,
+        "yes" if verdict.fit else "no",
         state.title,
         state.soc or "-",
         f"Android {state.android_version}" if state.android_version else state.system or "-",
         state.abi or "-",
         f"{sensor.value_c:.1f} °C ({sensor.name})" if sensor else "-",
-        "yes" if verdict.fit else f"no: {verdict.reasons[0]}",
     )
 
 

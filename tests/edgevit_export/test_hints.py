@@ -38,8 +38,8 @@ def commands() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
 
     def visit(name: str, command: object) -> None:
-        own = {word for each in getattr(command, "params", ()) for word in (*each.opts, *each.secondary_opts) if word.startswith("-")}
-        found[name] = own | {"--help", "-h"}
+        words = [word for each in getattr(command, "params", ()) for word in (*each.opts, *each.secondary_opts)]
+        found[name] = {word for word in words if word.startswith("-")} | {"--help", "-h"}
         for inner, each in getattr(command, "commands", {}).items():
             visit(f"{name} {inner}".strip(), each)
 

@@ -95,7 +95,7 @@ def listed_devices() -> None:
     from validation.latency.fitness import fitness
 
     rows = [devices._row(hot, fitness(hot, max_temp_c=30.0))] * 2
-    devices.print_table(("device", "model", "SoC", "system", "ABI", "temperature", "fit to measure"), rows)
+    devices.print_table(devices._COLUMNS, rows)
 
 
 def setup() -> None:
