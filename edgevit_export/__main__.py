@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from edgevit.errors import EdgevitExportError
 
@@ -23,6 +25,15 @@ def run(arguments: list[str]) -> int:
 
     With ``--json`` a failure is a JSON object on stdout as well, so that there is one whatever happens.
     """
+    try:
+        return _run(arguments)
+    except BrokenPipeError:  # who read stdout has seen enough; nothing is to be flushed there at the end either
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(arguments: list[str]) -> int:
     import typer
 
     from edgevit_export.app import app
@@ -48,6 +59,8 @@ def run(arguments: list[str]) -> int:
             return ended(_STOPPED, "interrupted", _INTERRUPTED)
         return code if isinstance(code, int) else 0
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # the parser makes exit code 1 of it
+            raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except EdgevitExportError as error:
         return failed(error)
@@ -57,7 +70,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ended(_STOPPED, "interrupted", _INTERRUPTED)
     except BrokenPipeError:
-        return 141
+        raise
     except Exception as error:
         _print_traceback(error)
         return ended(f"error: {_DEFECT}", "defect", EdgevitExportError.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
+
+import msgspec
 
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
@@ -96,13 +99,23 @@ def _json_char(char: str) -> str:
 
 def print_record(record: Record) -> None:
     """A record as JSON to stdout."""
-    print_json(record.to_json())
+    print_json(json.dumps(_plain(record), indent=2, ensure_ascii=False))
 
 
 def print_records(**lists: Sequence[Record]) -> None:
     """Lists of records as one JSON object to stdout, by their names, with a ``schema_version`` of its own."""
-    named = {name: [json.loads(record.to_json()) for record in records] for name, records in lists.items()}
-    print_json(json.dumps({"schema_version": LISTING_VERSION, **named}, indent=2))
+    named = {name: [_plain(record) for record in records] for name, records in lists.items()}
+    print_json(json.dumps({"schema_version": LISTING_VERSION, **named}, indent=2, ensure_ascii=False))
+
+
+def _plain(value: object) -> object:
+    """A record as JSON has it; a name that is no UTF-8 stays, which no file could hold, and null is no number."""
+    built = msgspec.to_builtins(value) if isinstance(value, Record) else value
+    if isinstance(built, dict):
+        return {key: _plain(each) for key, each in built.items()}
+    if isinstance(built, list | tuple):
+        return [_plain(each) for each in built]
+    return None if isinstance(built, float) and not math.isfinite(built) else built
 
 
 def print_note(text: str) -> None:
@@ -269,7 +282,8 @@ class Progress:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        self._stream.write(printable(text) + "\n")
+        for line in _lines(self._stream, text):
+            _write(self._stream, line)
         self._stream.flush()
 
     @contextmanager

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Energy per inference from power traces; which meters there are; traces to test with.",
     rich_markup_mode=None,
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
+
+
+@app.callback()
+def _help_unless_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 _ANALYZE = """Energy per inference in a recorded trace; exit code 1 while the figure is not verified.

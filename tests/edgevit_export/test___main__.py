@@ -1,5 +1,9 @@
 """From what ends a command to its exit code and its last words."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from edgevit.errors import MissingDependencyError
@@ -15,6 +19,19 @@ def test_ctrl_c_says_that_nothing_unfinished_was_left(
     monkeypatch.setattr("edgevit_export.commands.doctor.diagnose", interrupted)
     assert run(["doctor"]) == 130
     assert "interrupted: nothing unfinished" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["models --json", "models", "verify gone --json", "--help"])
+def test_a_reader_who_leaves_early_ends_it_without_a_word(words: str) -> None:
+    program = f"import sys; from edgevit_export.__main__ import run; sys.exit(run({words.split()!r}))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", program], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize(

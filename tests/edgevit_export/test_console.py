@@ -97,6 +97,8 @@ def test_json_says_the_same_without_steering_the_terminal(capsys: pytest.Capture
     print_record(Named(name=HOSTILE + "é😀"))
     told = capsys.readouterr().out
     assert json.loads(told) == {"name": HOSTILE + "é😀"}
+    print_records(named=[Named(name="mod\udce8le.onnx")])
+    assert json.loads(capsys.readouterr().out)["named"] == [{"name": "mod\udce8le.onnx"}]
     assert all(line.isprintable() for line in told.split("\n"))
 
 

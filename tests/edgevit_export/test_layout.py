@@ -98,6 +98,7 @@ def test_no_line_is_wider_and_nothing_is_lost(rows: list[tuple[str, ...]], width
     lines = shown(table, width)
     assert max(map(cell_len, lines)) <= width
     whole, letters = "\n".join(lines), "".join("".join(lines).split())
+    assert all(verdict in whole for row in rows for verdict in ("valid", "not verified") if row[4].startswith(verdict))
     for row in rows:
         for at, cell in enumerate(row):
             pieces = [cell] if at in (1, 2, 3) else cell.split(" ")
