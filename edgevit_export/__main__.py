@@ -25,19 +25,24 @@ def run(arguments: list[str]) -> int:
 
     With ``--json`` a failure is a JSON object on stdout as well, so that there is one whatever happens.
     """
+    from edgevit_export.console import begin
+
+    begin()
     try:
         return _run(arguments)
     except BrokenPipeError:  # who read stdout has seen enough; nothing is to be flushed there at the end either
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    finally:
+        begin()
 
 
 def _run(arguments: list[str]) -> int:
     import typer
 
     from edgevit_export.app import app
-    from edgevit_export.console import Failure, begin, failure_of, print_error, print_failure
+    from edgevit_export.console import Failure, failure_of, print_error, print_failure
     from edgevit_export.suggestions import usage_error
 
     def failed(error: EdgevitExportError) -> int:
@@ -52,7 +57,6 @@ def _run(arguments: list[str]) -> int:
             print_failure(Failure(kind=kind, message=words, exit_code=code))
         return code
 
-    begin()
     try:
         code = app(arguments, prog_name="edgevit-export", standalone_mode=False)
         if code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt

@@ -57,13 +57,20 @@ def milliseconds(value: float | None) -> str:
 
 
 def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
-    """Why a verdict is not valid, and what else should be known, one line each; what holds for a device stands once."""
-    lines = []
+    """Why verdicts are not valid, and what else should be known: a line for each, with all that it holds for."""
+    found: dict[str, list[str]] = {}
     for report in reports:
         name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
-        lines += [f"{name}: {reason}" for reason in report.reasons]
-        lines += [f"{name}: note: {note}" for note in report.notes if not note.startswith(AT_START)]
-    return list(dict.fromkeys([*lines, *(f"{device}: note: {note}" for device, note in device_notes(reports))]))
+        notes = (f"note: {note}" for note in report.notes if not note.startswith(AT_START))
+        for text in (*report.reasons, *notes):
+            found.setdefault(text, []).append(name)
+    lines = [f"{_all_of(names, len(reports))}: {text}" for text, names in found.items()]
+    return lines + [f"{device}: note: {note}" for device, note in device_notes(reports)]
+
+
+def _all_of(names: Sequence[str], measured: int) -> str:
+    """Results by name, or all of them."""
+    return f"all {measured} results" if len(names) == measured > 1 else "; ".join(dict.fromkeys(names))
 
 
 def device_notes(reports: Sequence[LatencyReport]) -> list[tuple[str, str]]:

@@ -153,7 +153,7 @@ def test_a_recorded_session_is_replayed_without_the_device(artifacts: Path, tmp_
         (("bench", "artifacts", "--burst", "3"), "--burst without --energy"),
         (("bench", "artifacts", "--idle", "4"), "--idle without --energy"),
         (("bench", "artifacts", "--cooldown", "60"), "--cooldown without --max-temp"),
-        (("bench", "artifacts", "--energy", "monsoon", "--replay", "x"), "--energy with --replay"),
+        (("bench", "artifacts", "--energy", "monsoon", "--replay", __file__), "--energy with --replay"),
         (("bench", "artifacts", "--controls", "3", "--gap-spread", "0"), "--gap-spread, --controls without --energy"),
         (("bench", "artifacts", "--burst-factors", "1,x", "--energy", "monsoon"), "--burst-factors '1,x': expected"),
         (("bench", "artifacts", "-d", "host", "--energy", "rapl", "--gap-spread", "2"), "--gap-spread 2: expected"),

@@ -20,10 +20,13 @@ TINY = 'channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\nname = 
 
 
 def test_an_option_of_one_format_goes_into_its_recipe_alone() -> None:
-    options = ExportOptions(formats=["onnx,ptl", "onnx"], opset=14, dynamic_batch=True, ptl_bytecode=5, optimize="none")
+    options = ExportOptions(
+        formats=["onnx,ptl,tflite", "onnx"], opset=14, dynamic_batch=True, ptl_bytecode=5, optimize="none"
+    )
     assert recipes(options) == (
         Recipe(format=Format.ONNX, opset=14, dynamic_batch=True, optimize=Optimize.NONE),
-        Recipe(format=Format.PTL, ptl_bytecode=5, optimize=Optimize.NONE),
+        Recipe(format=Format.PTL, ptl_bytecode=5, dynamic_batch=True, optimize=Optimize.NONE),
+        Recipe(format=Format.TFLITE, optimize=Optimize.NONE),
     )
 
 

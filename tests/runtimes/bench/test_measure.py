@@ -47,7 +47,7 @@ def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_pushed
 
 def test_affinity_reaches_the_runner(model: Subject, tmp_path: Path) -> None:
     cpu = min(os.sched_getaffinity(0))
-    (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", affinity=f"{1 << cpu:x}").runs
+    (run,) = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", affinity=str(cpu)).runs
     assert {each.measured.cpus for each in run.rounds} == {(cpu,)}
 
 
@@ -110,7 +110,7 @@ def test_what_one_combination_cannot_do_is_told_and_the_rest_is_planned(tmp_path
     cpu = min(os.sched_getaffinity(0))
     outcome = measure(
         HostDevice(tmp_path / "s"), [subject(tmp_path / "m.ptl", Format.PTL)], tmp_path / "out", events=events,
-        dry_run=dry_run, runner=str(tool), threads=(1, 2), affinity=f"{1 << cpu:x}",
+        dry_run=dry_run, runner=str(tool), threads=(1, 2), affinity=str(cpu),
     )  # fmt: skip
     assert outcome.plan is not None
     assert {planned.workload.threads for planned in outcome.plan.runs} == {1}

@@ -82,10 +82,15 @@ def test_reasons_and_notes_are_lines_told_once() -> None:
     two = msgspec.structs.replace(one, threads=2, notes=("a remark",))
     name = "small.onnx on 8BC1"
     assert reason_lines([one, one, two]) == [
-        f"{name}, 1 thread: only 3 runs: use at least 10",
-        f"{name}, 2 threads: only 3 runs: use at least 10",
+        "all 3 results: only 3 runs: use at least 10",
         f"{name}, 2 threads: note: a remark",
     ]
+    other = msgspec.structs.replace(two, reasons=())
+    assert reason_lines([one, two, other]) == [
+        f"{name}, 1 thread; {name}, 2 threads: only 3 runs: use at least 10",
+        f"{name}, 2 threads: note: a remark",
+    ]
+    assert reason_lines([one]) == [f"{name}, 1 thread: only 3 runs: use at least 10"]
 
 
 def test_markdown_aligns_numbers_and_keeps_bars_in_their_cells() -> None:
