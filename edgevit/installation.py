@@ -1,7 +1,8 @@
 """The command that adds to this installation what is missing, for the way that it was installed.
 
 The project is on no package index, so that ``pip install 'edgevit-export[onnx]'`` finds nothing: what works names the
-source tree, wheel or repository that this installation came from, or the missing packages themselves.
+source tree, wheel or repository that this installation came from, or the missing packages themselves. Errors import
+this and travel to devices: what is large is loaded when a command is worded.
 """
 
 from __future__ import annotations
@@ -11,12 +12,8 @@ import re
 import shlex
 import shutil
 import sys
-import tomllib
-from importlib.metadata import PackageNotFoundError, distribution, requires
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 NAME = "edgevit-export"
 _EXTRA = re.compile(r"""\s*(?:and\s+)?extra\s*==\s*['"]([\w-]+)['"]\s*""")
@@ -25,6 +22,8 @@ _OWN = re.compile(rf"{NAME}\[([\w,-]+)\]")
 
 def install_extra(extra: str) -> str:
     """A shell command that installs the extra ``extra`` of this project here; never raises."""
+    from importlib.metadata import PackageNotFoundError
+
     try:
         return shlex.join([*_pip(), *_source(extra)])
     except PackageNotFoundError:  # neither installed nor in a source tree: a copy of some modules
@@ -56,25 +55,30 @@ def _source(extra: str) -> list[str]:
     Raises:
         PackageNotFoundError: Nothing tells.
     """
+    from importlib import metadata
+    from urllib.parse import unquote, urlsplit
+
     tree = Path(__file__).resolve().parents[1]
     if _is_source_tree(tree):
         return _of_tree(tree, extra, editable=True)
-    origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    origin = json.loads(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
     url = str(origin.get("url", ""))
     if (repository := origin.get("vcs_info")) is not None:
         below = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
         return [f"{NAME}[{extra}] @ {repository['vcs']}+{url}@{repository['commit_id']}{below}"]
-    path = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
+    path = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
     if "dir_info" in origin and path is not None and _is_source_tree(path):
         return _of_tree(path, extra, editable=False)
     if "archive_info" in origin and path is not None and path.is_file():
         return [f"{path}[{extra}]"]
     if path is None and "archive_info" in origin:
         return [f"{NAME}[{extra}] @ {url}"]
-    return requirements_of(extra, requires(NAME) or [])
+    return requirements_of(extra, metadata.requires(NAME) or [])
 
 
 def _is_source_tree(path: Path) -> bool:
+    import tomllib
+
     try:
         project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):

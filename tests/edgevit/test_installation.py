@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
@@ -100,7 +101,7 @@ class Installed(Distribution):
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     monkeypatch.setattr(installation, "__file__", str(tmp_path / "site-packages" / "edgevit" / "installation.py"))
-    monkeypatch.setattr(installation, "requires", lambda _: LINES)
+    monkeypatch.setattr(metadata, "requires", lambda _: LINES)
     return monkeypatch
 
 
@@ -112,7 +113,7 @@ LINES = [
 
 
 def last_words(origin: dict[str, object] | None, patch: pytest.MonkeyPatch) -> list[str]:
-    patch.setattr(installation, "distribution", lambda _: Installed(origin))
+    patch.setattr(metadata, "distribution", lambda _: Installed(origin))
     words = shlex.split(install_extra("onnx"))
     return words[words.index("install") + 1 :]
 
@@ -149,10 +150,8 @@ def test_without_an_origin_the_packages_themselves_are_named(elsewhere: pytest.M
 
 
 def test_this_installations_own_metadata_is_understood() -> None:
-    from importlib.metadata import requires
-
     for extra, wanted in EXTRAS.items():
-        found = requirements_of(extra, requires("edgevit-export") or [])
+        found = requirements_of(extra, metadata.requires("edgevit-export") or [])
         assert found and not any(each.startswith("edgevit-export") or "extra" in each for each in found)
         own = {re.split("[<>=]", each)[0] for each in wanted if not each.startswith("edgevit-export")}
         assert own <= {re.split("[<>=;]", each)[0].strip() for each in found}
@@ -162,7 +161,7 @@ def test_a_copy_of_some_modules_still_says_something(elsewhere: pytest.MonkeyPat
     def missing(_: str) -> Distribution:
         raise PackageNotFoundError
 
-    elsewhere.setattr(installation, "distribution", missing)
+    elsewhere.setattr(metadata, "distribution", missing)
     assert install_extra("onnx") == "install edgevit-export with its extra 'onnx'"
 
 
