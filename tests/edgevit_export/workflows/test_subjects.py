@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from small_artifacts import edit_manifest, write_artifact, write_hostile
 
@@ -115,3 +116,15 @@ def test_a_file_whose_audit_fails_is_run_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is not run"):
         find_subjects([artifact])
     assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("FLOAT", [10**6, 10**6]), ("FLOAT", [0, 3]), ("STRING", [2])])
+def test_inputs_that_cannot_be_made_up_are_refused_before_memory_is_taken(
+    tmp_path: Path, kind: str, shape: list[int]
+) -> None:
+    values = [onnx.helper.make_tensor_value_info(name, getattr(onnx.TensorProto, kind), shape) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ArtifactError, match="no input can be made up for 'x'"):
+        find_subjects([tmp_path / "m.onnx"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -12,10 +13,10 @@ import msgspec
 import pytest
 from packaging.requirements import Requirement
 
-from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.errors import ArtifactError, MissingDependencyError, UsageError
 from edgevit.installation import install_extra
 from export.formats import table
-from export.formats.table import FORMATS, check_recipe, load, parse_format, require_export
+from export.formats.table import FORMATS, check_recipe, load, parse_format, read_artifact, require_export
 from export.recipe import Format, Precision, Recipe
 
 
@@ -114,3 +115,10 @@ def test_readers_import_no_converter() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_a_pipe_is_never_waited_for(format: Format, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"m.{format}")
+    with pytest.raises(ArtifactError, match="no regular file"):
+        read_artifact(tmp_path / f"m.{format}", format)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from small_artifacts import write_artifact
 
 from edgevit.errors import MissingDependencyError, SessionError
 from edgevit.installation import install_extra
@@ -42,3 +46,25 @@ def test_the_next_best_alternative_serves(monkeypatch: pytest.MonkeyPatch) -> No
 def test_looking_into_the_table_costs_no_numpy() -> None:
     code = "import sys; import runtimes.sessions.table; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=True)
+
+
+@pytest.mark.parametrize("format", [Format.ONNX, Format.PTL])
+def test_a_file_whose_name_is_no_utf8_is_opened(format: Format, tmp_path: Path) -> None:
+    """Runtimes take paths as UTF-8: such a file is handed over as bytes."""
+    made = write_artifact(tmp_path, format).with_suffix("")
+    odd = made.rename(tmp_path / os.fsdecode(b"mod\xe8le." + format.value.encode()))
+    session = open_session(odd, format)
+    answer = session.run({"image": np.zeros((1, 3, 16, 16), np.float32)})
+    assert answer["logits"].shape == (1, 7)
+    assert format is Format.PTL or session.trace({"image": np.zeros((1, 3, 16, 16), np.float32)})
+    session.close()
+
+
+def test_no_session_opens_operators_that_are_not_standard(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2])
+    node = onnx.helper.make_node("RandomNormal", [], ["y"], shape=[2])
+    graph = onnx.helper.make_graph([node], "g", [], [value])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(SessionError, match=r"m\.onnx is not run, .* RandomNormal: it draws random numbers"):
+        open_session(tmp_path / "m.onnx", Format.ONNX)
