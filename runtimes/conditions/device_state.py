@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgevit.records import Record
+from typing import Literal
+
+from edgevit.records import Record, require_within
 from runtimes.devices.device import Kind
 
 
@@ -17,6 +19,11 @@ class CpuState(Record):
     max_hz: int | None
     hw_max_hz: int | None
     capacity: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse clocks that run backwards, and that no integer of 64 bits holds."""
+        require_within(0, 2**53, index=self.index, capacity=self.capacity, cur_hz=self.cur_hz)
+        require_within(0, 2**53, min_hz=self.min_hz, max_hz=self.max_hz, hw_max_hz=self.hw_max_hz)
 
 
 class CoreCluster(Record):
@@ -33,6 +40,10 @@ class Temperature(Record):
     name: str
     kind: str
     value_c: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no device survives."""
+        require_within(-273.15, 1000, value_c=self.value_c)
 
 
 class ThermalState(Record):
@@ -64,6 +75,12 @@ class BatteryState(Record):
     charging: bool | None
     powered_by: tuple[str, ...]
     frozen: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a battery that is none."""
+        require_within(0, 100, level_percent=self.level_percent)
+        require_within(-273.15, 1000, temperature_c=self.temperature_c)
+        require_within(0, 1000, voltage_v=self.voltage_v)
 
 
 class DeviceState(Record):
@@ -109,7 +126,13 @@ class DeviceState(Record):
     low_power_mode: bool | None
     is_root: bool | None
     missing: dict[str, str]
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        """Refuse times, sizes and loads below nothing."""
+        require_within(0, 2**53, uptime_s=self.uptime_s, load_1min=self.load_1min, cpu_quota=self.cpu_quota)
+        require_within(0, 2**53, memory_total_bytes=self.memory_total_bytes)
+        require_within(0, 2**53, memory_available_bytes=self.memory_available_bytes)
 
     @property
     def title(self) -> str:

@@ -16,7 +16,7 @@ from edgevit.records import atomic_path, sha256_file
 from runtimes.devices.adb import push as adb_push
 from runtimes.devices.adb.server import LISTING, ServerAddress, connect_client, is_listening, translated
 from runtimes.devices.adb.shell import AdbPackets, wrap_command
-from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
+from runtimes.devices.adb.sync import MOST_BYTES, SyncChannel, SyncRefusal
 from runtimes.devices.attached import USABLE
 from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from adbutils import AdbDevice as Transport
 
 HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
-MOST_PULLED_BYTES = 1 << 30  # chosen: outputs and traces are far below it, and this program reads them whole
 ROUND_TRIP_S = 10.0  # chosen, because it is a hundred times what a round trip takes
 
 SCRATCH_CHOICES = ("/data/local/tmp/edgevit-export", "/tmp/edgevit-export-UID", "/var/tmp/edgevit-export-UID")
@@ -182,10 +181,8 @@ class AdbDevice(Device):
                 if not stat.S_ISREG(file_mode):
                     kind = "is a directory" if stat.S_ISDIR(file_mode) else "is not a file there, or may not be read"
                     raise DeviceError(f"cannot fetch {remote} from {self.serial}: it {kind}")
-                if size > MOST_PULLED_BYTES:
-                    raise DeviceError(
-                        f"{remote} on {self.serial} has {size:,} bytes, expected {MOST_PULLED_BYTES:,} at most"
-                    )
+                if size > MOST_BYTES:
+                    raise DeviceError(f"{remote} on {self.serial} has {size:,} bytes, expected {MOST_BYTES:,} at most")
                 with _local_target(local) as part, part.open("wb") as writer:
                     for chunk in channel.receive(remote, size):
                         writer.write(chunk)

@@ -17,6 +17,7 @@ from edgevit.errors import DeviceError
 if TYPE_CHECKING:
     from adbutils import AdbConnection
 
+MOST_BYTES = 1 << 30  # chosen: outputs and traces are far below it, and this program reads them whole
 CHUNK_BYTES = 1 << 16  # the protocol's greatest piece (SYNC_DATA_MAX)
 PATH_BYTES = 1024  # and its longest path
 
@@ -75,7 +76,7 @@ class SyncChannel:
             raise SyncRefusal(self._connection.read_exact(min(size, CHUNK_BYTES)).decode("utf-8", errors="replace"))
         return word, size
 
-    def receive(self, path: str, limit_bytes: int) -> Iterator[bytes]:
+    def receive(self, path: str, limit_bytes: int = MOST_BYTES) -> Iterator[bytes]:
         """The bytes of ``path``, ended by the device's own DONE.
 
         Raises:

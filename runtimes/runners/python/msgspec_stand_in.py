@@ -47,7 +47,7 @@ class json:
         """
         try:
             return _convert(_json.loads(text), type)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValidationError(str(error)) from error
 
 

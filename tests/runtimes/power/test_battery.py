@@ -86,3 +86,11 @@ def test_battery_falls_back_to_the_shell_command_and_says_when_nothing_helps(tmp
 def test_battery_with_a_voltage_of_no_battery_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MeterError, match="neither V, mV nor uV"):
         BatteryMeter(_battery(tmp_path, -500_000, 42)).prepare()
+
+
+@pytest.mark.parametrize("current", ["1e30", "9" * 30, "-9" + "0" * 30])
+def test_a_current_that_no_battery_gives_is_refused(tmp_path: Path, current: str) -> None:
+    meter = BatteryMeter(_battery(tmp_path, 1, 4_000_000))
+    write_files(tmp_path, {"sys/class/power_supply/battery/current_now": current})
+    with pytest.raises(MeterError, match=r"tells a current of .*: neither mA nor uA of a battery"):
+        meter.prepare()

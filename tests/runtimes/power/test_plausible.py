@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgevit.errors import MeterError
-from runtimes.power.plausible import check_agreement, check_plausible
+from runtimes.power.plausible import check_agreement, check_finite, check_plausible
+from runtimes.power.trace import PowerTrace
 
 COUNT = 1000
 
@@ -131,3 +132,22 @@ def test_power_has_to_be_current_times_voltage() -> None:
         with pytest.raises(MeterError, match=words) as caught:
             check_agreement("x.csv", power, product)
         assert caught.value.hint is not None and hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("power_mw", np.inf, "the power of sample 1 is infinite"),
+        ("current_ma", -np.inf, "the current of sample 1 is infinite"),
+        ("voltage_v", np.inf, "the voltage of sample 1 is infinite"),
+        ("power_mw", 2e8, "the power of sample 1 is 2e[+]08 mW, expected 1e[+]08 at most"),
+        ("power_mw", -2e8, "the power of sample 1 is -2e[+]08 mW"),
+    ],
+)
+def test_no_trace_holds_what_no_meter_can_have_measured(name: str, value: float, words: str) -> None:
+    arrays = {key: np.array([4.0, 4.0, np.nan]) for key in ("power_mw", "current_ma", "voltage_v")}
+    arrays[name][1] = value
+    with pytest.raises(MeterError, match=words):
+        check_finite("x", **arrays)
+    with pytest.raises(MeterError, match=words):
+        PowerTrace(5000.0, flags=np.zeros(3, np.uint8), **arrays)
