@@ -74,6 +74,7 @@ def find_subjects(paths: Sequence[Path]) -> Subjects:
         UsageError: Nothing there, or a file of no known format.
         ArtifactError: An artifact is not what its manifest says or has other than standard operators, or its golden
             set cannot be read.
+        SessionError: Its golden set lacks an input, or its inputs share no batch.
     """
     subjects: dict[str, Subject] = {}
     references: dict[str, Reference] = {}

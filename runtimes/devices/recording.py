@@ -43,7 +43,9 @@ class Answer(Record, forbid_unknown_fields=False):
     lost: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no output, and no exit code."""
+        """Refuse what is no command, no output, and no exit code."""
+        if not self.words:
+            raise ImpossibleError("a command without a word")
         _bytes_of(self.out_base64)
         _bytes_of(self.err_base64)
         require_within(-128, 255, rc=self.rc)

@@ -90,6 +90,7 @@ def test_lock_owners_are_one_command() -> None:
             r"'a' is no base64.*answers\[0\]",
         ),
         ({"answers": [{"words": ["a"], "rc": 0, "out_base64": "", "err_base64": "ä==="}]}, "is no base64"),
+        ({"answers": [{"words": [], "rc": 0, "out_base64": "", "err_base64": ""}]}, "a command without a word"),
         ({"answers": [{"words": ["a"], "rc": 10**9, "out_base64": "", "err_base64": ""}]}, "rc is 1000000000"),
         ({"pulled": [{"remote": "/a", "data_base64": "YW\nI="}]}, r"is no base64.*pulled\[0\]"),
         ({"schema_version": 2}, r"of a newer version \(2\)"),

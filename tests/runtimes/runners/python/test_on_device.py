@@ -163,3 +163,11 @@ def test_a_failure_is_told_with_its_stage(
 def test_both_sides_speak_one_version_of_the_contract() -> None:
     """The device's side imports nothing of the other, so the number stands in both."""
     assert on_device.CONTRACT_VERSION == contract.CONTRACT_VERSION
+
+
+def test_inputs_that_are_packed_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "plain.npz", [{"x": np.zeros((2, 3), np.float32)}])
+    assert read_arrays(tmp_path / "plain.npz")[0]["x"].shape == (2, 3)
+    np.savez_compressed(tmp_path / "packed.npz", **{"0/x": np.zeros(10**6)})
+    with pytest.raises(ValueError, match="arrays that are packed"):
+        read_arrays(tmp_path / "packed.npz")
