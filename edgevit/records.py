@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, 
 import msgspec
 
 from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, UsageError
-from edgevit.text import TEXT_BYTES, decode, printable, read_bytes
+from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
@@ -39,8 +39,15 @@ class Record(msgspec.Struct, metaclass=_RecordMeta, frozen=True, forbid_unknown_
     limit_bytes: ClassVar[int] = TEXT_BYTES
 
     def to_json(self) -> str:
-        """The record as indented JSON with a final newline."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+        """The record as indented JSON with a final newline.
+
+        A name that is no text (bytes of a path that are no UTF-8) stands in it as ``printable`` shows it.
+        """
+        try:
+            data = msgspec.json.encode(self)
+        except UnicodeEncodeError:
+            data = msgspec.json.encode(_readable(msgspec.to_builtins(self)))
+        return msgspec.json.format(data, indent=2).decode() + "\n"
 
     @classmethod
     def from_json(
@@ -147,6 +154,15 @@ def _newer_version(text: str, kind: object, error: Exception) -> int | None:
     hints = get_type_hints(kind) if isinstance(kind, type) else {}
     seen, known = _version_in(text), get_args(hints.get("schema_version"))
     return seen if isinstance(seen, int) and known and max(known) < seen < 2**31 else None
+
+
+def _readable(value: object) -> object:
+    """The same lists, tables and values, with every string one that UTF-8 can hold."""
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(item) for item in value]
+    return encodable(value) if isinstance(value, str) else value
 
 
 @contextmanager

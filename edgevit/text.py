@@ -12,8 +12,10 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from edgevit.errors import ArtifactError, EdgevitExportError
 
@@ -37,6 +39,7 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_SURROGATES = re.compile("[\ud800-\udfff]+")
 _Failure = type[EdgevitExportError]
 
 
@@ -52,35 +55,47 @@ def read_bytes(path: Path, *, what: str, limit_bytes: int = TEXT_BYTES, failure:
     Raises:
         EdgevitExportError: As ``failure``: unreadable, no regular file, or too large.
     """
-    shown = f"{what} {printable(str(path))}"
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise failure(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        status = os.fstat(descriptor)
-        if refused := _refusal(status, limit_bytes):
-            raise failure(f"cannot read {shown}: {refused}")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(status.st_size + 1)  # not the limit: as much memory is taken as is asked for
-            while len(data) <= limit_bytes and (more := file.read(_CHUNK_BYTES)):  # or /proc, without sizes
-                data += more
-    except OSError as error:
-        raise failure(f"cannot read {shown}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    with open_regular(path, what=what, failure=failure) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit_bytes:
+            raise failure(f"{_named(what, path)} has {size:,} bytes, expected at most {limit_bytes:,}")
+        data = file.read(size + 1)  # not the limit: as much memory is taken as is asked for
+        while len(data) <= limit_bytes and (more := file.read(_CHUNK_BYTES)):  # or /proc, without sizes
+            data += more
     if len(data) > limit_bytes:
-        raise failure(f"cannot read {shown}: it grew beyond {limit_bytes:,} bytes meanwhile")
+        raise failure(f"{_named(what, path)} grew beyond {limit_bytes:,} bytes while it was read")
     return data
 
 
-def _refusal(status: os.stat_result, limit_bytes: int) -> str | None:
-    """Why a file is not read at all."""
-    if not stat.S_ISREG(status.st_mode):
-        return f"it is {next((kind for holds, kind in _KINDS if holds(status.st_mode)), 'no file')}, expected a file"
-    if status.st_size > limit_bytes:
-        return f"it has {status.st_size:,} bytes, expected at most {limit_bytes:,}"
-    return None
+@contextmanager
+def open_regular(path: Path, *, what: str, failure: _Failure = ArtifactError) -> Iterator[BinaryIO]:
+    """A regular file, opened to be read; a pipe or a device is refused without waiting for it.
+
+    Raises:
+        EdgevitExportError: As ``failure``: it cannot be opened or read, or is no regular file.
+    """
+    descriptor = -1
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((kind for holds, kind in _KINDS if holds(mode)), "no file")
+            raise failure(f"cannot read {_named(what, path)}: it is {kind}, expected a file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    except OSError as error:
+        raise failure(f"cannot read {_named(what, path)}: {error.strerror or error}") from error
+    except ValueError as error:
+        if "\0" not in str(path):
+            raise
+        raise failure(f"cannot read {_named(what, path)}: its name holds a NUL") from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _named(what: str, path: Path) -> str:
+    return f"{what} {printable(str(path))}"
 
 
 def encoding_of(data: bytes) -> tuple[str, int]:
@@ -144,7 +159,7 @@ def parse_json(data: bytes | str, *, origin: str, failure: _Failure = ArtifactEr
 
 
 def parse_toml(data: bytes | str, *, origin: str, failure: _Failure = ArtifactError) -> dict[str, object]:
-    """The table of a TOML text.
+    """The table of a TOML text; ``inf`` and ``nan`` are numbers there.
 
     Raises:
         EdgevitExportError: As ``failure``: no TOML, larger than ``TOML_BYTES``, or what ``parse_json`` refuses as well.
@@ -170,7 +185,7 @@ def _parsed(text: str, kind: str, load: Callable[[str], object], origin: str, fa
 
 
 def _load_json(text: str) -> object:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
 
 
 def _load_toml(text: str) -> object:
@@ -192,6 +207,12 @@ def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no number of JSON")
 
 
+def _finite(word: str) -> float:
+    if not math.isfinite(value := float(word)):
+        raise ValueError(f"{word[:80]} is larger than float64 holds")
+    return value
+
+
 def _check(value: object) -> None:
     """Raise ValueError for what cannot be kept, shown or counted with; not by recursion, whose depth is the text's."""
     level = [value]
@@ -211,10 +232,8 @@ def _check(value: object) -> None:
 
 
 def _check_plain(value: object) -> None:
-    if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+    if isinstance(value, str) and not value.isascii() and _SURROGATES.search(value):
         raise ValueError(f"'{value[:80]}' holds half of a character (a lone surrogate)")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number is not finite, or larger than float64 holds")
     if isinstance(value, int) and value not in _INTEGERS:
         raise ValueError("an integer has more than 64 bits")
 
@@ -228,6 +247,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def encodable(text: str) -> str:
+    """``text`` as UTF-8 can hold it: a name's bytes that are none stand in it as ``printable`` shows them."""
+    return _SURROGATES.sub(lambda found: printable(found[0]), text)
 
 
 def _escape(char: str) -> str:

@@ -19,9 +19,7 @@ Every finding in a file is reported at once. This module imports no torch.
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,6 +30,7 @@ from msgspec.structs import replace
 
 from edgevit.errors import UsageError, parse_choice
 from edgevit.network.variants import STAGES, Delegate, Propagation, VariantConfig, VariantTable, variants
+from edgevit.text import TOML_BYTES, parse_json, parse_toml, read_bytes
 
 _LARGEST = 65536  # chosen, because no image network is as wide or as deep, and a slip of the finger shows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -74,16 +73,11 @@ _HINT = "a minimal file: channels = [24, 48, 96, 192], blocks = [1, 1, 2, 1], he
 
 def _read_table(path: Path) -> dict[str, object]:
     """The file as a table of keys."""
-    readers = {".toml": tomllib.loads, ".json": json.loads}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    parse = {".toml": parse_toml, ".json": parse_json}.get(path.suffix.lower())
+    if parse is None:
         raise UsageError(f"configuration {path} ends in '{path.suffix}', expected .toml or .json")
-    try:
-        table: object = reader(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # bad TOML, JSON and UTF-8 are all ValueErrors
-        raise UsageError(f"configuration {path} is not valid {path.suffix[1:].upper()}: {error}") from error
+    data = read_bytes(path, what="configuration", limit_bytes=TOML_BYTES, failure=UsageError)
+    table = parse(data, origin=f"configuration {path}", failure=UsageError)
     if not isinstance(table, dict):
         raise UsageError(f"configuration {path} holds a {type(table).__name__}, expected a table of keys")
     return table

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import MeterError, UsageError
 from edgevit.records import atomic_path
+from edgevit.text import read_bytes
 from runtimes.power.plausible import check_agreement, check_plausible
 from runtimes.power.reading.columns import (
     CURRENT,
@@ -21,6 +22,7 @@ from runtimes.power.reading.columns import (
     Columns,
     columns_of,
     is_heading,
+    lacking,
     units_below,
 )
 from runtimes.power.reading.grid import Grid, place
@@ -29,6 +31,7 @@ from runtimes.power.reading.sheet import Sheet, find_heading, split, utf8
 from runtimes.power.trace import LOST, Doubles, Flags, PowerTrace
 
 OURS = ("time_s", "current_ma", "voltage_v", "power_mw", "flags")
+TRACE_BYTES = 2**31  # chosen: hours of 5 kHz; what is longer is no recording of 50 inferences
 STAMP_EVERY = 500  # chosen, because ten stamps a second tell the rate as well as all of them
 SLOWEST_MONSOON_HZ = 10.0  # chosen: one sample of 500; in ms taken for s, 5 kHz is 5 Hz
 
@@ -76,12 +79,10 @@ def read_trace(
         raise UsageError(f"the delimiter {delimiter!r} is not a single character")
     if decimal not in (None, ".", ",") or (decimal is not None and decimal == delimiter):
         raise UsageError(f"the decimal mark {decimal!r} is neither '.' nor ',', or the delimiter as well")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MeterError(f"cannot read the power trace {path}: {error.strerror}") from error
+    data = read_bytes(path, what="the power trace", limit_bytes=TRACE_BYTES, failure=MeterError)
     origin = str(path)
-    sheet = find_heading(utf8(data, origin), origin, is_heading=is_heading, delimiter=delimiter, known=KNOWN)
+    text = utf8(data, origin)
+    sheet = find_heading(text, origin, is_heading=is_heading, delimiter=delimiter, known=KNOWN, lacking=lacking)
     return _trace(*_under_units(sheet), units or {}, decimal)
 
 

@@ -170,3 +170,21 @@ def test_a_disk_that_fails_is_quoted(tmp_path: Path) -> None:
         writing(tmp_path / "cup.json"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_record_that_an_editor_saved_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "cup.json"
+    path.write_bytes(Cup(size_ml=200, label="größer").to_json().encode(encoding))
+    assert Cup.load(path) == Cup(size_ml=200, label="größer")
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "cup.json").write_bytes(b'{"size_ml": 1,\n"\xff": 1}')
+    with pytest.raises(ArtifactError, match=r"cup\.json is no UTF-8 text: byte 17 \(line 2\) is 0xff"):
+        Cup.load(tmp_path / "cup.json")
+
+
+def test_a_name_that_is_no_text_is_written_as_it_is_shown(tmp_path: Path) -> None:
+    Cup(size_ml=1, label=os.fsdecode(b"mod\xe8le")).save(tmp_path / "cup.json")
+    assert Cup.load(tmp_path / "cup.json") == Cup(size_ml=1, label=r"mod\xe8le")

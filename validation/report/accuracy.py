@@ -12,16 +12,13 @@ In TOML, JSON or CSV, one entry per artifact: its file name, the name without th
     multiply_adds_g = 0.3
     label = "MobileNet-v2"                  # name in tables and plots
 
-In CSV the first column is ``model``, the others are called like the keys above.
+In CSV there is a column ``model``; the others are called like the keys above (``accuracy_table`` says what else).
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -30,11 +27,12 @@ from typing import Literal
 import msgspec
 
 from edgevit.errors import UsageError, unknown_choice
+from edgevit.text import TOML_BYTES, parse_json, parse_toml, read_bytes
+from validation.report.accuracy_table import parse_table
 from validation.report.rows import Accuracy, Metric
 
 _METRICS = {"top1": Metric.TOP1, "ap": Metric.AP, "miou": Metric.MIOU}
 _EXAMPLE = 'a minimal TOML file: "edgevit-s-224x224" = 81.0'
-_CSV_NUMBERS = ("top1", "ap", "miou", "parameters_m", "multiply_adds_g")
 
 
 class StatedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,35 +128,14 @@ def read_accuracies(path: Path) -> list[Stated]:
     Raises:
         UsageError: Unreadable, another format, an unknown key, or a number out of range; the message names the entry.
     """
-    readers: dict[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".csv": _from_csv}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    parse = {".toml": parse_toml, ".json": parse_json, ".csv": parse_table}.get(path.suffix.lower())
+    if parse is None:
         raise UsageError(f"accuracies {path}: expected .toml, .json or .csv, got '{path.suffix}'", hint=_EXAMPLE)
-    try:
-        table: object = reader(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read accuracies {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # bad TOML, JSON, CSV and UTF-8 are all ValueErrors
-        raise UsageError(f"accuracies {path}: not valid {path.suffix[1:].upper()}: {error}") from error
+    data = read_bytes(path, what="accuracies", limit_bytes=TOML_BYTES, failure=UsageError)
+    table = parse(data, origin=f"accuracies {path}", failure=UsageError)
     if not isinstance(table, dict) or not table:
         raise UsageError(f"accuracies {path}: expected a table of models, got nothing like it", hint=_EXAMPLE)
     return [Stated(name, _model(entry, f"accuracies {path}, '{name}'"), str(path)) for name, entry in table.items()]
-
-
-def _from_csv(text: str) -> dict[str, object]:
-    table: dict[str, object] = {}
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    if "model" not in (reader.fieldnames or ()):
-        raise ValueError("the first line has no column 'model'")
-    for row in reader:
-        if None in row or None in row.values():
-            raise ValueError(f"line {reader.line_num} does not have as many cells as the first line")
-        name = row.pop("model")
-        if name in table:
-            raise ValueError(f"line {reader.line_num} names '{name}' a second time")
-        filled = {key: value for key, value in row.items() if value.strip()}
-        table[name] = {key: float(value) if key in _CSV_NUMBERS else value for key, value in filled.items()}
-    return table
 
 
 def _model(entry: object, origin: str) -> StatedModel:

@@ -113,6 +113,19 @@ def is_heading(names: tuple[str, ...]) -> bool:
     return _layout_of([_split(name)[0] for name in names]) is not None
 
 
+def lacking(names: tuple[str, ...]) -> str | None:
+    """What the cells of a line would need besides to be a heading; None where it has nothing of one."""
+    bases = [_split(name)[0] for name in names]
+    spellings = {role: {word for row in LAYOUTS for word in getattr(row, role)} for role in ROLES}
+    found = [role for role in ROLES if spellings[role] & set(bases)]
+    missing = [role for role in (TIME, CURRENT, VOLTAGE) if role not in found]
+    if not found or not missing:
+        return None
+    if POWER in found:
+        return TIME
+    return " and ".join(missing) + (f" (or {POWER} alone)" if missing != [TIME] else "")
+
+
 def units_below(names: tuple[str, ...], below: tuple[str, ...]) -> tuple[str, ...] | None:
     """The heading with its units when the line below it holds nothing but units; else None."""
     bare = [_unit(cell.strip("()[] ")) for cell in below]

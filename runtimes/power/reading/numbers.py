@@ -31,6 +31,7 @@ _GROUPED = {  # by the decimal mark: thousands in threes, and a fraction
 _EITHER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # 1,200: one thousand two hundred, or a little over one
 _DIGITS = re.compile(rf"[+-]?[\d.,{_BLANKS}]+", re.ASCII)
 _SURE_COMMA = re.compile(rb"(?<![\d,])[+-]?0\d*,\d|\d{4},\d|,\d{1,2}(?!\d)|,\d{4}")
+_SURE_POINT = re.compile(rb"(?<![\d.])[+-]?0\d*\.\d|\d{4}\.\d|\.\d{1,2}(?!\d)|\.\d{4}|\.\d+[eE]")
 _OTHER = {".": ",", ",": "."}
 
 
@@ -79,7 +80,7 @@ def _in_one_go(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Num
         if b"." in body or decimal == "." or not (decimal or _SURE_COMMA.search(body)):
             return None
         body = body.replace(b",", b".")
-    elif decimal == "," and b"." in body:
+    elif b"." in body and (decimal == "," or (decimal is None and _unclear_points(delimiter, body))):
         return None
     if body.translate(None, _PLAIN_BYTES + delimiter):
         return None
@@ -97,15 +98,20 @@ def _in_one_go(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Num
     return None
 
 
+def _unclear_points(delimiter: bytes, body: bytes) -> bool:
+    """Whether every point may set thousands apart: cells end in semicolons or tabs where commas begin fractions."""
+    return delimiter != b"," and not _SURE_POINT.search(body)
+
+
 def _row_by_row(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Numbers:
     """Every cell looked at by itself."""
-    mark, grouped = (decimal, frozenset(columns)) if decimal else _decimal_mark(sheet)
+    mark, grouped = (decimal, frozenset(columns)) if decimal else decimal_mark(sheet)
     values, lines = array("d"), array("q")
     for line, row in sheet.rows():
         lines.append(line)
         for column in columns:
             cell = row[column].strip()
-            value = _number(cell, mark, surely_grouped=column in grouped)
+            value = number_of(cell, mark, surely_grouped=column in grouped)
             if value is None:
                 raise _no_number(sheet, line, column, cell, mark)
             values.append(value)
@@ -113,7 +119,7 @@ def _row_by_row(sheet: Sheet, columns: Sequence[int], decimal: str | None) -> Nu
     return Numbers(table.reshape(-1, len(columns)), np.array(lines, np.int64))
 
 
-def _number(cell: str, mark: str, *, surely_grouped: bool) -> float | None:
+def number_of(cell: str, mark: str, *, surely_grouped: bool) -> float | None:
     """The value of a cell under a decimal mark; None where it has none, or more than one."""
     if _GAP.fullmatch(cell):
         return float("nan")
@@ -129,9 +135,11 @@ def _number(cell: str, mark: str, *, surely_grouped: bool) -> float | None:
     return None
 
 
-def _decimal_mark(sheet: Sheet) -> tuple[str, frozenset[int]]:
+def decimal_mark(sheet: Sheet) -> tuple[str, frozenset[int]]:
     """The decimal mark that the cells of all columns show, and the columns that show thousands beside it."""
-    if b"," not in (sheet.body if sheet.delimiter != "," or b'"' in sheet.body else b""):
+    commas = b"," in sheet.body and (sheet.delimiter != "," or b'"' in sheet.body)
+    points = b"." in sheet.body and _unclear_points(sheet.delimiter.encode(), sheet.body)
+    if not commas and not points:
         return ".", frozenset()
     shown: dict[str, tuple[int, str]] = {}
     grouped: set[int] = set()
@@ -144,7 +152,7 @@ def _decimal_mark(sheet: Sheet) -> tuple[str, frozenset[int]]:
                 shown.setdefault(mark, (line, cell))
                 if _OTHER[mark] in cell:
                     grouped.add(column)
-            elif unclear is None and _EITHER.fullmatch(cell) and "," in cell:
+            elif unclear is None and _EITHER.fullmatch(cell) and ("," in cell or points):
                 unclear = line, cell
     if len(shown) == 2:
         (line, cell), (other_line, other) = sorted(shown.values(), reverse=True)
@@ -155,7 +163,8 @@ def _decimal_mark(sheet: Sheet) -> tuple[str, frozenset[int]]:
     if not shown and unclear is not None:
         line, cell = unclear
         raise MeterError(
-            f"{sheet.origin}, line {line}: the comma in '{cell}' can be a decimal mark or set thousands apart",
+            f"{sheet.origin}, line {line}: the {'comma' if ',' in cell else 'point'} in '{cell}' can be a decimal mark "
+            "or set thousands apart",
             hint="--decimal ',' or --decimal '.'",
         )
     return next(iter(shown), "."), frozenset(grouped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Callable, Iterator
@@ -10,16 +9,10 @@ from dataclasses import dataclass, replace
 from io import BytesIO, TextIOWrapper
 
 from edgevit.errors import MeterError
+from edgevit.text import encoding_of
 
 DELIMITERS = (",", ";", "\t")
 HEADING_WITHIN = 60  # lines; chosen: PowerTool writes none above its heading, other programs up to some 20
-_BOMS = (  # the longer first: UTF-32's begins with UTF-16's
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _WITHOUT_CONTROLS = bytes(
     code if code in b"\t\n" or (code >= 0x20 and code != 0x7F) else ord("?") for code in range(256)
 )
@@ -90,7 +83,7 @@ def utf8(data: bytes, origin: str) -> bytes:
     Raises:
         MeterError: It is not in the encoding that it begins in, or no text.
     """
-    encoding, start = next(((name, len(mark)) for mark, name in _BOMS if data.startswith(mark)), (_guessed(data), 0))
+    encoding, start = encoding_of(data)
     if encoding != "utf-8" or not data.isascii():
         try:
             data = data[start:].decode(encoding).encode()
@@ -108,17 +101,14 @@ def utf8(data: bytes, origin: str) -> bytes:
     return _NUMPY_REPR.sub(rb"\1", data) if b"np.float" in data else data
 
 
-def _guessed(data: bytes) -> str:
-    """UTF-16 without a mark shows by the zeros beside its ASCII."""
-    head = data[:200]
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if 4 * max(even, odd) < len(head) or min(even, odd):
-        return "utf-8"
-    return "utf-16-be" if even else "utf-16-le"
-
-
 def find_heading(
-    data: bytes, origin: str, *, is_heading: Callable[[tuple[str, ...]], bool], delimiter: str | None, known: str
+    data: bytes,
+    origin: str,
+    *,
+    is_heading: Callable[[tuple[str, ...]], bool],
+    delimiter: str | None,
+    known: str,
+    lacking: Callable[[tuple[str, ...]], str | None] = lambda names: None,
 ) -> Sheet:
     """The sheet below the first line that is a heading under some delimiter.
 
@@ -128,11 +118,13 @@ def find_heading(
         is_heading: Tells it from the cells of a line.
         delimiter: The only one to try; None tries all.
         known: Which headings there are, for messages.
+        lacking: Which columns are missing in a line that is nearly a heading.
 
     Raises:
         MeterError: No such line near the top; says what there is.
     """
     start, told = 0, (delimiter,) if delimiter else DELIMITERS
+    nearly: MeterError | None = None
     for number in range(1, HEADING_WITHIN + 1):
         end = data.find(b"\n", start)
         line = data[start : len(data) if end < 0 else end].decode(errors="replace")
@@ -142,10 +134,16 @@ def find_heading(
             names = split(line.lstrip("# "), tried)
             if is_heading(names):
                 return Sheet(origin, names, tried, b"" if end < 0 else data[end + 1 :], number + 1)
+            if nearly is None and len(names) > 1 and (missing := lacking(names)):
+                shown = ", ".join(f"'{name[:40]}'" for name in names[:8])
+                nearly = MeterError(
+                    f"{origin}, line {number}: the heading {shown} has no column of {missing}",
+                    hint=f"known headings: {known}",
+                )
         if end < 0:
             break
         start = end + 1
-    raise _without_heading(data, origin, told, known)
+    raise nearly or _without_heading(data, origin, told, known)
 
 
 def split(line: str, delimiter: str) -> tuple[str, ...]:

@@ -108,7 +108,10 @@ def test_all_findings_at_once(tmp_path: Path) -> None:
         ("a.json", "{", "is not valid JSON"),
         ("a.json", "[" * 100000, "is not valid JSON"),
         ("a.toml", "a = ", "is not valid TOML"),
-        ("a.toml", b"\xff\xfe", "is not valid TOML"),
+        ("a.toml", b"a = 1\nb = '\xff'", r"is no UTF-8 text: byte 12 \(line 2\)"),
+        ("a.json", '{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ("a.json", '{"channels": [' + "9" * 400 + "]}", "an integer has more than 64 bits"),
+        ("a.json", '{"name": "\\ud800"}', "lone surrogate"),
         ("a.yaml", "a: 1", "ends in '.yaml', expected .toml or .json"),
     ],
 )
@@ -117,6 +120,20 @@ def test_files_that_are_no_table(tmp_path: Path, name: str, content: str | bytes
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UsageError, match=words):
         read_config(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.toml", 'name = "tiny"\r\nchannels = [24, 48, 96, 192]\r\nblocks = [1, 1, 2, 1]\r\nhead_dim = 24\r\n'),
+        ("a.json", '{"name": "tiny", "channels": [24, 48, 96, 192], "blocks": [1, 1, 2, 1], "head_dim": 24}'),
+    ],
+)
+def test_as_windows_editors_save_it(tmp_path: Path, encoding: str, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode(encoding))
+    assert read_config(path).channels == (24, 48, 96, 192)
 
 
 def test_missing_file(tmp_path: Path) -> None:

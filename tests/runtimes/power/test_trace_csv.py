@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -279,3 +280,18 @@ def test_empty_cells_are_gaps_and_flags_have_to_be_flags(tmp_path: Path) -> None
     for flags in ("300", "-1", "1.5", ""):
         with pytest.raises(MeterError, match=r"line 3: flags of .*expected a whole number, 0 to 255"):
             _read(tmp_path, heading + f"0.0;100;4;400;0\n0.01;100;4;400;{flags}\n")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_column_that_is_missing_is_named_with_the_line_of_the_heading(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("recorded in June\n" + delimiter.join(("time (s)", "current (mA)")) + f"\n0{delimiter}1\n")
+    expected = r"line 2: the heading 'time \(s\)', 'current \(mA\)' has no column of voltage"
+    with pytest.raises(MeterError, match=expected):
+        read_trace(path)
+
+
+def test_a_trace_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(MeterError, match="it is a pipe, expected a file"):
+        read_trace(tmp_path / "t.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevit.errors import MeterError, UsageError
-from runtimes.power.reading.columns import columns_of, is_heading, parse_units, units_below
+from runtimes.power.reading.columns import columns_of, is_heading, lacking, parse_units, units_below
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,19 @@ def test_a_line_of_units_below_belongs_to_the_heading() -> None:
     assert units_below(told, ("ms", "mA", "V", "")) is None
     for below in (("0.1", "1", "2", ""), ("s", "mA", "V"), ("", "", "", ""), ("s", "mA", "V", "remark")):
         assert units_below(names, below) is None
+
+
+@pytest.mark.parametrize(
+    ("heading", "missing"),
+    [
+        ("time (s),current (mA)", "voltage (or power alone)"),
+        ("time (s),Main(mA),note", "voltage (or power alone)"),
+        ("timestamp,temperature", "current and voltage (or power alone)"),
+        ("current (mA),voltage (V)", "time"),
+        ("power (mW),note", "time"),
+        ("Zeit,Strom,Spannung", None),
+        ("time (s),current (mA),voltage (V)", None),
+    ],
+)
+def test_what_a_heading_lacks(heading: str, missing: str | None) -> None:
+    assert lacking(tuple(heading.split(","))) == missing

@@ -152,3 +152,22 @@ def test_in_one_go_and_row_by_row_read_the_same(monkeypatch: pytest.MonkeyPatch)
                     told.append(("refused", [len(error.message) > 0]))
         assert told[0] == told[1], (sheet, decimal)
     assert goes > 100
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_points_that_could_all_set_thousands_apart_ask_for_the_mark(delimiter: str) -> None:
+    body = "950;1.200\n951;1.201\n".replace(";", delimiter)
+    with pytest.raises(MeterError, match=r"line 2: the point in '1\.200' can be a decimal mark or set thousands apart"):
+        _read(body, delimiter)
+    assert _read(body, delimiter, decimal=",") == [[950.0, 1200.0], [951.0, 1201.0]]
+    assert _read(body, delimiter, decimal=".") == [[950.0, 1.2], [951.0, 1.201]]
+
+
+@pytest.mark.parametrize("sure", ["0.000", "1.5", "1.2000", "1700.123", "1.200e3", "-0.125"])
+def test_one_point_that_begins_a_fraction_is_enough(sure: str) -> None:
+    assert _read(f"{sure};1.200\n") == [[float(sure), 1.2]]
+
+
+def test_points_between_commas_are_fractions() -> None:
+    assert _read("950,1.200\n", ",") == [[950.0, 1.2]]
+    assert _read("950;1.234.567\n") == [[950.0, 1234567.0]], "two points are no fraction"
