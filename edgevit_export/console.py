@@ -155,10 +155,12 @@ def print_table(
     title: str | None = None,
     right: Sequence[str] = (),
     alike: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """A table to stdout, as wide as the terminal at most; see ``layout``. Cells are literal.
 
-    ``right`` names the columns of numbers, ``alike`` those that may be said once where all rows have the same.
+    ``right`` names the columns of numbers, ``alike`` those that may be said once where all rows have the same,
+    ``names`` those that say which row it is, instead of the first one alone.
     """
     from rich.text import Text
 
@@ -168,8 +170,9 @@ def print_table(
     shown = tuple(tuple(_encodable(printable(cell), stream) for cell in row) for row in rows)
     told = None if title is None else _encodable(printable(title), stream)
     rule = _encodable("─", stream)
-    heads, numbers, shared = (tuple(_encodable(name, stream) for name in names) for names in (columns, right, alike))
-    table = Table(heads, shown, frozenset(numbers), frozenset(shared), told)
+    heads, *sets = (tuple(_encodable(name, stream) for name in group) for group in (columns, right, alike, names))
+    numbers, shared, named = map(frozenset, sets)
+    table = Table(heads, shown, numbers, shared, named, told)
     for line in lay_out(table, console.width, fold=stream.isatty()):
         spans = [(span.text if rule == "─" else span.text.replace("─", "-"), span) for span in line]
         styled = [(text, _ROLES.get(span.role) or _style(span.of)) for text, span in spans]

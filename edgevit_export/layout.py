@@ -1,7 +1,7 @@
 """Tables as lines of text: no line wider than asked, no number and no name broken.
 
 What fits stands as a plain table. Otherwise whatever takes the fewest lines: sentences folded at their spaces; the
-columns in bands one below the other, each with the first column again; or each row as a list of its cells. What may be
+columns in bands one below the other, each with the row's names again; or each row as a list of its cells. What may be
 said once (``alike``) then stands above the table instead of in a column. Nothing is ever left out.
 """
 
@@ -42,6 +42,7 @@ class Table:
         rows: Cells without newlines or control characters, as many in each row as there are columns.
         right: Columns of numbers: aligned right, never broken.
         alike: Columns that may be said once where all rows have the same.
+        names: Columns that say which row it is, the first ones; every band has them.
         title: Stands above.
     """
 
@@ -49,6 +50,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[str] = frozenset()
     alike: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
     title: str | None = None
 
 
@@ -160,14 +162,16 @@ def _one_grid(table: Table, width: int) -> list[Line] | None:
 
 
 def _bands(table: Table, width: int) -> list[Line] | None:
-    """The columns in bands, each with the first column in front; None for a single row, or where one does not fit."""
+    """The columns in bands, each with the row's names in front; None for a single row, or where one does not fit."""
     natural, least = _natural_widths(table), _least_widths(table)
-    room = width - natural[0] - len(GAP)
-    if len(table.rows) < 2 or max(least[1:], default=0) > room:
+    names = [at for at, column in enumerate(table.columns) if column in table.names] or [0]
+    others = [at for at in range(len(natural)) if at not in names]
+    room = width - sum(natural[at] + len(GAP) for at in names)
+    if len(table.rows) < 2 or max((least[at] for at in others), default=0) > room:
         return None
     bands: list[list[int]] = []
     left = 0
-    for at in range(1, len(natural)):
+    for at in others:
         needed = min(natural[at], room) + len(GAP)
         if not bands or needed > left:
             bands.append([])
@@ -177,7 +181,8 @@ def _bands(table: Table, width: int) -> list[Line] | None:
     lines: list[Line] = []
     for band in bands:
         lines += [()] if lines else []
-        lines += _grid(_taken(table, [0, *band]), [natural[0], *(min(natural[at], room) for at in band)])
+        widths = [natural[at] for at in names] + [min(natural[at], room) for at in band]
+        lines += _grid(_taken(table, [*names, *band]), widths)
     return lines
 
 

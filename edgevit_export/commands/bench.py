@@ -285,7 +285,10 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, errors: Sequenc
     if options.as_json:
         print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in errors])
     else:
-        print_table(tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE)
+        print_table(
+            tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE,
+            names=tables.LATENCY_NAMES,
+        )  # fmt: skip
         if judged:
             print_line()
             columns, energy_rows = energy_table(judged)

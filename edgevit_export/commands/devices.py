@@ -144,11 +144,12 @@ def _setup(options: DevicesOptions) -> None:
         return
     choices = [(setup, option) for setup in setups for option in setup.options]
     rows = [
-        (setup.serial, setup.abi, option.format.value, option.runner, "yes" if option.usable else "no",
-         "yes" if option.verifies else "no", option.why_not or "")
+        (option.runner, option.format.value, setup.serial, setup.abi, "yes" if option.usable else "no",
+         "yes" if option.verifies else "no", option.why_not or "-")
         for setup, option in choices
     ]  # fmt: skip
-    print_table(("device", "ABI", "format", "runner", "usable", "verifies", "why not"), rows)
+    columns = ("runner", "format", "device", "ABI", "usable", "verifies", "why not")
+    print_table(columns, rows, alike=("device", "ABI"), names=columns[:3])
     missing = {f"{option.runner} for {option.format}: {option.how}" for _, option in choices if not option.usable}
     for line in sorted(missing):
         print_note(line)

@@ -180,7 +180,7 @@ def meters(
     if as_json:
         print_records(meters=rows)
         return
-    columns = ("meter", "measures", "a reading every", "shortest inference", "shortest run", "usable here", "")
+    columns = ("meter", "measures", "a reading every", "shortest inference", "shortest run", "usable here", "why not")
     print_table(columns, [_meter_cells(row) for row in rows], right=columns[2:5])
 
 

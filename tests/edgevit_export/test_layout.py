@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +55,13 @@ def test_several_rows_stand_in_bands_with_their_names_again() -> None:
     heads = [line.split("  ")[0] for line in lines]
     assert heads.count("artifact") == 2 and heads.count("edgevit-xxs-224x224.tflite") == 2
     assert max(map(len, lines)) <= 80 and "" in lines
+
+
+def test_every_band_says_which_row_it_is() -> None:
+    rows = (ROWS[0], (ROWS[0][0], "4", *ROWS[0][2:]))
+    table = Table(COLUMNS, rows, right=RIGHT, names=frozenset({"artifact", "threads"}))
+    lines = shown(table, 70)
+    assert len([line for line in lines if re.match(r"edgevit-xxs-224x224.onnx +4  ", line)]) == 2
 
 
 def test_a_single_row_is_a_list() -> None:

@@ -17,6 +17,8 @@ LATENCY_COLUMNS = (
     "mean ± sd ms", "p90", "p95", "p99", "peak MB",
 )  # fmt: skip
 LATENCY_RIGHT = ("threads", "runs", "median ms", "95 % interval", "mean ± sd ms", "p90", "p95", "p99", "peak MB")
+LATENCY_NAMES = ("artifact", "device", "threads")
+"""What tells one row from another."""
 LATENCY_ALIKE = ("device", "runner", "threads", "runs", "outputs")
 """What may be said once for all rows."""
 ABSENT = "-"
