@@ -63,7 +63,7 @@ def lay_out(table: Table, width: int, *, fold: bool = True) -> list[Line]:
     title = [] if table.title is None else [(Span(line, "title"),) for line in folded(table.title, width, fold=fold)]
     if sum(_natural_widths(table)) + len(GAP) * (len(table.columns) - 1) <= width:
         return title + _grid(table, _natural_widths(table))
-    table, said_once = _without_alike(table)
+    table, said_once = _without_alike(table, width)
     above = [(Span(line.replace(_KEPT, " ")),) for line in folded(said_once, width, fold=fold)] if said_once else []
     grid, bands, stacked = _one_grid(table, width), _bands(table, width), _stacked(table, width, fold=fold)
     ways = [(len(lines) - extra, lines) for lines, extra in ((grid, _HEADING), (bands, 0), (stacked, 0)) if lines]
@@ -100,6 +100,8 @@ def _broken(word: str, width: int) -> list[str]:
 
 def cells(text: str) -> int:
     """How many cells of a terminal ``text`` takes: two for most of East Asia's characters."""
+    if text.isascii():
+        return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -127,7 +129,7 @@ def _least_widths(table: Table) -> list[int]:
     return least
 
 
-def _without_alike(table: Table) -> tuple[Table, str]:
+def _without_alike(table: Table, width: int) -> tuple[Table, str]:
     """The table without the columns that say the same in all rows, and the sentence that says it instead."""
     same = [
         at
@@ -137,7 +139,8 @@ def _without_alike(table: Table) -> tuple[Table, str]:
     if not same:
         return table, ""
     told = [at for at in same if table.rows[0][at] not in ABSENT]
-    said = [f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}".replace(" ", _KEPT) for at in told]
+    said = [f"{' '.join(_heading(table.columns[at]))} {table.rows[0][at]}" for at in told]
+    said = [each.replace(" ", _KEPT) if cells(each) < width else each for each in said]
     kept = [at for at in range(len(table.columns)) if at not in same]
     return _taken(table, kept), f"in all rows: {'; '.join(said)}" if told else ""
 
@@ -150,7 +153,8 @@ def _taken(table: Table, columns: Sequence[int]) -> Table:
 
 def _one_grid(table: Table, width: int) -> list[Line] | None:
     """All columns side by side, the widest ones of words folded; None where even that is too wide."""
-    widths, least = _natural_widths(table), _least_widths(table)
+    least = _least_widths(table)
+    widths = [min(size, max(width, low)) for size, low in zip(_natural_widths(table), least, strict=True)]
     surplus = sum(widths) + len(GAP) * (len(widths) - 1) - width
     while surplus > 0:
         widest = max(range(len(widths)), key=lambda at: (widths[at] > least[at], widths[at]))
