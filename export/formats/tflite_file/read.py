@@ -61,10 +61,15 @@ def default_signature(file: TfliteFile, path: Path) -> TfliteSignature:
     return found[0]
 
 
+def module_path(module: str) -> str:
+    """A module's name as tensor names have it: ``stem.1`` -> ``stem/1``, since viewers nest by ``/``."""
+    return module.replace(".", "/") or TOP_LEVEL
+
+
 def tensor_modules(name: str) -> tuple[str, ...]:
-    """Modules of the network that a tensor's name gives: ``stem.1;;stem.0;2`` -> ``("stem.1", "stem.0")``."""
+    """Modules of the network that a tensor's name gives: ``stem/1;;stem/0;2`` -> ``("stem.1", "stem.0")``."""
     parts = name.split(";")[:-1]
-    return tuple(dict.fromkeys(part for part in parts if part and part != TOP_LEVEL))
+    return tuple(dict.fromkeys(part.replace("/", ".") for part in parts if part and part != TOP_LEVEL))
 
 
 def operator_modules(graph: TfliteGraph, operator: TfliteOperator) -> tuple[str, ...]:

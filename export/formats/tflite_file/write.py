@@ -10,7 +10,7 @@ from edgevit.errors import ExportError, first_line
 from edgevit.spec import Task
 from export.formats.metadata import PREFIX, artifact_metadata
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
-from export.formats.tflite_file.read import TOP_LEVEL
+from export.formats.tflite_file.read import module_path
 from export.program import Program, module_of
 from export.recipe import Recipe
 
@@ -57,7 +57,7 @@ def _named_module(program: Program) -> nn.Module:
 
     litert-torch makes the names of the signature from keywords and dict keys, and the names of tensors from
     ``nn_module_stack``, of which it keeps class and last path component only: a stack of one entry whose "class" is
-    the whole path gives tensors named ``blocks1.0.attn.qkv;``.
+    the whole path gives tensors named ``blocks1/0/attn/qkv;``.
     """
     import torch
     from torch.fx.traceback import preserve_node_meta
@@ -65,7 +65,7 @@ def _named_module(program: Program) -> nn.Module:
     module = torch.fx.GraphModule(program.module, copy.deepcopy(program.module.graph)).eval()
     for node in module.graph.nodes:
         if node.op not in {"placeholder", "output"}:
-            node.meta["nn_module_stack"] = {"module": ("", module_of(node) or TOP_LEVEL)}
+            node.meta["nn_module_stack"] = {"module": ("", module_path(module_of(node)))}
     names = [tensor.name for tensor in program.outputs]
 
     class Named(torch.nn.Module):

@@ -58,7 +58,7 @@ def test_trace_ends_with_the_outputs_in_execution_order() -> None:
     trace = session.trace(image)
     assert list(trace)[-1] == "logits"
     np.testing.assert_allclose(trace["logits"], session.run(image)["logits"], atol=1e-5)
-    stem = next(array for name, array in trace.items() if name.startswith("stem.2;"))
+    stem = next(array for name, array in trace.items() if name.startswith("stem/2;"))
     assert stem.shape == (1, 16, 12, 8)
     assert stem.min() >= 0
     assert session.producers()["logits"] == "FULLY_CONNECTED"

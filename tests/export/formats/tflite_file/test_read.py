@@ -70,7 +70,8 @@ def _with_custom(path: Path, builtin: str, code: str, directory: Path) -> Path:
 
 
 def test_modules_of_tensor_names() -> None:
-    assert tensor_modules("stem.2;;stem.1;;stem.0;2") == ("stem.2", "stem.1", "stem.0")
+    assert tensor_modules("stem/2;;stem/1;;stem/0;2") == ("stem.2", "stem.1", "stem.0")
+    assert tensor_modules("stem.2;;stem.1;2") == ("stem.2", "stem.1")  # as files of earlier versions have them
     assert tensor_modules("arith.constant1") == ()
     assert tensor_modules("(top level);3") == ()
 
