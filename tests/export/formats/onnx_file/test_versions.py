@@ -15,7 +15,7 @@ def test_ir_versions_are_those_that_onnx_released_each_opset_with() -> None:
 
 @pytest.mark.parametrize(
     ("opset", "ir", "runtime"),
-    [(9, 4, "0.3"), (17, 8, "1.12"), (13, 8, "1.9"), (17, 9, "1.15"), (23, 11, "1.23")],
+    [(9, 4, "0.3"), (17, 8, "1.12"), (13, 8, "1.9"), (17, 9, "1.16"), (19, 9, "1.16"), (23, 11, "1.23")],
 )
 def test_the_later_of_opset_and_ir_decides(opset: int, ir: int, runtime: str) -> None:
     assert lowest_runtime(opset, ir) == runtime
