@@ -41,6 +41,7 @@ class FileFacts(Record):
     operators: tuple[Operator, ...]
     requires: str  # lowest runtime in words, e.g. "ONNX Runtime >= 1.12 (opset 17)"
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    cautions: tuple[str, ...] = ()  # what some runtimes that have every operator fail at, a line each
 
     @property
     def operator_count(self) -> int:

@@ -75,6 +75,8 @@ def inspect(options: InspectOptions) -> None:
     size = format_bytes(options.file.stat().st_size)
     print_text(f"{options.file}: {FORMATS[facts.format].title}, {size}")
     print_text(f"needs {facts.requires}")
+    for caution in facts.cautions:
+        print_text(f"caution: {caution}")
     print_line()
     rows = [_tensor_row("input", tensor) for tensor in facts.inputs]
     rows += [_tensor_row("output", tensor) for tensor in facts.outputs]
@@ -113,6 +115,7 @@ def _inspection(path: Path, facts: FileFacts) -> Inspection:
         operators=facts.operators,
         requires=facts.requires,
         metadata=facts.metadata,
+        cautions=facts.cautions,
         manifest=str(beside) if manifest else None,
         manifest_problem=problem,
         optimised=optimised(manifest.recipe, manifest.passes) if manifest else None,

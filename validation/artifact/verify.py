@@ -226,12 +226,13 @@ def _contents(run: _Run) -> None:
         raise StepFailed(*problems)
 
 
-def _audit(run: _Run) -> None:
+def _audit(run: _Run) -> Sequence[str]:
     if run.facts is None:
         raise StepSkipped("not run, because the file's own contents could not be read")
     run.audit = audit(run.facts, run.stated.recipe)
     if not run.audit.passed:
         raise StepFailed(*run.audit.violations)
+    return run.facts.cautions
 
 
 def _load(run: _Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from export.artifact import FileFacts, Operator
 from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from, unambiguous
 from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteOperator, TfliteSignature, parse
 from export.formats.tflite_file.metadata import ENTRY, read_files, read_metadata
+from export.formats.tflite_file.ranks import cautions
 from export.formats.tflite_file.versions import newest, since, why_not_standard
 from export.recipe import Format
 
@@ -39,6 +41,7 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
         operators=operators,
         requires=_requires(operators),
         metadata=metadata,
+        cautions=tuple(cautions(graph, partial(operator_modules, graph))),
     )
 
 

@@ -11,6 +11,7 @@ from mobile_artifacts import LABELS, edgevit, small, small_program
 
 from edgevit.errors import ExportError
 from edgevit.spec import Layout, ModelSpec, Task
+from export.formats.tflite_file.contents import parse
 from export.formats.tflite_file.read import read
 from export.formats.tflite_file.write import write
 from export.quiet import quiet
@@ -54,6 +55,31 @@ def test_edgevit_has_only_builtins_and_no_transposed_convolution() -> None:
     assert "TRANSPOSE_CONV" not in names
     assert facts.operator_count <= 470
     assert any(module.startswith("blocks3.") for operator in facts.operators for module in operator.modules)
+
+
+def test_edgevit_stays_within_the_ranks_of_older_kernels() -> None:
+    """TFLite's kernels up to 2.14 abort the process when they multiply over five axes."""
+    for task, layout in ((Task.CLASSIFY, Layout.NCHW), (Task.FEATURES, Layout.NHWC)):
+        path = edgevit(Format.TFLITE, task, layout).path
+        graph = parse(path).graphs[0]
+        assert read(path).cautions == ()
+        assert max(len(tensor.shape) for tensor in graph.tensors) <= 4
+
+
+def test_edgevit_has_no_operator_that_tears_older_delegates_at_every_normalisation() -> None:
+    names = {operator.name for operator in read(edgevit(Format.TFLITE, Task.CLASSIFY).path).operators}
+    assert "RSQRT" not in names
+    assert {"SQRT", "DIV"} <= names
+
+
+def test_tensors_are_named_so_that_viewers_nest_them_by_module() -> None:
+    graph = parse(edgevit(Format.TFLITE, Task.CLASSIFY).path).graphs[0]
+    made = [graph.tensors[index].name for operator in graph.operators for index in operator.outputs]
+    places = [name.partition(";")[0].split("/") for name in made]
+    assert ["blocks3", "0", "SelfAttn", "attn", "qkv"] in places
+    nested = [place for place in places if len(place) > 1]
+    assert len(nested) >= 0.95 * len(places)  # the stem, the head and the output stand on the top level
+    assert not any("." in part for place in nested for part in place)
 
 
 def test_edgevit_features_have_the_names_of_the_stages() -> None:
