@@ -123,12 +123,7 @@ class LocalSession(Session):
 
     @property
     def _named(self) -> str | None:
-        """The path as runtimes take it; None where it is no UTF-8, so that they must be given the bytes."""
-        try:
-            str(self._path).encode()
-        except UnicodeEncodeError:
-            return None
-        return str(self._path)
+        return path_text(self._path)
 
     @property
     def _where(self) -> str:
@@ -149,3 +144,12 @@ class LocalSession(Session):
             raise
         except Exception as error:  # the runtimes' own errors share no base below Exception
             raise SessionError(f"{self.runtime} could not run {self._path.name}: {first_line(error)}") from error
+
+
+def path_text(path: Path) -> str | None:
+    """A path as runtimes take it; None where it is no UTF-8, so that they must be given the file's bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return None
+    return str(path)
