@@ -9,7 +9,8 @@ import msgspec
 
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError, UsageError, first_line
-from edgevit.network.variants import Delegate, Propagation, VariantConfig, variants
+from edgevit.network.config_file import range_problems
+from edgevit.network.variants import Delegate, Propagation, VariantConfig, VariantTable, variants
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec
 
@@ -82,6 +83,9 @@ def _configuration(spec: ModelSpec) -> VariantConfig:
     elif "channels" in options:
         numbers = {key: [float(part) for part in value.split(",")] for key, value in options.items()}
         config = msgspec.convert({"name": spec.variant, **numbers}, VariantConfig, strict=False)
+        told = {field: getattr(config, field) for field in ("channels", "blocks", "heads", "sample_rates")}
+        if problems := range_problems(VariantTable(ffn_ratio=config.ffn_ratios, **told)):
+            raise ValueError("; ".join(problems))
     else:
         raise UsageError(f"{spec.name} is no EdgeViT that can be rebuilt: unknown variant '{spec.variant}'")
     return config.with_options(

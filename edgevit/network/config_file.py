@@ -53,7 +53,7 @@ def read_config(path: Path) -> VariantConfig:
         raise _error(path, [str(error)]) from error
     name = path.stem if read.name is None else read.name
     problems = [
-        *_range_problems(read),
+        *range_problems(read),
         *_name_problems(name),
         *_choice_problems("delegate", Delegate, read.delegate),
         *_choice_problems("propagation", Propagation, read.propagation),
@@ -114,7 +114,7 @@ def _four_ratios(table: dict[str, object]) -> dict[str, object]:
     return table | {"ffn_ratio": [ratio] * STAGES} if single else table
 
 
-def _range_problems(read: VariantTable) -> list[str]:
+def range_problems(read: VariantTable) -> list[str]:
     """Numbers out of range; only when none is, those that do not divide."""
     numbers: dict[str, tuple[float, ...]] = {
         "channels": read.channels,

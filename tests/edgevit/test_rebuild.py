@@ -36,3 +36,20 @@ def test_options_that_make_no_network_are_refused(options: dict[str, str]) -> No
     _, spec = build_model("xxs")
     with pytest.raises(UsageError, match="is no EdgeViT that can be rebuilt"):
         configuration_of(msgspec.structs.replace(spec, options=options))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"blocks": "1,1,1,1000000000"}, "'blocks' holds 1e.09, expected more than 0"),
+        ({"sample_rates": "0,2,2,1"}, "'sample_rates' holds 0"),
+        ({"heads": "3,2,3,4"}, "cannot be divided by 3 heads"),
+    ],
+)
+def test_numbers_of_no_network_are_refused(tmp_path: Path, options: dict[str, str], told: str) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text("channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\n")
+    _, spec = build_model(read_config(config), num_classes=7)
+    assert configuration_of(spec).channels == (8, 16, 24, 32)
+    with pytest.raises(UsageError, match=told):
+        configuration_of(msgspec.structs.replace(spec, options=spec.options | options))
