@@ -13,7 +13,7 @@ import typer
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit_export.commands.energy import parse_top1
-from edgevit_export.commands.options import AsJson, Quiet, command_of, split_list
+from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
 from edgevit_export.console import (
     Progress,
     failure_of,
@@ -166,10 +166,7 @@ def parse_threads(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: Not positive numbers.
     """
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise UsageError(f"--threads '{text}': expected positive numbers separated by commas", hint="--threads 1,2,4")
-    return tuple(dict.fromkeys(int(word) for word in words))
+    return tuple(dict.fromkeys(parse_counts("--threads", text, example="1,2,4")))
 
 
 def parse_factors(text: str | None) -> tuple[int, ...] | None:
@@ -178,14 +175,7 @@ def parse_factors(text: str | None) -> tuple[int, ...] | None:
     Raises:
         UsageError: Not positive numbers.
     """
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and word.isascii() and int(word) > 0 for word in words):
-        raise UsageError(
-            f"--burst-factors '{text}': expected positive numbers separated by commas", hint="--burst-factors 1,3"
-        )
-    return tuple(map(int, words))
+    return None if text is None else parse_counts("--burst-factors", text, example="1,3")
 
 
 def _meter_of(options: BenchOptions) -> MeterRequest | None:

@@ -38,6 +38,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_hush, help="Noth
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 DEFAULT_OUTPUT = Path("artifacts")
+MOST_DIGITS = 9  # of a whole number; chosen: sizes, counts and numbers of threads have fewer
 
 
 def command_of(options: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
@@ -75,16 +76,39 @@ def split_list(values: list[str] | None) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
+def whole_number(word: str) -> int | None:
+    """The number of up to nine digits that ``word`` is, blanks around it aside; None for anything else.
+
+    What other scripts have for digits, and superscripts, are digits to Python and to nobody who types a number here.
+    """
+    digits = word.strip()
+    return int(digits) if len(digits) <= MOST_DIGITS and digits.isascii() and digits.isdecimal() else None
+
+
+def parse_counts(option: str, text: str, *, example: str) -> tuple[int, ...]:
+    """``1,2,4`` → numbers of at least 1.
+
+    Raises:
+        UsageError: Not a comma-separated list of such numbers.
+    """
+    numbers = [number for word in text.split(",") if (number := whole_number(word))]
+    if len(numbers) != text.count(",") + 1:
+        raise UsageError(
+            f"{option} '{text}': expected positive numbers separated by commas", hint=f"{option} {example}"
+        )
+    return tuple(numbers)
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """``224`` or ``320x256`` (height x width) → (height, width) in pixels.
 
     Raises:
         UsageError: The text is neither.
     """
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) <= 2 and all(part.strip().isdecimal() for part in parts):
-        height = int(parts[0])
-        return height, int(parts[-1])
+    sides = [whole_number(part) for part in text.lower().replace("×", "x").split("x")]
+    height, width = sides[0], sides[-1]
+    if len(sides) <= 2 and height is not None and width is not None:
+        return height, width
     raise UsageError(f"--input-size '{text}' is not a size: expected H or HxW in pixels", hint="--input-size 224x224")
 
 

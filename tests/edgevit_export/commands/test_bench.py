@@ -211,7 +211,7 @@ def test_energy_is_measured_behind_the_latencies(
 
 def test_threads_are_parsed() -> None:
     assert parse_threads("1, 2,4,2") == (1, 2, 4)
-    for wrong in ("", "0", "1,x", "-1", "1.5"):
+    for wrong in ("", "0", "1,x", "-1", "1.5", "1,", "²", "٣", "9" * 5000):
         with pytest.raises(UsageError, match="expected positive numbers"):
             parse_threads(wrong)
 

@@ -104,7 +104,7 @@ def test_a_size_is_height_by_width(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "2x2x2", "-4", "1.5"])
+@pytest.mark.parametrize("text", ["", "x", "2x2x2", "-4", "1.5", "2²", "٣x3", "9" * 5000])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_size(text)
