@@ -23,6 +23,7 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANSWER_TIMEOUT_S = 10.0  # chosen, because a server on the network answers within one
 START_TIMEOUT_S = 20.0  # chosen, because adb itself gives up earlier
 
+_PORT = re.compile(r"[0-9]{1,5}")
 LISTING = "edgevit-export devices"
 UNAUTHORIZED_HINT = (
     "unlock the device and accept the question 'Allow USB debugging?'; if none appears, revoke the authorisations in "
@@ -58,8 +59,9 @@ def server_address(requested: str | None = None) -> ServerAddress:
         if not spec.startswith("tcp:"):
             raise UsageError(f"ADB_SERVER_SOCKET is '{spec}': only tcp:HOST:PORT or tcp:PORT can be used")
         address = spec.removeprefix("tcp:")
-        return _parse_address(f":{address}" if address.isdigit() else address, "ADB_SERVER_SOCKET")
+        return _parse_address(f":{address}" if _PORT.fullmatch(address) else address, "ADB_SERVER_SOCKET")
     host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS") or os.environ.get("ANDROID_ADB_SERVER_HOST") or "127.0.0.1"
+    host = _parse_host(host, "ANDROID_ADB_SERVER_ADDRESS")
     port = os.environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
     return ServerAddress(host=host, port=_parse_port(port, "ANDROID_ADB_SERVER_PORT"))
 
@@ -70,11 +72,21 @@ def _parse_address(text: str, origin: str) -> ServerAddress:
         raise UsageError(f"{origin} is '{text}': expected HOST:PORT, for example rack.local:{DEFAULT_PORT}")
     host = match["six"] or match["host"] or "127.0.0.1"
     port = match["port"]
-    return ServerAddress(host=host, port=DEFAULT_PORT if port is None else _parse_port(port, origin))
+    return ServerAddress(
+        host=_parse_host(host, origin), port=DEFAULT_PORT if port is None else _parse_port(port, origin)
+    )
+
+
+def _parse_host(text: str, origin: str) -> str:
+    try:
+        text.encode("idna")  # as sockets will
+    except UnicodeError as error:
+        raise UsageError(f"{origin}: '{text}' is no name of a machine") from error
+    return text
 
 
 def _parse_port(text: str, origin: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not _PORT.fullmatch(text) or not 0 < int(text) < 65536:
         raise UsageError(f"{origin}: '{text}' is not a port number (1 to 65535)")
     return int(text)
 

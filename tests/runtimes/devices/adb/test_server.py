@@ -92,7 +92,10 @@ def test_server_addresses(
     assert str(server_address(requested)) == expected
 
 
-@pytest.mark.parametrize("text", ["a:b", "a:0", "a:65536", "a:1:2", " ", "rack:"])
+@pytest.mark.parametrize(
+    "text",
+    ["a:b", "a:0", "a:65536", "a:1:2", " ", "rack:", "a:²", "a:٣", "a:" + "9" * 5000, "\udc80:1", "x" * 70 + ":1"],
+)
 def test_bad_server_addresses(text: str) -> None:
     with pytest.raises(UsageError, match="--adb-server"):
         server_address(text)
