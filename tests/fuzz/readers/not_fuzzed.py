@@ -1,0 +1,57 @@
+"""Functions that call a primitive of reading and are not under the table of readers, each with the reason.
+
+A reason says whose bytes they are: those of this package or of this very process, or such as another row reads in the
+same way.
+"""
+
+from __future__ import annotations
+
+_OWN_DATA = "reads a table that is part of this package"
+_OWN_WORK = "reads back what this very process has just made"
+_WRITES = "writes, and only encodes or decodes its own text"
+_RECORD = "one line around a record that a row reads: "
+_AUDITED = "hands the file to its runtime, behind reader and audit; the runtime's own parser is not this project's"
+
+REASONS: dict[str, str] = {
+    "export/formats/pte_file/contents.py:stock_kernels": _OWN_DATA,
+    "runtimes/runners/python/bundle.py:_imports": _OWN_DATA,
+    "runtimes/runners/python/bundle.py:named_data": _OWN_DATA,
+    "runtimes/runners/python/bundle.py:build_runner": _OWN_DATA,
+    "validation/report/html.py:_packaged": _OWN_DATA,
+    "export/formats/pte_file/write.py:_outside": _WRITES,
+    "export/formats/ptl_file/canonical.py:_rewrite_pickle": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:_rewrite": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:_order": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:_storage_keys": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:canonical": _OWN_WORK,
+    "export/formats/tflite_file/metadata.py:append_labels": _OWN_WORK,
+    "export/golden.py:GoldenSet.save": _WRITES,
+    "export/quiet.py:_tail": "what a converter printed, for a message: split into lines, nothing is read from it",
+    "export/side_process.py:SideProcess._read": "a pickle from this process's own fork, in its own directory",
+    "export/staging.py:remove_stale": "names of files in the output directory, against a pattern of ASCII digits",
+    "runtimes/bench/process.py:fetch": "bytes that a pull has just written; they are read by the rows of runners",
+    "runtimes/devices/adb/server.py:start_server": "what adb printed, for a message",
+    "runtimes/devices/recording.py:_Tee._end": _WRITES,
+    "runtimes/devices/recording.py:RecordingDevice.pull": _WRITES,
+    "runtimes/power/monsoon.py:MonsoonMeter.stop": "calls the decoder of the row monsoon-packets",
+    "runtimes/power/monsoon.py:MonsoonMeter.start": "asks a unit for its packets; the row monsoon-packets reads them",
+    "runtimes/runners/python/on_device.py:_save_outputs": _OWN_WORK,
+    "runtimes/runners/python/on_device.py:_execute": "on the device; on-device-inputs reads in its place",
+    "runtimes/runners/python/on_device.py:main": "the request that this program has just pushed",
+    "runtimes/sessions/run_onnx.py:OnnxSession._model": _AUDITED,
+    "runtimes/sessions/run_pte.py:PteSession._load": _AUDITED,
+    "validation/artifact/divergence.py:_kind": "the name of a module in a golden set that was read, for a message",
+    "validation/artifact/junit.py:junit_xml": _WRITES,
+    "validation/energy/plot.py:_printable": _WRITES,
+    "validation/energy/unstamped.py:_background": "between numbers",
+    "validation/report/html.py:report_html": _WRITES,
+    "edgevit_export/commands/bench.py:print_runs": _WRITES,
+    "edgevit_export/commands/bench.py:_print_plans": _WRITES,
+    "edgevit_export/commands/devices.py:_list": _WRITES,
+    "edgevit_export/console.py:print_records": _WRITES,
+    "edgevit_export/commands/doctor.py:_import_problem": "the text of an ImportError",
+    "edgevit_export/commands/compare.py:compare": f"{_RECORD}device-run",
+    "edgevit_export/commands/energy.py:_analyze_record": f"{_RECORD}device-run",
+    "edgevit_export/commands/energy.py:analyze": f"{_RECORD}stamps",
+    "edgevit_export/workflows/bench.py:open_devices": f"{_RECORD}recording",
+}
