@@ -75,7 +75,7 @@ def test_a_model_that_cannot_be_opened_is_told(tmp_path: Path, bare: dict[str, s
     (tmp_path / "tiny.onnx").write_bytes(b"rubbish")
     done = run(tmp_path, request(), bare)
     assert done.returncode == 1
-    with pytest.raises(DeviceError, match=r"SessionError: cannot read tiny\.onnx as ONNX"):
+    with pytest.raises(DeviceError, match=r"tried to open the model: SessionError: cannot read tiny\.onnx as ONNX"):
         parse_lines((tmp_path / "lines").read_bytes(), request(), origin="here")
 
 
