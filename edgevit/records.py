@@ -109,13 +109,13 @@ def read_json(
 
 
 def require_within(low: float, high: float, **figures: float | None) -> None:
-    """Refuse figures outside of ``low`` to ``high``; None is no figure. For ``__post_init__`` of records.
+    """Refuse figures outside of ``low`` to ``high``; None is none, and types are msgspec's. For ``__post_init__``.
 
     Raises:
         ImpossibleError: The first such figure, by its name.
     """
     for name, value in figures.items():
-        if value is not None and not low <= value <= high:
+        if isinstance(value, int | float) and not low <= value <= high:
             raise ImpossibleError(f"{name} is {str(value)[:24]}, expected {low:g} to {high:g}")
 
 
