@@ -30,8 +30,8 @@ _OPENED = {
     _PROGRAM, _OBJECT, "constants.pkl", "metadata.pkl", "mobile_debug.pkl", "mobile_debug_handles.pkl",
     "callstack_debug_map.pkl",
 }  # fmt: skip
-_MOST_PICKLE_BYTES = 4 << 20  # chosen: EdgeViT-XXS has 0.1 MB of pickles, which take a microsecond a byte to read
-_MOST_INSTRUCTIONS = 200_000  # chosen: EdgeViT-XXS has 4,000
+_MOST_PICKLE_BYTES = 2 << 20  # chosen: EdgeViT-XXS has 0.03 MB; the worst that fit take 3 s and 0.4 GB to read
+_MOST_INSTRUCTIONS = 200_000  # chosen: EdgeViT-XXS has 1,100
 
 
 def read(path: Path) -> FileFacts:
