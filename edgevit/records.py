@@ -7,9 +7,12 @@ mistyped fields are errors that name the path inside the file). Records that are
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +22,11 @@ import msgspec
 
 from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, UsageError
 from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
+from edgevit.temporary import temporary_file
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
+LONGEST_SUFFIX = 16  # chosen: longer than any format's; a name that just fits must not become too long
 
 
 class _RecordMeta(msgspec.StructMeta):
@@ -167,22 +172,40 @@ def _readable(value: object) -> object:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the directory of ``path`` that is moved over ``path`` when the block succeeds.
+    """A temporary path that is moved over ``path`` when the block succeeds.
 
-    The temporary file keeps the suffix (converters look at it). After any exception, Ctrl-C included, it is removed
-    and a file that was at ``path`` before is untouched.
+    It is an empty file in the same directory, under a name that no other process gets, with the same suffix (converters
+    look at it). After any exception, Ctrl-C included, it is removed, and a file that was at ``path`` is untouched.
+    A link stays one: what it points to is replaced. A device or a pipe (``/dev/stdout``) is written into.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
+    suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
+    if _is_stream(path):
+        with temporary_file(Path(tempfile.gettempdir()), suffix) as temporary:
+            yield temporary
+            with temporary.open("rb") as written, path.open("wb") as stream:
+                shutil.copyfileobj(written, stream)
+        return
+    target = _target(path)
+    with temporary_file(target.parent, suffix) as temporary:
         yield temporary
         descriptor = os.open(temporary, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary.replace(target)
+
+
+def _target(path: Path) -> Path:
+    """What is replaced when ``path`` is written: what a link points to, there or not."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether ``path`` names what has no other file to be replaced by: a device, a pipe, an open descriptor."""
+    if not path.exists() or path.is_dir():
+        return False
+    return not path.is_file() or path.parts[:2] in {("/", "dev"), ("/", "proc")}
 
 
 @contextmanager
@@ -196,16 +219,39 @@ def writing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield path
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {_in_the_way(path, error)}") from error
+        raise UsageError(f"cannot write {path}: {in_the_way(path, error)}") from error
 
 
-def _in_the_way(path: Path, error: OSError) -> str:
+def require_writable(path: Path, option: str) -> None:
+    """Refuse before any work a file that could not be written after it; its directory is made.
+
+    Args:
+        path: The file.
+        option: Where it was asked for, for the message.
+
+    Raises:
+        UsageError: What stands in the way.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not _is_stream(path):
+            with temporary_file(_target(path).parent):
+                pass
+    except OSError as error:
+        raise UsageError(f"cannot write {option} {path}: {in_the_way(path, error)}") from error
+
+
+def in_the_way(path: Path, error: OSError) -> str:
     """Why ``path`` cannot be written; the system's own words know a temporary name, or none."""
-    if os.path.isdir(path):  # noqa: PTH112  # says no, where ``Path.is_dir`` raises on what it may not look at
+    if os.path.isdir(path) and error.errno in (errno.EISDIR, errno.EEXIST):  # noqa: PTH112  # ``is_dir`` may raise
         return "it is a directory"
-    for parent in path.parents:
-        if os.path.isfile(parent):  # noqa: PTH113
-            return f"{parent} is a file, not a directory"
+    for place in (path, *path.parents):
+        if os.path.islink(place) and not os.path.exists(place):  # noqa: PTH110, PTH114
+            return f"{place} is a link to {os.path.realpath(place)}, which does not exist"
+        if place != path and os.path.isfile(place):  # noqa: PTH113
+            return f"{place} is a file, not a directory"
     return error.strerror or str(error)
 
 

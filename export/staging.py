@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,10 +19,12 @@ from pathlib import Path
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.names import file_name
+from edgevit.records import in_the_way
+from edgevit.temporary import exclusive, remove_abandoned, temporary_directory, temporary_file
 from export.artifact import Manifest
 from export.manifest import load_manifest, manifest_path, manifests_in
 
-_PREFIX = ".staging-"
+COMMITTING = ".edgevit-committing"
 
 
 def check_output(directory: Path, needed_bytes: int) -> None:
@@ -35,11 +35,12 @@ def check_output(directory: Path, needed_bytes: int) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _fresh_directory(directory).cleanup()
+        with temporary_file(directory):
+            pass
+        free_bytes = shutil.disk_usage(directory).free
     except OSError as error:
-        why = "it is a file" if directory.is_file() else error.strerror
+        why = "it is a file" if os.path.isfile(directory) else in_the_way(directory, error)  # noqa: PTH113  # may raise
         raise UsageError(f"cannot write to {directory}: {why}", hint="choose another with --output") from error
-    free_bytes = shutil.disk_usage(directory).free
     if free_bytes < needed_bytes:
         raise UsageError(
             f"not enough room in {directory}: {free_bytes >> 20} MiB free, about {needed_bytes >> 20} MiB needed",
@@ -56,19 +57,13 @@ def staging(directory: Path) -> Iterator[Path]:
     Raises:
         ExportError: The disk is full, or writing fails otherwise; earlier files are untouched.
     """
-    remove_stale(directory)
+    remove_abandoned(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _fresh_directory(directory) as place:
-            yield Path(place)
+        with temporary_directory(directory) as place:
+            yield place
     except OSError as error:
         raise translate(error, directory) from error
-
-
-def _fresh_directory(parent: Path) -> tempfile.TemporaryDirectory[str]:
-    """A directory that removes itself; its name tells ``remove_stale`` which process made it."""
-    prefix = f"{_PREFIX}{os.getpid()}-"
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
 
 
 def translate(error: OSError, directory: Path) -> ExportError:
@@ -80,34 +75,11 @@ def translate(error: OSError, directory: Path) -> ExportError:
     return ExportError(f"cannot write in {directory}: {error.strerror or error}; nothing was replaced")
 
 
-def remove_stale(directory: Path) -> None:
-    """Remove what processes that no longer run have left in ``directory``."""
-    if not directory.is_dir():
-        return
-    for path in directory.iterdir():
-        match = re.fullmatch(rf"{re.escape(_PREFIX)}(\d+)-.*|\..*\.(\d+)\.partial(\..*)?", path.name)
-        if match is None or _runs(int(match[1] or match[2])):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
 def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> Path:
     """Move a staged artifact into ``directory``, a copy of its golden set before it and the manifest behind it.
 
-    Ctrl-C waits until the moves are done. Golden sets that no manifest speaks of are removed afterwards.
+    Ctrl-C waits until the moves are done, and so does what another process commits there: a manifest must not meet
+    that one's artifact. Golden sets that no manifest speaks of are removed afterwards.
 
     Returns:
         The manifest's path.
@@ -116,25 +88,34 @@ def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, direc
         ExportError: Writing fails. The earlier artifact stands with its manifest, or the new one without and the
             message says so.
     """
-    artifact, golden = directory / manifest.file, directory / manifest.golden.file
-    final = manifest_path(artifact)
+    final = manifest_path(directory / manifest.file)
     staged_manifest = staged_artifact.with_name(final.name)
-    golden_is_new = not golden.exists()
     try:
         staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
         for path in (staged_artifact, staged_manifest):
             _to_disk(path)
+        with exclusive(directory / COMMITTING):
+            _move(manifest, staged_artifact, staged_golden, directory)
+            _remove_orphans(directory, manifest.spec.name)
+    except OSError as error:
+        raise translate(error, directory) from error
+    return final
+
+
+def _move(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> None:
+    artifact, golden = directory / manifest.file, directory / manifest.golden.file
+    final = manifest_path(artifact)
+    golden_is_new = not golden.exists()
+    try:
         _place_golden(staged_golden, golden)
         with _uninterrupted():
             _replace_artifact(staged_artifact, artifact, final)
-            _place_manifest(staged_manifest, final, artifact)
-    except OSError as error:
+            _place_manifest(staged_artifact.with_name(final.name), final, artifact)
+    except OSError:
         if golden_is_new:
             with suppress(OSError):
                 golden.unlink()
-        raise translate(error, directory) from error
-    _remove_orphans(directory, manifest.spec.name)
-    return final
+        raise
 
 
 def golden_name(model: str, sha256: str) -> str:

@@ -74,7 +74,11 @@ class RecordStore:
         earlier, problems = [], []
         for path in sorted(record_directory(self._output, self._device).glob("*.json")):
             try:
-                earlier += [] if path.name.endswith(NO_RECORDS) else [(path, DeviceRun.load(path))]
+                earlier += (
+                    []
+                    if path.name.startswith(".") or path.name.endswith(NO_RECORDS)
+                    else [(path, DeviceRun.load(path))]
+                )
             except ArtifactError as error:
                 problems.append(error.message)
         for key, new in self._records.items():

@@ -25,6 +25,7 @@ Report = Callable[[str], None]
 SETTLE_TRIES, SETTLE_S = 10, 0.2  # chosen, because a screen takes a moment to go on
 UNDO_TIMEOUT_S = 10.0  # chosen, because a command that hangs must not keep the others from being undone
 RESTORE_HINT = "edgevit-export devices --restore"
+STATE_HINT = "set XDG_STATE_HOME to a directory that you may write to"
 
 
 class Change(Record):
@@ -73,9 +74,18 @@ class _Line(Record):
 
 
 def state_home() -> Path:
-    """The user's directory for this program's state: below ``$XDG_STATE_HOME``, or ``~/.local/state``."""
+    """The user's directory for this program's state: below ``$XDG_STATE_HOME``, or ``~/.local/state``.
+
+    Raises:
+        DeviceError: There is neither.
+    """
     base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "edgevit-export"
+    if base:
+        return Path(base) / "edgevit-export"
+    try:
+        return Path.home() / ".local" / "state" / "edgevit-export"
+    except RuntimeError as error:  # a user without a name, as in many containers, and no HOME
+        raise DeviceError(f"no place for what keeps devices safe: {error}", hint=STATE_HINT) from error
 
 
 @contextmanager
@@ -90,7 +100,7 @@ def writing_state(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DeviceError(
             f"cannot write {path}, which keeps devices safe: {error.strerror or error}",
-            hint="free some space, or set XDG_STATE_HOME to a directory that you may write to",
+            hint=f"free some space, or {STATE_HINT}",
         ) from error
 
 

@@ -9,11 +9,8 @@ the same.
 from __future__ import annotations
 
 import fcntl
-import getpass
 import os
-import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +19,7 @@ from typing import IO, Self
 
 from edgevit.errors import DeviceError, RestoreError
 from edgevit.names import file_name
+from edgevit.temporary import NO_LOCKS
 from runtimes.conditions.journal import (
     RESTORE_HINT,
     Change,
@@ -31,6 +29,7 @@ from runtimes.conditions.journal import (
     state_home,
     writing_state,
 )
+from runtimes.conditions.owner import in_words, is_dead, new_owner
 from runtimes.devices.device import Device, ProcessHandle
 from runtimes.devices.processes import START_OF
 
@@ -121,7 +120,7 @@ class DeviceSession:
         self._report = report
         self._watch_period_s = watch_period_s
         self._directory = ""
-        self.owner = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(6)}"
+        self.owner = new_owner()
         self._file: IO[str]
         self._journal: Journal
         self._watcher: ProcessHandle | None = None
@@ -159,9 +158,9 @@ class DeviceSession:
             if result.rc != 4:
                 raise DeviceError(f"{self.device.serial} cannot be locked: {result.complaint}")
             owner = result.out.strip()
-            if owner and not _is_dead(owner):
+            if owner and not is_dead(owner, [session.owner for session in _OPEN]):
                 raise DeviceError(
-                    f"{self.device.serial} is in use by {owner.rpartition(' ')[0]}",
+                    f"{self.device.serial} is in use by {in_words(owner)}",
                     hint=f"wait for it to end; after a crash there: {RESTORE_HINT}",
                 )
             if owner:
@@ -301,26 +300,13 @@ def _lock_host(serial: str) -> IO[str]:
         raise DeviceError(
             f"{serial} is in use by {holder} on this host", hint="wait for it to end, or end it"
         ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            file.close()
+            raise DeviceError(f"{path} cannot be locked: {error.strerror or error}") from error
+        # The lock on the device has to do where this host's file system has none.
     with suppress(OSError):
         file.truncate(0)
         file.write(f"pid {os.getpid()}\n")
         file.flush()
     return file
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether an owner was a process of this host that is no more, or a session of this one that has ended."""
-    who, _, rest = owner.partition(" pid ")
-    number = rest.partition(" ")[0]
-    if who != f"{getpass.getuser()}@{socket.gethostname()}" or not (number.isascii() and number.isdigit()):
-        return False
-    pid = int(number)
-    if pid == os.getpid():
-        return all(owner != session.owner for session in _OPEN)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # someone else's, and so alive
-    return False

@@ -23,7 +23,7 @@ from runtimes.devices.packets import Channel, KnownPackets, Packet, Packets
 _T = TypeVar("_T")
 
 # Lock owners and lock deadlines differ from run to run.
-_VOLATILE = re.compile(r"\S+@\S+ pid \d+ [0-9a-f]{12}")
+_VOLATILE = re.compile(r"\S+@\S+ pid \d+ (?:[0-9a-f]{8}-\d*-)?[0-9a-f]{12}")
 
 
 def _bytes_of(text: str) -> bytes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from small_disk import mounted
 
 from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, MeterError, UsageError
-from edgevit.records import Record, atomic_path, sha256_file, writing
+from edgevit.records import Record, atomic_path, require_writable, sha256_file, writing
 
 
 class Cup(Record):
@@ -188,3 +191,100 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_written_as_it_is_shown(tmp_path: Path) -> None:
     Cup(size_ml=1, label=os.fsdecode(b"mod\xe8le")).save(tmp_path / "cup.json")
     assert Cup.load(tmp_path / "cup.json") == Cup(size_ml=1, label=r"mod\xe8le")
+
+
+def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.txt").symlink_to("there/file.txt")
+    for text in ("made", "replaced"):
+        with atomic_path(tmp_path / "link.txt") as temporary:
+            assert temporary.parent == tmp_path / "there", "a rename works within one file system only"
+            temporary.write_text(text)
+        assert (tmp_path / "link.txt").is_symlink()
+        assert (tmp_path / "there" / "file.txt").read_text() == text
+
+
+def test_pipes_and_devices_are_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_path(pipe) as temporary:
+        temporary.write_text("through")
+    assert (os.read(reader, 100), pipe.is_fifo()) == (b"through", True)
+    os.close(reader)
+    (tmp_path / "null").symlink_to("/dev/null")
+    with atomic_path(tmp_path / "null") as temporary:
+        temporary.write_text("nothing")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(OSError, match="No space left"), atomic_path(Path("/dev/full")) as temporary:
+        temporary.write_text("nothing")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_an_open_descriptor_is_written_into_whatever_it_is(tmp_path: Path) -> None:
+    """As ``--csv /dev/stdout > FILE``: what is written later must not go to a file without a name."""
+    code = "import pathlib; from edgevit.records import atomic_path\n"
+    code += "with atomic_path(pathlib.Path('/dev/stdout')) as path: path.write_text('first\\n')\n"
+    with (tmp_path / "out").open("ab") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, cwd=Path(__file__).parents[2])
+        out.write(b"second\n")
+    assert (tmp_path / "out").read_text() == "first\nsecond\n"
+
+
+def test_a_name_that_just_fits_can_be_written(tmp_path: Path) -> None:
+    for name in ("x" * 250 + ".json", "x." + "y" * 253):
+        with atomic_path(tmp_path / name) as temporary:
+            temporary.write_text(name)
+        assert (tmp_path / name).read_text() == name
+
+
+def test_what_the_disk_refuses_to_keep_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"), atomic_path(path) as temporary:
+        temporary.write_text("new")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("kept.txt", "old")]
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "a.csv")
+    (tmp_path / "gone").symlink_to(tmp_path / "away")
+    for name, why in (
+        ("file/a.csv", f"{tmp_path / 'file'} is a file, not a directory"),
+        ("directory", "it is a directory"),
+        ("y" * 300, "File name too long"),
+        ("gone/a.csv", f"{tmp_path / 'gone'} is a link to {tmp_path / 'away'}, which does not exist"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            require_writable(tmp_path / name, "--csv")
+        assert caught.value.message == f"cannot write --csv {tmp_path / name}: {why}"
+    for name in ("new/deep/a.csv", "file"):
+        require_writable(tmp_path / name, "--csv")
+    require_writable(Path("/dev/null"), "--csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file", "gone", "new", "nowhere"]
+    assert (tmp_path / "file").read_text() == "kept" and not list((tmp_path / "new" / "deep").iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, and become another user")
+def test_places_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_only, why = tmp_path / "read only", "Read-only file system"
+    with mounted(read_only, size_kib=64, options=",ro"):
+        with pytest.raises(UsageError, match=why):
+            require_writable(read_only / "a.csv", "--csv")
+        with pytest.raises(UsageError, match=why), writing(read_only / "a.json") as path:
+            Cup(size_ml=1).save(path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "closed").mkdir(mode=0o755)
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(UsageError, match=r"cannot write --csv closed/a\.csv: Permission denied"):
+            require_writable(Path("closed/a.csv"), "--csv")
+    finally:
+        os.setresuid(0, 0, 0)

@@ -6,17 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from export_rig import ONNX, PTL, assert_whole, export_to
+from number_space import ProcessOne, needs_number_space
+from small_disk import mounted
 
 from edgevit.errors import ExportError, UsageError
 from export.manifest import load_manifest
-from export.staging import check_output, commit, remove_stale, staging, translate
+from export.staging import check_output, commit, staging, translate
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -98,36 +100,64 @@ def test_killed_at_any_moment_a_manifest_means_a_complete_artifact(exports: Path
     assert not list(target.glob(".*"))
 
 
-def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    dead, alive = int(gone.stdout), os.getpid()
-    for name in (f".staging-{dead}-abc", f".staging-{alive}-abc", "mine"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "half.onnx").touch()
-    kept = {f".staging-{alive}-abc", "mine", f".staging-{'9' * 30}-abc", ".staging-abc", f".model.{dead}.npz"}
-    (tmp_path / f".staging-{'9' * 30}-abc").mkdir()  # no process has that number: whose it is cannot be told
-    for name in (".staging-abc", f".model.{dead}.npz", f".model.{dead}.partial.npz", f".model.{dead}.partial"):
-        (tmp_path / name).touch()
-    remove_stale(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == kept
-    remove_stale(tmp_path / "nothing")
+@needs_number_space
+def test_an_export_leaves_the_staging_of_another_container_alone(tmp_path: Path) -> None:
+    """Both are process 1 of their own numbers, where the one's number says nothing of the other."""
+    with ProcessOne("staging", tmp_path) as other:
+        with staging(tmp_path) as stage:
+            assert {path.name for path in tmp_path.iterdir()} == {stage.name, other.said[1]}
+        assert (tmp_path / other.said[1] / "half.onnx").exists()
+        other.kill()
+    with staging(tmp_path) as stage:
+        assert {path.name for path in tmp_path.iterdir()} == {stage.name}
 
 
-def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Process 1 runs, and refuses signals from anybody else: "not permitted" is no "no such process"."""
-    (tmp_path / ".staging-1-abc").mkdir()
-    user = os.getresuid()
-    monkeypatch.chdir(tmp_path)  # the directories above may be closed to the other user
-    if user[0] == 0:
-        os.chown(tmp_path, NOBODY, -1)
-        os.setresuid(NOBODY, NOBODY, 0)
-    try:
-        with pytest.raises(PermissionError):
-            os.kill(1, 0)
-        remove_stale(Path())
-    finally:
-        os.setresuid(*user)
-    assert (tmp_path / ".staging-1-abc").exists()
+def test_what_another_process_commits_meanwhile_waits(
+    new: Path, exports: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an artifact and its manifest, another one of that name: no manifest may meet the other's artifact."""
+    replace, others = Path.replace, []
+
+    def second() -> None:
+        with staging(target) as stage:
+            commit(load_manifest(exports / "target" / "conv-net.ptl.json"), *_staged(exports / "target", stage), target)
+
+    def interleaved(path: Path, to: Path) -> Path:
+        moved = replace(path, to)
+        if to == target / "conv-net.ptl" and not others:
+            others.append(threading.Thread(target=second))
+            others[0].start()
+            others[0].join(0.5)
+            assert others[0].is_alive(), "it waits"
+            assert moved.read_bytes() == (new / "conv-net.ptl").read_bytes()
+        return moved
+
+    monkeypatch.setattr(Path, "replace", interleaved)
+    with staging(target) as stage:
+        path = commit(load_manifest(new / "conv-net.ptl.json"), *_staged(new, stage), target)
+    others[0].join(60)
+    assert_whole(path)
+    assert path.read_text() == (exports / "target" / "conv-net.ptl.json").read_text()
+    assert not list(target.glob(".*"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_a_disk_that_fills_at_any_moment_of_a_commit(new: Path, exports: Path, tmp_path: Path) -> None:
+    """A real file system, with less and less room: what stands is whole, and no failure is taken for a success."""
+    target, seen = tmp_path / "target", []
+    needed = sum(path.stat().st_size for path in new.iterdir())
+    for room_kib in (4, needed // 2048, needed // 1024, 2 * needed // 1024, 3 * needed // 1024 + 64):
+        with mounted(target, size_kib=room_kib):
+            try:
+                with staging(target) as stage:
+                    commit(load_manifest(new / "conv-net.ptl.json"), *_staged(new, stage), target)
+                seen.append("committed")
+                assert_whole(target / "conv-net.ptl.json")
+            except (ExportError, OSError) as error:
+                assert isinstance(error, ExportError) and "no room left in" in error.message, error
+                seen.append("refused")
+                assert list(target.iterdir()) == []
+    assert seen == sorted(seen, reverse=True) and set(seen) == {"refused", "committed"}
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), ExportError("no"), OSError(errno.ENOSPC, "No space left")])

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import session_child
 from adbd_rig import Adbd, names
+from number_space import OWN_SPACE, ROOT, needs_number_space
 from session_child import turn
 from steered_host import SteeredHost
 
 import runtimes.conditions.lease as lease_module
+import runtimes.conditions.owner as owner_module
 from edgevit.errors import DeviceError, DeviceLostError
 from runtimes.conditions.journal import journal_path, read_journal, state_home
 from runtimes.conditions.lease import DeviceSession, end_all_sessions
+from runtimes.conditions.owner import new_owner
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
@@ -212,26 +218,64 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_a_dead_process_of_this_host_loses_the_lock_and_someone_elses_does_not(
-    host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_ended_loses_the_lock(host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number, which it has now given back, is not what it is known by."""
     ended = subprocess.Popen(["true"])
-    ended.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner_module.os, "getpid", lambda: ended.pid)
+        owner = new_owner()
     lock.mkdir(parents=True)
-    owner = f"{OURS} pid {ended.pid} abcdef"
     for name, text in (("owner", owner), ("until", str(int(up_s()) + 600)), ("boot", boot_id())):
         (lock / name).write_text(f"{text}\n")
-
-    def forbidden(pid: int, number: int) -> None:
-        assert (pid, number) == (ended.pid, 0)
-        raise PermissionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lease_module.os, "kill", forbidden)
-        with pytest.raises(DeviceError, match=f"is in use by {OURS} pid {ended.pid}$"), DeviceSession(host):
-            pass
+    with pytest.raises(DeviceError, match=f"is in use by {OURS} pid {ended.pid}$"), DeviceSession(host):
+        pass  # nobody has waited for it yet, so that it is still there
+    ended.wait()
     with DeviceSession(host) as session:
         assert (lock / "owner").read_text() == f"{session.owner}\n"
+
+
+@needs_number_space
+def test_process_one_of_another_container_keeps_the_lock(host: SteeredHost, lock: Path, tmp_path: Path) -> None:
+    """With a state directory of its own: only the lock on the device is shared."""
+    knob = tmp_path / "knob"
+    knob.write_text("old value")
+    child = subprocess.Popen(
+        [*OWN_SPACE, sys.executable, session_child.__file__, str(lock.parent), str(knob)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "container")},
+        start_new_session=True,
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+        with pytest.raises(DeviceError, match=f"is in use by {OURS} pid 1$"), DeviceSession(host):
+            pass
+        assert knob.read_text() == "new", "it is in the middle of its work"
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate(timeout=30)
+    (lock / "until").write_text("1\n")  # who may have ended unseen has until then
+    with DeviceSession(host):
+        assert knob.read_text() == "old value"
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.ENOLCK, False), (errno.EIO, True)])
+def test_a_home_without_locks_leaves_the_lock_on_the_device(
+    host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch, number: int, refused: bool
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lease_module.fcntl, "flock", flock)
+    if refused:
+        with pytest.raises(DeviceError, match=r"host\.lock cannot be locked: Input/output error"):
+            DeviceSession(host).__enter__()
+        return
+    with (
+        DeviceSession(host),
+        pytest.raises(DeviceError, match=f"is in use by {OURS} pid {os.getpid()}$"),
+        DeviceSession(SteeredHost(lock.parent, "the same")),
+    ):
+        pass
 
 
 def test_a_lock_without_an_owner_is_waited_for(host: SteeredHost, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
