@@ -26,6 +26,7 @@ from edgevit.temporary import temporary_file
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
+SMALL_BYTES = 4096  # chosen, because file systems give room in blocks of that size
 LONGEST_SUFFIX = 16  # chosen: longer than any format's; a name that just fits must not become too long
 
 
@@ -222,12 +223,8 @@ def writing(path: Path) -> Iterator[Path]:
         raise UsageError(f"cannot write {path}: {in_the_way(path, error)}") from error
 
 
-def require_writable(path: Path, option: str) -> None:
+def require_writable(path: Path) -> None:
     """Refuse before any work a file that could not be written after it; its directory is made.
-
-    Args:
-        path: The file.
-        option: Where it was asked for, for the message.
 
     Raises:
         UsageError: What stands in the way.
@@ -237,10 +234,19 @@ def require_writable(path: Path, option: str) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not _is_stream(path):
-            with temporary_file(_target(path).parent):
-                pass
+            require_room(_target(path).parent)
     except OSError as error:
-        raise UsageError(f"cannot write {option} {path}: {in_the_way(path, error)}") from error
+        raise UsageError(f"cannot write {path}: {in_the_way(path, error)}") from error
+
+
+def require_room(directory: Path) -> None:
+    """Make a small file in ``directory`` and remove it.
+
+    Raises:
+        OSError: That is not possible.
+    """
+    with temporary_file(directory) as path:
+        path.write_bytes(bytes(SMALL_BYTES))
 
 
 def in_the_way(path: Path, error: OSError) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import EdgevitExportError, FailureError
 
 _INTERRUPTED = 130
+# What no program can help. Places that write know better what to say; this is for those that nobody thought of, such
+# as a temporary directory that is full.
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE)
 _DEFECT = "this is a defect of edgevit-export; please report it with the lines above"
 _STOPPED = "interrupted: nothing unfinished was left under a final name"
 
@@ -31,8 +35,7 @@ def run(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except BrokenPipeError:  # who read stdout has seen enough; nothing is to be flushed there at the end either
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 141
     finally:
         begin()
@@ -48,7 +51,11 @@ def _run(arguments: list[str]) -> int:
     def failed(error: EdgevitExportError) -> int:
         print_error(error)
         if _wants_json(arguments):
-            print_failure(failure_of(error))
+            try:
+                print_failure(failure_of(error))
+            except OSError as second:  # stdout itself may be what cannot be written
+                if second.errno not in _OF_THE_SYSTEM:
+                    raise
         return error.exit_code
 
     def ended(words: str, kind: str, code: int) -> int:
@@ -59,6 +66,7 @@ def _run(arguments: list[str]) -> int:
 
     try:
         code = app(arguments, prog_name="edgevit-export", standalone_mode=False)
+        sys.stdout.flush()  # what cannot be written is told here, not by the interpreter as it ends
         if code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
             return ended(_STOPPED, "interrupted", _INTERRUPTED)
         return code if isinstance(code, int) else 0
@@ -76,8 +84,28 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+            return failed(_unwritable(error))
         _print_traceback(error)
         return ended(f"error: {_DEFECT}", "defect", EdgevitExportError.exit_code)
+
+
+def _unwritable(error: OSError) -> FailureError:
+    """What the system refused, in words. Without a name it is stdout, or a file of which nobody thought."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_output()
+    where = error.filename or "the output of this command"
+    return FailureError(f"cannot write {where}: {error.strerror}", hint="free some space, or write elsewhere")
+
+
+def _forget_output() -> None:
+    """Let what is still to be written to stdout go nowhere: the interpreter would try again as it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

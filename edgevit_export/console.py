@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -60,9 +61,15 @@ def hush() -> None:
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
+    class Told(Console):
+        """Leaves it to the front door what a closed pipe means; rich would exit with 1, which is a verdict's code."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
     if stream.isatty():
-        return Console(file=stream, highlight=False)
-    return Console(file=stream, highlight=False, width=_PIPED_COLUMNS, no_color=True, force_terminal=False)
+        return Told(file=stream, highlight=False)
+    return Told(file=stream, highlight=False, width=_PIPED_COLUMNS, no_color=True, force_terminal=False)
 
 
 def _own_stderr() -> TextIO:

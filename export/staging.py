@@ -19,8 +19,8 @@ from pathlib import Path
 
 from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.names import file_name
-from edgevit.records import in_the_way
-from edgevit.temporary import exclusive, remove_abandoned, temporary_directory, temporary_file
+from edgevit.records import in_the_way, require_room
+from edgevit.temporary import exclusive, remove_abandoned, temporary_directory
 from export.artifact import Manifest
 from export.manifest import load_manifest, manifest_path, manifests_in
 
@@ -35,8 +35,7 @@ def check_output(directory: Path, needed_bytes: int) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with temporary_file(directory):
-            pass
+        require_room(directory)
         free_bytes = shutil.disk_usage(directory).free
     except OSError as error:
         why = "it is a file" if os.path.isfile(directory) else in_the_way(directory, error)  # noqa: PTH113  # may raise

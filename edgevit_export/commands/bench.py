@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
+from edgevit.records import atomic_path, require_writable, writing
 from edgevit_export.commands.energy import parse_top1
 from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
 from edgevit_export.console import (
@@ -94,6 +96,7 @@ def bench(options: BenchOptions) -> None:
     from runtimes.conditions.lease import ending_sessions_on_signals
 
     request = request_of(options)
+    _check_files(options)
     subjects = find_subjects(options.artifacts)
     devices = open_devices(
         tuple(split_list(options.device)), adb_server=options.adb_server, remote_dir=options.remote_dir,
@@ -109,12 +112,14 @@ def bench(options: BenchOptions) -> None:
         outcomes = work.run(devices, lambda: progress.note("stopping: every device ends the round that it is in"))
     if len(outcomes) == 1 and outcomes[0].error is not None and not outcomes[0].runs:
         raise outcomes[0].error
-    code = 0
+    runs = [run for outcome in outcomes for run in outcome.runs]
     if options.dry_run:
         _print_plans(outcomes, as_json=options.as_json)
+        code = max((run.failure.exit_code for run in runs if run.failure is not None), default=0)
     else:
         errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-        code = print_runs([run for outcome in outcomes for run in outcome.runs], options, errors)
+        places = {outcome.serial: outcome.directory for outcome in outcomes if outcome.directory is not None}
+        code = print_runs(runs, options, errors, places)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
@@ -124,6 +129,20 @@ def bench(options: BenchOptions) -> None:
 
 
 command = command_of(BenchOptions, bench)
+
+
+def _check_files(options: BenchOptions) -> None:
+    """Refuse before anything is measured a file that could not be written after it.
+
+    Raises:
+        UsageError: It cannot be written, or nothing would be written into it.
+    """
+    files = {"--csv": options.csv, "--markdown": options.markdown, "--record": options.record}
+    for option, path in files.items():
+        if path is not None and options.dry_run:
+            raise UsageError(f"{option} with --dry-run: nothing is measured", hint=f"leave out {option}")
+        if path is not None:
+            require_writable(path)
 
 
 def request_of(options: BenchOptions) -> BenchRequest:
@@ -256,10 +275,16 @@ def _print_plans(outcomes: Sequence[DeviceOutcome], *, as_json: bool) -> None:
             print_line(line)
 
 
-def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, errors: Sequence[EdgevitExportError] = ()) -> int:
+def print_runs(
+    runs: Sequence[DeviceRun],
+    options: BenchOptions,
+    errors: Sequence[EdgevitExportError] = (),
+    places: Mapping[str, Path] = MappingProxyType({}),
+) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
-    JSON holds the latency reports, the energy reports, and the ``errors`` that ended devices.
+    JSON holds the latency reports, the energy reports, and the ``errors`` that ended devices. ``places`` are the
+    directories of the records, by serial, where they may not be below ``--output``.
 
     Returns:
         The exit code that the records stand for: 1 for a wrong or unverified result, else that of what failed.
@@ -271,7 +296,7 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, errors: Sequenc
     reports = [judge_run(run) for run in runs]
     rows = tables.latency_rows(reports)
     meter = _meter_of(options)
-    judged = [] if meter is None else _judge_energies(runs, options.output, meter)
+    judged = [] if meter is None else _judge_energies(runs, options.output, places, meter)
     if options.as_json:
         print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in errors])
     else:
@@ -288,21 +313,28 @@ def print_runs(runs: Sequence[DeviceRun], options: BenchOptions, errors: Sequenc
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     for line in (*tables.reason_lines(reports), *reasons, *failed):
         print_note(line)
-    if options.csv is not None:
-        _write(options.csv, tables.latency_csv(reports))
-    if options.markdown is not None:
-        _write(options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT))
+    files = (
+        (options.csv, tables.latency_csv(reports)),
+        (options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT)),
+    )
+    unwritten = [error for path, text in files if path is not None and (error := _unwritten(path, text)) is not None]
     failures = [failure for run in runs for failure in (run.failure, run.energy_failure) if failure is not None]
     wrong = not all([*(report.passed for report in reports), *(energy.passed for energy in judged)])
-    return max([int(wrong), *(failure.exit_code for failure in failures)])
+    return max([int(wrong), *(each.exit_code for each in failures), *(each.exit_code for each in unwritten)])
 
 
-def _judge_energies(runs: Sequence[DeviceRun], output: Path, meter: MeterRequest) -> list[EnergyReport]:
+def _judge_energies(
+    runs: Sequence[DeviceRun], output: Path, places: Mapping[str, Path], meter: MeterRequest
+) -> list[EnergyReport]:
     from runtimes.bench.record import record_directory
     from validation.energy.judge import judge_energy
 
     judged = (
-        judge_energy(run, record_directory(output, run.device), top1_percent=meter.top1_of(run.artifact.name))
+        judge_energy(
+            run,
+            places.get(run.device) or record_directory(output, run.device),
+            top1_percent=meter.top1_of(run.artifact.name),
+        )
         for run in runs
     )
     return [energy for energy in judged if energy is not None]
@@ -318,8 +350,12 @@ def _name(energy: EnergyReport) -> str:
     return f"{subject.artifact} on {subject.device}, {subject.threads} thread{'s' if subject.threads != 1 else ''}"
 
 
-def _write(path: Path, text: str) -> None:
-    from edgevit.records import atomic_path, writing
-
-    with writing(path), atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def _unwritten(path: Path, text: str) -> UsageError | None:
+    """Write a file, or print why it cannot be written: the records and the other files stand all the same."""
+    try:
+        with writing(path), atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except UsageError as error:
+        print_error(error)
+        return error
+    return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError
-from edgevit.records import atomic_path, writing
+from edgevit.records import atomic_path, require_writable, writing
 from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import print_line, print_note, print_record, print_records, print_table, print_text
 
@@ -79,6 +79,9 @@ def analyze(
     from validation.energy.plot import draw_energy, require_plot
 
     _refuse_loss((trace, stamps), (save, plot))
+    for path in (save, plot):
+        if path is not None:
+            require_writable(path)
     if plot is not None:
         require_plot(plot)
     if trace.suffix == ".json":
@@ -89,6 +92,10 @@ def analyze(
         told = RunStamps.load(stamps) if stamps is not None else None
         read = read_trace(trace, delimiter=delimiter, decimal=decimal, units=parse_units(units) if units else None)
         report = analyze_energy(read, runs=runs, stamps=told, top1_percent=top1, source=str(trace))
+    if as_json:
+        print_record(report)
+    else:
+        print_report(report, verbose=verbose)
     if save is not None:
         with writing(save):
             report.save(save)
@@ -96,10 +103,6 @@ def analyze(
         drawing = draw_energy(report, read, told, plot.suffix)
         with writing(plot), atomic_path(plot) as temporary:
             temporary.write_bytes(drawing)
-    if as_json:
-        print_record(report)
-    else:
-        print_report(report, verbose=verbose)
     raise typer.Exit(0 if report.passed else 1)
 
 

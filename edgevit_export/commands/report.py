@@ -56,11 +56,13 @@ def report(options: ReportOptions) -> None:
       edgevit-export report results/ --accuracy accuracy.toml --format md,csv
       edgevit-export report --paper
     """
+    from export.staging import check_output
     from validation.report.files import render_report, require_formats, write_report
 
     formats = parse_report_formats(split_list(options.formats))
     require_formats(formats)
     data = _gathered(options)
+    check_output(options.output, 0)
     written = write_report(render_report(data, formats, Progress().note), options.output)
     if options.as_json:
         print_record(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError
+from edgevit.records import require_writable, writing
 from edgevit_export.commands.options import AbsoluteError, AsJson, Quiet, Strict, Verbose
 from edgevit_export.console import Progress, print_note, print_records, print_shortfalls, print_table
 
@@ -55,13 +55,12 @@ def verify(options: VerifyOptions) -> None:
       edgevit-export verify theirs.tflite --reference artifacts/edgevit-s-224x224.tflite
     """
     from validation.artifact.checks import exit_code
+    from validation.artifact.junit import write_junit
     from validation.artifact.tables import VERIFY_ALIKE, VERIFY_COLUMNS, VERIFY_RIGHT, reason_lines, verify_rows
 
     if options.junit is not None:
-        _check_junit(options.junit)
+        require_writable(options.junit)
     reports = _reports(options)
-    if options.junit is not None:
-        _write_junit(reports, options.junit)
     if options.as_json:
         print_records(artifacts=reports)
     else:
@@ -70,6 +69,9 @@ def verify(options: VerifyOptions) -> None:
         for report in reports:
             for line in reason_lines(report):
                 print_note(f"{report.file}: {line}")
+    if options.junit is not None:
+        with writing(options.junit):
+            write_junit(reports, options.junit)
     if code := exit_code(reports):
         raise typer.Exit(code)
 
@@ -126,22 +128,3 @@ def _names(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--map '{text}': '{name if name in names else other}' has a partner already")
         names[name] = other
     return names
-
-
-def _check_junit(path: Path) -> None:
-    """Refuse before any work a report that cannot be written."""
-    where = path.parent
-    why = f"{path} is a directory" if path.is_dir() else f"no such directory: {where}" if not where.is_dir() else ""
-    if not why and not os.access(where, os.W_OK):
-        why = f"{where} is not writable"
-    if why:
-        raise UsageError(f"cannot write --junit {path}: {why}", hint="--junit verify.xml")
-
-
-def _write_junit(reports: Sequence[VerifyReport], path: Path) -> None:
-    from validation.artifact.junit import write_junit
-
-    try:
-        write_junit(reports, path)
-    except OSError as error:
-        raise UsageError(f"cannot write --junit {path}: {error.strerror or error}") from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from edgevit.errors import EdgevitExportError, UsageError
+from edgevit.records import writing
 
 if TYPE_CHECKING:
     from edgevit_export.workflows.subjects import Subjects
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from runtimes.bench.measure import DeviceOutcome
     from runtimes.bench.request import BenchRequest
     from runtimes.devices.device import Device
+    from runtimes.devices.recording import RecordingDevice
 
 
 def open_devices(
@@ -33,9 +35,17 @@ def open_devices(
         UsageError: No such device, or several where one is needed.
         DeviceError: A device cannot be reached.
     """
+    from runtimes.devices.attached import HOST
     from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
     from runtimes.devices.select import select_device, select_devices
 
+    unused = {"--device": names, "--adb-server": adb_server, "--remote-dir": remote_dir, "--record": record}
+    if replay is not None and (given := [option for option, value in unused.items() if value]):
+        raise UsageError(f"{', '.join(given)} with --replay: no device is used", hint=f"leave out {', '.join(given)}")
+    if adb_server is not None and names and set(names) == {HOST}:
+        raise UsageError(
+            "--adb-server with --device host: this machine is behind no server", hint="leave one of them out"
+        )
     if replay is not None:
         return [ReplayDevice(Recording.load(replay))]
     if names:
@@ -100,7 +110,16 @@ class Bench:
             with device:
                 outcome = measurement.run(dry_run=self.dry_run)
                 if self.record is not None and isinstance(device, RecordingDevice):
-                    device.recording(self.request.to_json()).save(self.record)
+                    outcome = replace(outcome, error=outcome.error or self._keep_recording(device, self.record))
                 return outcome
         except EdgevitExportError as error:
             return DeviceOutcome(serial=device.serial, error=error)
+
+    def _keep_recording(self, device: RecordingDevice, path: Path) -> UsageError | None:
+        """Write what a device answered; why that failed does not cost what was measured."""
+        try:
+            with writing(path):
+                device.recording(self.request.to_json()).save(path)
+        except UsageError as error:
+            return error
+        return None

@@ -26,7 +26,7 @@ from export.manifest import manifest_path
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
-from export.staging import commit, staging
+from export.staging import commit, staging, translate
 from runtimes.sessions.session import Session
 from runtimes.sessions.table import open_session
 from validation.artifact.audit import audit
@@ -278,6 +278,13 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
     return _commit(manifest, staged, job, "passed" if report.passed else "failed", tuple(reason_lines(report)), start_s)
 
 
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise translate(error, directory) from error
+
+
 def _commit(
     manifest: Manifest,
     staged: StagedArtifact,
@@ -290,7 +297,7 @@ def _commit(
     directory = job.output
     if verdict == "failed":
         directory = job.output / REJECTED
-        directory.mkdir(exist_ok=True)
+        _make(directory)
         reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
     commit(manifest, staged.path, job.references.result().golden.path, directory)
     return FormatOutcome(

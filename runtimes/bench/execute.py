@@ -255,8 +255,7 @@ class PlanExecution:
             self._meter_lost = error
             raise
         run = self._finished_round(planned, done.finished, before, started_utc, time.monotonic() - began_s)
-        trace_path = self._store.path(job.key).with_suffix(".energy.npz")
-        done.trace.save(trace_path)
+        trace_path = self._store.keep_trace(job.key, done.trace)
         return EnergyRun(
             meter=meter.name,
             period_s=meter.resolution.period_s,

@@ -33,12 +33,16 @@ from runtimes.runners.workload import Workload
 
 @dataclass(frozen=True)
 class DeviceOutcome:
-    """What became of one device: its plan, its records (failed ones included), and what stopped all of it."""
+    """What became of one device: its plan, its records (failed ones included) and what stopped all of it.
+
+    ``directory`` is where the last records are: another one than asked for where those could not be written there.
+    """
 
     serial: str
     plan: Plan | None = None
     runs: tuple[DeviceRun, ...] = ()
     error: EdgevitExportError | None = None
+    directory: Path | None = None
 
 
 @dataclass
@@ -88,14 +92,13 @@ class Measurement:
             if refused and len(refused) == len(jobs):
                 raise next(iter(refused.values()))
             if dry_run:
-                for key, reason in refused.items():
-                    self.watcher.failed(key, RunFailure(message=reason.message, hint=reason.hint))
+                failed = [self._would_fail(job, refused[job.key]) for job in jobs if job.key in refused]
                 if metering is not None:
                     rounds = {job.key: store[job.key].rounds for job in jobs}
                     energy = layout_lines(store.open_jobs, rounds, metering.meter, metering.asked)
                     plan = msgspec.structs.replace(plan, energy=energy)
-                return DeviceOutcome(serial=self.device.serial, plan=plan)
-            check_output(self.output, 0)
+                return DeviceOutcome(self.device.serial, self._with_conditions(plan), (*failed, *self._refused))
+            check_output(store.directory, 0)
             for key, reason in refused.items():
                 self.watcher.failed(key, store.fail(key, reason))
             store.keep_completed()
@@ -103,7 +106,26 @@ class Measurement:
                 self.device, jobs, store, self.judge, self.watcher, metering=metering, stop=self.stop
             )
             error = self._execute(execution, plan, store, Path(staging), mask)
-        return DeviceOutcome(self.device.serial, plan, (*store.records, *self._refused), error)
+        if error is not None and store.moved is not None:
+            self.watcher.note(store.moved.message)
+        runs = (*store.records, *self._refused)
+        return DeviceOutcome(self.device.serial, plan, runs, error or store.moved, store.directory)
+
+    def _would_fail(self, job: Job, reason: UsageError) -> DeviceRun:
+        """The record of a job that no plan can do; it is not written."""
+        failure = RunFailure(message=reason.message, hint=reason.hint, exit_code=reason.exit_code)
+        self.watcher.failed(job.key, failure)
+        conditions = self.request.conditions
+        return new_record(self.device.serial, job.subject, job.runner.name, job.workload, conditions, failure)
+
+    def _with_conditions(self, plan: Plan) -> Plan:
+        """``plan`` with what is done for the conditions that runs start under, in words."""
+        asked, words = self.request.conditions, []
+        if asked.fixed_performance:
+            words.append("fixed performance mode while measuring")
+        if asked.max_temp_c is not None:
+            words.append(f"before each run: wait for at most {asked.max_temp_c:g} °C, for up to {asked.cooldown_s:g} s")
+        return msgspec.structs.replace(plan, conditions=tuple(words))
 
     def _meter(self, *, dry_run: bool) -> Metering | None:
         """The power meter, if one was asked for, tried before anything is measured; with ``dry_run`` it is not touched.

@@ -40,7 +40,8 @@ class Job:
 class Plan(Record):
     """All pushes, then all runs in order: each round takes every artifact once, starting one further each time.
 
-    ``energy`` says how each artifact would be laid out for the power meter, where there is one.
+    ``energy`` says how each artifact would be laid out for the power meter, where there is one, ``conditions`` what is
+    done beside, in words.
     """
 
     schema_version: Literal[2] = 2
@@ -49,12 +50,13 @@ class Plan(Record):
     pushes: tuple[PlannedPush, ...]
     runs: tuple[PlannedRun, ...]
     energy: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The plan for a person to read."""
         pushed = [f"push {item.local} -> {item.remote} ({item.size_bytes} bytes)" for item in self.pushes]
         ran = [f"run  round {item.round + 1}, {item.key}: {item.command()}" for item in self.runs]
-        return [f"device {self.device}, working in {self.scratch}", *pushed, *ran, *self.energy]
+        return [f"device {self.device}, working in {self.scratch}", *self.conditions, *pushed, *ran, *self.energy]
 
 
 def make_plan(

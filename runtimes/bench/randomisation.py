@@ -71,6 +71,12 @@ def require_sound(asked: Workload) -> None:
         raise UsageError(f"--burst-factors {_listed(factors)}: {asked.runs} bursts cannot be of {len(factors)} lengths")
     if controls and asked.runs < 2:
         raise UsageError(f"--controls {controls}: they stand between bursts, and there is only one")
+    if controls > (most := asked.runs // BURSTS_PER_CONTROL):
+        raise UsageError(
+            f"--controls {controls} in a run of {asked.runs} bursts: more than {most} would leave too few bursts to "
+            "compare them with",
+            hint=f"--controls {most}, or --runs {controls * BURSTS_PER_CONTROL}",
+        )
     if asked.gap_ms == 0:
         require_none(asked, "without gaps (--gap 0) bursts cannot be told apart, and nothing varies")
     all_off = spread == 0 and asked.gap_spread is not None and factors is not None and len(factors) == 1

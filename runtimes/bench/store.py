@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from edgevit.errors import ArtifactError, EdgevitExportError
+from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, UsageError
 from edgevit.names import file_name
-from edgevit.records import sha256_file
+from edgevit.records import sha256_file, writing
 from runtimes.bench.plan import Job
 from runtimes.bench.record import (
     DeviceRun,
@@ -21,6 +23,7 @@ from runtimes.bench.record import (
     record_directory,
 )
 from runtimes.bench.request import BenchRequest
+from runtimes.power.trace import PowerTrace
 
 NO_RECORDS = (".energy.json", ".stamps.json")  # what version 1 kept beside its records
 
@@ -29,16 +32,23 @@ class RecordStore:
     """One record per job; each change is on the disk before the next run starts.
 
     A record that is not complete waits beside an earlier complete one, which it replaces only when it is complete.
+    Where a file cannot be written any more (a full disk, a directory that was removed), it and all later ones go to a
+    temporary directory: what was measured is not lost, and the measuring goes on.
 
     Args:
         output: Directory of the records.
         device: The device's serial.
         jobs: What is measured.
         request: What was asked for; with a power meter a record is complete when its energy is there as well.
+
+    Attributes:
+        directory: Where the device's records and traces are written now.
+        moved: Why not all of them are where they were asked for, and where they are; None while they are.
     """
 
     def __init__(self, output: Path, device: str, jobs: Sequence[Job], request: BenchRequest) -> None:
-        self._output = output
+        self.directory = record_directory(output, device)
+        self.moved: EdgevitExportError | None = None
         self._device = device
         self._jobs = {job.key: job for job in jobs}
         self._meter = request.meter
@@ -72,7 +82,7 @@ class RecordStore:
             The records that cannot be read, in words.
         """
         earlier, problems = [], []
-        for path in sorted(record_directory(self._output, self._device).glob("*.json")):
+        for path in sorted(self.directory.glob("*.json")):
             try:
                 earlier += (
                     []
@@ -120,6 +130,14 @@ class RecordStore:
         """Keep the run under the power meter."""
         self._keep(key, energy=energy)
 
+    def keep_trace(self, key: str, trace: PowerTrace) -> Path:
+        """Keep what the power meter told, beside the record.
+
+        Raises:
+            UsageError: It can be written nowhere.
+        """
+        return self._write(self.path(key).with_suffix(".energy.npz").name, trace.save)
+
     def fail(self, key: str, error: EdgevitExportError, round: int | None = None) -> RunFailure:
         """Keep why the artifact could not be measured."""
         failure = self._failure(key, error, round)
@@ -138,7 +156,7 @@ class RecordStore:
         What was measured with a meter and what without do not replace each other.
         """
         meter = "" if self._meter is None else f"-{file_name(self._meter.name)}"
-        return record_directory(self._output, self._device) / f"{key}{meter}.json"
+        return self.directory / f"{key}{meter}.json"
 
     def origin(self, key: str) -> str:
         """What ``key`` stands for in messages."""
@@ -158,9 +176,30 @@ class RecordStore:
         changed = msgspec.structs.replace(self._records[key], **changes)
         record = self._records[key] = self._judged_complete(key, changed)
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if record.complete and record.failure is None:
-            record.save(path)
-            partial_path(path).unlink(missing_ok=True)
-        else:
-            record.save(partial_path(path))
+        is_final = record.complete and record.failure is None
+        with suppress(UsageError):  # told by ``moved``; the record is still in memory
+            written = self._write((path if is_final else partial_path(path)).name, record.save)
+            if is_final:
+                with suppress(OSError):
+                    partial_path(written).unlink()
+
+    def _write(self, name: str, save: Callable[[Path], None]) -> Path:
+        """Save a file where it belongs, else in a temporary directory, which then gets all later ones."""
+        asked = self.directory
+        try:
+            with writing(asked / name) as path:
+                save(path)
+            return path
+        except UsageError as error:
+            failed, is_second = error, self.moved is not None
+        self.moved = FailureError(f"{failed.message}; only the output of this command holds what was measured")
+        if is_second:
+            raise failed
+        with writing(Path(tempfile.gettempdir(), name)):
+            self.directory = Path(tempfile.mkdtemp(prefix="edgevit-records-"))
+        written = self._write(name, save)
+        self.moved = FailureError(
+            f"{failed.message}; what was measured from then on is in {self.directory}",
+            hint=f"free some space, then: mv {self.directory}/* {asked}",
+        )
+        return written

@@ -263,11 +263,11 @@ def test_a_file_that_could_not_be_written_is_refused_before_the_work(tmp_path: P
         ("gone/a.csv", f"{tmp_path / 'gone'} is a link to {tmp_path / 'away'}, which does not exist"),
     ):
         with pytest.raises(UsageError) as caught:
-            require_writable(tmp_path / name, "--csv")
-        assert caught.value.message == f"cannot write --csv {tmp_path / name}: {why}"
+            require_writable(tmp_path / name)
+        assert caught.value.message == f"cannot write {tmp_path / name}: {why}"
     for name in ("new/deep/a.csv", "file"):
-        require_writable(tmp_path / name, "--csv")
-    require_writable(Path("/dev/null"), "--csv")
+        require_writable(tmp_path / name)
+    require_writable(Path("/dev/null"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file", "gone", "new", "nowhere"]
     assert (tmp_path / "file").read_text() == "kept" and not list((tmp_path / "new" / "deep").iterdir())
 
@@ -277,14 +277,14 @@ def test_places_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest
     read_only, why = tmp_path / "read only", "Read-only file system"
     with mounted(read_only, size_kib=64, options=",ro"):
         with pytest.raises(UsageError, match=why):
-            require_writable(read_only / "a.csv", "--csv")
+            require_writable(read_only / "a.csv")
         with pytest.raises(UsageError, match=why), writing(read_only / "a.json") as path:
             Cup(size_ml=1).save(path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "closed").mkdir(mode=0o755)
     os.setresuid(65534, 65534, 0)
     try:
-        with pytest.raises(UsageError, match=r"cannot write --csv closed/a\.csv: Permission denied"):
-            require_writable(Path("closed/a.csv"), "--csv")
+        with pytest.raises(UsageError, match=r"cannot write closed/a\.csv: Permission denied"):
+            require_writable(Path("closed/a.csv"))
     finally:
         os.setresuid(0, 0, 0)

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -40,6 +42,8 @@ def test_a_reader_who_leaves_early_ends_it_without_a_word(words: str) -> None:
         (MissingDependencyError("no torch", hint="pip install torch"), 3, "error: no torch\n\nhint: pip install torch"),
         (ZeroDivisionError("odd"), 5, "this is a defect of edgevit-export"),
         (BrokenPipeError(), 141, ""),
+        (OSError(28, "No space left on device", "/tmp/x"), 5, "error: cannot write /tmp/x: No space left on device"),
+        (FileNotFoundError(2, "No such file or directory"), 5, "this is a defect of edgevit-export"),
         (SystemExit(7), 7, ""),
         (SystemExit("bad"), 1, ""),
     ],
@@ -54,4 +58,21 @@ def test_whatever_is_raised_becomes_an_exit_code(
     assert run(["doctor"]) == code
     seen = capfd.readouterr()
     assert words in seen.err and seen.out == ""
-    assert ("Traceback" in seen.err) == isinstance(raised, ZeroDivisionError)
+    assert ("Traceback" in seen.err) == isinstance(raised, (ZeroDivisionError, FileNotFoundError))
+
+
+def command(*words: str, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-m", "edgevit_export", *words]
+    return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("words", [("models",), ("models", "--json"), ("--help",)])
+def test_output_that_cannot_be_written_is_no_success(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = command(*words, stdout=full)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 5
+    assert said.decode() == (
+        "error: cannot write the output of this command: No space left on device\n\n"
+        "hint: free some space, or write elsewhere\n"
+    )

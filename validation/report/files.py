@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from edgevit.errors import MissingDependencyError, UsageError
-from edgevit.records import atomic_path
+from edgevit.errors import MissingDependencyError
+from edgevit.records import atomic_path, writing
 from validation.report.markdown_page import report_markdown
 from validation.report.rows import Cost, ReportData, ReportTable
 from validation.report.tables import report_csv
@@ -108,12 +108,7 @@ def write_report(rendered: Mapping[str, bytes], output: Path) -> list[Path]:
     """
     written = []
     for name, content in rendered.items():
-        path = output / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}", hint="--output DIRECTORY") from error
+        with writing(output / name) as path, atomic_path(path) as temporary:
+            temporary.write_bytes(content)
         written.append(path)
     return written

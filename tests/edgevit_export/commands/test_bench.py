@@ -270,3 +270,51 @@ def test_what_is_typed_is_what_is_asked_for() -> None:
         runner="tool", tools_dir="tools", python="py", resume=True,
     )  # fmt: skip
     assert request_of(BenchOptions(artifacts=[])) == BenchRequest()
+
+
+@pytest.mark.parametrize("option", ["--csv", "--markdown", "--record"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
+    artifacts: Path, tmp_path: Path, option: str
+) -> None:
+    error = error_of(invoke("bench", artifacts, "-d", "host", *QUICK, option, tmp_path))
+    assert (error.message, error.exit_code) == (f"cannot write {tmp_path}: it is a directory", 2)
+    assert not (tmp_path / "results").exists()
+    error = error_of(invoke("bench", artifacts, "-d", "host", *QUICK, "--dry-run", option, "a"))
+    assert error.message == f"{option} with --dry-run: nothing is measured"
+
+
+def test_files_that_fail_behind_the_measuring_cost_neither_each_other_nor_the_records(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/dev/full looks like a place that can be written to until it is."""
+    recorded, markdown = Path("/dev/full"), tmp_path / "a.md"
+    options = ("--csv", "/dev/full", "--record", recorded, "--markdown", markdown)
+    result = invoke("bench", artifacts, "-d", "host", *QUICK, *options)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("error: cannot write /dev/full: No space left on device") == 2
+    assert "passed" in result.stdout and markdown.read_text().startswith("| artifact |")
+    assert len(list((tmp_path / "results" / "host").glob("*.json"))) == 1
+
+
+def test_a_dry_run_names_the_conditions_and_fails_like_the_run(artifacts: Path) -> None:
+    asked = ("--dry-run", "--max-temp", "40", "--cooldown", "60", "--fixed-performance")
+    result = invoke("bench", artifacts, "-d", "host", *QUICK, *asked)
+    assert result.exit_code == 0, result.output
+    assert "\nfixed performance mode while measuring\n" in result.stdout
+    assert "\nbefore each run: wait for at most 40 °C, for up to 60 s\n" in result.stdout
+    codes = [
+        invoke("bench", artifacts, "-d", "host", *QUICK, "--python", "/no/python3", *dry).exit_code
+        for dry in ((), ("--dry-run",))
+    ]
+    assert codes == [4, 4]
+
+
+def test_options_that_would_be_ignored_are_refused(artifacts: Path, tmp_path: Path) -> None:
+    for words, message in (
+        (("-d", "host", "--adb-server", ":5555"), "--adb-server with --device host: this machine is behind no server"),
+        (
+            ("-d", "host", "--remote-dir", "/x", "--replay", "a"),
+            "--device, --remote-dir with --replay: no device is used",
+        ),
+    ):
+        assert error_of(invoke("bench", artifacts, *words)).message == message

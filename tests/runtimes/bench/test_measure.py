@@ -42,6 +42,10 @@ def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_pushed
     events = Events()
     with pytest.raises(UsageError, match=r"cannot write to .*(a file|/proc/nowhere)"):
         measure(HostDevice(tmp_path / "host"), [model], tmp_path / place, events=events)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "host").write_text("in the way of this device alone")
+    with pytest.raises(UsageError, match=r"cannot write to .*host: it is a file"):
+        measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", events=events)
     assert (events.pushed, events.started) == ([], [])
 
 
@@ -66,6 +70,8 @@ def test_no_runner_names_what_is_missing(model: Subject, tmp_path: Path) -> None
     outcome = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", python="/no/python3")
     failure = outcome.runs[0].failure
     assert failure is not None
+    planned = measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", python="/no/python3", dry_run=True)
+    assert [run.failure for run in planned.runs] == [failure], "a dry run knows as much"
     assert "python: no '/no/python3'" in failure.message
     assert "onnxruntime_perf_test: no --tools-dir" in failure.message
     assert "devices --setup" in (failure.hint or "")
@@ -116,4 +122,4 @@ def test_what_one_combination_cannot_do_is_told_and_the_rest_is_planned(tmp_path
     assert {planned.workload.threads for planned in outcome.plan.runs} == {1}
     (failure,) = (failure for key, failure in events.failures.items() if key.endswith("-t2"))
     assert "m.ptl: 2 threads on 1 core " in failure.message
-    assert [run.failure.exit_code for run in outcome.runs if run.failure] == ([] if dry_run else [4, 2])
+    assert [run.failure.exit_code for run in outcome.runs if run.failure] == ([2] if dry_run else [4, 2])

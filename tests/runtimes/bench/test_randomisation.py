@@ -39,6 +39,7 @@ def test_what_is_left_open_is_filled_in_and_the_rest_is_kept() -> None:
         ({"gap_ms": 0.0, "burst_factors": (1, 3), "gap_spread": 0.5}, "--gap-spread, --burst-factors: without gaps"),
         ({"gap_ms": 0.0, "seed": 1}, "--schedule-seed: without gaps"),
         ({"gap_spread": 0.0, "burst_factors": (1,), "controls": 0, "seed": 1}, "nothing is random"),
+        ({"runs": 9, "controls": 5}, "--controls 5 in a run of 9 bursts: more than 4 would leave too few"),
     ],
 )
 def test_contradictions_are_refused(given: dict[str, object], words: str) -> None:
@@ -51,6 +52,7 @@ def test_contradictions_are_refused(given: dict[str, object], words: str) -> Non
     [
         {},
         {"gap_spread": 0.9, "burst_factors": (1, 2, 5), "controls": 3, "seed": 9},
+        {"runs": 9, "controls": 4},
         {"gap_spread": 0.0, "burst_factors": (1,), "controls": 0},
         {"gap_spread": 0.0, "burst_factors": (1,), "seed": 1},
         {"gap_ms": 0.0, "gap_spread": 0.0, "burst_factors": (1,), "controls": 0},

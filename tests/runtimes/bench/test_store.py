@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -10,14 +11,19 @@ import pytest
 from bench_rig import Events, measure, misbehaving_python
 from latency_records import device_run, normal_rounds
 
-from edgevit.errors import DeviceError, MeterError
+from edgevit.errors import DeviceError, MeterError, UsageError
 from edgevit.records import sha256_file
+from edgevit.temporary import temporary_file
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.plan import Job
 from runtimes.bench.record import DeviceRun, EnergyRun, Round, partial_path
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
 from runtimes.bench.store import RecordStore
 from runtimes.devices.host import HostDevice
+from runtimes.power.scenarios import scenario_named
+from runtimes.power.simulate import simulate
+from runtimes.power.trace import PowerTrace
+from runtimes.runners.process import PlannedRun
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Subject
 from runtimes.runners.schedule import scheduled
@@ -259,3 +265,69 @@ def test_a_record_of_version_1_is_continued(model: Subject, tmp_path: Path, roun
     again.resume()
     assert again[job.key].rounds == tuple(rounds)
     assert [each.key for each in again.open_jobs] == [job.key], "only its energy is missing"
+
+
+def test_what_cannot_be_kept_where_it_belongs_is_kept_elsewhere(
+    model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is taken away between two rounds: all that was measured by then and later is saved once more."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    taken, out = [], tmp_path / "out"
+
+    def take_away(planned: PlannedRun) -> None:
+        if planned.round == 1 and not taken:
+            taken.append((out / "host").rename(tmp_path / "taken"))
+            (out / "host").write_text("in its place")
+
+    events = Events(take_away)
+    outcome = measure(HostDevice(tmp_path / "host"), [model], out, events=events)
+    assert outcome.error is not None and outcome.error.exit_code == 5
+    (elsewhere,) = tmp_path.glob("edgevit-records-*")
+    assert outcome.directory == elsewhere
+    why = f"{out / 'host'} is a file, not a directory; what was measured from then on is in {elsewhere}"
+    assert outcome.error.message.endswith(why)
+    assert outcome.error.hint == f"free some space, then: mv {elsewhere}/* {out / 'host'}"
+    (stored,) = elsewhere.glob("*.json")
+    assert DeviceRun.load(stored) == outcome.runs[0]
+    assert outcome.runs[0].complete and len(outcome.runs[0].rounds) == 2
+    assert (out / "host").read_text() == "in its place"
+
+
+def test_what_can_be_kept_nowhere_is_still_returned(
+    model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    store = store_of(tmp_path, job_of(model))
+    out.write_text("in its place")
+    monkeypatch.setattr(tempfile, "tempdir", str(out / "nowhere"))
+    (job,) = store.open_jobs
+    failure = store.fail(job.key, DeviceError("gone"))
+    assert store[job.key].failure == failure
+    assert store.moved is not None and "only the output of this command holds what was measured" in store.moved.message
+    trace = simulate(scenario_named("short"), 0).trace
+    with pytest.raises(UsageError, match="cannot write"):
+        store.keep_trace(job.key, trace)
+
+
+def test_a_trace_goes_where_its_record_goes(model: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = store_of(tmp_path, job_of(model), meter="monsoon")
+    (job,) = store.open_jobs
+    asked = store.directory
+    asked.parent.mkdir(parents=True, exist_ok=True)
+    asked.write_text("in the way")
+    trace = simulate(scenario_named("short"), 0).trace
+    path = store.keep_trace(job.key, trace)
+    assert path.parent == store.directory != asked
+    assert len(PowerTrace.load(path).flags) == len(trace.flags)
+    store.fail(job.key, DeviceError("gone"))
+    assert partial_path(store.path(job.key)).parent == path.parent
+    assert DeviceRun.load(partial_path(store.path(job.key))) == store[job.key]
+
+
+def test_what_another_process_is_writing_is_not_resumed(model: Subject, tmp_path: Path) -> None:
+    store = store_of(tmp_path, job_of(model))
+    store.directory.mkdir(parents=True)
+    with temporary_file(store.directory, ".json") as half:
+        half.write_text('{"half')
+        assert store.resume() == []
