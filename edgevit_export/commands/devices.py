@@ -41,12 +41,13 @@ class DevicesOptions:
 
 
 class ListedDevice(Record):
-    """One device of ``devices --json``: its state and fitness, or why they are not known."""
+    """One device of ``devices --json``: its state and fitness, or why they are not known; what a run left changed."""
 
     serial: str
     state: DeviceState | None = None
     fitness: Fitness | None = None
     error: Failure | None = None
+    left_changed: str | None = None
 
 
 def devices(options: DevicesOptions) -> None:
@@ -75,15 +76,21 @@ def _selected(options: DevicesOptions) -> list[AttachedDevice]:
 
 
 def _list(options: DevicesOptions) -> None:
+    from runtimes.conditions.restore import left_changed
     from runtimes.conditions.state import read_state
     from runtimes.devices.select import select_device
     from validation.latency.fitness import fitness
 
     rows: list[tuple[str, ...]] = []
     records: list[ListedDevice] = []
+    selected = _selected(options)
+    left = left_changed()
+    shown = left if not options.device else {each.serial: left[each.serial] for each in selected if each.serial in left}
+    for serial, what in shown.items():
+        print_note(f"{serial}: {what} (hint: edgevit-export devices --restore)")
     notes: list[str] = []
     reasons: dict[str, list[str]] = {}
-    for each in _selected(options):
+    for each in selected:
         try:
             if not each.is_usable:
                 raise EdgevitExportError(f"it is {each.state}", hint=each.hint)
@@ -92,12 +99,14 @@ def _list(options: DevicesOptions) -> None:
         except EdgevitExportError as error:
             rows.append((each.serial, "no", each.model or "-", "-", "-", "-", "-"))
             reasons.setdefault(error.message, []).append(each.serial)
-            records.append(ListedDevice(serial=each.serial, error=failure_of(error)))
+            failure, changed = failure_of(error), left.get(each.serial)
+            records.append(ListedDevice(serial=each.serial, error=failure, left_changed=changed))
             notes += [f"{each.serial}: {error.hint}"] if error.hint else []
             continue
         verdict = fitness(state, max_temp_c=options.max_temp)
         rows.append(_row(state, verdict))
-        records.append(ListedDevice(serial=each.serial, state=state, fitness=verdict))
+        changed = left.get(each.serial)
+        records.append(ListedDevice(serial=each.serial, state=state, fitness=verdict, left_changed=changed))
         for text in (*verdict.reasons, *(f"caution: {caution}" for caution in verdict.cautions)):
             reasons.setdefault(text, []).append(each.serial)
     if options.as_json:

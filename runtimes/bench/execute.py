@@ -21,7 +21,7 @@ from edgevit.errors import DeviceError, EdgevitExportError, MeterError
 from edgevit.records import sha256_file
 from runtimes.bench.held import HeldDevice
 from runtimes.bench.layout import MeteredLayout, lay_out_for
-from runtimes.bench.metered import MeteredRunner
+from runtimes.bench.metered import MeteredRunner, longest_s
 from runtimes.bench.patience import Patience
 from runtimes.bench.plan import Job, Plan
 from runtimes.bench.process import fetch, push_file, run_process
@@ -121,7 +121,7 @@ class PlanExecution:
             KeyboardInterrupt: Passed on, with all finished rounds on the disk and nothing left running.
         """
         try:
-            self._push_all(plan)
+            self._push_all(plan, held)
             for number, planned in enumerate(plan.runs, start=1):
                 if self._stop():
                     break
@@ -138,11 +138,12 @@ class PlanExecution:
                 with suppress(DeviceError):
                     self._device.run(["rm", "-f", *left])
 
-    def _push_all(self, plan: Plan) -> None:
+    def _push_all(self, plan: Plan, held: HeldDevice) -> None:
         for item in plan.pushes:
             if self._stop() or all(self._store[key].failure for key in item.keys):
                 continue
             try:
+                held.renew()  # many artifacts over a slow cable take longer than the lease
                 self._patience.do(partial(self._push, item))
             except EdgevitExportError as error:
                 for key in item.keys:
@@ -218,7 +219,7 @@ class PlanExecution:
             if not self._await_turn(metering.turn, held):
                 return
             try:
-                held.before_run(layout.expected_s + start_s)
+                held.before_run(longest_s(layout, start_s))
                 energy = self._measure_energy(job, metering, planned, layout, start_s)
             finally:
                 metering.turn.release()

@@ -20,6 +20,7 @@ from runtimes.devices.device import Device, ProcessHandle, in_context
 from runtimes.devices.figures import first_number, whole
 from runtimes.power.meter import PowerMeter
 from runtimes.power.trace import PowerTrace
+from runtimes.runners.exits import show_tail
 from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.runner import Measured
 
@@ -32,6 +33,21 @@ AROUND_S = 3.0  # sampled beyond what is planned, so that the idle after the run
 RECONNECT_S = 60.0  # chosen, because a phone is back on USB within seconds and over Wi-Fi within half a minute
 WATCH_S = 0.25  # chosen, because a meter that is lost is to be told within a second
 _ARMED = 'sleep "$1"; shift; exec "$@"'
+
+
+def _sampled_s(layout: MeteredLayout) -> float:
+    """How long the meter samples from the moment that the process has started."""
+    return layout.expected_s * LONGER + AROUND_S
+
+
+def longest_s(layout: MeteredLayout, start_s: float) -> float:
+    """How long ``MeteredRunner.run`` may take, for whoever must not take its device for lost meanwhile.
+
+    Args:
+        layout: What is run.
+        start_s: How long it takes to start.
+    """
+    return ARM_S + layout.workload.idle_s + start_s + _sampled_s(layout) + RECONNECT_S + LATE_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,17 +109,28 @@ class MeteredRunner:
         self._remove(*(f"{planned.cwd}/{name}" for name in planned.clear), rc_file)
         handle = self.device.spawn_detached(command, log=log, rc_file=rc_file)
         try:
-            trace = self._sample(arm_s + start_s + layout.expected_s * LONGER + AROUND_S)
+            trace = self._sample(arm_s + start_s + _sampled_s(layout))
             self._await_end(handle, layout)
         except BaseException:
             with suppress(DeviceError):
                 self.device.kill(handle)
             raise
-        rc = whole(self.device.run(["cat", rc_file]).out)
         printed = self.device.run(["cat", log]).out
+        rc = self._exit_code(planned, rc_file, printed)
         files = fetch(self.device, planned, planned.fetch)
         self._remove(log, rc_file)
-        return MeteredProcess(trace, Finished(1 if rc is None else rc, printed, "", files=files), ahead_s)
+        return MeteredProcess(trace, Finished(rc, printed, "", files=files), ahead_s)
+
+    def _exit_code(self, planned: PlannedRun, rc_file: str, printed: str) -> int:
+        """How the process ended, as the shell around it wrote it down."""
+        rc = whole(self.device.run(["cat", rc_file]).out)
+        if rc is None:
+            raise DeviceError(
+                f"{planned.key} on {self.device.serial} is gone and left no exit code: it was killed together with the "
+                f"shell that started it{show_tail(printed.encode())}",
+                hint="most often the device ran out of memory or was started anew: close apps, then measure again",
+            )
+        return rc
 
     def _host_ahead_s(self) -> float | None:
         before = time.monotonic()

@@ -11,7 +11,10 @@ from runtimes.devices.processes import START_OF
 
 ALIVE_TIMEOUT_S = 10.0  # chosen, because a busy phone answers `true` within a second or two
 RECONNECT_S = 30.0  # chosen, because a cable that is only loose is back within seconds
-RESUME_HINT = "plug it in again, then run the same command with --resume"
+RESUME_HINT = (
+    "plug it in again, then run the same command with --resume; without that, 'edgevit-export devices --restore' "
+    "brings back what was changed on it"
+)
 
 # $1 the process log: "pid start" of all that was started with its own group.
 _END_LEFTOVERS = (

@@ -26,7 +26,8 @@ def run_process(device: Device, planned: PlannedRun) -> Finished:
         script = 'logcat -d --pid="$(cat "$1")" -s "$2:*"'
         log = device.script(script, f"{planned.cwd}/{PID_FILE}", planned.log_tag).out
     files = fetch(device, planned, planned.fetch)
-    return Finished(rc=running.rc or 0, stdout=printed, stderr=running.err, log=log, files=files)
+    assert running.rc is not None, "its lines have ended"
+    return Finished(rc=running.rc, stdout=printed, stderr=running.err, log=log, files=files)
 
 
 def clearing(planned: PlannedRun) -> list[str]:

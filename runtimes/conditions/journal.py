@@ -19,6 +19,7 @@ import msgspec
 from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTimeoutError, RestoreError
 from edgevit.names import file_name
 from edgevit.records import Record
+from edgevit.text import read_bytes
 from runtimes.devices.device import Device, quote
 
 Report = Callable[[str], None]
@@ -141,6 +142,8 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.unlink(missing_ok=True)
         self._append(_Line(head=head))
+        with writing_state(self.path):
+            _to_disk(self.path.parent)  # the file's name as well must outlive a crash of this host
 
     def make(self, change: Change) -> None:
         """Write a change down, make it, and read it back.
@@ -168,7 +171,7 @@ class Journal:
         Raises:
             RestoreError: Something does not read as before; it stays in the journal.
             DeviceTimeoutError: An undo did not end in time; it stays in the journal, the others were tried.
-            DeviceLostError: The device is gone; all that is left stays in the journal.
+            DeviceLostError: The device is gone; all that is left stays in the journal, and is named.
         """
         failed: list[str] = []
         kind: type[DeviceError] = RestoreError
@@ -177,6 +180,9 @@ class Journal:
                 problem = undo(self._device, change)
             except DeviceTimeoutError as error:
                 kind, problem = DeviceTimeoutError, error.message
+            except DeviceLostError as error:
+                left = ", ".join(each.key for each in reversed(self._open))
+                raise DeviceLostError(f"{error.message}; still changed on it: {left}", hint=RESTORE_HINT) from error
             if problem is None:
                 self._mark_undone(change)
                 if report is not None:
@@ -188,8 +194,8 @@ class Journal:
 
     def close(self) -> None:
         """Remove the file: nothing is left to be done on the device."""
-        if self.path.exists():
-            self.path.unlink()
+        with writing_state(self.path):
+            self.path.unlink(missing_ok=True)
 
     def _append(self, line: _Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
@@ -211,6 +217,14 @@ class Journal:
         result = self._device.script('printf %s "$2" >"$1.new" && mv -f "$1.new" "$1"', self._restore_script, text)
         if not result.ok:
             raise DeviceError(f"cannot write {self._restore_script} on {self._device.serial}: {result.complaint}")
+
+
+def _to_disk(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _apply(device: Device, change: Change) -> str | None:
@@ -255,16 +269,45 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     """
     head: JournalHead | None = None
     changes: list[Change] = []
-    *whole, _ = path.read_bytes().split(b"\n")  # a change is only made when its whole line is on the disk
-    for number, raw in enumerate(whole, 1):
-        line = _Line.from_json(raw, origin=f"{path}, line {number}")
+    by_hand = f"undo by hand what {path} names, then delete it"
+    for number, raw in enumerate(_whole_lines(path), 1):
+        try:
+            line = _Line.from_json(raw, origin=f"{path}, line {number}")
+        except ArtifactError as error:
+            raise ArtifactError(error.message, hint=by_hand) from error
         head = line.head or head
         if line.change is not None:
             changes.append(line.change)
         changes = [change for change in changes if change.key != line.undone]
     if head is None:
-        raise ArtifactError(f"{path} is not a journal of changes: it has no head")
+        raise ArtifactError(f"{path} is not a journal of changes: it has no head", hint=by_hand)
     return head, tuple(changes)
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of a journal; none where there is none. A change is only made when its whole line is on the disk.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    if not os.path.lexists(path):
+        return []
+    try:
+        return read_bytes(path, what="journal").split(b"\n")[:-1]
+    except ArtifactError as error:
+        raise ArtifactError(
+            error.message, hint=f"see what {path} is; without it no change there can be undone"
+        ) from error
+
+
+def pending(serial: str) -> tuple[str, ...]:
+    """What the journal of a device says is still changed on it, newest first.
+
+    Raises:
+        ArtifactError: The file is no journal.
+    """
+    path = journal_path(serial)
+    return tuple(change.key for change in reversed(read_journal(path)[1])) if _whole_lines(path) else ()
 
 
 def leftover_journals() -> tuple[tuple[Path, JournalHead | ArtifactError], ...]:
@@ -272,13 +315,13 @@ def leftover_journals() -> tuple[tuple[Path, JournalHead | ArtifactError], ...]:
 
     Files without a whole line are none: nothing had been changed.
     """
-    paths = sorted((state_home() / "journal").glob("*.jsonl"))
-    return tuple((path, _head_of(path)) for path in paths if b"\n" in path.read_bytes())
+    found = ((path, _head_of(path)) for path in sorted((state_home() / "journal").glob("*.jsonl")))
+    return tuple((path, head) for path, head in found if head is not None)
 
 
-def _head_of(path: Path) -> JournalHead | ArtifactError:
+def _head_of(path: Path) -> JournalHead | ArtifactError | None:
     try:
-        return read_journal(path)[0]
+        return read_journal(path)[0] if _whole_lines(path) else None
     except ArtifactError as error:
         return error
 
@@ -295,14 +338,14 @@ def restore(device: Device, report: Report | None = None) -> None:
         DeviceLostError, DeviceTimeoutError: The device is gone (again).
     """
     path = journal_path(device.serial)
-    if not path.exists():
+    lines = _whole_lines(path)
+    if not lines:
+        with writing_state(path):
+            path.unlink(missing_ok=True)  # a crash before the first line was whole: nothing had been changed
         return
-    whole, end, _ = path.read_bytes().rpartition(b"\n")
-    if not end:
-        path.unlink()  # a crash before the first line was whole: nothing had been changed
-        return
-    os.truncate(path, len(whole) + 1)  # what is appended below must not join a line that a crash cut short
     head, changes = read_journal(path)
+    with writing_state(path):  # what is appended below must not join a line that a crash cut short
+        os.truncate(path, sum(len(line) + 1 for line in lines))
     if head.identity != (now := identity_of(device)):
         raise RestoreError(
             f"the journal of {device.serial} was written on another device ('{head.identity}', not '{now}')",

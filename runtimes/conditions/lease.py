@@ -236,7 +236,10 @@ class DeviceSession:
         try:
             self.end()
         except DeviceError as second:
-            error.add_note(f"{second.message} (hint: {second.hint})")
+            told = f"{second.message} (hint: {second.hint})"
+            error.add_note(told)
+            if self._report is not None:
+                self._report(told)
 
 
 _OPEN: list[DeviceSession] = []
@@ -284,6 +287,19 @@ def _handled(handler: Callable[[int, object], None] | signal.Handlers, *numbers:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def is_in_use(serial: str) -> bool:
+    """Whether a session of this host has the device, as far as its lock here tells."""
+    path = state_home() / "locks" / f"{file_name(serial)}.lock"
+    try:
+        with path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _lock_host(serial: str) -> IO[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import ArtifactError, EdgevitExportError
 from edgevit.names import file_name
 from edgevit.records import Record
 from runtimes.conditions.journal import (
     JournalHead,
     Report,
-    journal_path,
     leftover_journals,
-    read_journal,
+    pending,
 )
-from runtimes.conditions.lease import DeviceSession
+from runtimes.conditions.lease import DeviceSession, is_in_use
 from runtimes.devices.select import list_devices, select_device
 
 
@@ -51,11 +50,14 @@ def restore_devices(
         if isinstance(head, JournalHead):
             left[head.serial] = head
         elif not requested:
-            hint = f"undo by hand what {path} names, then delete it"
-            unreadable.append(Restored(serial=path.stem, undone=(), problem=head.message, hint=hint))
+            unreadable.append(Restored(serial=path.stem, undone=(), problem=head.message, hint=head.hint))
     serials = requested
     if not serials:
-        attached = (each.serial for each in list_devices(adb_server).devices if each.is_usable)
+        attached: tuple[str, ...] = ()
+        try:
+            attached = tuple(each.serial for each in list_devices(adb_server).devices if each.is_usable)
+        except EdgevitExportError as error:  # those with a journal may be behind another server, or be this host
+            unreadable.append(Restored(serial="attached devices", undone=(), problem=error.message, hint=error.hint))
         told = {each.serial for each in unreadable}
         serials = tuple(each for each in dict.fromkeys((*left, *attached)) if file_name(each) not in told)
     return (*unreadable, *(_restore_one(serial, left.get(serial), adb_server, report) for serial in serials))
@@ -64,7 +66,7 @@ def restore_devices(
 def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, report: Report | None) -> Restored:
     before: tuple[str, ...] = ()
     try:
-        before = _pending(serial)
+        before = pending(serial)
         server = adb_server or (head.adb_server if head else None)
         with (
             select_device(serial, adb_server=server, remote_dir=head.scratch_dir if head else None) as device,
@@ -72,15 +74,23 @@ def _restore_one(serial: str, head: JournalHead | None, adb_server: str | None, 
         ):
             pass  # a session undoes all leftovers of this host on entering, and evicts stale ones of others
     except EdgevitExportError as error:
-        left = _pending(serial) if before else ()
+        left = pending(serial) if before else ()
         undone = tuple(key for key in before if key not in left)
         return Restored(serial=serial, undone=undone, problem=error.message, hint=error.hint)
     return Restored(serial=serial, undone=before)
 
 
-def _pending(serial: str) -> tuple[str, ...]:
-    """What a serial's journal says is still changed, newest first."""
-    path = journal_path(serial)
-    if not path.exists() or b"\n" not in path.read_bytes():
-        return ()
-    return tuple(change.key for change in reversed(read_journal(path)[1]))
+def left_changed() -> dict[str, str]:
+    """What interrupted runs left changed, in words, by serial; devices that a run has just now are left out."""
+    found: dict[str, str] = {}
+    for path, head in leftover_journals():
+        serial = head.serial if isinstance(head, JournalHead) else path.stem
+        if is_in_use(serial):
+            continue
+        keys = () if isinstance(head, ArtifactError) else pending(serial)
+        if keys:
+            found[serial] = f"an interrupted run left changed: {', '.join(keys)}"
+        else:
+            why = head.message if isinstance(head, ArtifactError) else "it may still run there"
+            found[serial] = f"a run was interrupted: {why}"
+    return found

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from edgevit.errors import DeviceError
 from edgevit_export.app import app
 from runtimes.conditions.journal import Journal, journal_path
+from runtimes.conditions.lease import DeviceSession
 from runtimes.devices.adb import server as adb_server
 from runtimes.devices.host import HostDevice
 
@@ -73,6 +74,41 @@ def test_what_a_run_left_is_brought_back(tmp_path: Path) -> None:
     assert "knob is 'old' again" in result.stderr
     assert knob.read_text() == "old"
     assert json.loads(invoke("--restore", "--json").stdout)["devices"][0]["undone"] == []
+
+
+def test_what_a_killed_run_left_is_listed_until_it_is_brought_back(tmp_path: Path) -> None:
+    knob = tmp_path / "knob"
+    knob.write_text("old")
+    device = HostDevice()
+    journal = Journal(device, restore_script=None)
+    journal.open()
+    journal.make(turn(device, knob))
+    gone = journal_path("8BC1")
+    gone.write_bytes(journal.path.read_bytes().replace(b'"serial":"host"', b'"serial":"8BC1"'))
+    journal_path("odd").write_text("no journal\n")
+    result = invoke()
+    assert result.exit_code == 0
+    for serial in ("8BC1", "host"):
+        said = f"{serial}: an interrupted run left changed: knob (hint: edgevit-export devices --restore)\n"
+        assert said in result.stderr
+    assert "odd: a run was interrupted: " in result.stderr
+    (entry,) = json.loads(invoke("--json").stdout)
+    assert entry["left_changed"] == "an interrupted run left changed: knob"
+    assert "8BC1" not in invoke("--device", "host").stderr
+    invoke("--restore", "--device", "host")
+    (entry,) = json.loads(invoke("--json").stdout)
+    assert entry["left_changed"] is None
+
+
+def test_a_run_that_goes_on_has_left_nothing(tmp_path: Path) -> None:
+    knob = tmp_path / "knob"
+    knob.write_text("old")
+    device = HostDevice()
+    with DeviceSession(device) as session:
+        session.make(turn(device, knob))
+        result = invoke("--json")
+        assert json.loads(result.stdout)[0]["left_changed"] is None
+        assert "--restore" not in result.stderr
 
 
 def test_what_cannot_be_brought_back_fails_with_the_next_step() -> None:

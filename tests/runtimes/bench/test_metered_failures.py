@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,14 +12,19 @@ import pytest
 pytest.importorskip("onnxruntime")
 
 import msgspec
-from bench_rig import Events, misbehaving_python, onnx_subject, processes_of
+from bench_rig import Events, measure, misbehaving_python, onnx_subject, processes_of
 from metered import Host, measure_energy
 from stamp_meter import StampMeter
 
+import runtimes.bench.held as held_module
 import runtimes.bench.layout as layout_module
 import runtimes.bench.metered as metered_module
 from edgevit.errors import MeterError
+from runtimes.bench.layout import MeteredLayout
+from runtimes.bench.metered import longest_s
 from runtimes.bench.request import Conditions
+from runtimes.conditions.lease import DeviceSession
+from runtimes.devices.device import ProcessHandle
 from runtimes.runners.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -66,8 +74,6 @@ def test_resume_measures_only_the_energy_that_is_missing(tmp_path: Path) -> None
 
 def test_conditions_hold_for_the_metered_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a temperature that cannot be reached, energy is refused as latency is."""
-    from runtimes.bench import held as held_module
-
     asked: list[float] = []
 
     class Wait:
@@ -124,3 +130,47 @@ def test_a_metered_process_that_fails_is_told_with_its_latencies_kept(tmp_path: 
     ).runs  # fmt: skip
     assert len(run.rounds) == 2
     assert run.energy_failure is not None and "exit code 3" in run.energy_failure.message
+
+
+def test_a_process_that_left_no_exit_code_is_not_told_as_a_failure_of_its_own(tmp_path: Path) -> None:
+    """As when memory runs out: the kernel ends the process and the shell around it."""
+
+    class Starved(Host):
+        def spawn_detached(self, argv: Sequence[str], *, log: str, rc_file: str | None = None) -> ProcessHandle:
+            handle = super().spawn_detached(argv, log=log, rc_file=rc_file)
+            if rc_file is not None:
+                os.killpg(handle.pid, signal.SIGKILL)
+            return handle
+
+    device = Starved(tmp_path / "scratch")
+    subject = onnx_subject(tmp_path / "tiny.onnx")
+    (run,) = measure_energy(device, [subject], tmp_path / "out", StampMeter(tmp_path), TINY, idle_s=IDLE_S).runs
+    assert run.energy_failure is not None and run.energy_failure.exit_code == 4
+    assert "is gone and left no exit code: it was killed together with the shell" in run.energy_failure.message
+    assert "exit code 1" not in run.energy_failure.message
+    assert run.energy_failure.hint is not None and "out of memory" in run.energy_failure.hint
+
+
+def test_the_lease_lets_the_longest_run_end() -> None:
+    """Inferences may take a tenth longer than planned, which in a run of a day is more than any fixed margin."""
+    workload = msgspec.structs.replace(TINY, idle_s=4.0)
+    short, day = (
+        MeteredLayout(workload=workload, whole_run=False, latency_s=0.01, expected_s=seconds)
+        for seconds in (0.0, 86_400.0)
+    )
+    assert longest_s(day, 5.0) - longest_s(short, 5.0) >= 1.1 * 86_400
+    assert longest_s(short, 25.0) - longest_s(short, 5.0) == 20.0
+    assert longest_s(short, 5.0) >= 4.0 + 5.0
+
+
+def test_the_lease_is_renewed_while_files_are_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_module, "RENEWAL_PERIOD_S", -1.0)
+    order: list[str] = []
+    monkeypatch.setattr(DeviceSession, "extend", lambda self, lease_s: order.append("renewed"))
+    events = Events()
+    monkeypatch.setattr(events, "push", lambda item: order.append("pushed"))
+    subjects = [onnx_subject(tmp_path / f"{name}.onnx", scale=scale) for name, scale in (("a", 1.0), ("b", 2.0))]
+    measure(Host(tmp_path / "scratch"), subjects, tmp_path / "out", events=events)
+    pushes = order.count("pushed")
+    assert pushes > 2
+    assert order[: 2 * pushes] == ["renewed", "pushed"] * pushes

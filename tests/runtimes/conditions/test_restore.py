@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,10 +13,10 @@ from adbd_rig import Adbd, AdbRig
 from session_child import turn
 
 import runtimes.conditions.restore as restore_module
-from edgevit.errors import ArtifactError, DeviceLostError, EdgevitExportError
+from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, EdgevitExportError
 from runtimes.conditions.journal import Change, Journal, journal_path, leftover_journals
 from runtimes.conditions.lease import DeviceSession
-from runtimes.conditions.restore import restore_devices
+from runtimes.conditions.restore import left_changed, restore_devices
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.host import HostDevice
 from runtimes.devices.select import list_devices
@@ -160,3 +161,37 @@ def test_one_that_cannot_be_reached_does_not_stop_the_next(
     assert (gone.problem, gone.hint, gone.undone) == ("no such device", "plug it in", ())
     assert (back.problem, back.undone) == (None, (knob.name,))
     assert asked == [("gone", "far:5037", None), ("host", "far:5037", host.scratch_dir())]
+
+
+def test_an_adb_server_that_fails_keeps_no_journal_from_being_restored(
+    host: HostDevice, knob: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open(host, turn(host, knob))
+
+    def failing(adb_server: str | None) -> None:
+        raise DeviceError("the adb server did not start", hint="start it")
+
+    monkeypatch.setattr(restore_module, "list_devices", failing)
+    listing, restored = restore_devices()
+    assert (listing.problem, listing.hint) == ("the adb server did not start", "start it")
+    assert (restored.serial, restored.problem, knob.read_text()) == ("host", None, "old value")
+
+
+def test_what_is_lost_for_good_says_what_is_still_changed(adb_device: AdbDevice, adbd: Adbd, knob: Path) -> None:
+    told: list[str] = []
+    said = f"still changed on it: {re.escape(knob.name)}"
+    with pytest.raises(DeviceLostError, match=said) as caught, DeviceSession(adb_device, report=told.append) as session:
+        session.make(turn(adb_device, knob))
+        adbd.pull_cable()
+    assert caught.value.hint == "edgevit-export devices --restore"
+    assert left_changed() == {adbd.serial: f"an interrupted run left changed: {knob.name}"}
+    adbd.start()
+    adb_device.reconnect()
+    with pytest.raises(ZeroDivisionError), DeviceSession(adb_device, report=told.append) as session:
+        session.make(turn(adb_device, knob, "newer"))
+        adbd.pull_cable()
+        raise ZeroDivisionError
+    assert "still changed on it" in told[-1] and "(hint: edgevit-export devices --restore)" in told[-1]
+    adbd.start()
+    adb_device.reconnect()
+    assert restore_devices((adbd.serial,), adb_server=adb_device.adb_server)[0].undone == (knob.name,)
