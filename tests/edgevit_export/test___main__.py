@@ -66,8 +66,12 @@ def command(*words: str, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [("models",), ("models", "--json"), ("--help",)])
-def test_output_that_cannot_be_written_is_no_success(words: tuple[str, ...]) -> None:
+def test_output_that_cannot_be_written_is_no_success(
+    words: tuple[str, ...], unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with Path("/dev/full").open("wb") as full:
         process = command(*words, stdout=full)
     _, said = process.communicate(timeout=120)

@@ -313,7 +313,7 @@ def test_options_that_would_be_ignored_are_refused(artifacts: Path, tmp_path: Pa
     for words, message in (
         (("-d", "host", "--adb-server", ":5555"), "--adb-server with --device host: this machine is behind no server"),
         (
-            ("-d", "host", "--remote-dir", "/x", "--replay", "a"),
+            ("-d", "host", "--remote-dir", "/x", "--replay", artifacts / "small0.onnx"),
             "--device, --remote-dir with --replay: no device is used",
         ),
     ):

@@ -92,11 +92,11 @@ def test_what_a_killed_run_left_is_listed_until_it_is_brought_back(tmp_path: Pat
         said = f"{serial}: an interrupted run left changed: knob (hint: edgevit-export devices --restore)\n"
         assert said in result.stderr
     assert "odd: a run was interrupted: " in result.stderr
-    (entry,) = json.loads(invoke("--json").stdout)
+    (entry,) = json.loads(invoke("--json").stdout)["devices"]
     assert entry["left_changed"] == "an interrupted run left changed: knob"
     assert "8BC1" not in invoke("--device", "host").stderr
     invoke("--restore", "--device", "host")
-    (entry,) = json.loads(invoke("--json").stdout)
+    (entry,) = json.loads(invoke("--json").stdout)["devices"]
     assert entry["left_changed"] is None
 
 
@@ -107,7 +107,7 @@ def test_a_run_that_goes_on_has_left_nothing(tmp_path: Path) -> None:
     with DeviceSession(device) as session:
         session.make(turn(device, knob))
         result = invoke("--json")
-        assert json.loads(result.stdout)[0]["left_changed"] is None
+        assert json.loads(result.stdout)["devices"][0]["left_changed"] is None
         assert "--restore" not in result.stderr
 
 
