@@ -40,6 +40,15 @@ echo "spawned $pid ${start:-gone}"
 # $1 pid, $2 its start time; prints "alive" when that very process runs.
 ALIVE = START_OF + '[ "$(start_of "$1")" = "$2" ] && echo alive'
 
+# $1 and $2 the halves of a word that stands in the command line of the shell to be ended, so that this one has it not.
+END_NAMED = """
+for dir in /proc/[0-9]*; do
+  case $(tr '\\0' ' ' <"$dir/cmdline" 2>/dev/null) in
+    *"$1$2"*) kill -9 "-${dir#/proc/}" 2>/dev/null || kill -9 "${dir#/proc/}" ;;
+  esac
+done 2>/dev/null; true
+"""
+
 GONE = 3  # the exit code of SIGNAL when that process is no more
 
 # $1 pid, $2 its start time, $3 signal. A pid whose group is not its own must not take the group along: that would be

@@ -42,6 +42,7 @@ class Faults:
     garbage_in_sync: bool = False
     garbage_in_shell: bool = False
     end_without_exit: bool = False
+    swallow_shell: bool = False  # the command runs, says nothing and is told nothing, not even that the other side went
     only_commands_with: str = ""  # shell faults hit only commands that hold this text
 
 
@@ -176,6 +177,9 @@ class Connection:
         except asyncio.CancelledError:
             await self.hang_up(await starting)
             raise
+        if self.faults.swallow_shell and faulty:
+            self.daemon.swallowed.append(process)
+            await asyncio.Event().wait()
         pumps = [self.pump(stream, process.stdout, SHELL_OUT if framed else 0, faulty)]
         if framed:
             pumps.append(self.pump(stream, process.stderr, SHELL_ERR, faulty))
@@ -288,6 +292,7 @@ class FaultDaemon:
         self.faults = faults or Faults()
         self.env = {**os.environ, **(env or {})}
         self.shell = os.environ.get("EDGEVIT_TEST_SHELL", "/bin/sh")  # mksh, BusyBox: what devices have
+        self.swallowed: list[asyncio.subprocess.Process] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.serial = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()

@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from runtimes.devices.adb.sync import MOST_BYTES, SyncChannel, SyncRefusal
 from runtimes.devices.attached import USABLE
 from runtimes.devices.device import Device, Progress, quote
 from runtimes.devices.packets import Packets
-from runtimes.devices.processes import SIGNAL
+from runtimes.devices.processes import END_NAMED, SIGNAL
 
 if TYPE_CHECKING:
     from adbutils import AdbConnection
@@ -97,18 +98,28 @@ class AdbDevice(Device):
         nonce = f"@{secrets.token_hex(8)}"
         log = quote([self.process_log]) if tracked and self.process_log else None
         line = wrap_command(quote(argv), nonce, log=log, exit_marker=self._merged)
-        with translated(self.serial, f"starting '{argv[0]}'"):
-            connection = self._service(("shell:" if self._merged else "shell,v2,raw:") + line, start_timeout_s)
-        return AdbPackets(connection, nonce, merged=self._merged, serial=self.serial, end=self._end_group)
+        end = partial(self._end_group, nonce)
+        try:
+            with translated(self.serial, f"starting '{argv[0]}'"):
+                connection = self._service(("shell:" if self._merged else "shell,v2,raw:") + line, start_timeout_s)
+        except DeviceTimeoutError:
+            end(None)  # it may have been started all the same
+            raise
+        return AdbPackets(connection, nonce, merged=self._merged, serial=self.serial, end=end)
 
-    def _end_group(self, pid: int, start: str) -> None:
-        if start and not self._ending:
-            self._ending = True  # the killer itself may fail to end; it must not call for a killer
-            try:
-                with suppress(DeviceError):
-                    self.script(SIGNAL, str(pid), start, "KILL", timeout_s=3.0)
-            finally:
-                self._ending = False
+    def _end_group(self, nonce: str, process: tuple[int, str] | None) -> None:
+        """End a command by its number, or where it is not known by the word in its shell's command line."""
+        if self._ending:
+            return
+        self._ending = True  # the killer itself may fail to end; it must not call for a killer
+        try:
+            with suppress(DeviceError):
+                if process is None:
+                    self.script(END_NAMED, nonce[:8], nonce[8:], timeout_s=ROUND_TRIP_S)
+                elif process[1]:
+                    self.script(SIGNAL, str(process[0]), process[1], "KILL", timeout_s=3.0)
+        finally:
+            self._ending = False
 
     @contextmanager
     def _sync(self, doing: str, timeout_s: float) -> Iterator[SyncChannel]:

@@ -54,11 +54,18 @@ class AdbPackets:
         nonce: The word of ``wrap_command``.
         merged: The daemon has no ``shell_v2``.
         serial: The device, for messages.
-        end: Called with (pid, start) to end the process group through another connection.
+        end: Called with (pid, start) to end the process group through another connection; with None when the command
+            has not told them yet.
     """
 
     def __init__(
-        self, connection: AdbConnection, nonce: str, *, merged: bool, serial: str, end: Callable[[int, str], None]
+        self,
+        connection: AdbConnection,
+        nonce: str,
+        *,
+        merged: bool,
+        serial: str,
+        end: Callable[[tuple[int, str] | None], None],
     ) -> None:
         self._merged = merged
         self._connection = connection
@@ -152,8 +159,8 @@ class AdbPackets:
         """Hang up, which ends the group through the trap; to kill, make sure of it through a second connection."""
         if not self._connection.closed:
             self._connection.close()
-        if kill and self._process is not None:
-            self._end(*self._process)
+        if kill:
+            self._end(self._process)
 
 
 def _overlap(data: bytes, marker: bytes) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from adbd_rig import Adbd
 from fault_daemon import FaultDaemon, Faults
+from running import wait_gone
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.adb.adb_device import AdbDevice
@@ -37,6 +38,17 @@ def test_a_daemon_that_hangs_in_the_middle_of_a_run(adb_device: AdbDevice, adbd:
             ["sh", "-c", "while :; do echo tick; sleep 0.05; done"], heartbeat_s=0.5, timeout_s=30
         ):
             adbd.hang()
+
+
+@pytest.mark.parametrize("shell_v2", [True, False])
+def test_a_command_that_never_told_its_number_is_ended_all_the_same(faulty: Make, shell_v2: bool) -> None:
+    """Nothing of its output came within the deadline, and the daemon does not end what it started."""
+    mark = f"7{int(shell_v2)}31.7531"
+    daemon, device = faulty(Faults(swallow_shell=True, only_commands_with=mark, shell_v2=shell_v2))
+    with pytest.raises(DeviceTimeoutError, match="did not end within 1 s"):
+        device.run(["sleep", mark], timeout_s=1.0)
+    assert len(daemon.swallowed) == 1, "it was started"
+    wait_gone(mark)
 
 
 def test_a_run_that_was_cut(faulty: Make) -> None:
@@ -127,7 +139,7 @@ class Socket:
 
 
 def packets_of(pieces: Iterable[bytes], *, merged: bool = False) -> AdbPackets:
-    return AdbPackets(Socket(pieces), "@n", merged=merged, serial="8BC1", end=lambda pid, start: None)  # type: ignore[arg-type]
+    return AdbPackets(Socket(pieces), "@n", merged=merged, serial="8BC1", end=lambda process: None)  # type: ignore[arg-type]
 
 
 def framed(kind: int, data: bytes, size: int | None = None) -> bytes:
