@@ -21,8 +21,8 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, 
 import msgspec
 
 from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, UsageError
-from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
 from edgevit.temporary import temporary_file
+from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has

@@ -25,7 +25,6 @@ from runtimes.devices.processes import END_NAMED, SIGNAL
 
 if TYPE_CHECKING:
     from adbutils import AdbConnection
-    from adbutils import AdbDevice as Transport
 
 HASH_BYTES_PER_S = 20e6  # chosen, because the slowest hash program (toybox on an old core) is faster
 ROUND_TRIP_S = 10.0  # chosen, because it is a hundred times what a round trip takes
@@ -75,19 +74,20 @@ class AdbDevice(Device):
         self._open()
 
     def _open(self) -> None:
-        client = connect_client(self._server)
+        self._client = connect_client(self._server)
         with translated(self.serial, "connecting"):
-            self._transport: Transport = client.device(serial=self.serial)
-            self._merged = "shell_v2" not in self._transport.get_features().split(",")
+            features = self._client.device(serial=self.serial).get_features()
+        self._merged = "shell_v2" not in features.split(",")
 
     def _service(self, name: str, timeout_s: float) -> AdbConnection:
         """An open service of the device's daemon, whose socket raises ``TimeoutError`` after ``timeout_s``."""
         if not is_listening(self._server):  # adbutils itself would start another, elsewhere
             raise DeviceLostError(f"the adb server at {self._server} is gone", hint=LISTING)
-        connection = self._transport.open_transport(timeout=timeout_s)
-        try:
-            connection.send_command(name)
-            connection.check_okay()
+        connection = self._client.make_connection(timeout=timeout_s)
+        try:  # adbutils' own way to a device leaves the connection open where the device is refused
+            for step in (f"host:transport:{self.serial}", name):
+                connection.send_command(step)
+                connection.check_okay()
         except BaseException:
             connection.close()
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,3 +90,18 @@ def test_without_faults_it_is_a_device(faulty: Make, local: Path, remote: Path, 
     device.push(local, str(remote / "m"))
     device.pull(str(remote / "m"), tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == local.read_bytes()
+
+
+def test_a_device_that_is_gone_leaves_no_open_socket(adb_device: AdbDevice, adbd: Adbd, tmp_path: Path) -> None:
+    gc.collect()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", ResourceWarning)
+        adb_device.run(["true"])
+        adbd.pull_cable()
+        for _ in range(3):
+            with pytest.raises(DeviceLostError):
+                adb_device.run(["true"])
+        with pytest.raises(DeviceLostError):
+            adb_device.pull("/etc/hostname", tmp_path / "x")
+        gc.collect()
+    assert [str(each.message) for each in seen if issubclass(each.category, ResourceWarning)] == []
