@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import locale
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 
 from edgevit.errors import EdgevitExportError, FailureError
 
@@ -21,7 +24,27 @@ _STOPPED = "interrupted: nothing unfinished was left under a final name"
 
 def main() -> None:
     """Run ``edgevit-export`` and exit with the code that the outcome stands for (see ``edgevit.errors``)."""
+    _leave_ascii()
+    _survive_narrow_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _leave_ascii() -> None:
+    """Begin again in Python's UTF-8 mode where the locale knows nothing but ASCII.
+
+    Python does so by itself for the locales C and POSIX unless it is told not to, and for no other that is ASCII; parts
+    of torch read their own UTF-8 sources by the locale, and fail. Processes that are started inherit the mode.
+    """
+    if os.name == "posix" and not sys.flags.utf8_mode and codecs.lookup(locale.getencoding()).name == "ascii":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _survive_narrow_streams() -> None:
+    """Let stdout and stderr show what their encoding lacks as an escape, where the parser prints its help too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:

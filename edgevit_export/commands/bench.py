@@ -14,6 +14,7 @@ import typer
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit.records import atomic_path, require_writable, writing
+from edgevit.text import encodable
 from edgevit_export.commands.energy import parse_top1
 from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
 from edgevit_export.console import (
@@ -354,7 +355,7 @@ def _unwritten(path: Path, text: str) -> UsageError | None:
     """Write a file, or print why it cannot be written: the records and the other files stand all the same."""
     try:
         with writing(path), atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(encodable(text), encoding="utf-8")
     except UsageError as error:
         print_error(error)
         return error

@@ -1,5 +1,6 @@
 """From what ends a command to its exit code and its last words."""
 
+import json
 import os
 import subprocess
 import sys
@@ -80,3 +81,36 @@ def test_output_that_cannot_be_written_is_no_success(
         "error: cannot write the output of this command: No space left on device\n\n"
         "hint: free some space, or write elsewhere\n"
     )
+
+
+NARROW = {
+    "ASCII": {"PYTHONIOENCODING": "ascii"},
+    "Windows": {"PYTHONIOENCODING": "cp1252"},
+    "no locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+def _run(narrow: str, *words: str | bytes) -> subprocess.CompletedProcess[bytes]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHONIO", "PYTHONUTF8", "LC_"))}
+    command = [sys.executable, "-m", "edgevit_export", *words]
+    return subprocess.run(command, env=kept | NARROW[narrow], capture_output=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("narrow", NARROW)
+def test_a_name_beyond_the_encoding_of_the_terminal_is_shown_and_costs_nothing(narrow: str) -> None:
+    done = _run(narrow, "verify", os.fsencode("größe/猫.onnx"), b"mod\xe8le.onnx\x1b[31m")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr and b"\x1b" not in done.stderr
+    assert (b"gr\\xf6\\xdfe" if narrow == "ASCII" else b"gr") in done.stderr
+
+
+@pytest.mark.parametrize("narrow", NARROW)
+def test_json_stays_json(narrow: str) -> None:
+    done = _run(narrow, "models", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_where_the_locale_is_ascii_sources_and_names_are_utf_8_all_the_same() -> None:
+    done = _run("no locale", "verify", os.fsencode("größe.onnx"))
+    assert "größe.onnx".encode() in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevit.errors import MissingDependencyError
 from edgevit.records import atomic_path, writing
+from edgevit.text import encodable
 from validation.report.markdown_page import report_markdown
 from validation.report.rows import Cost, ReportData, ReportTable
 from validation.report.tables import report_csv
@@ -60,16 +61,17 @@ def render_report(
     require_formats(formats)
     rendered: dict[str, bytes] = {}
     if ReportFormat.CSV in formats:
-        rendered["report.csv"] = report_csv(data).encode()
+        rendered["report.csv"] = encodable(report_csv(data)).encode()
     for table in data.tables:
         rendered |= _plots(data, table, formats, progress)
     if ReportFormat.MD in formats:
-        rendered["report.md"] = report_markdown(data, lambda table, cost: _shown(table, cost, rendered)).encode()
+        page = report_markdown(data, lambda table, cost: _shown(table, cost, rendered))
+        rendered["report.md"] = encodable(page).encode()
     if ReportFormat.HTML in formats:
         from validation.report.html import report_html
 
         progress("drawing report.html")
-        rendered["report.html"] = report_html(data).encode()
+        rendered["report.html"] = encodable(report_html(data)).encode()
     return rendered
 
 
@@ -86,7 +88,7 @@ def _plots(
         if ReportFormat.PNG in formats:
             rendered[_plot_path(table, cost, ReportFormat.PNG)] = plot_png(table, cost, paper)
         if ReportFormat.SVG in formats:
-            rendered[_plot_path(table, cost, ReportFormat.SVG)] = plot_svg(table, cost, paper).encode()
+            rendered[_plot_path(table, cost, ReportFormat.SVG)] = encodable(plot_svg(table, cost, paper)).encode()
     return rendered
 
 

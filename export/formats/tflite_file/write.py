@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
+from edgevit.paths import utf8_path
 from edgevit.spec import Task
 from export.formats.metadata import PREFIX, artifact_metadata
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
@@ -32,7 +33,8 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     """
     model = _convert(program)
     _set_metadata(model, program, recipe)
-    model.export(str(path))
+    with utf8_path(path) as name:
+        model.export(name)
     if program.spec.labels and program.spec.task is Task.CLASSIFY:
         append_labels(path, program.spec.labels)
 

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from mobile_artifacts import small_program
 from small_artifacts import write_artifact
 
 from edgevit.errors import MissingDependencyError, SessionError
 from edgevit.installation import install_extra
-from export.recipe import Format
+from export.formats.table import FORMATS, load
+from export.quiet import quiet
+from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions import table
 from runtimes.sessions.session import LocalSession
 from runtimes.sessions.table import RUNTIMES, open_session, require_runtime
@@ -68,3 +72,19 @@ def test_no_session_opens_operators_that_are_not_standard(tmp_path: Path) -> Non
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(SessionError, match=r"m\.onnx is not run, .* RandomNormal: it draws random numbers"):
         open_session(tmp_path / "m.onnx", Format.ONNX)
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_files_are_written_and_run_below_names_that_are_no_utf_8(format: Format, tmp_path: Path) -> None:
+    program, recipe = small_program(), Recipe(format=format, optimize=Optimize.NONE)
+    path = tmp_path / os.fsdecode(b"mod\xe8le") / os.fsdecode(f"\udce9.{format}".encode("utf-8", "surrogateescape"))
+    path.parent.mkdir()
+    with quiet():
+        load(FORMATS[format].exporter)(program, recipe, path)
+    with torch.no_grad():
+        expected = program.module(*program.example)
+    session = open_session(path, format)
+    answers = session.run({session.inputs[0].name: program.example[0].numpy()})
+    session.close()
+    np.testing.assert_allclose(answers["logits"], expected.numpy(), atol=1e-5)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]

@@ -1,6 +1,7 @@
 """A report as files: what is rendered for which format, what is refused, and how it is written."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,9 @@ def test_what_is_drawn_next_is_told() -> None:
         "report.csv", "plots/phone-latency.png", "plots/phone-latency.svg", "report.md", "report.html"
     ]  # fmt: skip
     assert b"](plots/phone-latency.png)" in rendered["report.md"]
+
+
+def test_names_that_are_no_text_are_written_as_they_are_shown() -> None:
+    data = ReportData(title="t", created_utc="", tool="", notes=(os.fsdecode(b"mod\xe8le"),), tables=(SMALL,))
+    rendered = render_report(data, (ReportFormat.MD, ReportFormat.HTML))
+    assert rb"mod\xe8le" in rendered["report.md"] and rb"mod\xe8le" in rendered["report.html"]
