@@ -46,7 +46,7 @@ def build_model(
         input_size: (height, width) in pixels, multiples of ``VariantConfig.size_multiple``.
         batch: Images per run.
         checkpoint: Weights file; None gives random weights.
-        entry: Which entry of the checkpoint to take (``model``, ``model_ema``...); None takes the first one known.
+        entry: Which weights in the checkpoint to take (``model_ema``, ``teacher``...); None as in ``find_weights``.
         seed: Seed of the random weights; unused with a checkpoint.
         labels: One name per class.
         preprocessing: Overrides ImageNet's.
@@ -64,7 +64,7 @@ def build_model(
     config = _configured(variant, delegate, propagation, aggregation)
     check_input_size(config, input_size)
     _check_counts(task, num_classes, in_channels, batch)
-    loaded = _read(checkpoint, entry)
+    loaded = _read(checkpoint, entry, config)
     request = _request(config, task, num_classes, in_channels, input_size, batch, loaded)
     weights = loaded.weights if loaded else Weights(source="random", seed=seed)
     spec = model_spec(request, weights, labels=labels, preprocessing=preprocessing)
@@ -106,7 +106,7 @@ def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, 
             raise UsageError(f"the {what} is {value}, expected at least 1")
 
 
-def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
+def _read(checkpoint: Path | None, entry: str | None, config: VariantConfig) -> Checkpoint | None:
     """The checkpoint's tensors, or None without a checkpoint."""
     if checkpoint is None and entry is not None:
         raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
@@ -114,7 +114,7 @@ def _read(checkpoint: Path | None, entry: str | None) -> Checkpoint | None:
         return None
     from edgevit.checkpoint.load import read_checkpoint
 
-    return read_checkpoint(checkpoint, entry=entry)
+    return read_checkpoint(checkpoint, entry=entry, config=config)
 
 
 def _request(

@@ -9,6 +9,9 @@ import msgspec
 
 from edgevit.records import Record
 
+OTHER_WEIGHTS = " (weights)"
+"""Ends what ``Weights.beside`` says of another set of weights in the file."""
+
 
 class Layout(StrEnum):
     """Order of an image tensor's axes."""
@@ -55,7 +58,8 @@ class Preprocessing(Record):
 class Weights(Record):
     """Where the weights came from. ``seed`` is set for random weights, the rest for a checkpoint.
 
-    ``entry`` is the key inside the file that held the state dict (None: the file is one). ``stored_dtype`` names the
+    ``entry`` is the key inside the file that held the state dict (None: the file is one). ``prefix`` was taken off the
+    names there, e.g. ``module._orig_mod.``; ``beside`` says what else is in the file. ``stored_dtype`` names the
     floating types in the file that were converted to the model's float32 (None: they were float32 already).
     """
 
@@ -64,6 +68,8 @@ class Weights(Record):
     file: str | None = None
     sha256: str | None = None
     entry: str | None = None
+    prefix: str | None = None
+    beside: tuple[str, ...] = ()
     stored_dtype: str | None = None
 
     def describe(self) -> str:
@@ -71,8 +77,9 @@ class Weights(Record):
         if self.source == "random":
             return f"random, seed {self.seed}"
         entry = f", entry {self.entry}" if self.entry else ""
+        prefix = f", names without {self.prefix}" if self.prefix else ""
         converted = f", converted from {self.stored_dtype}" if self.stored_dtype else ""
-        return f"{self.file} (sha256 {(self.sha256 or '')[:12]}{entry}{converted})"
+        return f"{self.file} (sha256 {(self.sha256 or '')[:12]}{entry}{prefix}{converted})"
 
 
 class Network(Record):

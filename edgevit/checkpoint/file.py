@@ -1,61 +1,67 @@
-"""Read a weights file into named tensors without ever running code from it.
+"""Read a weights file without ever running code from it.
 
 Two containers are known, told apart by their content and not by their name: safetensors, and what ``torch.save``
-writes (read with ``weights_only=True``, always).
+writes (read with ``weights_only=True``, always). ``entries`` finds the weights in it.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from edgevit.errors import CheckpointError, MissingDependencyError, first_line, unknown_choice
+from edgevit.checkpoint.inert import stand_ins
+from edgevit.errors import CheckpointError, MissingDependencyError, first_line
+from edgevit.paths import utf8_path
+from edgevit.text import open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENTRIES = ("model", "model_ema", "state_dict", "state_dict_ema")
 _TEXT_FILES = {
     b"version https://git-lfs": "a Git LFS pointer, not the file that it points to: run 'git lfs pull'",
     b"<!DOCTYPE": "a web page, not weights: the download link led to a page",
     b"<html": "a web page, not weights: the download link led to a page",
+    b"{": "a JSON text, not weights (an index of shards names the files that hold them)",
 }
+_SHARD = re.compile(r"-(\d+)-of-(\d+)\.[a-z]+$")
 
 
-def read_tensors(path: Path, entry: str | None) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a weights file and the entry that held them (None for a bare state dict).
-
-    Args:
-        path: A ``.safetensors`` file, or one written by ``torch.save``: a bare state dict or a dict that holds one
-            under one of ``ENTRIES``.
-        entry: The entry to take; None takes the first of ``ENTRIES`` that the file has.
+def read_content(path: Path) -> object:
+    """What a weights file holds: of safetensors its tensors by name, else whatever ``torch.save`` stored.
 
     Raises:
-        CheckpointError: Unreadable, damaged, wants to run code, or holds no tensors; or lacks ``entry``.
+        CheckpointError: Unreadable, damaged, a part of something, or it wants to run code.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)  # enough to tell what it is
-    except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    if refused := _part_of_more(path):
+        raise CheckpointError(f"checkpoint {path} is {refused}")
+    with open_regular(path, what="checkpoint", failure=CheckpointError) as file:
+        start = file.read(64)  # enough to tell what it is
     if not start:
         raise CheckpointError(f"checkpoint {path} is empty (0 bytes)")
     for marker, meaning in _TEXT_FILES.items():
         if start.lower().startswith(marker.lower()):
             raise CheckpointError(f"checkpoint {path} is {meaning}")
     by_content = start[8:9] == b"{"  # 8 bytes of header length, then JSON
-    content = _read_safetensors(path) if by_content or path.suffix == ".safetensors" else _read_torch(path)
-    state, taken = _pick_entry(path, content, entry)
-    tensors = _only_tensors(path, state)
-    if all(name.startswith("module.") for name in tensors):  # DataParallel puts it in front of all names
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return tensors, taken
+    return _read_safetensors(path) if by_content or path.suffix == ".safetensors" else _read_torch(path)
+
+
+def _part_of_more(path: Path) -> str | None:
+    """What a file or directory is by its name, when it does not hold a whole network's weights."""
+    if path.suffix == ".distcp" or (path.is_dir() and (path / ".metadata").is_file()):
+        return (
+            "a sharded checkpoint of torch.distributed (FSDP): join it first, "
+            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY weights.pth"
+        )
+    if path.is_dir() and (path / "zero_to_fp32.py").is_file():
+        return "a checkpoint of DeepSpeed: join it first with the zero_to_fp32.py in it"
+    shard = _SHARD.search(path.name)
+    if shard and int(shard[2]) > 1:
+        return f"part {int(shard[1])} of {int(shard[2])}: save the whole state dict in one file"
+    return None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -66,22 +72,21 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f"cannot read {path}: safetensors is not installed", extra="ptl") from error
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with utf8_path(path) as name:
+            tensors: dict[str, Tensor] = load_file(name)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint {path} is truncated or not a safetensors file: {error}") from error
     return tensors
 
 
 def _read_torch(path: Path) -> object:
-    """What ``torch.save`` stored.
-
-    Training scripts keep their ``argparse.Namespace`` beside the weights. It is inert, so it alone is let through.
-    """
+    """What ``torch.save`` stored, with ``Inert`` in place of what only holds data; any other class is refused."""
     import torch
 
+    harmless = stand_ins(path)
     _check_zip_sums(path)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless):
             warnings.simplefilter("ignore")
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
@@ -117,7 +122,17 @@ def _torch_error(path: Path, error: Exception) -> CheckpointError:
             f"checkpoint {path} is a TorchScript archive (a compiled model), expected a state dict",
             hint="torch.save(model.state_dict(), 'weights.pth') in the training code",
         )
-    if wanted := re.search(r"GLOBAL (\w+\.[\w.]+)", text):
+    if "torch.distributed" in text or "ShardedTensor" in text:
+        return CheckpointError(
+            f"checkpoint {path} holds sharded tensors (FSDP, DTensor): a part of the weights",
+            hint="in the training code: save the full state dict (StateDictType.FULL_STATE_DICT)",
+        )
+    if "Unsupported operand" in text and path.stat().st_size > 2:
+        return CheckpointError(
+            f"checkpoint {path} is truncated or not a checkpoint, or pickled with another protocol than torch.save's",
+            hint="in the training code: torch.save(model.state_dict(), 'weights.pth'), without pickle_protocol",
+        )
+    if wanted := re.search(r"GLOBAL ([\w.]+) (?:was not|whose)", text):
         return CheckpointError(
             f"checkpoint {path} is refused: loading it would run or import '{wanted[1]}', "
             "and only tensors and plain containers are ever loaded",
@@ -126,57 +141,3 @@ def _torch_error(path: Path, error: Exception) -> CheckpointError:
     said = first_line(error).partition(". ")[0]
     reason = said if isinstance(error, RuntimeError) else "its bytes are no list of tensors"
     return CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: {reason}")
-
-
-def _pick_entry(path: Path, content: object, entry: str | None) -> tuple[Mapping[object, object], str | None]:
-    """The state dict inside what was stored, and the name of its entry (None: it is one itself)."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"checkpoint {path} holds a {type(content).__name__}, expected a dict of tensors")
-    held = {key: value for key, value in content.items() if isinstance(key, str) and _is_state_dict(value)}
-    if entry is not None and entry not in held:
-        raise _no_entry(path, entry, list(held))
-    for name in ENTRIES if entry is None else (entry,):
-        if name in held:
-            return held[name], name
-    if held and not _is_state_dict(content):
-        names = ", ".join(held)
-        raise CheckpointError(
-            f"checkpoint {path} has tensors under {names}, expected under one of {', '.join(ENTRIES)}",
-            hint=f"--checkpoint-entry {next(iter(held))}",
-        )
-    return content, None
-
-
-def _no_entry(path: Path, entry: str, held: list[str]) -> CheckpointError:
-    """The error for an entry that the file does not have."""
-    if not held:
-        return CheckpointError(f"checkpoint {path} has no entries, it is a bare state dict; '{entry}' was asked for")
-    choice = unknown_choice("entry", entry, held)
-    return CheckpointError(f"checkpoint {path}: {choice.message}", hint=choice.hint)
-
-
-def _is_state_dict(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Whether a value looks like a state dict: a mapping with at least one tensor in it."""
-    import torch
-
-    return isinstance(value, Mapping) and any(isinstance(item, torch.Tensor) for item in value.values())
-
-
-def _only_tensors(path: Path, state: Mapping[object, object]) -> dict[str, Tensor]:
-    """The state dict with its types checked; shapes and dtypes are as stored."""
-    import torch
-
-    tensors: dict[str, Tensor] = {}
-    for name, value in state.items():
-        if isinstance(name, str) and isinstance(value, torch.Tensor):
-            tensors[name] = value
-    if not tensors:
-        keys = ", ".join(repr(key) for key in list(state)[:8]) or "nothing"
-        raise CheckpointError(
-            f"checkpoint {path} holds no tensors: it has {keys}; "
-            f"expected a state dict, bare or under {', '.join(ENTRIES)}"
-        )
-    if len(tensors) < len(state):
-        other = [repr(key) for key in state if key not in tensors]
-        raise CheckpointError(f"checkpoint {path}: entries that are no tensors: {', '.join(other[:5])}")
-    return tensors

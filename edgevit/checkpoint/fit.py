@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.network.describe import ModelRequest
-from edgevit.network.variants import Propagation, VariantConfig, variants
+from edgevit.network.variants import STAGES, Propagation, VariantConfig, variants
 from edgevit.spec import Task
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 _LISTED = 5  # chosen, because more names of one kind say no more about what went wrong
 
 
-def _first(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
@@ -46,7 +46,16 @@ def differences(expected: Shapes, seen: Shapes) -> str:
             if name in seen and seen[name] != shape
         ],
     }
-    return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
+    return "; ".join(f"{len(names)} {kind}: {first_names(names)}" for kind, names in kinds.items() if names)
+
+
+def measures(seen: Shapes) -> tuple[list[int], list[int]]:
+    """The channels of each stage of an EdgeViT, and its number of blocks; 0 where it has none."""
+    widths = [seen.get(f"patch_embed{stage}.proj.weight", (0,))[0] for stage in range(1, STAGES + 1)]
+    places = [
+        {name.split(".")[1] for name in seen if name.startswith(f"blocks{stage}.")} for stage in range(1, STAGES + 1)
+    ]
+    return widths, [len(found) for found in places]
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -11,24 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.checkpoint.file import read_tensors
-from edgevit.checkpoint.fit import differences, fitting_request, flags, in_words, shapes_of, without_head
+from edgevit.checkpoint.entries import ANCHOR, find_weights
+from edgevit.checkpoint.file import read_content
+from edgevit.checkpoint.fit import (
+    differences,
+    first_names,
+    fitting_request,
+    flags,
+    in_words,
+    measures,
+    shapes_of,
+    without_head,
+)
 from edgevit.errors import CheckpointError
 from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest
+from edgevit.network.variants import VariantConfig
 from edgevit.records import sha256_file
 from edgevit.spec import Weights
+from edgevit.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from edgevit.network.model import EdgeViT
 
+_OWN = "edgevit-export models, or --config with a configuration of your own"
 FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A weights file that was read: its tensors by name (without ``module.``) and where they came from."""
+    """A weights file that was read: its tensors by the network's own names and where they came from."""
 
     path: Path
     weights: Weights
@@ -86,9 +99,16 @@ class Checkpoint:
         message = f"checkpoint {self.path} does not fit {in_words(request.config)} ({request.task}): {found}"
         other = fitting_request(request, shapes_of(self.tensors))
         if other is None:
-            return CheckpointError(f"{message}. It fits no known variant either", hint="edgevit-export models")
+            return CheckpointError(f"{message}. It fits no known variant: {self._measured()}", hint=_OWN)
         task = "" if other.task is request.task else f", task {other.task}"
         return CheckpointError(f"{message}. It fits {in_words(other.config)}{task}", hint=flags(other, request))
+
+    def _measured(self) -> str:
+        """What network the tensors are of, as far as they tell."""
+        if ANCHOR not in self.tensors:
+            return f"every EdgeViT has {ANCHOR}, this file has {first_names(list(self.tensors))}"
+        widths, blocks = measures(shapes_of(self.tensors))
+        return f"its stages have channels {widths} and blocks {blocks}"
 
     def _float32(self, name: str, tensor: Tensor) -> Tensor:
         """One tensor of any shape as dense, contiguous, finite float32 of the same shape."""
@@ -120,18 +140,25 @@ def _stored_dtype(tensors: dict[str, Tensor]) -> str | None:
     return ", ".join(sorted(found)) or None
 
 
-def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
-    """Read a weights file; see ``edgevit.checkpoint.file.read_tensors`` for what it may be.
+def read_checkpoint(path: Path, *, entry: str | None = None, config: VariantConfig | None = None) -> Checkpoint:
+    """Read a weights file; see ``edgevit.checkpoint.entries`` for what it may be.
+
+    Args:
+        path: The file.
+        entry: Which of its weights to take; None finds out.
+        config: The network that they are for.
 
     Raises:
         CheckpointError: The file cannot be used.
     """
-    tensors, taken = read_tensors(path, entry)
+    found = find_weights(path, read_content(path), entry, config)
     weights = Weights(
         source="checkpoint",
-        file=path.name,
+        file=printable(path.name),
         sha256=sha256_file(path),
-        entry=taken,
-        stored_dtype=_stored_dtype(tensors),
+        entry=found.entry,
+        prefix=found.prefix,
+        beside=found.beside,
+        stored_dtype=_stored_dtype(found.tensors),
     )
-    return Checkpoint(path=path, weights=weights, tensors=tensors)
+    return Checkpoint(path=path, weights=weights, tensors=found.tensors)

@@ -12,7 +12,8 @@ import typer
 
 from edgevit.errors import UsageError, parse_choice
 from edgevit.labels import read_labels
-from edgevit.spec import Layout, Preprocessing, Task
+from edgevit.spec import OTHER_WEIGHTS, Layout, Preprocessing, Task
+from edgevit.text import printable
 from edgevit_export.commands.options import (
     DEFAULT_OUTPUT,
     AbsoluteError,
@@ -64,7 +65,7 @@ class ExportOptions:
     checkpoint: Annotated[Path | None, typer.Option(exists=True,
         help="Weights: .pth, .pt or .safetensors; without it they are random.")] = None
     checkpoint_entry: Annotated[str | None, typer.Option(
-        help="Entry of the checkpoint to take, e.g. model_ema.  [default: the first one known]")] = None
+        help="Which of several weights in the checkpoint, e.g. model_ema.  [default: the first one known]")] = None
     num_classes: Annotated[int | None, typer.Option(min=1,
         help="Classes of the head.  [default: the checkpoint's, else 1000]")] = None
     in_channels: Annotated[int | None, typer.Option(min=1,
@@ -211,7 +212,7 @@ def export(options: ExportOptions) -> None:
         images=options.images,
         atol=options.atol,
         strict=options.strict,
-        command=("edgevit-export", *sys.argv[1:]),
+        command=("edgevit-export", *map(printable, sys.argv[1:])),
         progress=progress,
         verbose=options.verbose,
         side_by_side=True,
@@ -226,7 +227,12 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
     if options.as_json:
         print_record(report)
         return
-    print_text(f"{report.spec.name}: weights {report.spec.weights.describe()}")
+    weights = report.spec.weights
+    print_text(f"{report.spec.name}: weights {weights.describe()}")
+    if weights.beside:
+        several = any(words.endswith(OTHER_WEIGHTS) for words in weights.beside)
+        choose = "; other weights by --checkpoint-entry" if several else ""
+        print_text(f"not taken from {weights.file}: {', '.join(weights.beside)}{choose}")
     print_table(COLUMNS, [_row(outcome) for outcome in report.outcomes], right=COLUMNS[-2:])
     for outcome in report.outcomes:
         if outcome.file is not None:

@@ -11,10 +11,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgevit.checkpoint.file import ENTRIES, read_tensors
+from edgevit.checkpoint.entries import ENTRIES, find_weights
+from edgevit.checkpoint.file import read_content
 from edgevit.errors import CheckpointError
 
 State = dict[str, Tensor]
+
+
+def read_tensors(path: Path, entry: str | None) -> tuple[State, str | None]:
+    found = find_weights(path, read_content(path), entry)
+    return found.tensors, found.entry
 
 
 @pytest.fixture

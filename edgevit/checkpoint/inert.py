@@ -1,0 +1,161 @@
+"""What a pickle names, found without running it, and stand-ins for the names that only hold data.
+
+Training code keeps its options, paths, counters and histories beside the weights. Their classes are never imported:
+``torch.load(weights_only=True)`` gets a stand-in of the same name, which takes whatever it is given and does nothing.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from edgevit.errors import CheckpointError
+
+MOST_OPERATIONS = 20_000_000  # chosen: a minute; an optimiser of 1,000 tensors takes some 50,000
+WIDEST_TUPLE = 10_000  # with all within, of which the hash takes time; numpy's and Python's random states have 625
+MOST_INFLATED = 20  # times the file; chosen: weights hardly shrink, and torch stores them as they are
+PKL_BYTES = 2**28  # of names and options; chosen: that of a network of 1,000 tensors has 200 kB
+_LEGACY_PICKLES = 5  # magic number, version, system, the object, the keys of its storages
+_TABLES = {  # they are filled as dictionaries are
+    "collections.defaultdict", "easydict.EasyDict", "addict.Dict", "addict.addict.Dict", "yacs.config.CfgNode",
+    "fvcore.common.config.CfgNode", "munch.Munch", "munch.DefaultMunch", "box.box.Box",
+    "mmengine.config.config.ConfigDict", "mmcv.utils.config.ConfigDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict", "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict", "lightning_fabric.utilities.data.AttributeDict",
+    "transformers.trainer_utils.AttributeDict", "ml_collections.config_dict.config_dict.ConfigDict",
+}  # fmt: skip
+_LISTS = {"collections.deque"}
+_DATA = {
+    "argparse.Namespace", "types.SimpleNamespace", "typing.Any", "uuid.UUID", "decimal.Decimal", "fractions.Fraction",
+    "functools.partial", "builtins.getattr",  # of mmengine's HistoryBuffer; nothing is looked up
+    "torch.torch_version.TorchVersion", "packaging.version.Version", "builtins.NoneType", "torch.Generator",
+    *(f"builtins.{name}" for name in ("slice", "range", "frozenset", "object", "int", "float", "str", "bool", "list",
+                                      "dict", "tuple", "bytes")),
+}  # fmt: skip
+_DATA_OF = (  # packages whose classes and constructors hold numbers, options and records
+    "pathlib.", "datetime.", "numpy.", "omegaconf.", "mmengine.", "mmcv.", "lightning.", "pytorch_lightning.",
+    "lightning_fabric.", "lightning_utilities.", "torchmetrics.", "deepspeed.", "timm.", "ml_collections.",
+    "torch.optim.", "torch.distributed.checkpoint.metadata.",
+)  # fmt: skip
+
+
+class Inert:
+    """Stands for any class or constructor that only holds data, and holds nothing."""
+
+    def __new__(cls, *given: object, **named: object) -> Inert:
+        """Take anything."""
+        return super().__new__(cls)
+
+    def __init__(self, *given: object, **named: object) -> None:
+        """Keep nothing of it."""
+
+    def __setstate__(self, state: object) -> None:
+        """Keep nothing of it."""
+
+
+class _Table:
+    """Stands for subclasses of ``dict``: its instance is one that pickles may fill."""
+
+    def __new__(cls, *given: object) -> OrderedDict[object, object]:  # type: ignore[misc]  # what torch's reader fills
+        return OrderedDict()
+
+
+class _List:
+    """Stands for classes that are filled as lists are."""
+
+    def __new__(cls, *given: object) -> list[object]:  # type: ignore[misc]  # as above
+        return []
+
+
+def stand_ins(path: Path) -> list[Callable[..., object] | tuple[Callable[..., object], str]]:
+    """Stand-ins, with the names that they stand for, for the data that the pickles in ``path`` name.
+
+    Raises:
+        CheckpointError: Pickles that are built to take time or memory.
+    """
+    kinds = [(name, _stand_in(name)) for name in sorted(_globals_of(path))]
+    return [(kind, name) for name, kind in kinds if kind is not None]
+
+
+def _stand_in(name: str) -> type | None:
+    if name in _TABLES:
+        return _Table
+    if name in _LISTS:
+        return _List
+    return Inert if name in _DATA or name.startswith(_DATA_OF) else None
+
+
+def _globals_of(path: Path) -> set[str]:
+    """Names of all globals, as ``module.name``; of a file that is damaged those before the damage."""
+    found: set[str] = set()
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                _refuse_bomb(archive, path)
+                for info in archive.infolist():
+                    if info.filename.endswith("/data.pkl") and info.file_size <= PKL_BYTES:
+                        with archive.open(info) as file:
+                            found.update(_scan(file, path))
+            return found
+        with path.open("rb") as file:
+            for _ in range(_LEGACY_PICKLES):
+                found.update(_scan(file, path))
+    except CheckpointError:
+        raise
+    except Exception:  # a damaged pickle fails as its bytes say; torch.load finds words for it
+        return found
+    return found
+
+
+def _refuse_bomb(archive: zipfile.ZipFile, path: Path) -> None:
+    inflated, stored = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+    if inflated > MOST_INFLATED * stored + 2**20:
+        raise CheckpointError(
+            f"checkpoint {path} has {stored:,} bytes and would inflate to {inflated:,}: weights do not shrink so far"
+        )
+
+
+def _scan(file: IO[bytes], path: Path) -> Iterator[str]:
+    """The globals of one pickle; follows how wide its tuples are with everything within them."""
+    stack: list[int | None] = []
+    memo: dict[object, int] = {}
+    for count, (code, argument, _) in enumerate(pickletools.genops(file)):
+        if count > MOST_OPERATIONS:
+            raise CheckpointError(f"checkpoint {path} has more than {MOST_OPERATIONS:,} pickled values")
+        if code.name == "GLOBAL":
+            yield _modern(*str(argument).split(" ", 1))
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1] or 1
+        elif code.name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo.get(argument, 1))
+        elif code.name == "MARK":
+            stack.append(None)
+        else:
+            width = _popped(stack, code)
+            stack += [1 + width if code.name.startswith("TUPLE") else 1] * len(code.stack_after)
+            if width > WIDEST_TUPLE and code.name.startswith("TUPLE"):
+                raise CheckpointError(f"checkpoint {path} is refused: its values nest so that reading would not end")
+
+
+def _modern(module: str, name: str = "") -> str:
+    """The name of a global in Python 3; protocol 2 writes those of Python 2."""
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
+
+
+def _popped(stack: list[int | None], code: pickletools.OpcodeInfo) -> int:
+    """Take off ``stack`` what an operation takes, and sum it up."""
+    width = 0
+    before = list(code.stack_before)
+    if pickletools.markobject in before:
+        while (top := stack.pop()) is not None:
+            width += top
+        before = before[: before.index(pickletools.markobject)]
+    for _ in before:
+        width += stack.pop() or 1
+    return width
