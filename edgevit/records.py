@@ -209,15 +209,6 @@ def _is_stream(path: Path) -> bool:
     return not path.is_file() or path.parts[:2] in {("/", "dev"), ("/", "proc")}
 
 
-def _readable(value: object) -> object:
-    """The same lists, tables and values, with every string one that UTF-8 can hold."""
-    if isinstance(value, dict):
-        return {_readable(key): _readable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_readable(item) for item in value]
-    return encodable(value) if isinstance(value, str) else value
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Make the directory of ``path`` for the block that writes it there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import os
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,49 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
         read_tensors(tmp_path / "none.pth", None)
     with pytest.raises(CheckpointError, match="directory"):
         read_tensors(tmp_path, None)
+
+
+ZIP_DAMAGE = [(b"w/version", b"w/versi\xe4n"), (b"PK\x01\x02", b"PK\x01\x02\xff\xff\xff\xff\xff")]
+
+
+@pytest.mark.parametrize("damage", ZIP_DAMAGE)
+def test_a_directory_of_a_zip_that_is_damaged(tmp_path: Path, state: State, damage: tuple[bytes, bytes]) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes().replace(*damage))
+    with pytest.raises(CheckpointError, match=r"truncated or not a checkpoint|is damaged"):
+        read_tensors(path, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model-00001-of-00002.safetensors", "part 1 of 2"),
+        ("model.safetensors.index.json", "a JSON text, not weights"),
+        ("__0_0.distcp", "a sharded checkpoint of torch.distributed"),
+    ],
+)
+def test_parts_of_more_are_named(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_text('{"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}')
+    with pytest.raises(CheckpointError, match=words):
+        read_tensors(tmp_path / name, None)
+
+
+@pytest.mark.parametrize(("marker", "words"), [(".metadata", "FSDP"), ("zero_to_fp32.py", "DeepSpeed")])
+def test_directories_of_shards_are_named(tmp_path: Path, marker: str, words: str) -> None:
+    (tmp_path / marker).touch()
+    with pytest.raises(CheckpointError, match=words):
+        read_tensors(tmp_path, None)
+
+
+def test_another_pickle_protocol_is_named(tmp_path: Path, state: State) -> None:
+    torch.save(state, tmp_path / "w.pth", pickle_protocol=4)
+    with pytest.raises(CheckpointError, match=r"another protocol than torch\.save's") as caught:
+        read_tensors(tmp_path / "w.pth", None)
+    assert "without pickle_protocol" in (caught.value.hint or "")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="it is a pipe"):
+        read_tensors(tmp_path / "w.pth", None)
