@@ -164,6 +164,14 @@ def test_long_lines_take_no_long_time(text: str) -> None:
     assert time.process_time() - since < 5  # the square of a line's length would be minutes
 
 
+def test_a_key_that_stands_twice_among_many_takes_no_long_time() -> None:
+    keys = [*(f"k{number}" for number in range(100_000)), "k99999"]
+    since = time.process_time()
+    with pytest.raises(ArtifactError, match="'k99999' stands twice"):
+        parse_json("{" + ",".join(f'"{key}":1' for key in keys) + "}", origin="f")
+    assert time.process_time() - since < 5  # comparing each with each would be minutes
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
