@@ -15,6 +15,7 @@ Value = TypeVar("Value")
 
 PREFIX = "edgevit_export."
 INPUTS, OUTPUTS = "inputs", "outputs"
+LARGEST = 2**63 - 1  # elements along an axis; the formats' own fields hold no more
 KEYS = ("spec", "recipe", "weights", "preprocessing", "labels", INPUTS, OUTPUTS)
 """All that ``artifact_metadata`` may store."""
 
@@ -54,11 +55,14 @@ def tensors_from(metadata: dict[str, str], key: str, origin: str) -> tuple[Tenso
     """The tensors stored under ``key``; empty when the file was not written by this tool.
 
     Raises:
-        ArtifactError: The stored text is not a list of tensors.
+        ArtifactError: The stored text is not a list of tensors, or of some that no format has.
     """
-    return decode(
-        metadata.get(key, "[]"), tuple[TensorSpec, ...], f"{origin}: metadata '{key}' is not a list of tensors"
-    )
+    trouble = f"{origin}: metadata '{key}' is not a list of tensors"
+    tensors = decode(metadata.get(key, "[]"), tuple[TensorSpec, ...], trouble)
+    for tensor in tensors:
+        if any(not -1 <= size <= LARGEST for size in tensor.shape):
+            raise ArtifactError(f"{trouble}: '{tensor.name}' has an axis of a length that no tensor can have")
+    return tensors
 
 
 def decode(text: str, kind: type[Value], trouble: str) -> Value:

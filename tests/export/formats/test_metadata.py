@@ -26,6 +26,8 @@ def test_a_foreign_file_has_no_tensors_and_broken_ones_are_told() -> None:
     assert tensors_from({}, INPUTS, "a.pte") == ()
     with pytest.raises(ArtifactError, match=r"a\.pte: metadata 'inputs' is not a list of tensors: .*name"):
         tensors_from({INPUTS: "[{}]"}, INPUTS, "a.pte")
+    with pytest.raises(ArtifactError, match=r"not a list of tensors: 'x' has an axis of a length that no"):
+        tensors_from({INPUTS: f'[{{"name": "x", "shape": [1, {2**64}]}}]'}, INPUTS, "a.pte")
     with pytest.raises(ArtifactError, match=r"a\.ptl: metadata 'modules' is broken: "):
         decode("[1", dict[str, list[str]], "a.ptl: metadata 'modules' is broken")
 
