@@ -30,14 +30,14 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:
         CheckpointError: The file is missing or another one than ``spec`` says.
     """
     _check_weights_file(spec, checkpoint)
-    image = spec.inputs[0]
+    batch, channels, height, width = _image_shape(spec)
     model, _ = build_model(
         configuration_of(spec),
         task=spec.task,
         num_classes=spec.num_classes,
-        in_channels=image.shape[1],
-        input_size=(image.shape[2], image.shape[3]),
-        batch=image.shape[0],
+        in_channels=channels,
+        input_size=(height, width),
+        batch=batch,
         checkpoint=checkpoint,
         entry=spec.weights.entry,
         seed=spec.weights.seed or 0,
@@ -45,6 +45,14 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None) -> EdgeViT:
         preprocessing=spec.preprocessing,
     )
     return model
+
+
+def _image_shape(spec: ModelSpec) -> tuple[int, ...]:
+    """(batch, channels, height, width) of the one image that an EdgeViT takes."""
+    if len(spec.inputs) != 1 or len(spec.inputs[0].shape) != 4:
+        shapes = ", ".join(str(tensor.shape) for tensor in spec.inputs) or "none"
+        raise UsageError(f"{spec.name} is no EdgeViT that can be rebuilt: its inputs are {shapes}, expected one image")
+    return spec.inputs[0].shape
 
 
 def _check_weights_file(spec: ModelSpec, checkpoint: Path | None) -> None:

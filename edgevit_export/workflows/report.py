@@ -149,7 +149,8 @@ def facts_of_manifest(manifest: Manifest) -> ModelFacts:
 def _size_and_cost(spec: ModelSpec) -> tuple[int, int] | tuple[None, None]:
     """Parameters and multiply-adds; None for what is no EdgeViT."""
     try:
-        _, channels, height, width = spec.inputs[0].shape
+        (image,) = spec.inputs
+        _, channels, height, width = image.shape
         request = ModelRequest(
             config=configuration_of(spec), task=spec.task, num_classes=spec.num_classes, in_channels=channels,
             input_size=(height, width), batch=1,

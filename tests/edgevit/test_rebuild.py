@@ -38,6 +38,14 @@ def test_options_that_make_no_network_are_refused(options: dict[str, str]) -> No
         configuration_of(msgspec.structs.replace(spec, options=options))
 
 
+@pytest.mark.parametrize("shapes", [(), ((1, 3, 64),), ((1, 3, 64, 64), (1, 3, 64, 64))])
+def test_other_inputs_than_one_image_are_refused(shapes: tuple[tuple[int, ...], ...]) -> None:
+    _, spec = build_model("xxs")
+    inputs = tuple(msgspec.structs.replace(spec.inputs[0], shape=shape) for shape in shapes)
+    with pytest.raises(UsageError, match="expected one image"):
+        rebuild_model(msgspec.structs.replace(spec, inputs=inputs))
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
