@@ -9,10 +9,16 @@ from __future__ import annotations
 _OWN_DATA = "reads a table that is part of this package"
 _OWN_WORK = "reads back what this very process has just made"
 _WRITES = "writes, and only encodes or decodes its own text"
+_INSTALLED = "reads how this package was installed, as pip wrote it"
+_PUSHED = "on the device: what this program has just pushed, hash compared"
+_OWN_PROCESS = "a pickle between this process and one that it started, in its own directory"
 _RECORD = "one line around a record that a row reads: "
 _AUDITED = "hands the file to its runtime, behind reader and audit; the runtime's own parser is not this project's"
 
 REASONS: dict[str, str] = {
+    "edgevit/installation.py:requirements_of": _INSTALLED,
+    "edgevit/installation.py:_is_source_tree": _INSTALLED,
+    "edgevit/installation.py:_source": _INSTALLED,
     "export/formats/pte_file/contents.py:stock_kernels": _OWN_DATA,
     "runtimes/runners/python/bundle.py:_imports": _OWN_DATA,
     "runtimes/runners/python/bundle.py:named_data": _OWN_DATA,
@@ -27,6 +33,11 @@ REASONS: dict[str, str] = {
     "export/formats/tflite_file/metadata.py:append_labels": _OWN_WORK,
     "export/golden.py:GoldenSet.save": _WRITES,
     "export/quiet.py:_tail": "what a converter printed, for a message: split into lines, nothing is read from it",
+    "runtimes/sessions/apart.py:answer": _OWN_PROCESS,
+    "runtimes/sessions/apart.py:apart": _OWN_PROCESS,
+    "runtimes/sessions/apart.py:_last_words": "the last line that this program's own process said, for a message",
+    "runtimes/sessions/run_tflite.py:<module>": "a constant",
+    "runtimes/sessions/run_tflite.py:_open": _AUDITED,
     "export/side_process.py:SideProcess._read": "a pickle from this process's own fork, in its own directory",
     "export/staging.py:remove_stale": "names of files in the output directory, against a pattern of ASCII digits",
     "runtimes/bench/process.py:fetch": "bytes that a pull has just written; they are read by the rows of runners",
@@ -36,19 +47,20 @@ REASONS: dict[str, str] = {
     "runtimes/power/monsoon.py:MonsoonMeter.stop": "calls the decoder of the row monsoon-packets",
     "runtimes/power/monsoon.py:MonsoonMeter.start": "asks a unit for its packets; the row monsoon-packets reads them",
     "runtimes/runners/python/on_device.py:_save_outputs": _OWN_WORK,
-    "runtimes/runners/python/on_device.py:_execute": "on the device; on-device-inputs reads in its place",
-    "runtimes/runners/python/on_device.py:main": "the request that this program has just pushed",
+    "runtimes/runners/python/on_device.py:_execute": _PUSHED,
+    "runtimes/runners/python/on_device.py:main": _PUSHED,
+    "runtimes/runners/python/on_device.py:read_arrays": _PUSHED,
     "runtimes/sessions/run_onnx.py:OnnxSession._model": _AUDITED,
+    "runtimes/sessions/run_onnx.py:OnnxSession.__init__": _AUDITED,
     "runtimes/sessions/run_pte.py:PteSession._load": _AUDITED,
+    "runtimes/sessions/run_ptl.py:PtlSession.__init__": _AUDITED,
     "validation/artifact/divergence.py:_kind": "the name of a module in a golden set that was read, for a message",
     "validation/artifact/junit.py:junit_xml": _WRITES,
     "validation/energy/plot.py:_printable": _WRITES,
     "validation/energy/unstamped.py:_background": "between numbers",
     "validation/report/html.py:report_html": _WRITES,
-    "edgevit_export/commands/bench.py:print_runs": _WRITES,
-    "edgevit_export/commands/bench.py:_print_plans": _WRITES,
-    "edgevit_export/commands/devices.py:_list": _WRITES,
-    "edgevit_export/console.py:print_records": _WRITES,
+    "edgevit_export/commands/inspect.py:_shorten": "metadata of a file that was read and audited, for people",
+    "edgevit_export/console.py:failure_of": _WRITES,
     "edgevit_export/commands/doctor.py:_import_problem": "the text of an ImportError",
     "edgevit_export/commands/compare.py:compare": f"{_RECORD}device-run",
     "edgevit_export/commands/energy.py:_analyze_record": f"{_RECORD}device-run",

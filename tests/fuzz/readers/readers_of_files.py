@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgevit.network.config_file import read_config
 from edgevit.rebuild import configuration_of
 from edgevit.records import sha256_file
 from edgevit.spec import Layout, ModelSpec, TensorSpec
+from edgevit.text import decode, parse_json, parse_toml, printable
 from edgevit_export.commands.inspect import read_facts
 from edgevit_export.workflows.report import _size_and_cost as size_and_cost
 from edgevit_export.workflows.report import facts_of_manifest
@@ -194,6 +196,10 @@ def accuracies(path: Path) -> object:
     return book.lookup("edgevit-s-224x224.onnx")
 
 
+LABELS_JSON = (
+    '["tench", "goldfish"]', '{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}', '{"cat": 0, "dog": 1}',
+    '{"id2label": {"0": "cat", "1": "dog"}, "model_type": "x"}',
+)  # fmt: skip
 TOML = (
     'channels = [24, 48, 96, 192]\nblocks = [1, 1, 2, 1]\nhead_dim = 24\n',
     'name = "mine"\nchannels = [36, 72, 144, 288]\nblocks = [1, 1, 3, 2]\nheads = [1, 2, 4, 8]\n'
@@ -222,6 +228,28 @@ TOML_TOKENS = (
     b"1e400",
     b"a." * 3000,
 )
+
+TEXT_LIKE = (*TOML, ACCURACY_TOML, '{"a": [1, -2.5e3, null, true], "b": {"c": "d\\u00e9"}}', "[[1, 2], [], {}]")
+
+
+def text(data: bytes, _: Path) -> object:
+    """Bytes as text, as TOML and as JSON; what was accepted can be shown and written as JSON."""
+    refused: UsageError | None = None
+    read = []
+    for parse in (decode, parse_toml, parse_json):
+        try:
+            value = parse(data, origin="x", failure=UsageError)
+        except UsageError as error:
+            refused = error
+            continue
+        read.append(printable(str(value)))
+        assert read[-1].isprintable()
+        if parse is parse_json:
+            assert parse_json(json.dumps(value), origin="x") == value
+    if refused and not read:
+        raise refused
+    return read
+
 
 READERS = (
     *(
@@ -265,8 +293,20 @@ READERS = (
     photos("jpg", Kind.BINARY, "seeds/photo.jpg", "seeds/progressive.jpg"),
     photos("tif", Kind.BINARY, "seeds/photo.tif", "seeds/photo.bmp", "seeds/photo.gif", "seeds/photo.webp"),
     Reader(
+        "text", "any text: its encoding, TOML, JSON", text, (UsageError,), words(*TEXT_LIKE), Kind.JSON,
+        tokens=TOML_TOKENS,
+    ),
+    Reader(
         "labels", "class names", of_file("labels.txt", read_labels), (UsageError,),
         words("cat\ndog\nbird\n", "tench\r\n\"goldfish\"\r\n", "äpfel\nbirne"), Kind.TEXT,
+    ),
+    Reader(
+        "labels-json", "class names (.json)", of_file("labels.json", read_labels), (UsageError,), words(*LABELS_JSON),
+        Kind.JSON,
+    ),
+    Reader(
+        "labels-csv", "class names (.csv)", of_file("labels.csv", read_labels), (UsageError,),
+        words("index,name\n0,tench\n1,\"gold, fish\"\n", "name\ncat\ndog\n"), Kind.TEXT,
     ),
     Reader(
         "config-toml", "a configuration (.toml)", of_file("net.toml", read_config), (UsageError,), words(*TOML),

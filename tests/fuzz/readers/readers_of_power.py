@@ -55,6 +55,7 @@ def _csv_seeds() -> list[bytes]:
         ("Time (s),Main Avg Current (mA),Main Avg Power (mW),Main Avg Voltage (V)\n" + power_tool).encode(),
         ("Time(ms),Main(mA),USB(mA),Aux(mA),Main Voltage(V),USB Voltage(V)\n" + monsoon).encode(),
         ("time_s,power_mw\n" + pep).encode(),
+        b"a,b,c\n1,2,3\n",
         ("sep=;\ntime_s;current_ma;voltage_v\n" + comma).encode("utf-16"),
     ]
 

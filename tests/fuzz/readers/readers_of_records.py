@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 from functools import cache
@@ -32,9 +31,9 @@ from runtimes.runners.contract import RunRequest
 from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.python.lines import parse_lines
-from runtimes.runners.python.msgspec_stand_in import MsgspecError, Struct
+from runtimes.runners.python.msgspec_stand_in import Struct
 from runtimes.runners.python.msgspec_stand_in import json as stand_in
-from runtimes.runners.python.on_device import peak_memory_bytes, read_arrays
+from runtimes.runners.python.on_device import peak_memory_bytes
 from runtimes.runners.runner import Subject
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.tools import TOOLS
@@ -219,16 +218,6 @@ def proc_status(data: bytes, room: Path) -> object:
         raise Refused(str(error)) from error
 
 
-def on_device_inputs(data: bytes, _: Path) -> object:
-    """The inputs that were pushed, read by the runner on the device; it reports what it cannot read as a failure."""
-    try:
-        return read_arrays(io.BytesIO(data))
-    except Exception as error:  # as ``on_device.main`` does
-        if isinstance(error, MemoryError | RecursionError):
-            raise
-        raise Refused(str(error)) from error
-
-
 class _Tensor(Struct):
     """``TensorSpec`` as the stand-in builds it on the device."""
 
@@ -242,7 +231,7 @@ def on_device_tensors(data: bytes, _: Path) -> object:
     """Tensor lists that formats store as JSON, read by the stand-in for msgspec that travels with the runner."""
     try:
         return stand_in.decode(data, type=tuple[_Tensor, ...])
-    except MsgspecError as error:
+    except Exception as error:  # as ``on_device.main`` does
         raise Refused(str(error)) from error
 
 
@@ -277,8 +266,6 @@ READERS = (
     Reader("tool-outputs", "the raw outputs that a tool left", tool_outputs, (DeviceError,), lambda: [bytes(12)],
     Kind.BINARY),
     Reader("runner-result", "all that a runner left", runner_result, (DeviceError,), _lines, Kind.JSON_LINES),
-    Reader("on-device-inputs", "the inputs.npz, on the device", on_device_inputs, (Refused,),
-    files("seeds/outputs.npz"), Kind.ZIP),
     Reader(
         "proc-status", "/proc/self/status, on the device", proc_status, (Refused,),
         lambda: [b"Name:\tpython3\nVmPeak:\t 1000 kB\nVmHWM:\t 900 kB\n"], Kind.TEXT,

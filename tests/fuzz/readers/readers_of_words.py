@@ -53,13 +53,13 @@ def _address(text: str | None = None) -> str:
 
 def terminal(text: str) -> str:
     """A name from elsewhere in an error, a note, a table: no control character comes out, in any encoding."""
-    shown = ""
+    text, shown = text[:300], ""  # no name of a file or a device is longer
     for encoding in ("utf-8", "ascii"):
         streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace") for _ in range(2)]
         with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             print_error(UsageError(f"cannot read {text}", hint=text))
             print_note(text)
-            print_table(("name", text[:40]), [(text, "1")], title=text)
+            print_table(("name", "count"), [(text, "1")], title=text)
         for stream in streams:
             stream.flush()
             said = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # a BytesIO
@@ -76,8 +76,7 @@ def _row(
 
 READERS = (
     _row("terminal", "names from elsewhere, on the terminal", terminal, "edgevit-s.onnx", "a b\n", "\x1b[2Jäö"),
-    _row("affinity", "--affinity", lambda text: affinity_mask(_phone(), text), "big", "little", "0xf0", "4-7", "0,4",
-    "f0"),
+    _row("affinity", "--affinity", lambda text: affinity_mask(_phone(), text), "big", "little", "0xf0", "4-7", "0,4"),
     _row("size", "--input-size", parse_size, "224", "320x256", "64×64"),
     _row("floats", "--mean, --std", lambda text: parse_floats("--mean", text), "0.5,0.5,0.5", "1"),
     _row("threads", "--threads", parse_threads, "1", "1,2,4"),
