@@ -48,6 +48,11 @@ class Change(Record):
     old: str = ""
     new: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a change without a command."""
+        if not self.apply or not self.undo:
+            raise ArtifactError(f"a change of '{self.key}' without a command that makes it, or one that undoes it")
+
 
 class JournalHead(Record):
     """Whose changes these are, and how to get there again.

@@ -101,6 +101,16 @@ def test_a_file_that_is_no_journal(device: Device) -> None:
     assert path.exists()
 
 
+def test_a_change_without_a_command_is_none(tmp_path: Path) -> None:
+    for changed in ({"apply": ()}, {"undo": ()}):
+        with pytest.raises(ArtifactError, match="a change of 'x' without a command"):
+            Change(**{"key": "x", "apply": ("true",), "undo": ("true",), **changed})  # type: ignore[arg-type]
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"change": {"key": "x", "apply": ["true"], "undo": []}}\n')
+    with pytest.raises(ArtifactError, match="without a command"):
+        read_journal(path)
+
+
 def test_the_script_on_the_device_undoes_without_us(device: Device, knob: Path) -> None:
     with DeviceSession(device) as session:
         session.make(turn(device, knob, "it's $new"))
