@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 import threading
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from runtimes.bench.metered import MeteredRunner
 from runtimes.conditions.affinity import verify_pinning
 from runtimes.conditions.device_state import DeviceState
 from runtimes.conditions.journal import identity_of
-from runtimes.conditions.lease import _is_dead as is_dead
+from runtimes.conditions.owner import in_words, is_dead
 from runtimes.conditions.state import read_state
 from runtimes.devices.adb import attached as adb_attached
 from runtimes.devices.adb import push as adb_push
@@ -183,7 +182,7 @@ def answers(text: str) -> object:
         lambda: probe_python(device, "python3"),
         lambda: device.spawn_detached(["x"], log="/x"),
         lambda: identity_of(device),
-        lambda: is_dead(text),
+        lambda: (in_words(text), is_dead(text, ())),
         lambda: MeteredRunner(device, None)._host_ahead_s(),  # type: ignore[arg-type]  # no meter is read
     )
     refused: DeviceError | None = None
@@ -274,7 +273,7 @@ READERS = (
         lambda: [
             b"hash " + b"a" * 64 + b"  -\n", b"hash none\n", b"/dev/block 100 50 50 50% /data\n", b"Cpus_allowed:\t3\n",
             b"spawned 123 456\n", b'{"version": [3, 11, 4], "modules": ["numpy"]}\n', b"12345.67 98765.43\n",
-            f"{getpass.getuser()}@{socket.gethostname()} pid 1 0123456789ab".encode(),
+            b"user@host pid 1 01234567-1234-0123456789ab",
         ], Kind.TEXT, corpora=("answers",),
     ),
 )  # fmt: skip

@@ -23,8 +23,15 @@ from export.recipe import Format
 from runtimes.bench.record import DeviceRun
 from runtimes.bench.request import BenchRequest
 from runtimes.bench.store import RecordStore
-from runtimes.conditions.journal import Change, JournalHead, journal_path, leftover_journals, read_journal, restore
-from runtimes.conditions.restore import _pending as pending
+from runtimes.conditions.journal import (
+    Change,
+    JournalHead,
+    journal_path,
+    leftover_journals,
+    pending,
+    read_journal,
+    restore,
+)
 from runtimes.devices.recording import Answer, Pulled, Pushed, Recording, ReplayDevice
 from runtimes.power.stamps import RunStamps
 from runtimes.runners.contract import RunRequest
