@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from edgevit.errors import MissingDependencyError
 from edgevit.installation import install_extra
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import Progress, print_line, print_note, print_record, print_table, print_text
 from export.formats.table import FORMATS
 from export.manifest import tool_versions
-from runtimes.sessions.table import RUNTIMES
+from export.recipe import Format
+from runtimes.sessions.table import require_sound_runtime
 
 _PACKAGES = (
     "edgevit-export", "torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime", "litert-torch",
@@ -56,9 +58,7 @@ def diagnose(progress: Progress) -> Diagnosis:
     for row in FORMATS.values():
         with progress.step(f"checking {row.title}"):
             abilities.append(_can_use(f"export {row.format}", row.export_modules, row.extra))
-            runtime = RUNTIMES[row.format]
-            what = f"run and verify {row.format}"
-            abilities.append(_can_use(what, runtime.needs, runtime.extra, one_is_enough=True))
+            abilities.append(_can_run(row.format))
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -81,9 +81,19 @@ def _import_problem(module: str) -> str:
     return ""
 
 
-def _can_use(what: str, modules: tuple[str, ...], extra: str, *, one_is_enough: bool = False) -> Ability:
+def _can_run(format: Format) -> Ability:
+    what = f"run and verify {format}"
+    try:
+        require_sound_runtime(format)
+    except MissingDependencyError as error:
+        reason = error.message.removeprefix(f"cannot run {format}: ")
+        return Ability(what=what, able=False, reason=reason, install=error.hint or "")
+    return Ability(what=what, able=True)
+
+
+def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
     problems = [problem for module in modules if (problem := _import_problem(module))]
-    if not problems or (one_is_enough and len(problems) < len(modules)):
+    if not problems:
         return Ability(what=what, able=True)
     return Ability(what=what, able=False, reason="; ".join(problems), install=install_extra(extra))
 

@@ -40,6 +40,11 @@ class OnnxSession(LocalSession):
         self.inputs = tuple(map(_tensor_spec, self._inference.get_inputs()))
         self.outputs = tuple(map(_tensor_spec, self._inference.get_outputs()))
 
+    @classmethod
+    def probe(cls, package: str) -> None:
+        """Reach for what an incomplete installation lacks: its empty folder can be imported all the same."""
+        _ = import_module(package).InferenceSession
+
     def trace(self, arrays: Arrays) -> Arrays:
         """Every tensor that the nodes of the top-level graph make, in file order, which is topological.
 

@@ -41,6 +41,11 @@ class PteSession(LocalSession):
         self.inputs, self.outputs = facts.inputs, facts.outputs
         self._load(_Pool.of(threads))
 
+    @classmethod
+    def probe(cls, package: str) -> None:
+        """Import the native library, which ``package`` itself does not."""
+        import_module(f"{package}.runtime")
+
     def delegation(self) -> Delegation:
         """What XNNPACK holds of the file, and why the rest stayed outside."""
         return self._delegation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,11 @@ class LocalSession(Session):
         if not path.is_file():
             raise SessionError(f"cannot open {path}: no such file")
         self._path, self._threads, self._closed = path, threads, False
+
+    @classmethod
+    def probe(cls, package: str) -> None:
+        """Use ``package``, one of what the runtime needs, so far that a broken installation shows; raises anything."""
+        import_module(package)
 
     def run(self, arrays: Arrays) -> Arrays:
         """Run once. See ``Session.run``."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.errors import MissingDependencyError
+from edgevit.errors import MissingDependencyError, first_line
+from edgevit.installation import install_packages
+from export.quiet import quiet
 from export.recipe import Format
 
 if TYPE_CHECKING:
     from edgevit.spec import TensorSpec
-    from runtimes.sessions.session import Session
+    from runtimes.sessions.session import LocalSession, Session
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,10 @@ def open_session(path: Path, format: Format, *, threads: int = 1, inputs: tuple[
         inputs: What a file takes, in order, that does not say so itself; any other says its own.
 
     Raises:
-        MissingDependencyError: The runtime is not installed.
+        MissingDependencyError: The runtime is not installed, or its installation is broken.
         SessionError: The runtime cannot load the file.
     """
-    require_runtime(format)
+    require_sound_runtime(format)
     row = RUNTIMES[format]
     kind = getattr(import_module(row.module), row.session)
     session: Session = kind(path, threads, inputs) if row.nameless else kind(path, threads)
@@ -84,3 +88,38 @@ def require_runtime(format: Format) -> str:
         f"cannot run {format}: {' or '.join(row.packages)} is not installed",
         extra=row.extra,
     )
+
+
+def require_sound_runtime(format: Format) -> None:
+    """Import and try what runs ``format`` here.
+
+    Raises:
+        MissingDependencyError: None of the alternatives is installed, or the best one that is cannot be used.
+    """
+    _try(format, require_runtime(format))
+
+
+@cache
+def _try(format: Format, name: str) -> None:
+    row = RUNTIMES[format]
+    try:
+        with quiet():
+            kind: type[LocalSession] = getattr(import_module(row.module), row.session)
+            kind.probe(name)
+    except Exception as error:  # a broken native library raises anything
+        *_, first = _chain(error)
+        package = name.replace("_", "-")
+        older = "numpy" in str(first)  # all that a module which was built for another numpy says
+        remark = ": it was built for an older numpy" if older else ""
+        raise MissingDependencyError(
+            f"cannot run {format}: {package} is installed, but cannot be used{remark}: "
+            f"{type(first).__name__}: {first_line(first)}",
+            hint=install_packages("numpy<2") if older else install_packages("--force-reinstall", package),
+        ) from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and what caused it, down to the first cause."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

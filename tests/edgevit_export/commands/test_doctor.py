@@ -1,11 +1,14 @@
 """``doctor``: what can be done here, and what to install for the rest."""
 
 import json
+from pathlib import Path
 
 import pytest
+from broken_runtime import install_for_another_numpy
 
-from edgevit.installation import install_extra
+from edgevit.installation import install_extra, install_packages
 from edgevit_export.__main__ import run
+from runtimes.sessions import table
 
 
 def test_doctor_tells_what_can_be_done(capfd: pytest.CaptureFixture[str]) -> None:
@@ -19,12 +22,25 @@ def test_doctor_tells_what_can_be_done(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from edgevit_export.commands import doctor as doctor_command
-
-    real = doctor_command.find_spec
-    monkeypatch.setattr(doctor_command, "find_spec", lambda name: None if name == "onnxruntime" else real(name))
+    real = table.find_spec
+    monkeypatch.setattr(table, "find_spec", lambda name: None if name == "onnxruntime" else real(name))
     assert run(["doctor"]) == 0
     out = capfd.readouterr().out.splitlines()
     row, to = (line for line in out if "run and verify onnx" in line)
-    assert "no" in row and "onnxruntime not installed" in row
+    assert "no" in row and "onnxruntime is not installed" in row
     assert (to, out[out.index(to) + 1]) == ("to run and verify onnx:", f"  {install_extra('verify')}")
+
+
+def test_a_runtime_that_can_only_be_imported_is_no_ability(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install_for_another_numpy(tmp_path, monkeypatch)
+    assert run(["doctor", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    (ability,) = (row for row in found["abilities"] if row["what"] == "run and verify tflite")
+    assert ability["able"] is False
+    assert ability["reason"] == (
+        "tflite-runtime is installed, but cannot be used: it was built for an older numpy: "
+        "ImportError: numpy.core.multiarray failed to import"
+    )
+    assert ability["install"] == install_packages("numpy<2")

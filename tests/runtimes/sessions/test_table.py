@@ -6,23 +6,26 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from broken_runtime import install_for_another_numpy
 from mobile_artifacts import small_program
 from small_artifacts import write_artifact
 
 from edgevit.errors import MissingDependencyError, SessionError
-from edgevit.installation import install_extra
+from edgevit.installation import install_extra, install_packages
 from export.formats.table import FORMATS, load
 from export.quiet import quiet
 from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions import table
 from runtimes.sessions.session import LocalSession
-from runtimes.sessions.table import RUNTIMES, open_session, require_runtime
+from runtimes.sessions.table import RUNTIMES, open_session, require_runtime, require_sound_runtime
 
 
 @pytest.mark.parametrize("format", list(Format))
@@ -88,3 +91,33 @@ def test_files_are_written_and_run_below_names_that_are_no_utf_8(format: Format,
     session.close()
     np.testing.assert_allclose(answers["logits"], expected.numpy(), atol=1e-5)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_runtime_that_was_built_for_another_numpy_is_told_before_the_file_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_for_another_numpy(tmp_path, monkeypatch)
+    assert require_runtime(Format.TFLITE) == "tflite_runtime"
+    with pytest.raises(MissingDependencyError) as caught:
+        open_session(tmp_path / "none.tflite", Format.TFLITE)
+    assert caught.value.message == (
+        "cannot run tflite: tflite-runtime is installed, but cannot be used: it was built for an older numpy: "
+        "ImportError: numpy.core.multiarray failed to import"
+    )
+    assert caught.value.hint == install_packages("numpy<2")
+
+
+def test_an_empty_folder_of_a_runtime_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = ModuleType("onnxruntime")
+    empty.__spec__ = ModuleSpec("onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", empty)
+    table._try.cache_clear()
+    with pytest.raises(MissingDependencyError, match=r"cannot be used: AttributeError: .*InferenceSession") as caught:
+        require_sound_runtime(Format.ONNX)
+    assert caught.value.hint == install_packages("--force-reinstall", "onnxruntime")
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_what_is_installed_here_is_sound(format: Format) -> None:
+    table._try.cache_clear()
+    require_sound_runtime(format)
