@@ -35,6 +35,11 @@ def install_packages(*requirements: str) -> str:
     return shlex.join([*_pip(), *requirements])
 
 
+def reinstall_package(requirement: str) -> str:
+    """A shell command that installs a package of the index once more, over what is left of it."""
+    return shlex.join([*_pip(), "--force-reinstall", requirement])
+
+
 def _pip() -> list[str]:
     """The words that start an installation into this very environment."""
     python = Path(sys.executable)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import MissingDependencyError, first_line
-from edgevit.installation import install_packages
+from edgevit.installation import install_packages, reinstall_package
 from export.quiet import quiet
 from export.recipe import Format
 
@@ -114,7 +114,7 @@ def _try(format: Format, name: str) -> None:
         raise MissingDependencyError(
             f"cannot run {format}: {package} is installed, but cannot be used{remark}: "
             f"{type(first).__name__}: {first_line(first)}",
-            hint=install_packages("numpy<2") if older else install_packages("--force-reinstall", package),
+            hint=install_packages("numpy<2") if older else reinstall_package(package),
         ) from error
 
 

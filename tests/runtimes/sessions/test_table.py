@@ -19,7 +19,7 @@ from mobile_artifacts import small_program
 from small_artifacts import write_artifact
 
 from edgevit.errors import MissingDependencyError, SessionError
-from edgevit.installation import install_extra, install_packages
+from edgevit.installation import install_extra, install_packages, reinstall_package
 from export.formats.table import FORMATS, load
 from export.quiet import quiet
 from export.recipe import Format, Optimize, Recipe
@@ -114,7 +114,7 @@ def test_an_empty_folder_of_a_runtime_is_told(tmp_path: Path, monkeypatch: pytes
     table._try.cache_clear()
     with pytest.raises(MissingDependencyError, match=r"cannot be used: AttributeError: .*InferenceSession") as caught:
         require_sound_runtime(Format.ONNX)
-    assert caught.value.hint == install_packages("--force-reinstall", "onnxruntime")
+    assert caught.value.hint == reinstall_package("onnxruntime")
 
 
 @pytest.mark.parametrize("format", list(Format))
