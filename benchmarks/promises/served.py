@@ -62,8 +62,14 @@ def open_pte(path: str, mode: str) -> Opened:
 
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
-    method = Runtime.get().load_program(data).load_method("forward")
-    return lambda arrays: [row.numpy().copy() for row in method.execute([torch.from_numpy(a) for a in arrays])], {}
+    program = Runtime.get().load_program(data)
+    method = program.load_method("forward")
+
+    def run(arrays: list[Any]) -> list[Any]:
+        assert program and data  # the method reads them, and does not hold them
+        return [row.numpy().copy() for row in method.execute([torch.from_numpy(array) for array in arrays])]
+
+    return run, {}
 
 
 def main() -> None:
