@@ -2,6 +2,8 @@
 
 That is a serialisation id, the archive's name, a counter in class names, source paths of the machine in
 ``*.debug_pkl``, and addresses in memory as tensor names.
+
+Files of an older bytecode also get the layout of their time: torch writes the programs into today's.
 """
 
 from __future__ import annotations
@@ -16,19 +18,34 @@ ALIGNMENT_BYTES = 64  # kFieldAlignment in caffe2/serialize/inline_container.h
 ROOT = "archive"
 _CONSTANTS, _STORAGE = "constants/", ".storage"
 _MANGLED = re.compile(r"[./]___torch_mangle_\d+")
+_VERSION, _VERSION_SINCE_10 = "version", ".data/version"
+_HIGHEST_OLD_VERSION = 5
+"""Of the file's format: PyTorch 1.8, 1.9, 1.10 and 1.11 read up to 5, 6, 6 and 9, and 1.8 reads ``version`` only. A
+newer runtime goes by it to give ``div`` (up to 3) and ``full`` (up to 4) their old meaning; what it does for
+``linspace``, ``logspace`` and ``gelu`` (up to 7, 8, 9) only fills in their default arguments."""
+_OWN_TENSORS = 4  # up to this bytecode the program's tensors lie below bytecode/, later below constants/
+_FULL_PROGRAM = re.compile(r"constants\.pkl$|constants/|code/")
 _VOLATILE = re.compile(r"\.debug_pkl$|^\.data/serialization_id$|^extra/")
 
 
-def canonical(data: bytes, extra_files: dict[str, str]) -> bytes:
+def canonical(data: bytes, extra_files: dict[str, str], bytecode: int | None = None) -> bytes:
     """The same program as ``data``, without what differs between two runs, with ``extra_files`` in place of its own.
 
-    Tensors that torch stores twice, as it does in backported files, are stored once.
+    Tensors that torch stores twice, as it does in backported files, are stored once. With bytecode 4 the lite program
+    has its own, so the full one beside it (``constants`` and ``code``), which no lite interpreter reads, is left out.
+
+    Args:
+        data: As torch wrote it.
+        extra_files: Texts by name.
+        bytecode: The older bytecode that ``data`` was taken back to; None if it has torch's own.
 
     The program must be frozen to one module: classes that differ only in torch's counter would become one.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
         records = {info.filename.partition("/")[2]: source.read(info) for info in source.infolist()}
+        if bytecode is not None:
+            records = _of_its_time(records, bytecode)
         keys = _storage_keys(records)
         written: set[str] = set()
         for name in sorted(records, key=lambda name: _order(name, keys)):
@@ -39,6 +56,16 @@ def canonical(data: bytes, extra_files: dict[str, str]) -> bytes:
         for name, text in sorted(extra_files.items()):
             _add(target, out, f"extra/{name}", text.encode())
     return out.getvalue()
+
+
+def _of_its_time(records: dict[str, bytes], bytecode: int) -> dict[str, bytes]:
+    """The records of a file of an older bytecode, as the runtimes that it is for look for them."""
+    kept = dict(records)
+    version = kept.pop(_VERSION_SINCE_10, None) or kept[_VERSION]
+    kept[_VERSION] = b"%d\n" % min(int(version), _HIGHEST_OLD_VERSION)
+    if bytecode <= _OWN_TENSORS:
+        kept = {name: data for name, data in kept.items() if not _FULL_PROGRAM.match(name)}
+    return kept
 
 
 def _storage_keys(records: dict[str, bytes]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         raise ExportError(f"cannot write {program.spec.name} as TorchScript lite: {first_line(error)}") from error
     extra = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
     extra[MODULES] = json.dumps(modules_by_operator(frozen))
-    path.write_bytes(canonical(data, extra))
+    path.write_bytes(canonical(data, extra, recipe.ptl_bytecode))
 
 
 def _backport(data: bytes, version: int) -> bytes:
