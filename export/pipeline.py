@@ -33,6 +33,7 @@ from export.passes import (
     mean_as_pooling,
     mean_before_product,
     merge_duplicates,
+    operators_of_old_runtimes,
     patches_as_linear,
     pointwise_as_linear,
     rsqrt_as_quotient,
@@ -119,39 +120,41 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 def optimize(program: Program, recipe: Recipe) -> Program:
     """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
 
-    A graph that writes into tensors which others read too is left as it is. ``passes`` gets a log of every pass that
-    was asked for, those that did not run included.
+    A graph that writes into tensors which others read too is left as it is, but for calls that the recipe's runtimes do
+    not have. ``passes`` gets a log of every pass that was asked for, those that did not run included.
     """
     asked = _asked_for(recipe)
     if not asked:
         return program
     editor = GraphEditor(program.module)
-    if writes := functional_form.writes_seen_by_others(editor):
-        logs = tuple(_not_run(step, "functional_form had to leave calls that write into tensors") for step in asked)
+    writes = functional_form.writes_seen_by_others(editor) if _is_optimised(recipe) else ()
+    logs = tuple(_run(step, editor, recipe, left=bool(writes)) for step in asked)
+    if writes:
         logs = (msgspec.structs.replace(logs[0], refused=writes), *logs[1:])
-        return dataclasses.replace(program, passes=program.passes + logs)
-    logs = tuple(_run(step, editor, recipe) for step in asked)
     return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)
 
 
+def _is_optimised(recipe: Recipe) -> bool:
+    return recipe.optimize is not Optimize.NONE
+
+
 def _asked_for(recipe: Recipe) -> tuple[ModuleType, ...]:
-    if recipe.optimize is Optimize.NONE:
-        return ()
-    return BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
+    steps: tuple[ModuleType, ...] = ()
+    if _is_optimised(recipe):
+        steps = BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
+    if recipe.ptl_bytecode is None:
+        return steps
+    place = steps.index(in_place) if in_place in steps else len(steps)
+    return (*steps[:place], operators_of_old_runtimes, *steps[place:])
 
 
-def _left_out(step: ModuleType, recipe: Recipe) -> str | None:
-    """Why ``step`` must not run for ``recipe``; None if it may."""
-    if step is in_place and recipe.ptl_bytecode is not None:
-        return f"bytecode {recipe.ptl_bytecode} was asked for, and gelu_ came with the runtimes of bytecode 8"
-    return None
-
-
-def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe) -> PassLog:
-    why = _left_out(step, recipe)
-    log: PassLog = step.run(editor) if why is None else _not_run(step, why)
+def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe, *, left: bool) -> PassLog:
+    """Run a pass; ``left`` says that the graph is not to be optimised."""
+    if step is operators_of_old_runtimes or (step is in_place and not left):
+        log: PassLog = step.run(editor, recipe.ptl_bytecode)
+    elif left:
+        why = "functional_form had to leave calls that write into tensors"
+        log = PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)
+    else:
+        log = step.run(editor)
     return log
-
-
-def _not_run(step: ModuleType, why: str) -> PassLog:
-    return PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)

@@ -80,5 +80,5 @@ def archive_of(
 
 
 def lite_file(path: Path, bytecode: bytes) -> Path:
-    """An archive that holds a program and nothing else."""
-    return archive_of(path, ("m/bytecode.pkl", bytecode))
+    """An archive that holds a program, its version, and nothing else."""
+    return archive_of(path, ("m/bytecode.pkl", bytecode), ("m/version", b"3\n"))

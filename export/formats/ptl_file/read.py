@@ -7,6 +7,7 @@ and read memory that is not the file's.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ from export.formats.ptl_file.archive import Records, read_records
 from export.formats.ptl_file.bytecode import Function, functions_of
 from export.formats.ptl_file.flow import check_flow
 from export.formats.ptl_file.pickled import unpickle
+from export.formats.ptl_file.releases import lowest, since
 from export.formats.ptl_file.values import Object, PickleError, Value
-from export.formats.ptl_file.versions import arity, base_name, lowest_mobile, operator_table, since, why_not_standard
+from export.formats.ptl_file.versions import arity, base_name, operator_table, why_not_standard
 from export.recipe import Format
 
 MODULES = "modules"
 _EXTRA = "extra/"
 _PROGRAM, _OBJECT = "bytecode.pkl", "data.pkl"
+_VERSIONS = (".data/version", "version")
 _OPENED = {
     _PROGRAM, _OBJECT, "constants.pkl", "metadata.pkl", "mobile_debug.pkl", "mobile_debug_handles.pkl",
     "callstack_debug_map.pkl",
@@ -49,7 +52,7 @@ def read(path: Path) -> FileFacts:
         inputs=tensors_from(extra, INPUTS, str(path)),
         outputs=tensors_from(extra, OUTPUTS, str(path)),
         operators=tuple(_operator(name, count, modules) for name, count in calls),
-        requires=f"PyTorch Mobile >= {lowest_mobile(version, archive.calls)} (bytecode {version})",
+        requires=f"PyTorch Mobile >= {lowest(version, archive.file_version, archive.uses)} (bytecode {version})",
         metadata={**extra, "bytecode": str(version)},
     )
 
@@ -68,10 +71,20 @@ def _operator(name: str, count: int, modules: dict[str, tuple[str, ...]]) -> Ope
 
 @dataclass(frozen=True)
 class LiteArchive:
-    """What a TorchScript-lite file says: bytecode version, calls per operator, and the extra files."""
+    """What a TorchScript-lite file says.
+
+    Attributes:
+        bytecode_version: Of the program.
+        file_version: Of the archive that it lies in.
+        calls: Calls by operator.
+        uses: Every operator with how many operands it is given, where the file says it.
+        extra_files: Texts by name.
+    """
 
     bytecode_version: int
+    file_version: int
     calls: dict[str, int]
+    uses: frozenset[tuple[str, int | None]]
     extra_files: dict[str, str]
 
 
@@ -84,7 +97,7 @@ def read_archive(path: Path) -> LiteArchive:
     records = read_records(path, _kept)
     if _PROGRAM not in records.sizes:
         raise ArtifactError(f"{path} is no TorchScript-lite file: it has no {_PROGRAM}")
-    pickles = {name: data for name, data in records.kept.items() if not name.startswith(_EXTRA)}
+    pickles = {name: data for name, data in records.kept.items() if _is_pickle(name)}
     if (size := sum(map(len, pickles.values()))) > _MOST_PICKLE_BYTES:
         raise ArtifactError(f"{path} has {size} bytes of pickles, {_MOST_PICKLE_BYTES} at most")
     values = {name: _value(path, name, data, records) for name, data in pickles.items()}
@@ -99,12 +112,34 @@ def read_archive(path: Path) -> LiteArchive:
         for name, data in records.kept.items()
         if name.startswith(_EXTRA)
     }
-    return LiteArchive(bytecode_version=version, calls=calls, extra_files=extra)
+    return LiteArchive(
+        bytecode_version=version,
+        file_version=_file_version(path, records),
+        calls=calls,
+        uses=frozenset((use.name, use.arguments) for function in functions for use in function.operators),
+        extra_files=extra,
+    )
+
+
+def _file_version(path: Path, records: Records) -> int:
+    """The number in the record ``version``, or in the one that torch looks at first since 1.9."""
+    held = {name.lower(): data for name, data in records.kept.items()}
+    name = next((name for name in _VERSIONS if name in held), None)
+    if name is None:
+        raise ArtifactError(f"{path} is no TorchScript-lite file: it has no {_VERSIONS[-1]}")
+    text = held[name].decode("ascii", errors="replace").strip()
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise ArtifactError(f"{path}: its record {name} holds {text[:40]!r}, where a number belongs")
+    return int(text)
 
 
 def _kept(name: str) -> bool:
     """The extra files, and the pickles that torch's lite loader opens; it does not tell cases apart."""
-    return name.startswith(_EXTRA) or name.lower() in _OPENED or name.lower().endswith(".debug_pkl")
+    return name.startswith(_EXTRA) or name.lower() in _OPENED.union(_VERSIONS) or name.lower().endswith(".debug_pkl")
+
+
+def _is_pickle(name: str) -> bool:
+    return not name.startswith(_EXTRA) and name.lower() not in _VERSIONS
 
 
 def _value(path: Path, name: str, data: bytes, records: Records) -> Value:

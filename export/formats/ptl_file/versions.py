@@ -1,32 +1,17 @@
-"""Which PyTorch Mobile runs which ``.ptl`` file, and which operators no stock build of it has."""
+"""Which bytecodes can be written, and which operators a ``.ptl`` file may call."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 from edgevit.records import Record
+from export.formats.ptl_file.releases import LAST
 
 # The bytecodes that torch 2.13 can write beside its own, 8: its backport goes down to 4.
 BYTECODES = (7, 6, 5, 4)
 
-# Lowest PyTorch Mobile that accepts each bytecode: 1.9 says "must be between 3 and 5", 1.10 to 1.12 "3 and 7".
-MOBILE_BY_BYTECODE = {3: "1.8", 4: "1.8", 5: "1.9", 6: "1.10", 7: "1.10", 8: "1.13"}
-
-# Operators younger than the oldest runtime above, with the first PyTorch Mobile that has them.
-SINCE = {
-    "aten::unflatten": "1.13",
-    "aten::pixel_unshuffle": "1.9",
-    "aten::native_dropout": "1.11",
-    "aten::_native_multi_head_attention": "1.12",
-    "aten::_transform_bias_rescale_qkv": "1.12",
-    "aten::scaled_dot_product_attention": "2.0",
-    "aten::_scaled_dot_product_attention": "1.13",
-}
-# The last stock build is pytorch_android_lite 2.1.0: it cannot have what torch gained later.
-LAST_MOBILE = "2.1"
 TOO_YOUNG = frozenset({"aten::rms_norm", "aten::_safe_softmax", "aten::_fused_rms_norm"})
 
 # Why an operator is refused, where the list of what is allowed leaves that open: by how its name begins.
@@ -76,17 +61,6 @@ def base_name(operator: str) -> str:
     return operator.partition(".")[0]
 
 
-def since(operator: str) -> str | None:
-    """First PyTorch Mobile that has ``operator``; None where every one that reads our bytecodes has it."""
-    return SINCE.get(base_name(operator))
-
-
-def lowest_mobile(bytecode: int, operators: Iterable[str]) -> str:
-    """First PyTorch Mobile that accepts files of this bytecode and has these operators."""
-    needed = [MOBILE_BY_BYTECODE.get(bytecode, LAST_MOBILE), *filter(None, map(since, operators))]
-    return max(needed, key=lambda release: [int(part) for part in release.split(".")])
-
-
 def why_not_standard(operator: str) -> str | None:
     """Why the stock mobile runtime does not run ``operator``, or must not be asked to; None if it may."""
     if operator in arity():
@@ -95,8 +69,8 @@ def why_not_standard(operator: str) -> str | None:
     if base.partition("::")[0] not in {"aten", "prim", "quantized", "prepacked"}:
         return "a custom operator: the stock mobile runtime does not have it"
     if base in TOO_YOUNG:
-        return f"younger than the last stock mobile runtime ({LAST_MOBILE}.0)"
+        return f"younger than the last stock mobile runtime ({LAST}.0)"
     found = next((why for pattern, why in _REASONS if re.match(pattern, base)), None)
     if found is None:
-        return f"not among the operators of PyTorch {LAST_MOBILE}.0 that compute on tensors only"
+        return f"not among the operators of PyTorch {LAST}.0 that compute on tensors only"
     return f"{found}: a network computes on tensors only"

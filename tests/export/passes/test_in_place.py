@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pass_rig import Lambda, apply, calls, captured, few, randomised
+from pass_rig import Lambda, apply, calls, few
 from torch import nn
 
 from export.passes import in_place
-from export.pipeline import optimize
-from export.recipe import Format, Optimize, Recipe
 
 aten = torch.ops.aten
 gelu = torch.nn.functional.gelu
@@ -78,14 +79,19 @@ def test_leaves_alone_what_others_read() -> None:
     assert (log.rewrites, calls(module, aten.gelu_.default)) == (1, 0)
 
 
-def test_old_bytecode_keeps_the_calls_of_its_runtimes() -> None:
-    plain = Recipe(format=Format.PTL, optimize=Optimize.FULL)
-    old = Recipe(format=Format.PTL, optimize=Optimize.FULL, ptl_bytecode=7)
-    program = captured(randomised(nn.Sequential(nn.Linear(3, 4), nn.GELU())), (2, 3))
-    ran, left = (
-        {log.name for log in optimize(program, recipe).passes if log.not_run is None} for recipe in (plain, old)
-    )
-    assert ran - left == {"in_place"} and left < ran
+@pytest.mark.parametrize(("bytecode", "written"), [(None, 1), (7, 0)])
+def test_runtimes_of_an_old_bytecode_have_no_gelu_that_writes(bytecode: int | None, written: int) -> None:
+    net = Lambda(lambda m, x: gelu(m["a"](x)) * x.cos(), a=nn.Linear(4, 4))
+    old = ModuleType("in_place")
+    old.__dict__["run"] = lambda editor: in_place.run(editor, bytecode)
+    module, _ = apply(net, (2, 4), old)
+    assert (calls(module, aten.gelu_.default), calls(module, aten.mul_.Tensor)) == (written, 1)
+
+
+@pytest.mark.parametrize("call", [aten.add.Scalar, aten.mul.Scalar])
+def test_a_sum_or_product_with_a_number_writes_too(call: Callable[..., torch.Tensor]) -> None:
+    module, log = apply(Lambda(lambda m, x: call(m["a"](x), 3), a=nn.Linear(4, 4)), (2, 4), in_place)
+    assert (log.rewrites, calls(module, call)) == (1, 0)
 
 
 def _layer_norm(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:

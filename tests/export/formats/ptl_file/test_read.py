@@ -80,7 +80,9 @@ def test_reading_runs_nothing_from_the_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_metadata_that_is_no_json_is_refused_like_any_damage(tmp_path: Path) -> None:
-    path = archive_of(tmp_path / "model.ptl", ("x/bytecode.pkl", program()), ("x/extra/modules", b"[1"))
+    path = archive_of(
+        tmp_path / "model.ptl", ("x/bytecode.pkl", program()), ("x/version", b"3"), ("x/extra/modules", b"[1")
+    )
     with pytest.raises(ArtifactError, match=r"model\.ptl: metadata 'modules' is broken"):
         read(path)
 

@@ -7,15 +7,7 @@ import re
 import pytest
 import torch
 
-from export.formats.ptl_file.versions import arity, lowest_mobile, operator_table, since, why_not_standard
-
-
-def test_the_youngest_of_bytecode_and_operators_decides() -> None:
-    assert lowest_mobile(4, ["aten::relu"]) == "1.8"
-    assert lowest_mobile(4, ["aten::relu", "aten::native_dropout"]) == "1.11"
-    assert lowest_mobile(8, ["aten::pixel_unshuffle"]) == "1.13"
-    assert lowest_mobile(99, []) == "2.1"
-    assert since("aten::unflatten.int") == "1.13"
+from export.formats.ptl_file.versions import arity, operator_table, why_not_standard
 
 
 @pytest.mark.parametrize(
