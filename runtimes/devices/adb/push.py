@@ -37,6 +37,8 @@ case $seen in *"$2"*) chmod "$3" "$1.part" && mv -f "$1.part" "$1" || exit 1 ;; 
 """
 )
 _MOVE = 'chmod "$2" "$1.part" && mv -f "$1.part" "$1"'
+# Of a number's begin and of a bounded length: to look for its end from each of its digits takes the square of them.
+_FREE_KIB = re.compile(r"(?<![0-9])([0-9]{1,15})\s+[0-9]{1,3}%")
 _FREE = 'df -k "$1" 2>/dev/null | tail -n 1'
 
 
@@ -106,7 +108,7 @@ def _free_kib(device: Device, remote: str) -> int | None:
             line = device.script(_FREE, path, timeout_s=5.0).out
         except DeviceError:
             return None
-        if match := re.search(r"(\d+)\s+\d+%", line):
+        if match := _FREE_KIB.search(line):
             return int(match[1])
     return None
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from adbd_rig import Adbd, AdbRig, after, names, why_not
 from fault_daemon import FaultDaemon, Faults
+from told_device import ToldDevice
 
 from edgevit.errors import DeviceError, DeviceLostError
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.adb.push import refusal
 
 
 @pytest.fixture
@@ -116,3 +119,18 @@ def test_bytes_that_change_on_the_way(faulty: Make, local: Path, remote: Path) -
         device.push(local, str(remote / "m"))
     assert names(remote) == ["m"]
     assert (remote / "m").read_text() == "the good one"
+
+
+@pytest.mark.parametrize(
+    ("said", "room"),
+    [
+        ("/dev/x 100 50 51200 1% /data", " (50.0 MiB are free there)"),
+        ("9" * 30_000 + "\tinf", ""),
+        ("1" * 400 + " 1%", ""),
+    ],
+)
+def test_free_space_is_read_from_any_answer_at_once(said: str, room: str) -> None:
+    since = time.process_time()
+    told = refusal(ToldDevice(said), "/data/x", "it said no").message
+    assert told == f"/data/x could not be written on 8BC1: it said no{room}"
+    assert time.process_time() - since < 1
