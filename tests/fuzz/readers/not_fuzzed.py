@@ -39,7 +39,7 @@ REASONS: dict[str, str] = {
     "runtimes/sessions/run_tflite.py:<module>": "a constant",
     "runtimes/sessions/run_tflite.py:_open": _AUDITED,
     "export/side_process.py:SideProcess._read": "a pickle from this process's own fork, in its own directory",
-    "edgevit/temporary.py:remove_abandoned": "names of files in the output directory, against a pattern of ASCII digits",
+    "edgevit/temporary.py:remove_abandoned": "names in the output directory, against a pattern of ASCII digits",
     "runtimes/conditions/owner.py:_start_of": "/proc of the kernel that runs this program",
     "runtimes/bench/process.py:fetch": "bytes that a pull has just written; they are read by the rows of runners",
     "runtimes/devices/adb/server.py:start_server": "what adb printed, for a message",
