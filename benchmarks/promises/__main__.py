@@ -12,12 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.promises import of_onnx, of_pte, of_tflite
+from benchmarks.promises import of_onnx, of_pte, of_ptl, of_tflite
 from benchmarks.promises.artifacts import Artifacts
 from benchmarks.promises.pythons import Workshop
 from benchmarks.promises.table import markdown
 
-FORMATS = {"tflite": of_tflite.rows, "onnx": of_onnx.rows, "pte": of_pte.rows}
+FORMATS = {"tflite": of_tflite.rows, "onnx": of_onnx.rows, "pte": of_pte.rows, "ptl": of_ptl.rows}
 
 
 def main() -> int:

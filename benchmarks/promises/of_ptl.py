@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+
 from benchmarks.promises.artifacts import Artifacts
+from benchmarks.promises.lite_runtime import RELEASES, LiteRuntimes
 from benchmarks.promises.pythons import Unavailable, Workshop
 from benchmarks.promises.table import Row
-
-from benchmarks.promises.lite_runtime import RELEASES, LiteRuntimes
 from edgevit.errors import SessionError
 from export.artifact import FileFacts
 from export.formats.ptl_file.versions import BYTECODES
