@@ -14,7 +14,7 @@ from fuzz_mutation import Kind
 from fuzz_reader import SEEDS, Reader, at, files, of_file, words
 
 from edgevit.checkpoint.load import read_checkpoint
-from edgevit.errors import ArtifactError, CheckpointError, UsageError
+from edgevit.errors import ArtifactError, CheckpointError, SessionError, UsageError
 from edgevit.labels import read_labels
 from edgevit.network.config_file import read_config
 from edgevit.rebuild import configuration_of
@@ -262,8 +262,7 @@ READERS = (
         for format in ("ptl", "onnx", "tflite", "pte")
     ),
     Reader(
-        "manifest", "a manifest: loaded, verified, benched, reported", read_manifest_as_all_do, (ArtifactError,
-        UsageError),
+        "manifest", "a manifest: loaded, verified, benched, reported", read_manifest_as_all_do, (ArtifactError, UsageError, SessionError),
         _manifests, Kind.JSON, corpora=("manifests",),
     ),
     Reader("golden-verified", "golden sets under a manifest that agrees", golden_in_verification, (), _goldens,
@@ -273,7 +272,8 @@ READERS = (
         files(f"seeds/artifacts/{GOLDEN}", "seeds/plain_golden.npz", "seeds/plain_golden_rows.npz"),
         Kind.ZIP, corpora=("npz",),
     ),
-    Reader("model-spec", "a ModelSpec and its configuration", read_spec, (ArtifactError, UsageError), _specs,
+    Reader("model-spec", "a ModelSpec and its configuration", read_spec,
+    (ArtifactError, UsageError), _specs,
     Kind.JSON),
     Reader(
         "checkpoint-torch", ".pth and .pt: zip and legacy", lambda data, room: weights(data, room, "weights.pth"),
