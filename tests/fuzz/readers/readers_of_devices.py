@@ -90,7 +90,7 @@ class _Pipe:
 
 def shell(data: bytes, _: Path, *, merged: bool) -> object:
     """The output of a command over adb, in packets or plain."""
-    packets = AdbPackets(_Pipe(data), NONCE, merged=merged, serial="8BC1", end=lambda pid, start: None)  # type: ignore[arg-type]
+    packets = AdbPackets(_Pipe(data), NONCE, merged=merged, serial="8BC1", end=lambda *_: None)  # type: ignore[arg-type]
     return CommandStream(packets, "'x' on 8BC1", heartbeat_s=5, timeout_s=5).read_all()
 
 

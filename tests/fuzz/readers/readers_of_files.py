@@ -262,8 +262,8 @@ READERS = (
         for format in ("ptl", "onnx", "tflite", "pte")
     ),
     Reader(
-        "manifest", "a manifest: loaded, verified, benched, reported", read_manifest_as_all_do, (ArtifactError, UsageError, SessionError),
-        _manifests, Kind.JSON, corpora=("manifests",),
+        "manifest", "a manifest: loaded, verified, benched, reported", read_manifest_as_all_do,
+        (ArtifactError, UsageError, SessionError), _manifests, Kind.JSON, corpora=("manifests",),
     ),
     Reader("golden-verified", "golden sets under a manifest that agrees", golden_in_verification, (), _goldens,
     Kind.ZIP),
