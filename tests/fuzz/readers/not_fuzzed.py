@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "export/formats/ptl_file/canonical.py:_order": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:_storage_keys": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:canonical": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:_of_its_time": _OWN_WORK,
     "export/formats/tflite_file/metadata.py:append_labels": _OWN_WORK,
     "export/golden.py:GoldenSet.save": _WRITES,
     "export/quiet.py:_tail": "what a converter printed, for a message: split into lines, nothing is read from it",
