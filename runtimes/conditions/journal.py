@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -110,6 +110,13 @@ def writing_state(path: Path) -> Iterator[None]:
         ) from error
 
 
+def tell(report: Report | None, words: str) -> None:
+    """Pass ``words`` on; a note that cannot be given must not keep a device from being brought back."""
+    if report is not None:
+        with suppress(Exception):
+            report(words)
+
+
 def identity_of(device: Device) -> str:
     """What tells this device from another one at the same address: its serial number, else the machine's id."""
     text = 's=$(getprop ro.serialno 2>/dev/null); echo "${s:-$(cat /etc/machine-id 2>/dev/null)}"'
@@ -163,12 +170,9 @@ class Journal:
         problem = _apply(self._device, change)
         if problem is not None:
             if not change.check or undo(self._device, change) is None:
-                self._mark_undone(change)
+                self._append(_Line(undone=change.key))
+                self._open.remove(change)
             raise DeviceError(f"{self._device.serial} did not take the change of {change.key}: {problem}")
-
-    def _mark_undone(self, change: Change) -> None:
-        self._append(_Line(undone=change.key))
-        self._open.remove(change)
 
     def undo_all(self, report: Report | None = None) -> None:
         """Undo everything, newest first; the file stays until ``close``.
@@ -183,15 +187,17 @@ class Journal:
         for change in reversed(self._open.copy()):
             try:
                 problem = undo(self._device, change)
-            except DeviceTimeoutError as error:
-                kind, problem = DeviceTimeoutError, error.message
             except DeviceLostError as error:
                 left = ", ".join(each.key for each in reversed(self._open))
                 raise DeviceLostError(f"{error.message}; still changed on it: {left}", hint=RESTORE_HINT) from error
+            except DeviceError as error:
+                problem = error.message
+                kind = DeviceTimeoutError if isinstance(error, DeviceTimeoutError) else kind
             if problem is None:
-                self._mark_undone(change)
-                if report is not None:
-                    report(f"{change.key} is '{change.old}' again" if change.old else f"{change.key} is undone")
+                with suppress(DeviceError):  # a full disk must not keep the rest changed; to undo twice is harmless
+                    self._append(_Line(undone=change.key))
+                self._open.remove(change)
+                tell(report, f"{change.key} is '{change.old}' again" if change.old else f"{change.key} is undone")
             else:
                 failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
         if failed:

@@ -27,6 +27,7 @@ from runtimes.conditions.journal import (
     Report,
     restore,
     state_home,
+    tell,
     writing_state,
 )
 from runtimes.conditions.owner import in_words, is_dead, new_owner
@@ -238,8 +239,7 @@ class DeviceSession:
         except DeviceError as second:
             told = f"{second.message} (hint: {second.hint})"
             error.add_note(told)
-            if self._report is not None:
-                self._report(told)
+            tell(self._report, told)
 
 
 _OPEN: list[DeviceSession] = []
@@ -321,8 +321,7 @@ def _lock_host(serial: str) -> IO[str]:
             file.close()
             raise DeviceError(f"{path} cannot be locked: {error.strerror or error}") from error
         # The lock on the device has to do where this host's file system has none.
-    with suppress(OSError):
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}\n")
-        file.flush()
+    with suppress(OSError):  # unbuffered: what a full disk refuses would be tried again as the lock is given back
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"pid {os.getpid()}\n".encode())
     return file

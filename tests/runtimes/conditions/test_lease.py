@@ -340,7 +340,7 @@ def test_a_session_that_cannot_begin_its_journal_gives_the_device_back(host: Ste
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("")
     with (
-        pytest.raises(DeviceError, match=r"cannot write .*host\.jsonl, .*: File exists") as caught,
+        pytest.raises(DeviceError, match=r"cannot write .*host\.jsonl, .*: Not a directory") as caught,
         DeviceSession(host),
     ):
         pass

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from session_child import turn
+from small_disk import mounted
 from steered_host import SteeredHost
 
 from edgevit.errors import DeviceError, RestoreError
 from runtimes.conditions.journal import Change, journal_path
 from runtimes.conditions.lease import DeviceSession, end_all_sessions, ending_sessions_on_signals
+from runtimes.devices.device import Device
 
 pytestmark = pytest.mark.usefixtures("state_dir")
 
@@ -69,6 +75,80 @@ def test_a_session_that_cannot_be_ended_does_not_keep_the_others(tmp_path: Path,
             end_all_sessions()
             assert knob.read_text() == "old value"
         raise ZeroDivisionError
+
+
+def unwritable(_: str) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("ends_by", [None, ZeroDivisionError])
+def test_notes_that_cannot_be_written_leave_nothing_changed(
+    device: Device, knob: Path, tmp_path: Path, ends_by: type[Exception] | None
+) -> None:
+    other = tmp_path / "other knob"
+    other.write_text("old value")
+    with suppress(ZeroDivisionError), DeviceSession(device, report=unwritable) as session:
+        session.make(turn(device, knob))
+        session.make(turn(device, other))
+        if ends_by is not None:
+            raise ends_by
+    assert (knob.read_text(), other.read_text()) == ("old value", "old value")
+    assert not journal_path(device.serial).exists()
+    assert not (Path(device.scratch_dir()) / "session").exists()
+
+
+def test_a_note_about_what_stays_changed_does_not_hide_the_error(host: SteeredHost) -> None:
+    with pytest.raises(ZeroDivisionError), DeviceSession(host, report=unwritable) as session:
+        session.make(Change(key="k", apply=("true",), undo=("false",)))
+        raise ZeroDivisionError
+
+
+def test_a_device_that_talks_nonsense_once_is_brought_back_as_far_as_it_goes(host: SteeredHost, knob: Path) -> None:
+    def nonsense(argv: tuple[str, ...]) -> None:
+        if argv == ("true", "undo"):
+            raise DeviceError("host answered nonsense")
+
+    with pytest.raises(RestoreError, match="last: host answered nonsense"), DeviceSession(host) as session:
+        session.make(turn(host, knob))
+        session.make(Change(key="last", apply=("true",), undo=("true", "undo")))
+        host.before = nonsense
+    assert knob.read_text() == "old value"
+
+
+@contextmanager
+def full_disk(directory: Path) -> Iterator[None]:
+    """The file system of ``directory`` takes no byte more."""
+    filler = directory / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_disk_that_fills_here_leaves_nothing_changed_there(
+    host: SteeredHost, knob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "small", size_kib=64) as small:
+        monkeypatch.setenv("XDG_STATE_HOME", str(small))
+        session = DeviceSession(host)
+        session.__enter__()
+        session.make(turn(host, knob))
+        for number in range(60):  # the line that says undone then has no room in the last block
+            session.make(Change(key=f"{number:0100}", apply=("true",), undo=("true",)))
+        with full_disk(small):
+            session.end()
+        assert knob.read_text() == "old value"
+        assert not journal_path("host").exists()
+        with full_disk(small):
+            with pytest.raises(DeviceError, match=r"cannot write .*journal.*, which keeps devices safe") as caught:
+                DeviceSession(host).__enter__()
+            assert caught.value.exit_code == DeviceError.exit_code
+        with DeviceSession(host):
+            pass
 
 
 def test_clean_up_is_not_cut_short_and_signals_mean_again_what_they_did(host: SteeredHost, knob: Path) -> None:
