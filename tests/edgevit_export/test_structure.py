@@ -210,3 +210,13 @@ def test_who_measures_judges_or_reads_an_artifact_loads_no_converter_and_no_runt
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in light]
     program = "".join(f"import {module}\n" for module in modules)
     assert heavy_modules_after(program, *HEAVY, "adbutils", "usb", "Monsoon").splitlines()[-1] == "[]"
+
+
+def test_no_file_that_the_tests_read_is_left_out_of_the_repository() -> None:
+    """A pattern of ``.gitignore`` meant for the root must not reach into the source: a clone would lack those files."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    listing = [git, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *ROOMS, "tests", "docs"]
+    ignored = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    assert [name for name in ignored if name and not name.endswith(".pyc") and "_cache/" not in name] == []
