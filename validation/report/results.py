@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
 from edgevit.records import read_json
 from edgevit.text import read_bytes
 from runtimes.bench.record import DeviceRun
@@ -62,6 +62,7 @@ def read_results(paths: Sequence[Path]) -> Results:
     Raises:
         UsageError: A path does not exist, or there are no results.
         ArtifactError: A named file cannot be read, or not one of those found can.
+        EdgevitExportError: The energy of a named record cannot be told from its trace.
     """
     results = Results(sources=list(paths))
     seen: set[Path] = set()
@@ -72,10 +73,11 @@ def read_results(paths: Sequence[Path]) -> Results:
             seen.add(file.resolve())
             try:
                 _read(file, results)
-            except ArtifactError as error:
+            except EdgevitExportError as error:  # also of the analysis: a trace without the runs of its record
                 if path.is_file():
                     raise
-                results.problems.append(error.message)
+                named = str(file.parent) in error.message
+                results.problems.append(error.message if named else f"{file}: {error.message}")
             if path.is_file() and file in results.ignored:
                 raise UsageError(f"{file} is neither the record of a run nor an energy report", hint=_HINT)
     if not results.runs and not results.energies:

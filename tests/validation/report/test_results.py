@@ -1,11 +1,13 @@
 """Reading result directories: what counts, what is named as unreadable, what is left alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_records import energy_of, failed_run, metered, run_of, save_energy, save_run, small_results
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, EdgevitExportError, UsageError
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
 from validation.report.entries import joined_entries
@@ -105,6 +107,26 @@ def test_a_trace_that_is_lost_costs_the_energy_alone(tmp_path: Path) -> None:
     results = read_results([tmp_path])
     assert len(results.runs) == 1 and results.energies_of_runs == {}
     assert "the power trace of a.onnx on 8BC1 is not there" in results.problems[0]
+
+
+@pytest.mark.parametrize("damage", ["no trace", "no runs in it"])
+def test_a_trace_that_cannot_be_judged_costs_its_energy_alone(tmp_path: Path, damage: str) -> None:
+    """It is the file that was recorded, by its hash: written half, or of a meter that saw nothing."""
+    made = simulate(scenario_named("clean"), 0)
+    path = save_run(tmp_path, run_of("a.onnx", 10.0))
+    other = save_run(tmp_path, run_of("b.onnx", 10.0))
+    trace = path.with_suffix(".energy.npz")
+    if damage == "no trace":
+        trace.write_bytes(b"PK")
+    else:
+        replace(made.trace, power_mw=np.full_like(made.trace.power_mw, np.nan)).save(trace)
+    metered(run_of("a.onnx", 11.0), made.stamps, trace).save(path)
+    results = read_results([tmp_path])
+    assert {run.artifact.name for run in results.runs} == {"a.onnx", "b.onnx"} and other.is_file()
+    assert results.energies_of_runs == {}
+    assert len(results.problems) == 1 and path.with_suffix("").name in results.problems[0]
+    with pytest.raises(EdgevitExportError):
+        read_results([path])
 
 
 @pytest.mark.parametrize(
