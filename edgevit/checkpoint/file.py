@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.checkpoint.inert import stand_ins
+from edgevit.checkpoint.measured import MeasuredFile
 from edgevit.errors import CheckpointError, MissingDependencyError, first_line
 from edgevit.paths import utf8_path
 from edgevit.text import open_regular
@@ -83,13 +84,13 @@ def _read_torch(path: Path) -> object:
     """What ``torch.save`` stored, with ``Inert`` in place of what only holds data; any other class is refused."""
     import torch
 
-    harmless = stand_ins(path)
-    _check_zip_sums(path)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless):
+        harmless = stand_ins(path)
+        _check_zip_sums(path)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless), MeasuredFile(path) as file:
             warnings.simplefilter("ignore")
-            content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
+            content: object = torch.load(file, map_location="cpu", weights_only=True)
+    except (CheckpointError, MemoryError):
         raise
     # A damaged pickle fails as whatever its bytes happen to say: IndexError, KeyError, EOFError, ValueError...
     except Exception as error:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from edgevit.checkpoint.archive import archive_of, is_zip, member_of
+from edgevit.checkpoint.measured import MeasuredFile
 from edgevit.errors import CheckpointError
 
 MOST_OPERATIONS = 20_000_000  # chosen: a minute; an optimiser of 1,000 tensors takes some 50,000
 WIDEST_TUPLE = 10_000  # with all within, of which the hash takes time; numpy's and Python's random states have 625
-MOST_INFLATED = 20  # times the file; chosen: weights hardly shrink, and torch stores them as they are
 PKL_BYTES = 2**28  # of names and options; chosen: that of a network of 1,000 tensors has 200 kB
 _LEGACY_PICKLES = 5  # magic number, version, system, the object, the keys of its storages
 _TABLES = {  # they are filled as dictionaries are
@@ -91,33 +92,39 @@ def _stand_in(name: str) -> type | None:
 
 
 def _globals_of(path: Path) -> set[str]:
-    """Names of all globals, as ``module.name``; of a file that is damaged those before the damage."""
+    """Names of all globals, as ``module.name``; of a pickle that is damaged those before the damage."""
+    with MeasuredFile(path) as file:
+        if not is_zip(file):
+            return _names(file, path, _LEGACY_PICKLES)
+        found: set[str] = set()
+        with archive_of(file, path) as archive:
+            for info in archive.infolist():
+                if info.filename.lower().endswith("/data.pkl"):  # torch finds it however its letters are written
+                    found |= _names_in(archive, info, path)
+        return found
+
+
+def _names_in(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> set[str]:
+    if info.file_size > PKL_BYTES:
+        raise CheckpointError(
+            f"checkpoint {path} has {info.file_size:,} bytes of names and options, more than {PKL_BYTES:,}",
+            hint="in the training code: torch.save(model.state_dict(), 'weights.pth')",
+        )
+    with member_of(archive, info, path) as file:
+        return _names(file, path, 1)
+
+
+def _names(file: IO[bytes], path: Path, pickles: int) -> set[str]:
+    """Names of the globals of so many pickles, one behind the other."""
     found: set[str] = set()
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                _refuse_bomb(archive, path)
-                for info in archive.infolist():
-                    if info.filename.endswith("/data.pkl") and info.file_size <= PKL_BYTES:
-                        with archive.open(info) as file:
-                            found.update(_scan(file, path))
-            return found
-        with path.open("rb") as file:
-            for _ in range(_LEGACY_PICKLES):
-                found.update(_scan(file, path))
+        for _ in range(pickles):
+            found.update(_scan(file, path))
     except CheckpointError:
         raise
     except Exception:  # a damaged pickle fails as its bytes say; torch.load finds words for it
         return found
     return found
-
-
-def _refuse_bomb(archive: zipfile.ZipFile, path: Path) -> None:
-    inflated, stored = sum(info.file_size for info in archive.infolist()), path.stat().st_size
-    if inflated > MOST_INFLATED * stored + 2**20:
-        raise CheckpointError(
-            f"checkpoint {path} has {stored:,} bytes and would inflate to {inflated:,}: weights do not shrink so far"
-        )
 
 
 def _scan(file: IO[bytes], path: Path) -> Iterator[str]:
@@ -128,7 +135,10 @@ def _scan(file: IO[bytes], path: Path) -> Iterator[str]:
         if count > MOST_OPERATIONS:
             raise CheckpointError(f"checkpoint {path} has more than {MOST_OPERATIONS:,} pickled values")
         if code.name == "GLOBAL":
-            yield _modern(*str(argument).split(" ", 1))
+            name = _modern(*str(argument).split(" ", 1))
+            if name == "builtins.bytearray":  # torch calls it, and called with a number it takes so many bytes
+                raise CheckpointError(f"checkpoint {path} is refused: it holds a bytearray, which can be of any size")
+            yield name
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             memo[argument] = stack[-1] or 1
         elif code.name in ("GET", "BINGET", "LONG_BINGET"):

@@ -13,7 +13,7 @@ import torch
 from training_checkpoints import FORMS, foreign_packages
 
 from edgevit.checkpoint.file import read_content
-from edgevit.checkpoint.inert import MOST_OPERATIONS, Inert, stand_ins
+from edgevit.checkpoint.inert import MOST_OPERATIONS, PKL_BYTES, Inert, stand_ins
 from edgevit.errors import CheckpointError
 
 
@@ -79,8 +79,10 @@ def _archive(path: Path, pickled: bytes, compression: int = zipfile.ZIP_STORED) 
 
 def _doubling(times: int) -> bytes:
     """A dictionary whose key is a tuple of a tuple twice, and so on: its hash takes two to the power of ``times``."""
-    start = b"\x80\x02})q\x00"
-    return start + b"".join(b"h%ch%c\x86q%c" % (at, at, at + 1) for at in range(times)) + b"K\x01s."
+    return b"\x80\x02})q\x00" + b"".join(b"h%c\x86q%c" % (at, at + 1) for at in range(times)) + b"K\x01s."
+
+
+_OLD_START = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
 
 
 def test_a_key_whose_hash_would_not_end_is_refused_at_once(tmp_path: Path) -> None:
@@ -88,12 +90,50 @@ def test_a_key_whose_hash_would_not_end_is_refused_at_once(tmp_path: Path) -> No
     _archive(tmp_path / "w.pth", _doubling(60))
     with pytest.raises(CheckpointError, match="its values nest so that reading would not end"):
         read_content(tmp_path / "w.pth")
-    (tmp_path / "old.pth").write_bytes(
-        pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2) + _doubling(60)
-    )
+    (tmp_path / "old.pth").write_bytes(_OLD_START + _doubling(60))
     with pytest.raises(CheckpointError, match="its values nest so that reading would not end"):
         read_content(tmp_path / "old.pth")
     assert time.monotonic() - since < 5
+
+
+@pytest.mark.parametrize("hidden", ["behind another file", "by its letters", "by its directory"])
+def test_what_torch_would_read_is_what_is_looked_at(tmp_path: Path, hidden: str) -> None:
+    """Each of these was read by torch, which never ended, while Python saw a harmless pickle or none."""
+    path = tmp_path / "w.pth"
+    if hidden == "by its letters":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("w/Data.PKL", _doubling(60))
+            archive.writestr("w/version", "3\n")
+    elif hidden == "behind another file":
+        _archive(path, b"\x80\x02}.")
+        path.write_bytes(_OLD_START + _doubling(60) + path.read_bytes())
+    else:
+        _archive(path, b"\x80\x02}.".ljust(len(_doubling(60)), b"\0"))
+        harmless = path.read_bytes()[:-22]
+        _archive(path, _doubling(60))
+        hostile = path.read_bytes()  # its end says where its directory is, which Python looks for in front of the end
+        path.write_bytes(hostile[:-22] + harmless + hostile[-22:])
+    with pytest.raises(CheckpointError, match=r"would not end|no zip ends where it ends"):
+        read_content(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_bytearray_that_would_fill_the_memory_is_refused(tmp_path: Path, zipped: bool) -> None:
+    path, huge = tmp_path / "w.pth", b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x01\x85R."
+    if zipped:
+        _archive(path, huge)
+    else:
+        path.write_bytes(_OLD_START + huge)
+    with pytest.raises(CheckpointError, match="holds a bytearray"):
+        read_content(path)
+
+
+def test_more_names_than_can_be_looked_at_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PKL_BYTES >= 2**28
+    monkeypatch.setattr("edgevit.checkpoint.inert.PKL_BYTES", 1000)
+    _archive(tmp_path / "w.pth", _doubling(60) + bytes(2000))
+    with pytest.raises(CheckpointError, match="bytes of names and options, more than 1,000"):
+        read_content(tmp_path / "w.pth")
 
 
 def test_a_zip_that_inflates_is_refused_before_it_does(tmp_path: Path) -> None:
