@@ -22,6 +22,7 @@ MOST_OPERATIONS = 20_000_000  # chosen: a minute; an optimiser of 1,000 tensors 
 WIDEST_TUPLE = 10_000  # with all within, of which the hash takes time; numpy's and Python's random states have 625
 PKL_BYTES = 2**28  # of names and options; chosen: that of a network of 1,000 tensors has 200 kB
 _LEGACY_PICKLES = 5  # magic number, version, system, the object, the keys of its storages
+_NUMBER_OPERATIONS = 5  # of a pickled number: protocol, frame, number, memo, end
 _TABLES = {  # they are filled as dictionaries are
     "collections.defaultdict", "easydict.EasyDict", "addict.Dict", "addict.addict.Dict", "yacs.config.CfgNode",
     "fvcore.common.config.CfgNode", "munch.Munch", "munch.DefaultMunch", "box.box.Box",
@@ -118,8 +119,10 @@ def _names(file: IO[bytes], path: Path, pickles: int) -> set[str]:
     """Names of the globals of so many pickles, one behind the other."""
     found: set[str] = set()
     try:
-        for _ in range(pickles):
-            found.update(_scan(file, path))
+        for number in range(pickles):
+            # The first two of torch before 1.6 are numbers. Torch quotes what else they are: its text may never end.
+            most = _NUMBER_OPERATIONS if pickles > 1 and number < 2 else MOST_OPERATIONS
+            found.update(_scan(file, path, most))
     except CheckpointError:
         raise
     except Exception:  # a damaged pickle fails as its bytes say; torch.load finds words for it
@@ -127,13 +130,15 @@ def _names(file: IO[bytes], path: Path, pickles: int) -> set[str]:
     return found
 
 
-def _scan(file: IO[bytes], path: Path) -> Iterator[str]:
-    """The globals of one pickle; follows how wide its tuples are with everything within them."""
+def _scan(file: IO[bytes], path: Path, most: int) -> Iterator[str]:
+    """The globals of a pickle of at most ``most`` operations; follows how wide its tuples are with all within."""
     stack: list[int | None] = []
     memo: dict[object, int] = {}
     for count, (code, argument, _) in enumerate(pickletools.genops(file)):
-        if count > MOST_OPERATIONS:
-            raise CheckpointError(f"checkpoint {path} has more than {MOST_OPERATIONS:,} pickled values")
+        if count >= most:
+            if most == _NUMBER_OPERATIONS:
+                raise CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: it has no magic number")
+            raise CheckpointError(f"checkpoint {path} has more than {most:,} pickled values")
         if code.name == "GLOBAL":
             name = _modern(*str(argument).split(" ", 1))
             if name == "builtins.bytearray":  # torch calls it, and called with a number it takes so many bytes

@@ -117,6 +117,15 @@ def test_what_torch_would_read_is_what_is_looked_at(tmp_path: Path, hidden: str)
         read_content(path)
 
 
+def test_a_version_whose_text_would_not_end_is_refused_at_once(tmp_path: Path) -> None:
+    """Torch quotes a version that is not its own, here a list of a list twice, and so on."""
+    lists = b"\x80\x02]q\x00" + b"".join(b"]q%c(h%ch%ce" % (at + 1, at, at) for at in range(60)) + b"."
+    for start in (b"", pickle.dumps(0x1950A86A20F9469CFC6C, 2)):
+        (tmp_path / "old.pth").write_bytes(start + lists)
+        with pytest.raises(CheckpointError, match="it has no magic number"):
+            read_content(tmp_path / "old.pth")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_bytearray_that_would_fill_the_memory_is_refused(tmp_path: Path, zipped: bool) -> None:
     path, huge = tmp_path / "w.pth", b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x01\x85R."
