@@ -55,7 +55,7 @@ def test_separators_that_only_python_takes_for_ends_of_lines_are_shown(tmp_path:
         ("keras.json", json.dumps({at: [f"n0144076{at}", name] for at, name in enumerate(NAMES)})),
         ("config.json", json.dumps({"id2label": dict(enumerate(NAMES)), "architectures": ["EdgeViT"]})),
         ("heading.csv", "index,name\n" + "".join(f'{at},"{NAMES[at]}"\n' for at in (1, 2, 0))),
-        ("semicolon.csv", "label;wordnet\n" + "".join(f"{name};n1\n" for name in NAMES)),
+        ("semicolon.csv", "label;wordnet\n" + "".join(f"{name};n0144076{at}\n" for at, name in enumerate(NAMES))),
         ("numbered.csv", "".join(f'{at},"{name}"\n' for at, name in enumerate(NAMES))),
         ("one.csv", "label\n" + "".join(f'"{name}"\n' for name in NAMES)),
         ("columns.tsv", "class_id\tclass_name\n" + "".join(f"{at}\t{name}\n" for at, name in enumerate(NAMES))),
@@ -71,6 +71,55 @@ def test_every_form_gives_the_same_names(tmp_path: Path, name: str, content: str
 )
 def test_names_that_only_look_like_something_else(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert read(tmp_path, "\n".join(names)) == names
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "cat: 1\ndog: 0",
+        "cat,1\ndog,0",
+        "cat 1\ndog 0",
+        "cat\t1\ndog\t0",
+        "1=cat\n0=dog",
+        '1="cat"\n0="dog"',
+        "1 - cat\n0 - dog",
+        "1 -> cat\n0 -> dog",
+        "1 | cat\n0 | dog",
+        '"1": "cat",\n"0": "dog",',
+        "{'cat':1,'dog':0}",
+        "{'cat': 1,\n 'dog': 0,\n}",
+        "{1: 'cat', 0: 'dog'}",
+        "{'1': 'cat', '0': 'dog'}",
+        "['dog', 'cat']",
+        '["dog", "cat"]',
+        "dog,\ncat,",
+        "n01440764 0 dog\nn01443537 1 cat",
+        "1 n01443537 cat\n0 n01440764 dog",
+    ],
+)
+def test_numbers_on_either_side_order_the_names(tmp_path: Path, content: str) -> None:
+    assert read(tmp_path, content) == ("dog", "cat")
+    assert read_labels(str(tmp_path / "labels.txt")) == ("dog", "cat")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("2", "1", "0"),
+        ("class 0", "class 1", "class 2"),
+        ("LABEL_0", "LABEL_1"),
+        ("Boeing 737", "Boeing 747", "Airbus A380"),
+        ("Audi TT Coupe 2011", "Audi TT Coupe 2012"),
+    ],
+)
+def test_numbers_that_are_part_of_the_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert read(tmp_path, "\n".join(names)) == names
+
+
+def test_quotes_in_printed_names(tmp_path: Path) -> None:
+    names = ("jack-o'-lantern", 'a "b"', "c\\d, e: 1")
+    assert read(tmp_path, str(dict(enumerate(names)))) == names
+    assert read(tmp_path, str(list(names))) == names
 
 
 def test_a_json_list_is_taken_as_it_stands(tmp_path: Path) -> None:
@@ -107,12 +156,27 @@ def test_a_json_list_is_taken_as_it_stands(tmp_path: Path) -> None:
         ("l.json", '{"a": "b"}', "are no numbers of classes"),
         ("l.json", '{"0": ["a", "b"]}', "is no name"),
         ("l.json", '{"0": "a", "0": "b"}', "'0' stands twice"),
-        ("l.csv", "a,b\nc,d\n", "has no one column of"),
-        ("l.csv", "name,label\nc,d\n", "has no one column of"),
-        ("l.csv", "index,name\n0,a,b\n", "row 2 has 3 cells, the first has 2"),
-        ("l.csv", "index,name\nx,a\n", "row 2: 'x' is no number"),
-        ("l.csv", 'name\n"a', "are no CSV"),
-        ("l.csv", "name\n", "hold no names"),
+        ("l.txt", "2 cat\n1 dog\n", "numbers from 1 to 2 in another order than the lines"),
+        ("l.txt", "id,name\n1,cat\n0,dog\n", "line 1, 'id,name', has no number as most others have"),
+        ("l.txt", "name,id\ncat,1\ndog,0\n", "line 1, 'name,id', has no number at its end"),
+        ("l.txt", "name id\ncat 1\ndog 0\n", "may number the lines or be part of the names"),
+        ("l.txt", "cat,7\ndog,0\n", "number 1 is missing"),
+        ("l.txt", "1-cat\n0-dog\n", "may number the lines or be part of the names"),
+        ("l.txt", "cat_1\ndog_0\n", "may number the lines or be part of the names"),
+        ("l.txt", "class 1\nclass 0\n", "may number the lines or be part of the names"),
+        ("l.txt", "[1] cat\n[0] dog\n", "may number the lines or be part of the names"),
+        ("l.txt", "- cat\n- dog\n", "list of YAML"),
+        ("l.txt", "n01443537 0 goldfish\nn01440764 1 tench\n", "WordNet ids do not rise"),
+        ("l.txt", "1 n02119789 kit_fox\n2 n02100735 setter\n", "WordNet ids do not rise"),
+        ("l.txt", "{-1: 'cat', 0: 'dog'}", "not valid JSON"),
+        ("l.txt", "{9**9**9: 'a'}", "not valid JSON"),
+        ("l.txt", "{0: __import__('os')}", "not valid JSON"),
+        ("l.txt", "{0: 'a' 'b', 1: 'c'}", "not valid JSON"),
+        ("l.txt", "{0: 'cat', 0: 'dog'}", "number 0 stands twice"),
+        ("l.txt", "{'cat': 1, 'dog': 1}", "number 1 stands twice"),
+        ("l.txt", "[cat]\n[dog]\n", "not valid JSON"),
+        ("l.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "a git LFS pointer"),
+        ("l.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "a git LFS pointer"),
         ("l.txt", "a\x1b[31m\nb\n", r"name 1 holds characters that cannot be shown: 'a\\x1b\[31m'"),
     ],
 )
