@@ -136,8 +136,16 @@ def _problem(file: IO[bytes], infos: list[zipfile.ZipInfo]) -> str | None:
             info.flag_bits & ~_FLAGS for info in infos
         ),
         "a record is packed": any(_packed(info) for info in infos),
+        "a record's own header differs from the directory": any(_told_twice_otherwise(file, info) for info in infos),
     }
     return "; ".join(reason for reason, holds in reasons.items() if holds) or None
+
+
+def _told_twice_otherwise(file: IO[bytes], info: zipfile.ZipInfo) -> bool:
+    """Whether the header in front of a record has another kind of packing or other marks than the directory."""
+    file.seek(info.header_offset)
+    flags, method = struct.unpack_from("<HH", file.read(_LOCAL_HEADER_BYTES), 6)
+    return bool((flags, method) != (info.flag_bits, info.compress_type))
 
 
 def _packed(info: zipfile.ZipInfo) -> bool:

@@ -126,5 +126,5 @@ def test_inputs_that_cannot_be_made_up_are_refused_before_memory_is_taken(
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(ArtifactError, match="no input can be made up for 'x'"):
+    with pytest.raises(ArtifactError, match=r"'x' is .* elements at most|no input can be made up for 'x'"):
         find_subjects([tmp_path / "m.onnx"])

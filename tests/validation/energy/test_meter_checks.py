@@ -78,7 +78,7 @@ def test_the_meters_own_word_and_the_hosts_clock_count() -> None:
         assert set(failing(replace(BASE, trace=replace(BASE.trace, host_stamps=stamps)))) == expected
 
 
-@pytest.mark.parametrize(("factor", "name"), [(1e-3, "least power"), (1e3, "most power"), (1e6, "most power")])
+@pytest.mark.parametrize(("factor", "name"), [(1e-3, "least power"), (1e3, "most power")])
 def test_power_in_another_unit_is_told(factor: float, name: str) -> None:
     reasons = failing(with_power(BASE, POWER * factor))
     assert set(reasons) == {name} and "another unit" in reasons[name]
