@@ -154,6 +154,8 @@ def _judged(
     p_value = rank_test(*joined)
     outcome = _outcome(ratio, low, high, p_value, limits)
     reasons = _regression(outcome, ratio, (low, high), limits)
+    if reasons and outcome is Outcome.SAME:
+        outcome = Outcome.UNDECIDED
     warnings = (*undecided.warnings, *_hidden(outcome, high, limits))
     return msgspec.structs.replace(
         undecided, first_ms=centres[0], second_ms=centres[1], ratio=ratio, ratio_low=low, ratio_high=high,
@@ -187,11 +189,15 @@ def _outcome(ratio: float, low: float, high: float, p_value: float, limits: Comp
 
 
 def _regression(outcome: Outcome, ratio: float, interval: tuple[float, float], limits: ComparisonLimits) -> list[str]:
+    """Why a limit is not kept, or why it cannot be told whether it is: no answer is no pass."""
     allowed = limits.max_regression
-    if allowed is None or outcome is not Outcome.SLOWER or ratio <= 1 + allowed:
+    if allowed is None or outcome is Outcome.FASTER or ratio <= 1 + allowed:
         return []
     low, high = interval
-    return [f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}"]
+    seen = f"slower by {ratio - 1:.1%} (between {low - 1:.1%} and {high - 1:.1%}), allowed are {allowed:.1%}"
+    if outcome is Outcome.SLOWER:
+        return [seen]
+    return [f"cannot be told, because it may be noise: {seen}; more --rounds or a quieter device would tell"]
 
 
 def _hidden(outcome: Outcome, high: float, limits: ComparisonLimits) -> list[str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from validation.latency.analysis import AT_START, LatencyReport
-from validation.latency.compare import Comparison
+from validation.latency.compare import Comparison, Outcome
 
 LATENCY_COLUMNS = (
     "artifact", "device", "runner", "threads", "runs", "median ms", "95 % interval", "verdict", "outputs",
@@ -22,6 +22,12 @@ LATENCY_NAMES = ("artifact", "device", "threads")
 LATENCY_ALIKE = ("device", "runner", "threads", "runs", "outputs")
 """What may be said once for all rows."""
 ABSENT = "-"
+_OUTCOMES = {
+    Outcome.FASTER: "second is faster than first",
+    Outcome.SLOWER: "second is slower than first",
+    Outcome.SAME: "no real difference between first and second",
+    Outcome.UNDECIDED: "cannot tell whether first and second differ",
+}
 
 
 def latency_rows(reports: Sequence[LatencyReport]) -> list[tuple[str, ...]]:
@@ -135,5 +141,4 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         )
     if unlike := [each.words for each in comparison.differences]:
         lines += textwrap.wrap(", ".join(unlike), 80, initial_indent="unlike  ", subsequent_indent=" " * 8)
-    lines.append(f"second is {comparison.outcome}" if comparison.ratio is not None else str(comparison.outcome))
-    return lines
+    return [*lines, _OUTCOMES[comparison.outcome]]

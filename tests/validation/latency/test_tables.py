@@ -49,10 +49,10 @@ def test_milliseconds_have_four_digits(ms: float, cell: str) -> None:
 def test_a_comparison_for_a_person_ends_in_words() -> None:
     first, second = (device_run(normal_rounds(mean, seed=int(mean))) for mean in (10.0, 11.0))
     lines = comparison_lines(compare_runs(first, second))
-    assert lines[-1] == "second is slower"
+    assert lines[-1] == "second is slower than first"
     assert "95 %" in lines[2]
     undecided = comparison_lines(compare_runs(device_run([[1.0]]), second))
-    assert (undecided[0].split()[1], undecided[-1]) == ("-", "cannot tell")
+    assert (undecided[0].split()[1], undecided[-1]) == ("-", "cannot tell whether first and second differ")
 
 
 def test_a_row_holds_what_the_report_says() -> None:
