@@ -133,6 +133,12 @@ def print_note(text: str) -> None:
         _write(sys.stderr, line)
 
 
+def print_next(command: str) -> None:
+    """``next: command`` to stderr: one line, since it is there to be copied. Nothing with ``--quiet``."""
+    if not _VOICE.quiet:
+        _write(sys.stderr, f"next: {printable(command)}")
+
+
 def _write(stream: TextIO, line: str) -> None:
     stream.write(_encodable(line, stream) + "\n")
 

@@ -16,6 +16,7 @@ from export.formats.table import FORMATS
 from export.identify import told, what_it_is
 
 SUFFIX = ".json"
+EXPORT_HINT = "edgevit-export --variant s writes artifacts/"
 TOOLS = (
     "edgevit-export",
     "torch",
@@ -96,7 +97,7 @@ def find_manifests(paths: Iterable[Path]) -> tuple[Path, ...]:
         if path.is_dir():
             inside = manifests_in(path)
             if not inside:
-                raise UsageError(f"no manifest in {path}: looked for *.<format>{SUFFIX}", hint="export first")
+                raise UsageError(f"no manifest in {path}: looked for *.<format>{SUFFIX}", hint=EXPORT_HINT)
             found.update(dict.fromkeys(inside))
         elif path.suffix == SUFFIX and path.is_file():
             found[path] = None

@@ -19,6 +19,7 @@ from edgevit.checkpoint.fit import measures
 from edgevit.checkpoint.inert import Inert
 from edgevit.errors import CheckpointError, unknown_choice
 from edgevit.network.variants import VariantConfig
+from edgevit.shell import quoted
 from edgevit.spec import OTHER_WEIGHTS
 from edgevit.text import printable
 
@@ -184,7 +185,7 @@ def _several(path: Path, sets: Sequence[_Set]) -> CheckpointError:
     labels = [found.label for found in sets]
     return CheckpointError(
         f"checkpoint {path} holds {len(sets)} sets of weights: {', '.join(labels)}",
-        hint=" or ".join(f"--checkpoint-entry {label}" for label in labels if label),
+        hint=" or ".join(f"--checkpoint-entry {quoted(label)}" for label in labels if label),
     )
 
 
@@ -217,7 +218,7 @@ def _entry_of(
         names = ", ".join(held)
         raise CheckpointError(
             f"checkpoint {path} has tensors under {names}, expected under one of {', '.join(ENTRIES)}",
-            hint=f"--checkpoint-entry {next(iter(held))}",
+            hint=f"--checkpoint-entry {quoted(next(iter(held)))}",
         )
     return "", content
 

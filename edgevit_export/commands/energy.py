@@ -11,8 +11,17 @@ import typer
 
 from edgevit.errors import UsageError
 from edgevit.records import atomic_path, require_writable, writing
+from edgevit.shell import quoted
 from edgevit_export.commands.options import AsJson, Quiet
-from edgevit_export.console import print_line, print_note, print_record, print_records, print_table, print_text
+from edgevit_export.console import (
+    print_line,
+    print_next,
+    print_note,
+    print_record,
+    print_records,
+    print_table,
+    print_text,
+)
 
 if TYPE_CHECKING:
     from runtimes.power.meters import ListedMeter
@@ -165,7 +174,7 @@ def simulate(
     print_note(f"true energy: {truth.active_mj:.3f} mJ per inference, {truth.total_mj:.3f} mJ with tails")
     if truth.slope_mj is not None:
         print_note(f"one inference more in a burst: {truth.slope_mj:.3f} mJ")
-    print_note(f"next: edgevit-export energy analyze {path} --stamps {stamps}")
+    print_next(f"edgevit-export energy analyze {quoted(path)} --stamps {quoted(stamps)}")
 
 
 @app.command()

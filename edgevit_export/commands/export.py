@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from edgevit.errors import UsageError, parse_choice
 from edgevit.labels import read_labels
+from edgevit.shell import quoted
 from edgevit.spec import OTHER_WEIGHTS, Layout, Preprocessing, Task
 from edgevit.text import printable
 from edgevit_export.commands.options import (
@@ -30,6 +30,7 @@ from edgevit_export.console import (
     Progress,
     format_bytes,
     print_line,
+    print_next,
     print_note,
     print_record,
     print_shortfalls,
@@ -243,8 +244,9 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
             print_note(f"{outcome.recipe.format}: {reason}")
     if report.exit_code == 0:
         print_note("")
-        print_note(f"{'' if options.verify else 'not verified yet; '}"
-                   f"next: edgevit-export verify {shlex.quote(str(options.output))}")  # fmt: skip
+        if not options.verify:
+            print_note("not verified yet")
+        print_next(f"edgevit-export verify {quoted(options.output)}")
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:

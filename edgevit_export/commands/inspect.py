@@ -11,12 +11,13 @@ import typer
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
+from edgevit.shell import quoted
 from edgevit.spec import TensorSpec
 from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import format_bytes, print_line, print_record, print_shortfalls, print_table, print_text
 from export.artifact import Delegation, FileFacts, Manifest, Operator, ParityResult, PassLog, Piece, optimised
 from export.formats.table import FORMATS, format_of, read_artifact
-from export.manifest import load_manifest, manifest_path
+from export.manifest import EXPORT_HINT, load_manifest, manifest_path
 
 _METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is
 _MODULES = 3  # of a piece, that a row names; chosen: with --json are all
@@ -56,10 +57,10 @@ def read_facts(path: Path) -> FileFacts:
         ArtifactError: The file is not what its suffix says.
     """
     if path.is_dir():
-        raise UsageError(f"{path} is a directory, expected one artifact", hint=f"edgevit-export verify {path}")
+        raise UsageError(f"{path} is a directory, expected one artifact", hint=f"edgevit-export verify {quoted(path)}")
     format = format_of(path)
     if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="edgevit-export --variant s writes artifacts/")
+        raise UsageError(f"{path}: no such file", hint=EXPORT_HINT)
     if path.stat().st_size == 0:
         raise ArtifactError(f"{path} is empty: expected a {FORMATS[format].title} file")
     return read_artifact(path, format)
@@ -126,13 +127,23 @@ def _inspection(path: Path, facts: FileFacts) -> Inspection:
     )
 
 
+def _optimised_in_words(inspection: Inspection) -> str:
+    level, _, told = (inspection.optimised or "").partition(": ")
+    if not told:
+        return f"optimisation: {level}"
+    changed = sum(log.rewrites > 0 for log in inspection.passes)
+    left = sum(row.count for log in inspection.passes for row in log.refused)
+    words = f"optimisation {level}: {changed} of {len(inspection.passes)} passes rewrote calls"
+    return f"{words}, {left} calls left as they were" if left else words
+
+
 def _print_export(inspection: Inspection) -> None:
     """What the manifest adds."""
     print_line()
     if inspection.manifest_problem is not None:
         print_text(f"nothing is known of the export: {inspection.manifest_problem}")
         return
-    print_text(f"optimised by {inspection.optimised}")
+    print_text(_optimised_in_words(inspection))
     if inspection.passes:
         rows = [(log.name, str(log.rewrites), log.not_run or log.detail) for log in inspection.passes]
         print_table(("pass", "rewrites", "what it did"), rows, right=("rewrites",))

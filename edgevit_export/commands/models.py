@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit_export.commands.options import AsJson, Quiet, parse_size
-from edgevit_export.console import print_note, print_records, print_table
+from edgevit_export.console import print_next, print_note, print_records, print_table
 
 if TYPE_CHECKING:
     from edgevit.network.complexity import VariantSummary
@@ -17,10 +17,9 @@ _COLUMNS = (
     "variant", "channels", "blocks", "heads", "params", "multiply-adds", "paper:\nparams", "paper:\nGFLOPs",
     "paper:\ntop-1", "paper:\nlatency", "paper:\nenergy",
 )  # fmt: skip
-_NOTES = (
+_NOTE = (
     "The paper measured latency on a Samsung Galaxy S21 and energy on a Snapdragon 888 HDK8350, CPU, fp32, batch 1, "
-    "224x224; its text and the published code differ for S (docs/network.md).",
-    "next: edgevit-export --variant s --format ptl,onnx,tflite",
+    "224x224; its text and the published code differ for S (docs/network.md)."
 )
 
 
@@ -44,8 +43,8 @@ def models(options: ModelsOptions) -> None:
         print_records(variants=summaries)
         return
     print_table(_COLUMNS, [_row(summary) for summary in summaries], right=_COLUMNS[4:])
-    for line in _NOTES:
-        print_note(line)
+    print_note(_NOTE)
+    print_next("edgevit-export --variant s --format ptl,onnx,tflite")
 
 
 def _row(summary: VariantSummary) -> tuple[str, ...]:

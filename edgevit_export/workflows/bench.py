@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import writing
+from edgevit.shell import quoted
 
 if TYPE_CHECKING:
     from edgevit_export.workflows.subjects import Subjects
@@ -55,7 +56,7 @@ def open_devices(
     if record is None:
         return devices
     if len(devices) > 1:
-        raise UsageError("--record needs a single device", hint=f"--device {devices[0].serial}")
+        raise UsageError("--record needs a single device", hint=f"--device {quoted(devices[0].serial)}")
     return [RecordingDevice(devices[0])]
 
 

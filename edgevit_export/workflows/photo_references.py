@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgevit.errors import UsageError
+from edgevit.shell import quoted
 from edgevit.spec import ModelSpec
 from export.golden import GoldenSet, make_golden
 
@@ -46,7 +47,7 @@ class PhotoReferences:
         if trained and self._checkpoint is None:
             raise UsageError(
                 f"{spec.name} was exported from {spec.weights.file}: comparing on photos needs that file",
-                hint=f"--checkpoint {spec.weights.file}",
+                hint=f"--checkpoint {quoted(Path(spec.weights.file or 'FILE'))}",
             )
         golden = make_golden(rebuild_model(spec, self._checkpoint if trained else None), spec, photos)
         return golden[len(golden) - len(photos.labels) :]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
-from export.formats.table import format_of, read_artifact
-from export.manifest import find_manifests, load_manifest, manifest_path
+from edgevit.shell import quoted
+from export.formats.table import FORMATS, format_of, read_artifact
+from export.manifest import EXPORT_HINT, find_manifests, load_manifest, manifest_path, manifests_in
 from export.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from validation.artifact.limits import Limits
 
 RANDOM_SEED = 2205  # chosen: any will do that stays the same, so that repeated runs feed the same inputs
-EXPORT_HINT = "edgevit-export --variant s writes artifacts/"
 NUMBERS = (
     "float16",
     "float32",
@@ -94,7 +94,17 @@ def _files(path: Path) -> list[tuple[Path, Path | None]]:
             raise UsageError(f"{path}: no such file or directory", hint=EXPORT_HINT)
         manifest = manifest_path(path)
         return [(path, manifest if manifest.is_file() else None)]
+    if path.is_dir() and not manifests_in(path) and (bare := _bare_files(path)):
+        raise UsageError(
+            f"no manifest in {path}, so which of its {len(bare)} files are meant is not known",
+            hint=f"without manifests name the files: edgevit-export bench {quoted(bare[0])}",
+        )
     return [(manifest.parent / load_manifest(manifest).file, manifest) for manifest in find_manifests([path])]
+
+
+def _bare_files(directory: Path) -> list[Path]:
+    """The files of known formats directly in ``directory``, by name."""
+    return sorted(each for each in directory.iterdir() if each.suffix.removeprefix(".") in FORMATS and each.is_file())
 
 
 def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
@@ -146,7 +156,7 @@ def _audited(file: Path, recipe: Recipe) -> FileFacts:
     if not found.passed:
         raise ArtifactError(
             f"{file} is not run, because its audit fails: {'; '.join(found.violations)}",
-            hint=f"edgevit-export inspect {file}",
+            hint=f"edgevit-export inspect {quoted(file)}",
         )
     return facts
 

@@ -11,6 +11,7 @@ import msgspec
 
 from edgevit.errors import UsageError
 from edgevit.records import Record
+from edgevit.shell import quoted
 from runtimes.bench.record import record_key
 from runtimes.runners.process import PlannedPush, PlannedRun
 from runtimes.runners.runner import Runner, Subject
@@ -54,7 +55,7 @@ class Plan(Record):
 
     def lines(self) -> list[str]:
         """The plan for a person to read."""
-        pushed = [f"push {item.local} -> {item.remote} ({item.size_bytes} bytes)" for item in self.pushes]
+        pushed = [f"push {quoted(p.local)} -> {quoted(p.remote)} ({p.size_bytes} bytes)" for p in self.pushes]
         ran = [f"run  round {item.round + 1}, {item.key}: {item.command()}" for item in self.runs]
         return [f"device {self.device}, working in {self.scratch}", *self.conditions, *pushed, *ran, *self.energy]
 

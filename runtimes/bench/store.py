@@ -12,6 +12,7 @@ import msgspec
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, UsageError
 from edgevit.names import file_name
 from edgevit.records import sha256_file, writing
+from edgevit.shell import quoted
 from runtimes.bench.plan import Job
 from runtimes.bench.record import (
     DeviceRun,
@@ -200,6 +201,6 @@ class RecordStore:
         written = self._write(name, save)
         self.moved = FailureError(
             f"{failed.message}; what was measured from then on is in {self.directory}",
-            hint=f"free some space, then: mv {self.directory}/* {asked}",
+            hint=f"free some space, then: mv {quoted(self.directory)}/* {quoted(asked)}",
         )
         return written

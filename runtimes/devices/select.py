@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
+from edgevit.shell import quoted
 from runtimes.devices import host
 from runtimes.devices.adb import attached as adb
 from runtimes.devices.attached import HOST, AttachedDevice, DeviceListing, choices
@@ -100,7 +101,7 @@ def _only_device(adb_server: str | None) -> str:
         usable = next((each for each in attached if each.is_usable), None)
         raise UsageError(
             f"{len(attached)} devices are attached: choose one with --device: {choices(attached)}",
-            hint=f"--device {usable.serial}" if usable else f"{attached[0].serial}: {attached[0].hint}",
+            hint=f"--device {quoted(usable.serial)}" if usable else f"{attached[0].serial}: {attached[0].hint}",
         )
     return attached[0].serial if attached else HOST
 

@@ -12,6 +12,7 @@ import re
 import numpy as np
 
 from edgevit.errors import MeterError, MissedReadingError
+from edgevit.shell import quoted
 from runtimes.devices.device import Device
 from runtimes.power.meter import MeterOptions, PowerMeter, Resolution
 from runtimes.power.polling import PollingMeter
@@ -80,7 +81,7 @@ class BatteryMeter(PollingMeter):
             by = " and ".join(powered) or "its charger"
             raise MeterError(
                 f"{self._device.serial} is powered by {by}: its gauge does not see what it draws",
-                hint=f"adb -s {self._device.serial} tcpip 5555, unplug it, and use its network address as --device",
+                hint=f"adb -s {quoted(self._device.serial)} tcpip 5555, unplug it, use its network address as --device",
             )
 
     def read_once(self) -> tuple[float, ...]:

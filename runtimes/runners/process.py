@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from edgevit.records import Record, sha256_file
-from runtimes.devices.device import quote
+from edgevit.shell import command_line
 from runtimes.runners.workload import Workload
 
 
@@ -47,8 +47,8 @@ class PlannedRun(Record):
 
     def command(self) -> str:
         """The shell line that does the same by hand."""
-        environment = "".join(f"{name}={quote([value])} " for name, value in self.environment.items())
-        return f"cd {quote([self.cwd])} && {environment}{quote(self.argv)}"
+        environment = "".join(f"{name}={command_line(value)} " for name, value in self.environment.items())
+        return f"cd {command_line(self.cwd)} && {environment}{command_line(*self.argv)}"
 
 
 @dataclass(frozen=True)

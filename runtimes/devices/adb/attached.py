@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from edgevit.errors import DeviceError
+from edgevit.shell import quoted
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.adb.server import UNAUTHORIZED_HINT, connect_client, is_listening, server_address, translated
 from runtimes.devices.attached import USABLE, AttachedDevice, choices
@@ -47,7 +48,7 @@ def attached(adb_server: str | None) -> tuple[AttachedDevice, ...]:
 
 
 def _entry(serial: str, state: str, model: str | None) -> AttachedDevice:
-    hint = None if state == USABLE else _STATE_HINTS.get(state, "plug it in again").replace("SERIAL", serial)
+    hint = None if state == USABLE else _STATE_HINTS.get(state, "plug it in again").replace("SERIAL", quoted(serial))
     return AttachedDevice(
         serial=serial, kind="adb", state=state, model=model.replace("_", " ") if model else None, hint=hint
     )
@@ -67,7 +68,7 @@ def open_device(serial: str, adb_server: str | None, remote_dir: str | None) -> 
         entry = _connect(serial, adb_server)
     if entry is None:
         raise DeviceError(
-            f"device '{serial}' is not attached to the adb server at {address}: {choices(found)}",
+            f"device '{serial}' is not attached to the adb server at {address}; attached: {choices(found)}",
             hint="edgevit-export devices",
         )
     if not entry.is_usable:

@@ -61,7 +61,7 @@ def test_the_manifest_beside_tells_how_it_was_optimised(tmp_path: Path, capsys: 
     edit_manifest(manifest, passes=PASSES)
     assert run(["inspect", str(manifest.with_suffix(""))]) == 0
     out = capsys.readouterr().out
-    assert "optimised by full: 1/2" in out and "3 folded" in out
+    assert "optimisation full: 1 of 2 passes rewrote calls" in out and "3 folded" in out
     assert "in_place did not run: old bytecode" in out
     assert run(["inspect", str(manifest.with_suffix("")), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

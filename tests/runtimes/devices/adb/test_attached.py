@@ -11,6 +11,7 @@ from fault_daemon import FaultDaemon, Faults
 
 from edgevit.errors import DeviceError
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.adb.attached import _entry
 from runtimes.devices.select import list_devices, select_device
 
 Make = Callable[[Faults], tuple[FaultDaemon, AdbDevice]]
@@ -43,7 +44,12 @@ def test_an_unknown_serial_names_the_choices(rig: AdbRig) -> None:
     daemon = rig.add()
     with pytest.raises(DeviceError, match="device 'R58M' is not attached") as caught:
         select_device("R58M", adb_server=str(rig.server))
-    assert daemon.serial in caught.value.message
+    assert f"at {rig.server}; attached: {daemon.serial} (" in caught.value.message
+
+
+def test_a_serial_in_a_hint_is_quoted() -> None:
+    hint = _entry("a; $(b):5", "offline", None).hint
+    assert hint is not None and "adb disconnect 'a; $(b):5', then adb connect 'a; $(b):5'" in hint
 
 
 def test_network_devices_are_connected_on_demand(rig: AdbRig, tmp_path: Path) -> None:
