@@ -69,7 +69,7 @@ def _run(arguments: list[str]) -> int:
 
     from edgevit_export.app import app
     from edgevit_export.console import Failure, failure_of, print_error, print_failure
-    from edgevit_export.suggestions import usage_error
+    from edgevit_export.suggestions import command_in, usage_error
 
     def failed(error: EdgevitExportError) -> int:
         print_error(error)
@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
         return failed(error)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        return failed(usage_error(error.format_message(), context.command_path if context else "edgevit-export"))
+        return failed(usage_error(error.format_message(), context.command_path if context else command_in(arguments)))
     except (KeyboardInterrupt, typer.Abort):
         return ended(_STOPPED, "interrupted", _INTERRUPTED)
     except BrokenPipeError:

@@ -6,6 +6,7 @@ application itself as well, as in ``edgevit-export --variant s --format ptl,onnx
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from edgevit_export.commands.models import ModelsOptions, models
 from edgevit_export.commands.options import command_of
 from edgevit_export.commands.report import ReportOptions, report
 from edgevit_export.commands.verify import VerifyOptions, verify
+from edgevit_export.console import LISTING_VERSION, print_json
 
 _HELP = """
 Compile EdgeViT into TorchScript-lite, ONNX, TFLite and ExecuTorch artifacts, and prove each one.
@@ -47,12 +49,14 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:
-    if value:
-        from importlib.metadata import version
+def _print_version(*, as_json: bool) -> None:
+    from importlib.metadata import version
 
-        typer.echo(f"edgevit-export {version('edgevit-export')}")
-        raise typer.Exit
+    number = version("edgevit-export")
+    if as_json:
+        print_json(json.dumps({"schema_version": LISTING_VERSION, "version": number}, indent=2))
+    else:
+        typer.echo(f"edgevit-export {number}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +64,16 @@ class _FrontDoorOptions(ExportOptions):
     """What stands before a command, or in its place."""
 
     context: typer.Context
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = (
-        False
-    )
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
 
 
 def _export_unless_command(options: _FrontDoorOptions) -> None:
     """Export, or refuse options of the export in front of another command, which would be ignored."""
     context = options.context
     given = _given_options(context)
+    if options.version:
+        _print_version(as_json=options.as_json)
+        raise typer.Exit
     if context.invoked_subcommand is not None:
         if given:
             raise UsageError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from edgevit.errors import UsageError
 
 COMMANDS = ("bench", "compare", "devices", "doctor", "energy", "export", "inspect", "models", "report", "verify")
+ENERGY_COMMANDS = ("analyze", "meters", "simulate")
 
 _EXPORT = "edgevit-export export --variant s --format ptl,onnx,tflite"
 _BENCH = "edgevit-export bench artifacts/"
@@ -25,17 +28,28 @@ OTHER_NAMES = {
     **dict.fromkeys(("install", "setup", "env", "version", "versions", "diagnose"), "edgevit-export doctor"),
     **dict.fromkeys(("adb", "device", "phones"), "edgevit-export devices"),
     **dict.fromkeys(("power", "monsoon", "analyze", "analyse"), "edgevit-export energy analyze TRACE --runs 50"),
-    **dict.fromkeys(("meters", "simulate"), "edgevit-export energy --help"),
+    "meters": "edgevit-export energy meters",
+    "simulate": "edgevit-export energy simulate",
     **dict.fromkeys(("diff", "regression"), "edgevit-export compare BEFORE.json AFTER.json"),
     "help": "edgevit-export --help",
 }
 """What other tools call their commands, and what serves here."""
+_ALIKE = 0.75  # two letters exchanged in five are 0.8; "train" is 0.67 to "print", which is another word
+_LEAST_START = 3  # letters that begin no two commands
 
 
 def usage_error(message: str, command: str) -> UsageError:
     """What the parser refused, with the command that was probably meant."""
     meant = _command_for(message)
     return UsageError(message.partition(" Did you mean")[0] if meant else message, hint=meant or f"{command} --help")
+
+
+def command_in(arguments: Sequence[str]) -> str:
+    """The command that ``arguments`` begin with, for errors that do not say in which they arose."""
+    words = list(arguments[:1]) if arguments and arguments[0] in COMMANDS else []
+    if words == ["energy"]:
+        words += [word for word in arguments[1:2] if word in ENERGY_COMMANDS]
+    return " ".join(["edgevit-export", *words])
 
 
 def _command_for(message: str) -> str | None:
@@ -46,9 +60,11 @@ def _command_for(message: str) -> str | None:
     word = rest.partition("'")[0].lower()
     if word in OTHER_NAMES:
         return OTHER_NAMES[word]
-    if word in _variants():
-        return f"edgevit-export export --variant {word}"
-    close = get_close_matches(word, [*COMMANDS, *OTHER_NAMES], n=1, cutoff=0.6)
+    variant = re.sub("^edgevit[-_]?", "", word)
+    if variant in _variants():
+        return f"edgevit-export export --variant {variant}"
+    begun = [name for name in COMMANDS if len(word) >= _LEAST_START and name.startswith(word)]
+    close = begun or get_close_matches(word, [*COMMANDS, *OTHER_NAMES], n=1, cutoff=_ALIKE)
     return None if not close else OTHER_NAMES.get(close[0], f"did you mean 'edgevit-export {close[0]}'?")
 
 

@@ -29,9 +29,11 @@ def affinity_mask(state: DeviceState, wanted: str) -> int:
         )
     usable = present & set(state.cpus_allowed) if state.cpus_allowed is not None else present
     cpus = _wanted_cpus(state, wanted)
-    if not cpus or not set(cpus) <= usable:
-        seen = ", ".join(str(cpu) for cpu in sorted(set(cpus) - usable)) or "none"
-        some = ",".join(str(cpu) for cpu in sorted(usable))
+    some = ",".join(str(cpu) for cpu in sorted(usable))
+    if not cpus:
+        raise UsageError(f"--affinity {wanted} names no core: choose from {some}", hint=f"--affinity {some}")
+    if not set(cpus) <= usable:
+        seen = ", ".join(str(cpu) for cpu in sorted(set(cpus) - usable))
         raise UsageError(
             f"--affinity {wanted} means cores of {state.serial} that cannot be used ({seen}): choose from {some}",
             hint=f"--affinity {some}",

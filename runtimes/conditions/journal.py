@@ -18,7 +18,8 @@ import msgspec
 
 from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTimeoutError, RestoreError
 from edgevit.names import file_name
-from edgevit.records import Record
+from edgevit.records import Record, read_json
+from edgevit.shell import command_line
 from edgevit.text import read_bytes
 from runtimes.devices.device import Device, quote
 
@@ -197,9 +198,9 @@ class Journal:
                 with suppress(DeviceError):  # a full disk must not keep the rest changed; to undo twice is harmless
                     self._append(_Line(undone=change.key))
                 self._open.remove(change)
-                tell(report, f"{change.key} is '{change.old}' again" if change.old else f"{change.key} is undone")
+                tell(report, _undone_in_words(change))
             else:
-                failed.append(f"{change.key}: {problem} (by hand: {quote(change.undo)})")
+                failed.append(f"{change.key}: {problem} (by hand: {command_line(*change.undo)})")
         if failed:
             raise kind(f"not restored on {self._device.serial}: {'; '.join(failed)}", hint=RESTORE_HINT)
 
@@ -267,6 +268,14 @@ def _settled(device: Device, change: Change, wanted: str) -> str:
     return seen
 
 
+def _undone_in_words(change: Change) -> str:
+    if not change.check:
+        return f"{change.key} is undone"
+    if change.old in ("", "null"):  # what Android's `settings get` prints where nothing is set
+        return f"{change.key} is unset again, as it was"
+    return f"{change.key} is '{change.old}' again"
+
+
 def journal_path(serial: str) -> Path:
     """Where the journal of a device is kept."""
     return state_home() / "journal" / f"{file_name(serial)}.jsonl"
@@ -283,7 +292,7 @@ def read_journal(path: Path) -> tuple[JournalHead, tuple[Change, ...]]:
     by_hand = f"undo by hand what {path} names, then delete it"
     for number, raw in enumerate(_whole_lines(path), 1):
         try:
-            line = _Line.from_json(raw, origin=f"{path}, line {number}")
+            line = read_json(raw, _Line, what="line of a journal of changes", origin=f"{path}, line {number}")
         except ArtifactError as error:
             raise ArtifactError(error.message, hint=by_hand) from error
         head = line.head or head

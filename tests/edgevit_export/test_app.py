@@ -1,5 +1,6 @@
 """The application: help, version, and options that stand before a command."""
 
+import json
 import subprocess
 import sys
 
@@ -16,6 +17,16 @@ def test_without_arguments_it_helps(capfd: pytest.CaptureFixture[str]) -> None:
 def test_version(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capfd.readouterr().out.startswith("edgevit-export 0.")
+
+
+def test_the_version_as_json(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    number = capfd.readouterr().out.split()[1]
+    for words in (["--version", "--json"], ["--json", "--version"]):
+        assert run(words) == 0
+        assert json.loads(capfd.readouterr().out) == {"schema_version": 1, "version": number}
+    assert run(["--version", "verify"]) == 0
+    assert capfd.readouterr().out == f"edgevit-export {number}\n"
 
 
 def test_shell_completion_is_offered() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from edgevit import errors
 from edgevit_export.__main__ import run
+from edgevit_export.commands.devices import ListedDevice
 from edgevit_export.commands.doctor import Diagnosis
 from edgevit_export.commands.inspect import Inspection
 from edgevit_export.console import Failure, FailureDocument, failure_of
@@ -35,6 +36,21 @@ ROWS = {
 def test_records_have_the_keys_documented(command: str, record: type) -> None:
     fields = set(record.__struct_fields__)  # type: ignore[attr-defined]
     assert set(ROWS[command]) | {"schema_version"} == fields
+
+
+NESTED = {"`devices`": ("devices", ListedDevice), "any that failed": ("error", Failure)}
+"""Rows that also name the keys of what is listed."""
+
+
+def test_the_keys_of_what_is_listed_are_documented() -> None:
+    told = {
+        cells[0]: re.findall(r"`(\w+)`", cells[1])
+        for line in TEXT.partition("| command |")[2].splitlines()
+        if line.startswith("| ") and len(cells := line.strip("| ").split(" | ")) == 2 and "`: " in cells[1]
+    }
+    assert set(told) == set(NESTED)
+    for row, (key, record) in NESTED.items():
+        assert (told[row][0], sorted(told[row][1:])) == (key, sorted(record.__struct_fields__))
 
 
 @pytest.mark.parametrize(

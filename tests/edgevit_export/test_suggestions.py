@@ -7,8 +7,9 @@ import re
 import pytest
 import typer
 
+from edgevit_export.__main__ import run
 from edgevit_export.app import app
-from edgevit_export.suggestions import COMMANDS, OTHER_NAMES, usage_error
+from edgevit_export.suggestions import COMMANDS, ENERGY_COMMANDS, OTHER_NAMES, usage_error
 
 
 def test_the_commands_are_those_of_the_application() -> None:
@@ -32,11 +33,46 @@ def test_what_other_tools_call_it_leads_to_a_command(name: str) -> None:
         ("benchmrk", "edgevit-export bench artifacts/"),
         ("S", "edgevit-export export --variant s"),
         ("qqq", "edgevit-export --help"),
+        ("bnech", "did you mean 'edgevit-export bench'?"),
+        ("doc", "did you mean 'edgevit-export doctor'?"),
+        ("edgevit-s", "edgevit-export export --variant s"),
+        ("EdgeViT_XXS", "edgevit-export export --variant xxs"),
+        ("train", "edgevit-export --help"),
+        ("serve", "edgevit-export --help"),
+        ("edgevit-q", "edgevit-export --help"),
+        ("simulate", "edgevit-export energy simulate"),
+        ("meters", "edgevit-export energy meters"),
     ],
 )
 def test_a_slip_of_the_finger_leads_to_the_nearest(typed: str, hint: str) -> None:
     error = usage_error(f"No such command '{typed}'. Did you mean 'x'?", "edgevit-export")
     assert error.hint == hint
+
+
+def test_starts_of_commands_tell_them_apart() -> None:
+    starts = [name[:3] for name in COMMANDS]
+    assert len(set(starts)) == len(starts)
+
+
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["bench", "x", "--device"], "edgevit-export bench"),
+        (["energy", "analyze", "x", "--runs"], "edgevit-export energy analyze"),
+        (["energy", "--bogus"], "edgevit-export energy"),
+        (["--variant"], "edgevit-export"),
+    ],
+)
+def test_an_option_without_its_value_leads_to_the_help_of_its_command(
+    words: list[str], help_of: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    assert f"hint: {help_of} --help\n" in capfd.readouterr().err
+
+
+def test_the_commands_of_energy_are_those_of_the_application() -> None:
+    group = typer.main.get_command(app).commands["energy"]  # type: ignore[attr-defined]
+    assert sorted(group.commands) == sorted(ENERGY_COMMANDS)
 
 
 def test_other_messages_lead_to_the_help_of_their_command() -> None:

@@ -53,13 +53,13 @@ def test_a_host_that_tells_no_cores_is_not_asked_to_choose_from_none(phone: Devi
     [
         ("8", "cannot be used \\(8\\): choose from 0,1,2,3,4,5,6,7"),
         ("7-8", "cannot be used \\(8\\)"),
-        ("0x0", "cannot be used \\(none\\)"),
+        ("0x0", "names no core: choose from 0,1,2"),
         ("f0", "a mask begins with 0x"),
         ("0x100", "cannot be used \\(8\\)"),
         ("²", "neither big, little"),
         ("huge", "neither big, little"),
         ("", "neither big, little"),
-        ("5-4", "cannot be used"),
+        ("5-4", "names no core: choose from 0,1,2"),
     ],
 )
 def test_masks_that_mean_nothing(phone: DeviceState, wanted: str, words: str) -> None:

@@ -96,7 +96,7 @@ def test_a_file_that_is_no_journal(device: Device) -> None:
     path = journal_path(device.serial)
     path.parent.mkdir(parents=True)
     path.write_text('{"what": 1}\n')
-    with pytest.raises(ArtifactError, match="line 1"):
+    with pytest.raises(ArtifactError, match="line 1 is not a valid line of a journal of changes: "):
         restore(device)
     assert path.exists()
 

@@ -14,10 +14,11 @@ from session_child import turn
 
 import runtimes.conditions.restore as restore_module
 from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, EdgevitExportError
-from runtimes.conditions.journal import Change, Journal, journal_path, leftover_journals
+from runtimes.conditions.journal import Change, Journal, journal_path, leftover_journals, restore
 from runtimes.conditions.lease import DeviceSession
 from runtimes.conditions.restore import left_changed, restore_devices
 from runtimes.devices.adb.adb_device import AdbDevice
+from runtimes.devices.device import Device
 from runtimes.devices.host import HostDevice
 from runtimes.devices.select import list_devices
 
@@ -195,3 +196,19 @@ def test_what_is_lost_for_good_says_what_is_still_changed(adb_device: AdbDevice,
     adbd.start()
     adb_device.reconnect()
     assert restore_devices((adbd.serial,), adb_server=adb_device.adb_server)[0].undone == (knob.name,)
+
+
+@pytest.mark.parametrize(
+    ("old", "words"),
+    [("null", "k is unset again, as it was"), ("", "k is unset again, as it was"), ("2", "k is '2' again")],
+)
+def test_a_setting_that_was_not_set_is_unset_again(device: Device, tmp_path: Path, old: str, words: str) -> None:
+    value = tmp_path / "value"
+    value.write_text(old)
+    put = ("sh", "-c", 'printf %s "$2" >"$1"', "sh", str(value))
+    told: list[str] = []
+    journal = Journal(device, restore_script=None)
+    journal.open()
+    journal.make(Change(key="k", apply=(*put, "new"), undo=(*put, old), check=("cat", str(value)), old=old, new="new"))
+    restore(device, told.append)
+    assert (told, value.read_text()) == ([words], old)
