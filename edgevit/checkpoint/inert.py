@@ -16,6 +16,7 @@ from typing import IO
 
 from edgevit.checkpoint.archive import archive_of, is_zip, member_of
 from edgevit.checkpoint.measured import MeasuredFile
+from edgevit.checkpoint.nest import Nest
 from edgevit.errors import CheckpointError
 
 MOST_OPERATIONS = 20_000_000  # chosen: a minute; an optimiser of 1,000 tensors takes some 50,000
@@ -131,46 +132,31 @@ def _names(file: IO[bytes], path: Path, pickles: int) -> set[str]:
 
 
 def _scan(file: IO[bytes], path: Path, most: int) -> Iterator[str]:
-    """The globals of a pickle of at most ``most`` operations; follows how wide its tuples are with all within."""
-    stack: list[int | None] = []
-    memo: dict[object, int] = {}
-    for count, (code, argument, _) in enumerate(pickletools.genops(file)):
-        if count >= most:
-            if most == _NUMBER_OPERATIONS:
-                raise CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: it has no magic number")
-            raise CheckpointError(f"checkpoint {path} has more than {most:,} pickled values")
-        if code.name == "GLOBAL":
-            name = _modern(*str(argument).split(" ", 1))
-            if name == "builtins.bytearray":  # torch calls it, and called with a number it takes so many bytes
-                raise CheckpointError(f"checkpoint {path} is refused: it holds a bytearray, which can be of any size")
-            yield name
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1] or 1
-        elif code.name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo.get(argument, 1))
-        elif code.name == "MARK":
-            stack.append(None)
-        else:
-            width = _popped(stack, code)
-            stack += [1 + width if code.name.startswith("TUPLE") else 1] * len(code.stack_after)
-            if width > WIDEST_TUPLE and code.name.startswith("TUPLE"):
-                raise CheckpointError(f"checkpoint {path} is refused: its values nest so that reading would not end")
+    """The globals of a pickle of at most ``most`` operations, whose values nest no further than can be followed."""
+    nest = Nest()
+    try:
+        for count, (code, argument, _) in enumerate(pickletools.genops(file)):
+            if count >= most:
+                if most == _NUMBER_OPERATIONS:
+                    raise CheckpointError(f"checkpoint {path} is truncated or not a checkpoint: it has no magic number")
+                raise CheckpointError(f"checkpoint {path} has more than {most:,} pickled values")
+            if code.name == "GLOBAL":
+                yield _named(*str(argument).split(" ", 1), path=path)
+            if nest.take(code, argument) > WIDEST_TUPLE:
+                break
+    finally:  # torch has made these values also where the pickle is damaged behind them
+        if nest.widest > WIDEST_TUPLE or nest.unfolds_beyond(MOST_OPERATIONS):
+            raise CheckpointError(f"checkpoint {path} is refused: its values nest so that reading would not end")
+
+
+def _named(module: str, name: str = "", *, path: Path) -> str:
+    full = _modern(module, name)
+    if full == "builtins.bytearray":  # torch calls it, and called with a number it takes so many bytes
+        raise CheckpointError(f"checkpoint {path} is refused: it holds a bytearray, which can be of any size")
+    return full
 
 
 def _modern(module: str, name: str = "") -> str:
     """The name of a global in Python 3; protocol 2 writes those of Python 2."""
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
     return f"{module}.{name}"
-
-
-def _popped(stack: list[int | None], code: pickletools.OpcodeInfo) -> int:
-    """Take off ``stack`` what an operation takes, and sum it up."""
-    width = 0
-    before = list(code.stack_before)
-    if pickletools.markobject in before:
-        while (top := stack.pop()) is not None:
-            width += top
-        before = before[: before.index(pickletools.markobject)]
-    for _ in before:
-        width += stack.pop() or 1
-    return width
