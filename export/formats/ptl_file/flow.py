@@ -2,8 +2,9 @@
 
 The lite interpreter checks none of that: an instruction that pops from an empty stack or loads register 10,000 takes
 whatever lies there in memory. So every way through a function is walked here with the height of the stack, and with
-what is known of the values on it: constants, and the objects whose attributes are read. Where two ways meet, the
-heights must agree. Instructions that call other code, wait, print, or change an object are not on the list.
+what is known of the values on it: constants, the objects whose attributes are read, and what may share memory with
+something stored (``stored``). Where two ways meet, the heights must agree. Instructions that call other code, wait,
+print, or change an object are not on the list.
 """
 
 from __future__ import annotations
@@ -13,19 +14,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from export.formats.ptl_file.bytecode import Function, Instruction
+from export.formats.ptl_file.stored import STORED, UNKNOWN, Known, Marks
 from export.formats.ptl_file.values import Object, PickleError, Value
 
-
-class _Unknown:
-    """A value that only a run makes."""
-
-
-UNKNOWN = _Unknown()
-Known: TypeAlias = "Value | _Unknown"
 Idle: TypeAlias = Mapping[str, int]
 """Operators that draw random numbers unless an argument, at this place, is False or 0."""
 # Chosen, far above what networks have, so that the walk's time and memory follow from the number of instructions.
 _MOST_STACK, _MOST_REGISTERS, _MOST_WAYS, _MOST_IN_LOOPS = 1000, 1000, 1000, 20
+_LISTS_OF_NUMBERS = {"List[int]", "List[float]", "List[bool]", "List[str]"}
 
 
 @dataclass
@@ -33,27 +29,46 @@ class _State:
     """What is known at one instruction; registers that are not named hold what is not known."""
 
     stack: list[Known]
+    marks: Marks
     registers: dict[int, Known] = field(default_factory=dict)
 
     def copy(self) -> _State:
-        return _State([*self.stack], dict(self.registers))
+        return _State([*self.stack], self.marks, dict(self.registers))
 
     def agrees(self, head: _State) -> bool:
-        """Whether all that was known at the head of a loop holds here, too."""
+        """Whether all that was known at the head of a loop holds here, too; ``spoils`` has the rest."""
         return (
             len(self.stack) == len(head.stack)
-            and all(known is UNKNOWN or known is value for known, value in zip(head.stack, self.stack, strict=True))
-            and all(self.registers.get(place) is value for place, value in head.registers.items())
+            and all(_covers(known, value) for known, value in zip(head.stack, self.stack, strict=True))
+            and all(_covers(known, self.registers.get(place, UNKNOWN)) for place, known in head.registers.items())
         )
+
+    def spoils(self, head: _State) -> bool:
+        """Whether what is stored would come where the head of a loop knows of none."""
+        places = [(value, head.registers.get(place, UNKNOWN)) for place, value in self.registers.items()]
+        places += zip(self.stack, head.stack, strict=True)
+        return any(known is UNKNOWN and self.marks.stored(value) for value, known in places)
 
     def met(self, other: _State, where: str) -> None:
         """Keep only what both know."""
         if len(self.stack) != len(other.stack):
             raise PickleError(f"{where}: the stack holds {len(self.stack)} or {len(other.stack)} values there")
-        self.stack = [mine if mine is its else UNKNOWN for mine, its in zip(self.stack, other.stack, strict=True)]
-        self.registers = {
-            place: value for place, value in self.registers.items() if other.registers.get(place) is value
+        joined = self.marks.joined
+        self.stack = [joined(mine, its) for mine, its in zip(self.stack, other.stack, strict=True)]
+        places = self.registers.keys() | other.registers.keys()
+        both = {
+            place: joined(self.registers.get(place, UNKNOWN), other.registers.get(place, UNKNOWN)) for place in places
         }
+        self.registers = {place: value for place, value in both.items() if value is not UNKNOWN}
+
+
+def _covers(known: Known, value: Known) -> bool:
+    """Whether what is ``known`` at the head of a loop is no more than what holds for ``value``."""
+    return known is UNKNOWN or known is STORED or known is value
+
+
+class _Spoiled(Exception):
+    """A turn of a loop hands on what is stored where its head knew of none."""
 
 
 def check_flow(function: Function, root: Value, arity: Mapping[str, tuple[int, int]], idle: Idle) -> None:
@@ -66,18 +81,30 @@ def check_flow(function: Function, root: Value, arity: Mapping[str, tuple[int, i
         idle: See ``Idle``.
 
     Raises:
-        PickleError: It would leave what is its own, or holds an instruction that is not allowed.
+        PickleError: It would leave what is its own, holds an instruction that is not allowed, or would write into what
+            is stored in the file.
     """
-    _Walk(function, root, arity, idle).run()
+    try:
+        _Walk(function, root, arity, idle).run()
+    except _Spoiled:
+        _Walk(function, root, arity, idle, turned=STORED).run()
 
 
 class _Walk:
     """One function being walked, instruction by instruction; a way that goes back ends where it has been."""
 
-    def __init__(self, function: Function, root: Value, arity: Mapping[str, tuple[int, int]], idle: Idle) -> None:
-        self.function, self.arity, self.idle = function, arity, idle
-        first: list[Known] = [root if isinstance(root, Object) else UNKNOWN] if function.arguments else []
-        self.state: _State | None = _State(first + [UNKNOWN] * (function.arguments - 1))
+    def __init__(
+        self,
+        function: Function,
+        root: Value,
+        arity: Mapping[str, tuple[int, int]],
+        idle: Idle,
+        turned: Known = UNKNOWN,
+    ) -> None:
+        """``turned`` is what the head of a loop takes for known of all that its turns change."""
+        self.function, self.arity, self.idle, self.turned, self.marks = function, arity, idle, turned, Marks()
+        first: list[Known] = [root if isinstance(root, Object) else STORED] if function.arguments else []
+        self.state: _State | None = _State(first + [UNKNOWN] * (function.arguments - 1), self.marks)
         self.waiting: dict[int, _State] = {}
         self.loops: dict[int, _State] = {}
         self.looked_through = 0
@@ -141,6 +168,10 @@ class _Walk:
                 self.waiting[target] = self.now.copy()
         elif target not in self.loops or not self.now.agrees(self.loops[target]):
             raise PickleError(f"{self.where} jumps to {target}, which is no place for it")
+        elif self.now.spoils(self.loops[target]):
+            if self.turned is STORED:
+                raise PickleError(f"{self.where} jumps to {target} from outside of its loop with what is stored")
+            raise _Spoiled
         if len(self.waiting) > _MOST_WAYS:
             raise PickleError(f"{self.where}: more than {_MOST_WAYS} jumps have not met")
 
@@ -148,9 +179,15 @@ class _Walk:
         """Note what a register holds; what does not fit is not known."""
         registers = self.now.registers
         if value is UNKNOWN or (place not in registers and len(registers) >= _MOST_REGISTERS):
+            if self.marks.stored(value):
+                raise PickleError(f"{self.where}: more than {_MOST_REGISTERS} registers hold what is stored")
             registers.pop(place, None)
         else:
             registers[place] = value
+
+    def at_head(self, before: Known) -> Known:
+        """What is known at the head of a loop of what was ``before`` it, and is changed by its turns."""
+        return STORED if self.marks.stored(before) else self.turned
 
     def enter_loop(self, length: int) -> None:
         """What is stored inside of a loop is not known at its head, where every further turn begins."""
@@ -160,9 +197,9 @@ class _Walk:
             raise PickleError(f"{self.where}: more than {_MOST_IN_LOOPS} loops lie in each other")
         for step in body:
             if step.name in {"STORE", "MOVE", "DROPR", "STOREN"}:
-                count = min(step.n, self.function.registers) if step.name == "STOREN" else 1
+                count = min(step.n, _MOST_STACK) if step.name == "STOREN" else 1
                 for place in range(step.x, step.x + count):
-                    self.now.registers.pop(place, None)
+                    self.remember(place, self.at_head(self.now.registers.get(place, UNKNOWN)))
         self.loops[self.at] = self.now.copy()
 
 
@@ -198,8 +235,12 @@ def _attribute(walk: _Walk, step: Instruction) -> None:
 
 
 def _branch(walk: _Walk, step: Instruction) -> None:
-    walk.pop(1)
-    walk.jump(step.x)
+    """A condition that is known, such as ``self.training``, leads one way only: no attribute is ever set."""
+    (condition,) = walk.pop(1)
+    if condition is not True:
+        walk.jump(step.x)
+    if condition is False:
+        walk.state = None
 
 
 def _jump(walk: _Walk, step: Instruction) -> None:
@@ -211,10 +252,10 @@ def _loop(walk: _Walk, step: Instruction) -> None:
     """Above the values that a turn hands on stand the number of turns, their most, and whether to go on."""
     if step.n < 2 or len(walk.now.stack) < step.n + 1:
         raise PickleError(f"{walk.where} is a loop without its counters")
-    handed_on = len(walk.pop(step.n + 1)) - 3
+    handed_on = [walk.at_head(value) for value in walk.pop(step.n + 1)[3:]]
     left = walk.now.copy()
-    left.stack.extend([UNKNOWN] * handed_on)
-    walk.push(*[UNKNOWN] * (step.n + 1))
+    left.stack.extend(handed_on)
+    walk.push(*[UNKNOWN] * 3, *handed_on)
     walk.enter_loop(step.x)
     left.registers = dict(walk.now.registers)
     inside, walk.state = walk.now, left
@@ -239,17 +280,19 @@ def _list(walk: _Walk, step: Instruction) -> None:
     kind = walk.function.types[walk.entry(walk.function.types, step.x, "type")]
     if not kind.startswith("List["):
         raise PickleError(f"{walk.where} makes a list of the type {kind[:80]}")
-    walk.pop(step.n)
-    walk.push(UNKNOWN)
+    holds_stored = any(map(walk.marks.stored, walk.pop(step.n))) and kind not in _LISTS_OF_NUMBERS
+    walk.push(STORED if holds_stored else UNKNOWN)
 
 
 def _unpack_list(walk: _Walk, step: Instruction) -> None:
-    walk.pop(1)
-    walk.push(*[UNKNOWN] * _counted(walk, step.x))
+    (values,) = walk.pop(1)
+    walk.push(*[STORED if walk.marks.stored(values) else UNKNOWN] * _counted(walk, step.x))
 
 
 def _tuple(walk: _Walk, step: Instruction) -> None:
-    walk.push(tuple(walk.pop(_counted(walk, step.x))))  # type: ignore[arg-type]  # it may hold what is not known
+    made: Known = tuple(walk.pop(_counted(walk, step.x)))  # type: ignore[arg-type]  # it may hold what is not known
+    walk.marks.stored(made)  # looked up now, so that tuples in tuples never cost more than one step
+    walk.push(made)
 
 
 def _counted(walk: _Walk, count: int) -> int:
@@ -287,7 +330,11 @@ def _call(walk: _Walk, step: Instruction) -> None:
         switch = given[place]
         if not isinstance(switch, bool | int | float) or switch:
             raise PickleError(f"{walk.where}: {use.name} is told to draw random numbers, or may be")
-    walk.push(*[UNKNOWN] * gives)
+    try:
+        result = walk.marks.result(use.name, given)
+    except PickleError as error:
+        raise PickleError(f"{walk.where}: {error}") from error
+    walk.push(*[result] * gives)
     if use.name == "prim::RaiseException":
         walk.state = None
 

@@ -32,11 +32,18 @@ _REASONS = (
 
 
 class OperatorTable(Record):
-    """The operators that a file may call, as stored. ``operators`` has their names by "arguments returns"."""
+    """The operators that a file may call, as stored; ``source`` says what each field means.
+
+    ``operators`` has their names by "arguments returns", ``writes`` by the places of arguments: "3 4".
+    """
 
     source: str
     idle: dict[str, int]
     operators: dict[str, tuple[str, ...]]
+    writes: dict[str, tuple[str, ...]]
+    trained: dict[str, int]
+    makes_new: tuple[str, ...]
+    lists: tuple[str, ...]
 
 
 @cache

@@ -50,11 +50,19 @@ def test_lists_tuples_and_texts_pass() -> None:
     walk(STORE, ("LOADC", TEXT, 0), ("LOAD", 2, 0), ("OPN", 6, 2), ("DROP", 0, 0), *RETURN)
 
 
+def test_a_branch_on_what_is_known_leads_one_way() -> None:
+    """The other one would take a value too many."""
+    drops = (("JF", 3, 0), ("DROP", 0, 0), ("JMP", 1, 0))
+    walk(STORE, ("LOADC", FALSE, 0), *drops, *RETURN)
+    with pytest.raises(PickleError, match="takes 1 values off a stack of 0"):
+        walk(STORE, ("LOADC", TRUE, 0), *drops, *RETURN)
+
+
 def test_branches_that_meet_with_equal_stacks_pass() -> None:
-    walk(STORE, ("LOADC", TRUE, 0), ("JF", 3, 0), ("LOAD", 2, 0), ("JMP", 2, 0), ("LOAD", 1, 0), ("RET", 0, 0))
+    walk(STORE, ("LOAD", 2, 0), ("JF", 3, 0), ("LOAD", 2, 0), ("JMP", 2, 0), ("LOAD", 1, 0), ("RET", 0, 0))
     walk(
         STORE,
-        ("LOADC", TRUE, 0),
+        ("LOAD", 2, 0),
         ("JF", 4, 0),
         ("LOADC", TEXT, 0),
         ("LOADC", TEXT, 0),
@@ -136,7 +144,7 @@ def test_what_two_ways_know_differently_is_not_known() -> None:
     """One way puts the root into register 3, the other its child, which has fewer attributes."""
     with pytest.raises(PickleError, match="of what is no object"):
         walk(
-            STORE, ("LOAD", 1, 0), ("STORE", 3, 0), ("LOADC", TRUE, 0), ("JF", 4, 0),
+            STORE, ("LOAD", 1, 0), ("STORE", 3, 0), ("LOAD", 2, 0), ("JF", 4, 0),
             ("LOAD", 1, 0), ("GET_ATTR", 0, 0), ("STORE", 3, 0), ("LOAD", 3, 0), ("GET_ATTR", 2, 0), ("RET", 0, 0),
         )  # fmt: skip
 
@@ -151,7 +159,7 @@ def test_what_a_turn_changes_is_not_known_at_the_head_of_the_loop() -> None:
 
 def test_a_jump_into_a_loop_that_knows_less_than_its_head_is_refused() -> None:
     """Past the head, with the child in register 3, where the head knows the root."""
-    begin = [STORE, ("LOAD", 1, 0), ("STORE", 3, 0), *LOOP[1:-1], ("LOADC", TRUE, 0)]
+    begin = [STORE, ("LOAD", 1, 0), ("STORE", 3, 0), *LOOP[1:-1], ("LOAD", 2, 0)]
     child = [("LOAD", 1, 0), ("GET_ATTR", 0, 0), ("STORE", 3, 0)]
     turn = [("LOADC", TRUE, 0), ("DROP", 0, 0), ("JMP", -3, 0)]
     walk(*begin, ("JF", 2, 0), ("JMP", 4, 0), *child[:2], ("DROP", 0, 0), ("LOOP", 4, 3), *turn, ("RET", 0, 0))
@@ -173,7 +181,7 @@ def test_instructions_that_reach_beyond_a_network_are_refused_even_where_no_way_
 @pytest.mark.parametrize(
     "instructions",
     [
-        [STORE, *[("LOADC", TRUE, 0), ("JF", 20_000, 0)] * 10_000],
+        [STORE, *[("LOAD", 2, 0), ("JF", 20_000, 0)] * 10_000],
         [STORE, *[("LIST_UNPACK", 900, 0), ("LIST_CONSTRUCT", 0, 900)] * 10_000],
         [STORE, *[("LOADC", 1, 0)] * 4, *[("LOOP", 20_000, 3)] * 20_000],
     ],
