@@ -24,6 +24,7 @@ command to run. A word that must name one of several things is looked up, or ref
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,6 +33,17 @@ from typing import ClassVar, TypeVar
 from edgevit.installation import install_extra, install_packages
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+# What no program can help, and no other words on the command line: no room, no such stream, a disk that fails.
+_OF_THE_SYSTEM = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EBADF, errno.EROFS
+)  # fmt: skip
+
+
+def is_of_the_system(error: OSError) -> bool:
+    """Whether the system could not, where the request may well be right: a full disk above all."""
+    return error.errno in _OF_THE_SYSTEM
 
 
 class EdgevitExportError(Exception):

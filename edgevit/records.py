@@ -13,14 +13,21 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 
-from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, UsageError
+from edgevit.errors import (
+    ArtifactError,
+    EdgevitExportError,
+    FailureError,
+    ImpossibleError,
+    UsageError,
+    is_of_the_system,
+)
 from edgevit.temporary import temporary_file
 from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
 
@@ -215,12 +222,31 @@ def writing(path: Path) -> Iterator[Path]:
 
     Raises:
         UsageError: The directory cannot be made, or the block failed to write: what stands in the way.
+        FailureError: The disk is full, or fails.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield path
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {in_the_way(path, error)}") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> UsageError | FailureError:
+    """Why ``path`` cannot be written, by who can help it: who named the place, or who makes room."""
+    told = f"cannot write {path}: {in_the_way(path, error)}"
+    if is_of_the_system(error) and error.errno != errno.EROFS:  # a read-only place is one that was named wrongly
+        return FailureError(told, hint="free some space, or write elsewhere")
+    return UsageError(told)
+
+
+def failure_to_write(path: Path, save: Callable[[Path], object]) -> UsageError | FailureError | None:
+    """Save a file behind the work; returns why that failed, which must not cost what the work gave."""
+    try:
+        with writing(path):
+            save(path)
+    except (UsageError, FailureError) as error:
+        return error
+    return None
 
 
 def require_writable(path: Path) -> None:
@@ -228,6 +254,7 @@ def require_writable(path: Path) -> None:
 
     Raises:
         UsageError: What stands in the way.
+        FailureError: The disk is full, or fails.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,7 +263,7 @@ def require_writable(path: Path) -> None:
         if not _is_stream(path):
             require_room(_target(path).parent)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {in_the_way(path, error)}") from error
+        raise unwritable(path, error) from error
 
 
 def require_room(directory: Path) -> None:

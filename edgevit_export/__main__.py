@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import locale
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from io import TextIOWrapper
 
-from edgevit.errors import EdgevitExportError, FailureError
+from edgevit.errors import EdgevitExportError, FailureError, is_of_the_system
+from edgevit_export.streams import dependable_streams, flush_or_forget, forget, occupy_closed_descriptors
 
 _INTERRUPTED = 130
-# What no program can help. Places that write know better what to say; this is for those that nobody thought of, such
-# as a temporary directory that is full.
-_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE)
 _DEFECT = "this is a defect of edgevit-export; please report it with the lines above"
 _STOPPED = "interrupted: nothing unfinished was left under a final name"
 
 
 def main() -> None:
     """Run ``edgevit-export`` and exit with the code that the outcome stands for (see ``edgevit.errors``)."""
+    occupy_closed_descriptors()
     _leave_ascii()
     _survive_narrow_streams()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    flush_or_forget(sys.stderr)
+    sys.exit(code)
 
 
 def _leave_ascii() -> None:
@@ -55,13 +54,14 @@ def run(arguments: list[str]) -> int:
     from edgevit_export.console import begin
 
     begin()
-    try:
-        return _run(arguments)
-    except BrokenPipeError:  # who read stdout has seen enough; nothing is to be flushed there at the end either
-        _forget_output()
-        return 141
-    finally:
-        begin()
+    with dependable_streams():
+        try:
+            return _run(arguments)
+        except BrokenPipeError:  # who read stdout has seen enough; nothing is to be flushed there at the end either
+            forget(sys.stdout)
+            return 141
+        finally:
+            begin()
 
 
 def _run(arguments: list[str]) -> int:
@@ -77,7 +77,7 @@ def _run(arguments: list[str]) -> int:
             try:
                 print_failure(failure_of(error))
             except OSError as second:  # stdout itself may be what cannot be written
-                if second.errno not in _OF_THE_SYSTEM:
+                if not is_of_the_system(second):
                     raise
         return error.exit_code
 
@@ -107,7 +107,7 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+        if isinstance(error, OSError) and is_of_the_system(error):
             return failed(_unwritable(error))
         _print_traceback(error)
         return ended(f"error: {_DEFECT}", "defect", EdgevitExportError.exit_code)
@@ -118,17 +118,9 @@ def _unwritable(error: OSError) -> FailureError:
     try:
         sys.stdout.flush()
     except OSError:
-        _forget_output()
+        forget(sys.stdout)
     where = error.filename or "the output of this command"
     return FailureError(f"cannot write {where}: {error.strerror}", hint="free some space, or write elsewhere")
-
-
-def _forget_output() -> None:
-    """Let what is still to be written to stdout go nowhere: the interpreter would try again as it ends."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ import msgspec
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from edgevit.text import printable
+from edgevit_export.streams import unfailing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,12 +73,12 @@ def _console(stream: TextIO) -> Console:
     return Told(file=stream, highlight=False, width=_PIPED_COLUMNS, no_color=True, force_terminal=False)
 
 
-def _own_stderr() -> TextIO:
+def _own_stderr() -> TextIO | None:
     """A descriptor of its own for stderr, so that progress stays visible while a converter's output is silenced."""
     try:
         descriptor = os.dup(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
-        return sys.stderr
+        return None
     return os.fdopen(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
@@ -104,15 +105,20 @@ def _json_char(char: str) -> str:
     return char if char.isprintable() and char.isascii() else json.dumps(char)[1:-1]
 
 
-def print_record(record: Record) -> None:
-    """A record as JSON to stdout."""
-    print_json(json.dumps(_plain(record), indent=2, ensure_ascii=False))
+def print_record(record: Record, *failures: Failure) -> None:
+    """A record as JSON to stdout; the first of ``failures``, of what the command was to do besides, is ``error``."""
+    _print_object(_plain(record), failures)
 
 
-def print_records(**lists: Sequence[Record]) -> None:
+def print_records(*failures: Failure, **lists: Sequence[Record]) -> None:
     """Lists of records as one JSON object to stdout, by their names, with a ``schema_version`` of its own."""
-    named = {name: [_plain(record) for record in records] for name, records in lists.items()}
-    print_json(json.dumps({"schema_version": LISTING_VERSION, **named}, indent=2, ensure_ascii=False))
+    _print_object(_plain({"schema_version": LISTING_VERSION, **lists}), failures)
+
+
+def _print_object(fields: object, failures: Sequence[Failure]) -> None:
+    if failures and isinstance(fields, dict):
+        fields = {**fields, "error": _plain(failures[0])}
+    print_json(json.dumps(fields, indent=2, ensure_ascii=False))
 
 
 def _plain(value: object) -> object:
@@ -125,9 +131,9 @@ def _plain(value: object) -> object:
     return None if isinstance(built, float) and not math.isfinite(built) else built
 
 
-def print_note(text: str) -> None:
-    """One line for the person to stderr; on a terminal folded at its spaces. Nothing with ``--quiet``."""
-    if _VOICE.quiet:
+def print_note(text: str, *, is_error: bool = False) -> None:
+    """One line for the person to stderr; on a terminal folded at its spaces. With ``--quiet`` only what is an error."""
+    if _VOICE.quiet and not is_error:
         return
     for line in _lines(sys.stderr, text):
         _write(sys.stderr, line)
@@ -270,10 +276,11 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         quiet = quiet or _VOICE.quiet
         self._quiet = quiet
-        self._stream = sys.stderr if quiet else _own_stderr()
-        if self._stream is not sys.stderr:
+        own = None if quiet else _own_stderr()
+        self._stream = unfailing(sys.stderr if own is None else own)
+        if own is not None:
             weakref.finalize(self, self._stream.close)
-        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and not quiet
         self._start_s = time.monotonic()
 
     @contextmanager

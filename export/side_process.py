@@ -14,6 +14,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -40,8 +41,9 @@ class SideProcess(Generic[Result]):
         if not forked:
             self._outcome = (work(), None)
             return
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # what cannot be told now, or to nobody, costs no work
+                stream.flush()
         self._pid = os.fork()
         if self._pid == 0:
             self._live(work)
@@ -95,9 +97,10 @@ class SideProcess(Generic[Result]):
             self._answer.write_bytes(pickle.dumps(outcome))
             code = 0
         except BaseException as error:
-            sys.stderr.write(f"{self._what}: {type(error).__name__}: {error}\n")
+            with suppress(Exception):  # without a word rather than back into the parent's work
+                sys.stderr.write(f"{self._what}: {type(error).__name__}: {error}\n")
+                sys.stderr.flush()
         finally:
-            sys.stderr.flush()
             os._exit(code)
 
     def _read(self, code: int) -> tuple[Result | None, BaseException | None]:

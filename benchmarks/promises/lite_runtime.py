@@ -28,8 +28,8 @@ PACKAGES = (
 )  # fmt: skip
 CORE = "cortex-a72"  # of phones of that time; what newer cores have, old kernels look for and QEMU has in part
 CORES = {"1.9": "max"}
-"""By release the core where it is another: the wheel of 1.9.0 has instructions in its own kernels that an A72 lacks, and
-ends by SIGILL there at 224 x 224, not at 64 x 64."""
+"""By release the core where it is another: the wheel of 1.9.0 has instructions in its own kernels that an A72 lacks,
+and ends by SIGILL there at 224 x 224, not at 64 x 64."""
 SOURCE = Path(__file__).with_name("lite_main.cpp")
 
 
@@ -52,7 +52,8 @@ class LiteRuntimes:
         libraries = os.pathsep.join(str(home / part) for part in ("torch/lib", "torch.libs"))
         qemu = tools / "usr/bin/qemu-aarch64-static"
         prefix = tools / "usr/aarch64-linux-gnu"
-        return (str(qemu), "-cpu", CORES.get(release, CORE), "-L", str(prefix), "-E", f"LD_LIBRARY_PATH={libraries}", str(program))
+        core = CORES.get(release, CORE)
+        return (str(qemu), "-cpu", core, "-L", str(prefix), "-E", f"LD_LIBRARY_PATH={libraries}", str(program))
 
     def schemas(self, release: str) -> list[str]:
         """The schema of every operator that a release has."""

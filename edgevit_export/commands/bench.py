@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ import msgspec
 import typer
 
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
-from edgevit.records import atomic_path, require_writable, writing
+from edgevit.records import atomic_path, failure_to_write, require_writable
 from edgevit.text import encodable
 from edgevit_export.commands.energy import parse_top1
 from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
@@ -284,7 +285,7 @@ def print_runs(
 ) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
-    JSON holds the latency reports, the energy reports, and the ``errors`` that ended devices. ``places`` are the
+    JSON holds the latency reports, the energy reports, and as ``errors`` what ended devices or could not be written. ``places`` are the
     directories of the records, by serial, where they may not be below ``--output``.
 
     Returns:
@@ -298,8 +299,15 @@ def print_runs(
     rows = tables.latency_rows(reports)
     meter = _meter_of(options)
     judged = [] if meter is None else _judge_energies(runs, options.output, places, meter)
+    files = (
+        (options.csv, tables.latency_csv(reports)),
+        (options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT)),
+    )
+    tried = [failure_to_write(path, partial(_save_text, text)) for path, text in files if path is not None]
+    unwritten = [error for error in tried if error is not None]
     if options.as_json:
-        print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in errors])
+        failures_told = [failure_of(error) for error in (*errors, *unwritten)]
+        print_records(latency=reports, energy=judged, errors=failures_told)
     else:
         print_table(
             tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE,
@@ -314,11 +322,8 @@ def print_runs(
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     for line in (*tables.reason_lines(reports), *reasons, *failed):
         print_note(line)
-    files = (
-        (options.csv, tables.latency_csv(reports)),
-        (options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT)),
-    )
-    unwritten = [error for path, text in files if path is not None and (error := _unwritten(path, text)) is not None]
+    for error in unwritten:
+        print_error(error)
     failures = [failure for run in runs for failure in (run.failure, run.energy_failure) if failure is not None]
     wrong = not all([*(report.passed for report in reports), *(energy.passed for energy in judged)])
     return max([int(wrong), *(each.exit_code for each in failures), *(each.exit_code for each in unwritten)])
@@ -351,12 +356,6 @@ def _name(energy: EnergyReport) -> str:
     return f"{subject.artifact} on {subject.device}, {subject.threads} thread{'s' if subject.threads != 1 else ''}"
 
 
-def _unwritten(path: Path, text: str) -> UsageError | None:
-    """Write a file, or print why it cannot be written: the records and the other files stand all the same."""
-    try:
-        with writing(path), atomic_path(path) as temporary:
-            temporary.write_text(encodable(text), encoding="utf-8")
-    except UsageError as error:
-        print_error(error)
-        return error
-    return None
+def _save_text(text: str, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(encodable(text), encoding="utf-8")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError
-from edgevit.records import atomic_path, require_writable, writing
+from edgevit.records import atomic_path, failure_to_write, require_writable, writing
 from edgevit.shell import quoted
 from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import (
+    failure_of,
+    print_error,
     print_line,
     print_next,
     print_note,
@@ -101,17 +103,23 @@ def analyze(
         told = RunStamps.load(stamps) if stamps is not None else None
         read = read_trace(trace, delimiter=delimiter, decimal=decimal, units=parse_units(units) if units else None)
         report = analyze_energy(read, runs=runs, stamps=told, top1_percent=top1, source=str(trace))
+
+    def save_drawing(path: Path) -> None:
+        drawing = draw_energy(report, read, told, path.suffix)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(drawing)
+
+    files = ((save, report.save), (plot, save_drawing))
+    tried = [failure_to_write(path, write) for path, write in files if path is not None]
+    unwritten = [error for error in tried if error is not None]
     if as_json:
-        print_record(report)
+        print_record(report, *map(failure_of, unwritten))
     else:
         print_report(report, verbose=verbose)
-    if save is not None:
-        with writing(save):
-            report.save(save)
-    if plot is not None:
-        drawing = draw_energy(report, read, told, plot.suffix)
-        with writing(plot), atomic_path(plot) as temporary:
-            temporary.write_bytes(drawing)
+    for error in unwritten[1:]:
+        print_error(error)
+    if unwritten:
+        raise unwritten[0]
     raise typer.Exit(0 if report.passed else 1)
 
 

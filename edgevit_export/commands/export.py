@@ -227,6 +227,7 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
     """The closing table, then what is not as asked, to stdout; the reasons of verdicts and what is next to stderr."""
     if options.as_json:
         print_record(report)
+        _print_reasons(report)
         return
     weights = report.spec.weights
     print_text(f"{report.spec.name}: weights {weights.describe()}")
@@ -239,14 +240,18 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
         if outcome.file is not None:
             print_line(outcome.file)
     print_shortfalls([(outcome.recipe.format, outcome.shortfalls) for outcome in report.outcomes])
-    for outcome in report.outcomes:
-        for reason in outcome.reasons:
-            print_note(f"{outcome.recipe.format}: {reason}")
+    _print_reasons(report)
     if report.exit_code == 0:
         print_note("")
         if not options.verify:
             print_note("not verified yet")
         print_next(f"edgevit-export verify {quoted(options.output)}")
+
+
+def _print_reasons(report: ExportReport) -> None:
+    for outcome in report.outcomes:
+        for reason in outcome.reasons:
+            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.verdict == "error")
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevit.errors import UsageError
-from edgevit.records import require_writable, writing
+from edgevit.records import failure_to_write, require_writable
 from edgevit_export.commands.options import AbsoluteError, AsJson, Quiet, Strict, Verbose
-from edgevit_export.console import Progress, print_note, print_records, print_shortfalls, print_table
+from edgevit_export.console import Progress, failure_of, print_note, print_records, print_shortfalls, print_table
 
 if TYPE_CHECKING:
     from validation.artifact.checks import VerifyReport
@@ -61,17 +62,17 @@ def verify(options: VerifyOptions) -> None:
     if options.junit is not None:
         require_writable(options.junit)
     reports = _reports(options)
+    unwritten = options.junit and failure_to_write(options.junit, partial(write_junit, reports))
     if options.as_json:
-        print_records(artifacts=reports)
+        print_records(*([failure_of(unwritten)] if unwritten else []), artifacts=reports)
     else:
         print_table(VERIFY_COLUMNS, verify_rows(reports), right=VERIFY_RIGHT, alike=VERIFY_ALIKE)
         print_shortfalls([(report.file, report.shortfalls) for report in reports])
         for report in reports:
             for line in reason_lines(report):
                 print_note(f"{report.file}: {line}")
-    if options.junit is not None:
-        with writing(options.junit):
-            write_junit(reports, options.junit)
+    if unwritten:
+        raise unwritten
     if code := exit_code(reports):
         raise typer.Exit(code)
 

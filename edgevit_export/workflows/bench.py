@@ -10,7 +10,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from edgevit.errors import EdgevitExportError, UsageError
-from edgevit.records import writing
+from edgevit.records import failure_to_write
 from edgevit.shell import quoted
 
 if TYPE_CHECKING:
@@ -116,11 +116,6 @@ class Bench:
         except EdgevitExportError as error:
             return DeviceOutcome(serial=device.serial, error=error)
 
-    def _keep_recording(self, device: RecordingDevice, path: Path) -> UsageError | None:
+    def _keep_recording(self, device: RecordingDevice, path: Path) -> EdgevitExportError | None:
         """Write what a device answered; why that failed does not cost what was measured."""
-        try:
-            with writing(path):
-                device.recording(self.request.to_json()).save(path)
-        except UsageError as error:
-            return error
-        return None
+        return failure_to_write(path, lambda path: device.recording(self.request.to_json()).save(path))

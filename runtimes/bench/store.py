@@ -178,7 +178,7 @@ class RecordStore:
         record = self._records[key] = self._judged_complete(key, changed)
         path = self.path(key)
         is_final = record.complete and record.failure is None
-        with suppress(UsageError):  # told by ``moved``; the record is still in memory
+        with suppress(UsageError, FailureError):  # told by ``moved``; the record is still in memory
             written = self._write((path if is_final else partial_path(path)).name, record.save)
             if is_final:
                 with suppress(OSError):
@@ -191,7 +191,7 @@ class RecordStore:
             with writing(asked / name) as path:
                 save(path)
             return path
-        except UsageError as error:
+        except (UsageError, FailureError) as error:
             failed, is_second = error, self.moved is not None
         self.moved = FailureError(f"{failed.message}; only the output of this command holds what was measured")
         if is_second:

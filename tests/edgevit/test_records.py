@@ -13,8 +13,8 @@ from typing import Literal
 import pytest
 from small_disk import mounted
 
-from edgevit.errors import ArtifactError, EdgevitExportError, ImpossibleError, MeterError, UsageError
-from edgevit.records import Record, atomic_path, require_writable, sha256_file, writing
+from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, ImpossibleError, MeterError, UsageError
+from edgevit.records import Record, atomic_path, failure_to_write, require_writable, sha256_file, writing
 
 
 class Cup(Record):
@@ -169,10 +169,34 @@ def test_what_stands_in_the_way_of_a_file_is_said(tmp_path: Path) -> None:
 
 def test_a_disk_that_fails_is_quoted(tmp_path: Path) -> None:
     with (
-        pytest.raises(UsageError, match=r"cannot write .*cup.json: No space left on device"),
+        pytest.raises(FailureError, match=r"cannot write .*cup.json: No space left on device"),
         writing(tmp_path / "cup.json"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, FailureError),
+        (errno.EDQUOT, FailureError),
+        (errno.EIO, FailureError),
+        (errno.EFBIG, FailureError),
+        (errno.EACCES, UsageError),
+        (errno.EROFS, UsageError),
+        (errno.ENAMETOOLONG, UsageError),
+    ],
+)
+def test_who_can_help_decides_what_kind_of_error_it_is(
+    number: int, kind: type[EdgevitExportError], tmp_path: Path
+) -> None:
+    def save(_: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    error = failure_to_write(tmp_path / "cup.json", save)
+    assert type(error) is kind
+    assert failure_to_write(tmp_path / "cup.json", Cup(size_ml=1).save) is None
+    assert Cup.load(tmp_path / "cup.json").size_ml == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.errors import FailureError, MissingDependencyError, UsageError
 from edgevit.records import Record
 from edgevit_export.console import (
     Progress,
@@ -196,3 +196,42 @@ def test_a_table_too_wide_for_the_terminal_is_a_list_of_cells(
     shown = capsys.readouterr().out
     for cell in ("edgevit-xxs-224x224.onnx", "12.345", "12.100 to 12.600", "valid"):
         assert cell in shown
+
+
+class Unwritable(io.StringIO):
+    """A terminal that is gone."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(5, "Input/output error")
+
+    def flush(self) -> None:
+        raise OSError(5, "Input/output error")
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [None, Unwritable()])
+def test_progress_that_cannot_be_shown_ends_no_work(
+    stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    progress, done = Progress(), []
+    with progress.step("working") as step:
+        progress.note("still working")
+        step.result = "passed"
+    with progress.bytes_bar("pushing", 10) as update:
+        update(10)
+        done.append("pushed")
+    assert done == ["pushed"]
+
+
+def test_a_document_that_was_had_all_the_same_holds_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = failure_of(FailureError("no room", hint="free some"))
+    error = {"kind": "failure", "message": "no room", "hint": "free some", "exit_code": 5}
+    print_record(Cup(size_ml=3), failure)
+    assert json.loads(capsys.readouterr().out) == {"size_ml": 3, "error": error}
+    print_records(failure, cups=[Cup(size_ml=3)])
+    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "cups": [{"size_ml": 3}], "error": error}
+    begin()

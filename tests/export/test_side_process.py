@@ -51,6 +51,16 @@ def test_an_unexpected_exception_is_no_result(tmp_path: Path, capfd: pytest.Capt
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
+def test_a_process_that_can_tell_nobody_why_ends_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would go on with its parent's work."""
+    with Path("/dev/full").open("w") as full:
+        for stderr in (None, full):
+            monkeypatch.setattr("sys.stderr", stderr)
+            side = SideProcess(lambda: 1 // 0, tmp_path / "answer", "converting", forked=True)
+            with pytest.raises(ExportError, match="ended without a result"):
+                side.result()
+
+
 def test_stop_ends_what_still_runs(tmp_path: Path) -> None:
     side = SideProcess(lambda: time.sleep(60), tmp_path / "answer", "waiting", forked=True)
     pid = side._pid

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from edgevit.errors import MissingDependencyError
+from edgevit.errors import FailureError, MissingDependencyError, UsageError
 from edgevit.records import atomic_path, writing
 from edgevit.text import encodable
 from validation.report.markdown_page import report_markdown
@@ -106,11 +106,15 @@ def write_report(rendered: Mapping[str, bytes], output: Path) -> list[Path]:
     """Write rendered files below ``output``; files of an earlier report are replaced one by one.
 
     Raises:
-        UsageError: The directory or a file cannot be written.
+        UsageError, FailureError: The directory or a file cannot be written; names those that were.
     """
-    written = []
+    written: list[Path] = []
     for name, content in rendered.items():
-        with writing(output / name) as path, atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+        try:
+            with writing(output / name) as path, atomic_path(path) as temporary:
+                temporary.write_bytes(content)
+        except (UsageError, FailureError) as error:
+            told = f"written before it: {', '.join(map(str, written))}" if written else "no file was written"
+            raise type(error)(f"{error.message}; {told}", hint=error.hint) from error
         written.append(path)
     return written

@@ -290,7 +290,7 @@ def test_files_that_fail_behind_the_measuring_cost_neither_each_other_nor_the_re
     recorded, markdown = Path("/dev/full"), tmp_path / "a.md"
     options = ("--csv", "/dev/full", "--record", recorded, "--markdown", markdown)
     result = invoke("bench", artifacts, "-d", "host", *QUICK, *options)
-    assert result.exit_code == 2, result.output
+    assert result.exit_code == 5, result.output
     assert result.stderr.count("error: cannot write /dev/full: No space left on device") == 2
     assert "passed" in result.stdout and markdown.read_text().startswith("| artifact |")
     assert len(list((tmp_path / "results" / "host").glob("*.json"))) == 1

@@ -11,8 +11,9 @@ import pytest
 from report_records import metered, run_of
 from typer.testing import CliRunner
 
-from edgevit.errors import MeterError, MissingDependencyError, UsageError
+from edgevit.errors import FailureError, MeterError, MissingDependencyError, UsageError
 from edgevit.installation import install_extra
+from edgevit_export.__main__ import run
 from edgevit_export.commands.energy import app, parse_top1
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import SimulationTruth, simulate
@@ -121,6 +122,24 @@ def test_a_plot_that_cannot_be_drawn_is_refused_before_anything_is_read(
     failed = RUNNER.invoke(app, [*arguments, str(tmp_path / "p.png")]).exception
     assert isinstance(failed, MissingDependencyError) and failed.hint == install_extra("report")
     assert [path.name for path in tmp_path.iterdir()] == ["none.csv"]
+
+
+@pytest.mark.parametrize("option", ["--save", "--plot"])
+def test_a_disk_that_is_full_behind_the_work_costs_no_record_and_is_no_wrong_request(
+    written: Path, option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    full = tmp_path / "full.svg"  # a place that can be written to until it is
+    full.symlink_to("/dev/full")
+    trace = [str(written / "short-3.csv"), "--stamps", str(written / "short-3.stamps.json")]
+    assert run(["energy", "analyze", *trace, option, str(full), "--json", "--quiet"]) == FailureError.exit_code
+    seen = capfd.readouterr()
+    document = json.loads(seen.out)
+    assert document["energy_mj"] > 0
+    assert (document["error"]["kind"], document["error"]["exit_code"]) == ("failure", 5)
+    assert f"cannot write {full}: No space left on device" in document["error"]["message"]
+    assert seen.err.startswith(f"error: cannot write {full}: No space left on device\n")
+    assert run(["energy", "analyze", *trace, option, str(full)]) == FailureError.exit_code
+    assert "mJ" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--save", "--plot"])

@@ -12,6 +12,7 @@ from edgevit.errors import UsageError
 from edgevit.spec import Layout, ModelSpec, Task, Weights
 from edgevit_export.__main__ import run
 from edgevit_export.commands.export import ExportOptions, build, print_report, recipes
+from edgevit_export.console import begin, hush
 from edgevit_export.workflows.export import ExportReport, FormatOutcome
 from export.artifact import Delegation, PassLog, Refusal
 from export.recipe import Format, Optimize, Recipe
@@ -129,6 +130,21 @@ def test_the_closing_table_fits_80_columns_and_says_what_was_not_done_as_asked(
     assert "artifacts/edgevit-s-224x224.tflite" in lines
     assert any(line.startswith("tflite") and "sink left aten::batch_norm x 2" in line for line in lines)
     assert seen.err == "pte: no\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_why_a_format_could_not_be_finished_stands_on_stderr_whatever_is_printed(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = FormatOutcome(recipe=Recipe(format=Format.PTE), verdict="error", exit_code=5, seconds=2, reasons=("full",))
+    wrong = FormatOutcome(recipe=Recipe(format=Format.PTL), verdict="failed", exit_code=1, seconds=2, reasons=("off",))
+    report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(full, wrong))
+    print_report(report, ExportOptions(as_json=as_json))
+    assert capsys.readouterr().err == "pte: full\nptl: off\n"
+    hush()
+    print_report(report, ExportOptions(as_json=as_json))
+    begin()
+    assert capsys.readouterr().err == "pte: full\n"
 
 
 def build_spec() -> ModelSpec:

@@ -75,6 +75,13 @@ def test_a_file_from_elsewhere_is_held_against_a_reference(
     assert "'logits' cannot be 'image'" in capfd.readouterr().err
 
 
+def test_a_file_of_verdicts_that_fails_is_in_the_document(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", str(directory), "--json", "--junit", "/dev/full"]) == 5
+    document = json.loads(capfd.readouterr().out)
+    assert len(document["artifacts"]) == 1
+    assert document["error"]["message"] == "cannot write /dev/full: No space left on device"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -130,7 +130,7 @@ def full_disk(directory: Path) -> Iterator[None]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 def test_a_disk_that_fills_here_leaves_nothing_changed_there(
-    host: SteeredHost, knob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: SteeredHost, lock: Path, knob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mounted(tmp_path / "small", size_kib=64) as small:
         monkeypatch.setenv("XDG_STATE_HOME", str(small))
@@ -147,6 +147,7 @@ def test_a_disk_that_fills_here_leaves_nothing_changed_there(
             with pytest.raises(DeviceError, match=r"cannot write .*journal.*, which keeps devices safe") as caught:
                 DeviceSession(host).__enter__()
             assert caught.value.exit_code == DeviceError.exit_code
+            assert not lock.exists()
         with DeviceSession(host):
             pass
 

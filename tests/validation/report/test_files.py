@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from report_records import SMALL
+from small_disk import mounted
 
-from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.errors import FailureError, MissingDependencyError, UsageError
 from edgevit.installation import install_extra
 from validation.report.files import ReportFormat, render_report, require_formats, write_report
 from validation.report.rows import ReportData
@@ -58,6 +59,19 @@ def test_files_are_written_below_the_directory_or_the_refusal_names_the_file(tmp
     (tmp_path / "plots").write_text("a file where a directory should be")
     with pytest.raises(UsageError, match=r"cannot write .*a\.svg"):
         write_report({"plots/a.svg": b"1"}, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_disk_that_fills_names_the_files_that_are_whole(tmp_path: Path) -> None:
+    with mounted(tmp_path / "small", size_kib=64) as small:
+        with pytest.raises(FailureError) as caught:
+            write_report({"a.csv": b"1", "b.csv": b"2", "large.html": bytes(100_000)}, small)
+        assert caught.value.message == (
+            f"cannot write {small}/large.html: No space left on device; written before it: {small}/a.csv, {small}/b.csv"
+        )
+        assert sorted(path.name for path in small.iterdir()) == ["a.csv", "b.csv"]
+    with mounted(tmp_path / "small", size_kib=4) as small, pytest.raises(FailureError, match="no file was written"):
+        write_report({"large.html": bytes(100_000)}, small)
 
 
 def test_what_is_drawn_next_is_told() -> None:
