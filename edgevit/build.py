@@ -27,7 +27,7 @@ def build_model(
     in_channels: int | None = None,
     input_size: tuple[int, int] = (224, 224),
     batch: int = 1,
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     entry: str | None = None,
     seed: int = 0,
     labels: Sequence[str] = (),
@@ -106,7 +106,7 @@ def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, 
             raise UsageError(f"the {what} is {value}, expected at least 1")
 
 
-def _read(checkpoint: Path | None, entry: str | None, config: VariantConfig) -> Checkpoint | None:
+def _read(checkpoint: Path | str | None, entry: str | None, config: VariantConfig) -> Checkpoint | None:
     """The checkpoint's tensors, or None without a checkpoint."""
     if checkpoint is None and entry is not None:
         raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")

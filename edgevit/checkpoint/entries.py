@@ -34,7 +34,7 @@ _WITHIN = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsd
 _WRAPPERS = ("module.", "model.", "net.", "network.", "backbone.", "encoder.")
 _EXPANDED = 2**16  # chosen: a buffer of equal values may be stored as one, no weight of this size is
 _NAMED = 12  # of what stands beside: chosen, because more of them say no more
-_DEEPEST = 2  # mappings within mappings: chosen, because below the second stand the states of optimisers
+_DEEPEST = 4  # mappings within mappings: chosen; scripts that wrap what they were given nest three
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,21 @@ def find_weights(path: Path, content: object, entry: str | None, config: Variant
 
 
 def _state_dicts(
-    content: Mapping[object, object], above: str = "", depth: int = 0
+    content: Mapping[object, object], above: str = "", within: dict[int, bool] | None = None, depth: int = 0
 ) -> Iterator[tuple[str, Mapping[object, object]]]:
-    """Every mapping that holds tensors, by its path; that of the whole is empty."""
-    if _holds_tensors(content):
+    """Every mapping that holds tensors, by its path; that of the whole is empty.
+
+    ``within`` keeps of each mapping whether it holds tensors: one that stands in many places is entered once.
+    """
+    within = {} if within is None else within
+    entered = id(content) in within
+    if not entered:
+        within[id(content)] = _holds_tensors(content)
+    if within[id(content)]:
         yield above, content
-    for key, value in content.items():
+    for key, value in () if entered else content.items():
         if isinstance(key, str) and isinstance(value, Mapping) and depth < _DEEPEST and "optim" not in key:
-            yield from _state_dicts(value, f"{above}/{key}" if above else key, depth + 1)
+            yield from _state_dicts(value, f"{above}/{key}" if above else key, within, depth + 1)
 
 
 def _holds_tensors(value: Mapping[object, object]) -> bool:
@@ -184,7 +191,7 @@ def _has_widths(tensors: Mapping[str, object], config: VariantConfig) -> bool:
 def _several(path: Path, sets: Sequence[_Set]) -> CheckpointError:
     labels = [found.label for found in sets]
     return CheckpointError(
-        f"checkpoint {path} holds {len(sets)} sets of weights: {', '.join(labels)}",
+        f"checkpoint {path} holds {len(sets)} sets of weights: {', '.join(label or 'a bare one' for label in labels)}",
         hint=" or ".join(f"--checkpoint-entry {quoted(label)}" for label in labels if label),
     )
 
@@ -230,8 +237,14 @@ def _only_tensors(path: Path, state: Mapping[str, object]) -> dict[str, Tensor]:
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         keys = ", ".join(repr(key) for key in list(state)[:8]) or "nothing"
+        inner = [key for value in (state, *state.values()) if isinstance(value, Mapping) for key in value]
+        if any(f".{key}".endswith(f".{ANCHOR}") for key in inner):
+            raise CheckpointError(
+                f"checkpoint {path} has an EdgeViT's names, but arrays of numpy or other data under them, no tensors",
+                hint="torch.save({name: torch.from_numpy(array) for name, array in weights.items()}, 'weights.pth')",
+            )
         raise CheckpointError(
-            f"checkpoint {path} holds no tensors: it has {keys}; "
+            f"checkpoint {path} holds no tensors, nor do {_DEEPEST} levels of dictionaries in it: it has {keys}; "
             f"expected a state dict, bare or under {', '.join(ENTRIES)}"
         )
     if len(tensors) < len(state):

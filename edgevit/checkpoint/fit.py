@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Shapes = Mapping[str, tuple[int, ...]]
+_FORMS = (  # of torch.nn.utils: endings of two names that stand in place of one
+    ("_g", "_v", "weight normalisation", "torch.nn.utils.remove_weight_norm(layer)"),
+    ("_orig", "_mask", "the masks of pruning", "torch.nn.utils.prune.remove(layer, 'weight')"),
+    ("_mask", "", "the masks of pruning", "multiply each weight by its mask, leave the masks out"),
+    ("_orig", "_u", "spectral normalisation", "torch.nn.utils.remove_spectral_norm(layer)"),
+)
+_PARTS = (
+    (
+        ".parametrizations.",
+        "parametrised weights",
+        "torch.nn.utils.parametrize.remove_parametrizations(layer, NAME)",
+    ),
+    ("lora_", "weights of LoRA beside those that they change", "merge them first: merge_and_unload() of peft"),
+    ("fake_quant", "observers of training with quantisation", "save the float model's own weights"),
+)
 _LISTED = 5  # chosen, because more names of one kind say no more about what went wrong
 
 
@@ -47,6 +62,20 @@ def differences(expected: Shapes, seen: Shapes) -> str:
         ],
     }
     return "; ".join(f"{len(names)} {kind}: {first_names(names)}" for kind, names in kinds.items() if names)
+
+
+def changed_form(names: Iterable[str]) -> tuple[str, str] | None:
+    """In which form other than plain weights some tensors are stored, and what makes plain ones of them; else None."""
+    held = set(names)
+    for ending, other, kind, remedy in _FORMS:
+        for name in sorted(held):
+            stem = name.removesuffix(ending)
+            if name.endswith(ending) and (not other or f"{stem}{other}" in held):
+                return f"{kind} ({name}{f', {stem}{other}' if other else ''})", remedy
+    for part, kind, remedy in _PARTS:
+        if matching := sorted(name for name in held if part in name):
+            return f"{kind} ({matching[0]})", remedy
+    return None
 
 
 def measures(seen: Shapes) -> tuple[list[int], list[int]]:

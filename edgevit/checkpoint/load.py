@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgevit.checkpoint.entries import ANCHOR, find_weights
 from edgevit.checkpoint.file import read_content
 from edgevit.checkpoint.fit import (
+    changed_form,
     differences,
     first_names,
     fitting_request,
@@ -81,7 +82,8 @@ class Checkpoint:
         """The state dict for ``model``: its own names and shapes, float32 (counters: int64), every value finite.
 
         Raises:
-            CheckpointError: Tensors are missing, unexpected, of another shape or type, or hold NaN or Inf.
+            CheckpointError: Tensors are missing, unexpected, of another shape or type, or hold NaN or Inf; or
+                a variance is negative.
         """
         import torch
 
@@ -97,11 +99,18 @@ class Checkpoint:
     def _misfit(self, request: ModelRequest, found: str) -> CheckpointError:
         """The error for tensors of another model, with the model that they fit."""
         message = f"checkpoint {self.path} does not fit {in_words(request.config)} ({request.task}): {found}"
+        if form := changed_form(without_head(self.tensors, request.task)):
+            return CheckpointError(
+                f"{message}. It holds {form[0]}, expected plain weights",
+                hint=f"in the training code, before the state dict is saved: {form[1]}",
+            )
         other = fitting_request(request, shapes_of(self.tensors))
         if other is None:
             return CheckpointError(f"{message}. It fits no known variant: {self._measured()}", hint=_OWN)
         task = "" if other.task is request.task else f", task {other.task}"
-        return CheckpointError(f"{message}. It fits {in_words(other.config)}{task}", hint=flags(other, request))
+        head = first_names([name for name in self.tensors if name.startswith("head.")]) if task else ""
+        left = f", which leaves out its head: {head}" if head else ""
+        return CheckpointError(f"{message}. It fits {in_words(other.config)}{task}{left}", hint=flags(other, request))
 
     def _measured(self) -> str:
         """What network the tensors are of, as far as they tell."""
@@ -126,6 +135,11 @@ class Checkpoint:
                 f"checkpoint {self.path}: {name} holds NaN or Inf in {bad} of {converted.numel()} values",
                 hint="take an earlier checkpoint: this training has diverged or the file is damaged",
             )
+        if name.endswith("running_var") and bool((converted < 0).any()):
+            raise CheckpointError(
+                f"checkpoint {self.path}: {name} holds {float(converted.min()):.3g}, and a variance is never negative",
+                hint="the file is damaged, or its values were changed by what does not know what they are",
+            )
         return converted
 
 
@@ -140,7 +154,7 @@ def _stored_dtype(tensors: dict[str, Tensor]) -> str | None:
     return ", ".join(sorted(found)) or None
 
 
-def read_checkpoint(path: Path, *, entry: str | None = None, config: VariantConfig | None = None) -> Checkpoint:
+def read_checkpoint(path: Path | str, *, entry: str | None = None, config: VariantConfig | None = None) -> Checkpoint:
     """Read a weights file; see ``edgevit.checkpoint.entries`` for what it may be.
 
     Args:
@@ -151,6 +165,7 @@ def read_checkpoint(path: Path, *, entry: str | None = None, config: VariantConf
     Raises:
         CheckpointError: The file cannot be used.
     """
+    path = Path(path)
     found = find_weights(path, read_content(path), entry, config)
     weights = Weights(
         source="checkpoint",

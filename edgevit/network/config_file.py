@@ -36,13 +36,14 @@ _LARGEST = 65536  # chosen, because no image network is as wide or as deep, and 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def read_config(path: Path) -> VariantConfig:
+def read_config(path: Path | str) -> VariantConfig:
     """Read a configuration file; the suffix tells TOML (``.toml``) from JSON (``.json``).
 
     Raises:
         UsageError: Unreadable, not TOML or JSON, an unknown key, a wrong type or length, or numbers that are no
             EdgeViT; all findings in one message.
     """
+    path = Path(path)
     table = _read_table(path)
     problems = [*_key_problems(table), *_length_problems(table)]
     if problems:

@@ -121,7 +121,7 @@ def export(
     *,
     output: Path | str = "artifacts",
     verify: bool = True,
-    images: Path | None = None,
+    images: Path | str | None = None,
     atol: float | None = None,
     strict: bool = False,
     command: tuple[str, ...] | None = None,
@@ -180,12 +180,12 @@ def _start_references(
     return started
 
 
-def _photos(images: Path | None, spec: ModelSpec, progress: Progress) -> Samples | None:
+def _photos(images: Path | str | None, spec: ModelSpec, progress: Progress) -> Samples | None:
     if images is None:
         return None
     from export.photos import load_photos
 
-    return load_photos(images, spec, progress.note)
+    return load_photos(Path(images), spec, progress.note)
 
 
 def _references(

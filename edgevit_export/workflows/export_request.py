@@ -36,7 +36,7 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, ne
     check_output(output, needed_bytes)
 
 
-def refuse_idle_limits(limits: Limits, images: Path | None, *, verify: bool) -> None:
+def refuse_idle_limits(limits: Limits, images: Path | str | None, *, verify: bool) -> None:
     """Limits and photos that nothing would be judged by.
 
     Raises:

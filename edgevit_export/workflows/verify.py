@@ -31,8 +31,8 @@ from validation.artifact.verify import verify_artifact
 
 def verify(
     *paths: Path | str,
-    images: Path | None = None,
-    checkpoint: Path | None = None,
+    images: Path | str | None = None,
+    checkpoint: Path | str | None = None,
     atol: float | None = None,
     strict: bool = False,
     threads: int = 1,
@@ -61,7 +61,7 @@ def verify(
     if checkpoint is not None and images is None:
         raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
-    references = PhotoReferences(images, checkpoint, progress.note) if images is not None else None
+    references = _references(images, checkpoint, progress)
     reports = []
     for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
         name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
@@ -119,6 +119,13 @@ def verify_against(
             step.result = bare_verdict(report)
         reports.append(report)
     return reports
+
+
+def _references(images: Path | str | None, checkpoint: Path | str | None, progress: Progress) -> PhotoReferences | None:
+    """What the photos are compared with, if there are photos."""
+    if images is None:
+        return None
+    return PhotoReferences(Path(images), None if checkpoint is None else Path(checkpoint), progress.note)
 
 
 def _foreign_files(path: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from torch import nn
 from training_checkpoints import FORMS, foreign_packages, other, under
 
 from edgevit.build import build_model
+from edgevit.checkpoint.entries import find_weights
+from edgevit.checkpoint.file import read_content
 from edgevit.errors import CheckpointError
 from edgevit.network.variants import VariantConfig
 from edgevit.rebuild import rebuild_model
@@ -151,3 +154,31 @@ def test_keys_that_would_steer_a_terminal_are_escaped_and_long_lists_cut(tmp_pat
     beside = loaded(stored(tmp_path, content), model).beside
     assert len(beside) == 13 and beside[-1] == "39 more" and beside[0].startswith(r"\x1b[31m")
     assert all(len(words) <= 80 for words in beside)
+
+
+def test_weights_deep_within_entries_are_found_and_what_is_deeper_is_said(tmp_path: Path, model: nn.Module) -> None:
+    path, content = tmp_path / "w.pth", {"model": model.state_dict()}
+    for depth in range(2, 6):
+        torch.save(content := {"model": content}, path)
+        if depth < 5:
+            assert find_weights(path, read_content(path), None).entry == "/".join(["model"] * depth)
+    with pytest.raises(CheckpointError, match="no tensors, nor do 4 levels of dictionaries in it: it has 'model'"):
+        find_weights(path, read_content(path), None)
+
+
+def test_a_dictionary_that_stands_in_many_places_is_entered_once(tmp_path: Path, model: nn.Module) -> None:
+    content: dict[str, object] = {"model": model.state_dict()}
+    for _ in range(4):
+        content = {f"k{at}": content for at in range(60)} | {"model": model.state_dict()}
+    start = time.monotonic()
+    assert find_weights(tmp_path / "w.pth", content, None).entry == "model"
+    assert time.monotonic() - start < 20  # 60 ** 4 places take minutes
+
+
+@pytest.mark.parametrize("entry", [None, "model"])
+def test_arrays_of_numpy_are_told_from_tensors(tmp_path: Path, model: nn.Module, entry: str | None) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    torch.save(arrays if entry is None else {entry: arrays}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"an EdgeViT's names, but arrays of numpy .* no tensors") as caught:
+        find_weights(tmp_path / "w.pth", read_content(tmp_path / "w.pth"), None)
+    assert "torch.from_numpy" in str(caught.value.hint)

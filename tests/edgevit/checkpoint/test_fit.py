@@ -9,6 +9,7 @@ import torch
 from edgevit_golden import golden_state, published_shapes
 from edgevit_tiny import tiny
 from torch import Tensor
+from torch.nn.utils import prune
 
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError
@@ -102,3 +103,51 @@ def test_step_counters_may_be_missing(path: Path, state: State) -> None:
     torch.save({name: tensor for name, tensor in state.items() if "num_batches" not in name}, path)
     model, _ = build_model(tiny(), checkpoint=path, input_size=SIZE)
     assert model.norm.num_batches_tracked == 0
+
+
+def reparametrised(state: State, form: str) -> State:
+    """The weights as training code of that form saves them; its names are those that torch itself gives."""
+    layer = torch.nn.Linear(*reversed(state["head.weight"].shape))
+    if form == "weight_norm":
+        torch.nn.utils.weight_norm(layer)
+    elif form == "parametrised":
+        torch.nn.utils.parametrizations.weight_norm(layer)
+    elif form == "pruned":
+        prune.l1_unstructured(layer, "weight", 0.5)
+    elif form == "spectral_norm":
+        torch.nn.utils.spectral_norm(layer)
+    head = {f"head.{name}": tensor for name, tensor in layer.state_dict().items()}
+    if form == "lora":
+        head["head.lora_A"] = torch.zeros(4, layer.in_features)
+    return {name: tensor for name, tensor in state.items() if not name.startswith("head.")} | head
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("weight_norm", r"weight normalisation \(head.weight_g, head.weight_v\)"),
+        ("parametrised", r"parametrised weights \(head.parametrizations"),
+        ("pruned", r"masks of pruning \(head.weight_orig, head.weight_mask\)"),
+        ("spectral_norm", r"spectral normalisation \(head.weight_orig, head.weight_u\)"),
+        ("lora", r"LoRA beside those that they change \(head.lora_A\)"),
+    ],
+)
+def test_a_changed_form_of_weights_is_said_and_not_that_the_file_fits_without_its_head(
+    path: Path, state: State, form: str, words: str
+) -> None:
+    torch.save(reparametrised(state, form), path)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        build_model(tiny(), checkpoint=path, input_size=SIZE)
+    assert "It fits" not in caught.value.message
+    assert "before the state dict is saved" in str(caught.value.hint)
+    build_model(tiny(), checkpoint=path, input_size=SIZE, task="features")  # which has no head
+
+
+def test_another_head_is_named_where_the_rest_fits(path: Path) -> None:
+    state = build_model("xxs", seed=3)[0].state_dict()
+    torch.save({name.replace("head.", "head.0."): tensor for name, tensor in state.items()}, path)
+    with pytest.raises(
+        CheckpointError, match=r"task features, which leaves out its head: head\.0\.weight, head\.0\.bias"
+    ):
+        build_model("xxs", checkpoint=path)

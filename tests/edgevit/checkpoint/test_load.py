@@ -111,3 +111,16 @@ def test_types_without_a_float32_meaning_are_refused(
 def test_an_entry_needs_a_checkpoint() -> None:
     with pytest.raises(UsageError, match="entry 'model' was asked for, but no checkpoint"):
         build_model(tiny(), entry="model", input_size=SIZE)
+
+
+def test_a_negative_variance_is_refused(path: Path, state: State) -> None:
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name][0] = -0.25
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=rf"{name} holds -0.25, and a variance is never negative"):
+        build_model(tiny(), checkpoint=path, input_size=SIZE)
+
+
+def test_a_path_may_be_a_string(path: Path, state: State) -> None:
+    torch.save(state, path)
+    assert build_model(tiny(), checkpoint=str(path), input_size=SIZE)[1].weights.file == path.name

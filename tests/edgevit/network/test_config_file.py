@@ -168,3 +168,8 @@ def test_every_valid_configuration_builds_and_runs(tmp_path: Path, table: dict[s
         logits = model(torch.ones(spec.inputs[0].shape))
     assert tuple(logits.shape) == spec.outputs[0].shape
     assert torch.isfinite(logits).all()
+
+
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
+    path = written(tmp_path, VALID)
+    assert read_config(str(path)) == read_config(path)
