@@ -113,7 +113,8 @@ def _trace(sheet: Sheet, names: tuple[str, ...], units: Mapping[str, str], decim
         current_ma=None if current is None else _laid(current, grid),
         voltage_v=None if voltage is None else _laid(voltage, grid),
         host_stamps=_stamps(seconds, grid),
-        meta={"meter": f"CSV of {columns.layout.name}", "source": sheet.origin},
+        meta={"meter": f"CSV of {columns.layout.name}", "source": sheet.origin}
+        | ({"columns not read": ", ".join(columns.unread)[:200]} if columns.unread else {}),
     )
 
 

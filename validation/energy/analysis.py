@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 
 from edgevit.errors import UsageError
+from edgevit.text import printable
 from runtimes.power.stamps import RunStamps
 from runtimes.power.trace import PowerTrace
 from validation.energy.alignment import align
@@ -63,10 +65,17 @@ def analyze_energy(
     if stamps is None:
         if runs is None or runs < 1:
             raise UsageError("the number of inferences in the trace is not known", hint="give --runs or --stamps")
-        return analyze_regions(trace, runs, top1_percent, source)
+        return _with_unread(analyze_regions(trace, runs, top1_percent, source), trace)
     if runs is not None and runs != stamps.inferences:
         raise UsageError(f"{runs} runs asked for, but the stamps hold {stamps.inferences} inferences")
-    return _report(examine(trace, stamps), top1_percent, source)
+    return _with_unread(_report(examine(trace, stamps), top1_percent, source), trace)
+
+
+def _with_unread(report: EnergyReport, trace: PowerTrace) -> EnergyReport:
+    """The report, with a note of what else the file holds: a second current may be a part of the power."""
+    unread = trace.meta.get("columns not read")
+    note = () if unread is None else (f"columns of the file that were not read: {printable(unread)}",)
+    return msgspec.structs.replace(report, notes=report.notes + note)
 
 
 def examine(trace: PowerTrace, stamps: RunStamps) -> Evidence:

@@ -84,12 +84,14 @@ class Columns:
         places: Column of each role, of ``flags`` and of what is besides.
         factors: What makes the numbers of each role s, mA, V and mW.
         stated: Roles whose unit the user stated.
+        unread: Headings of all other columns.
     """
 
     layout: Layout
     places: Mapping[str, int]
     factors: Mapping[str, float]
     stated: frozenset[str]
+    unread: tuple[str, ...] = ()
 
 
 def parse_units(text: str) -> dict[str, str]:
@@ -98,12 +100,14 @@ def parse_units(text: str) -> dict[str, str]:
     Raises:
         UsageError: No such column or unit; lists them.
     """
-    units = {}
+    units: dict[str, str] = {}
     for part in text.split(","):
         role, _, unit = (word.strip() for word in part.partition("="))
         if role not in ROLES:
             raise unknown_choice("column", role, ROLES)
         _factor(role, unit)
+        if role in units:
+            raise UsageError(f"two units of {role} are given: {units[role]} and {unit}", hint="give one")
         units[role] = unit
     return units
 
@@ -168,7 +172,8 @@ def columns_of(names: tuple[str, ...], units: Mapping[str, str], origin: str) ->
     factors = {
         role: _factor(role, units[role]) if role in units else _told(role, unit, origin) for role, unit in told.items()
     }
-    return Columns(layout, places, factors, frozenset(units))
+    unread = tuple(name for at, name in enumerate(names) if name and at not in places.values())
+    return Columns(layout, places, factors, frozenset(units), unread)
 
 
 def _places(names: tuple[str, ...], bases: list[str], layout: Layout, origin: str) -> dict[str, int]:
@@ -187,23 +192,25 @@ def _places(names: tuple[str, ...], bases: list[str], layout: Layout, origin: st
 
 def _split(name: str) -> tuple[str, str | None]:
     """The heading of a column without its unit, in lower case and without blanks, and its unit."""
-    plain = name.strip().lower()
+    plain = name.strip()
+    if plain.isupper():
+        plain = plain.lower()  # POWER_MW: the case says nothing
     if found := _BRACKETED.fullmatch(plain):
         base, unit = found.groups()
         return _bare(base), _unit(unit)
     found = _APPENDED.fullmatch(plain)
-    if found and _unit(found.group(2)) in UNITS:
+    if found and _unit(found.group(2)).lower() in UNITS:
         return _bare(found.group(1)), _unit(found.group(2))
     return _bare(plain), None
 
 
 def _bare(base: str) -> str:
-    return re.sub(r"[\s_]+", "", base)
+    return re.sub(r"[\s_]+", "", base.lower())
 
 
 def _unit(unit: str) -> str:
-    """In lower case, and u for micro, whose sign is there twice."""
-    return unit.lower().replace("\u00b5", "u").replace("\u03bc", "u")
+    """In lower case, and u for micro, whose sign is there twice; mega, which is not milli, as it stands."""
+    return unit if unit[:1] == "M" and len(unit) > 1 else unit.lower().replace("\u00b5", "u").replace("\u03bc", "u")
 
 
 def _layout_of(bases: list[str]) -> Layout | None:
@@ -230,6 +237,6 @@ def _told(role: str, unit: str, origin: str) -> float:
     if unit not in FACTORS[role]:
         raise MeterError(
             f"{origin}: '{unit}' in the heading is no known unit of {role}: {', '.join(FACTORS[role])}",
-            hint=f"--units {role}=UNIT",
+            hint=f"--units {role}={f'm{unit[1:]}, if milli is meant' if unit[:1] == 'M' else 'UNIT'}",
         )
     return FACTORS[role][unit]

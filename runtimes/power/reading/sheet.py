@@ -12,11 +12,13 @@ from edgevit.errors import MeterError
 from edgevit.text import encoding_of
 
 DELIMITERS = (",", ";", "\t")
+_RARE = ("|", " ", ":")  # never taken unasked: they may stand in a heading of one column
 HEADING_WITHIN = 60  # lines; chosen: PowerTool writes none above its heading, other programs up to some 20
 _WITHOUT_CONTROLS = bytes(
     code if code in b"\t\n" or (code >= 0x20 and code != 0x7F) else ord("?") for code in range(256)
 )
 _CONTROLS_ABOVE_ASCII = re.compile(rb"\xc2[\x80-\x9f]")
+_LINE_SEPARATORS = re.compile(rb"\xe2\x80[\xa8\xa9]|\xc2\x85")  # of Unicode: U+2028, U+2029 and NEL
 _NUMPY_REPR = re.compile(rb"np\.float(?:64|32)\(([^)]*)\)")
 _LETTERS_OF_NUMBERS = re.compile(r"\bnan\b|(?<=[\d.])e(?=[+-]?\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]")
@@ -95,6 +97,8 @@ def utf8(data: bytes, origin: str) -> bytes:
         raise MeterError(f"{origin} is no text: it holds NUL bytes", hint="expected: .csv or .npz")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\n" not in data and _LINE_SEPARATORS.search(data):
+        data = _LINE_SEPARATORS.sub(b"\n", data)
     data = data.translate(_WITHOUT_CONTROLS)
     if not data.isascii():
         data = _CONTROLS_ABOVE_ASCII.sub(b"?", data)
@@ -139,6 +143,12 @@ def find_heading(
                 nearly = MeterError(
                     f"{origin}, line {number}: the heading {shown} has no column of {missing}",
                     hint=f"known headings: {known}",
+                )
+        for tried in () if delimiter else _RARE:
+            if nearly is None and is_heading(split(line.lstrip("# "), tried)):
+                nearly = MeterError(
+                    f"{origin}, line {number}: a heading only where it is split at '{tried}', which is never guessed",
+                    hint=f"--delimiter '{tried}'",
                 )
         if end < 0:
             break

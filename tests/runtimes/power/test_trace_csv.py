@@ -189,7 +189,7 @@ def test_thousands_in_quotes_are_thousands_and_a_cell_too_many_is_an_error() -> 
 def test_other_delimiters_decimal_marks_and_units_by_option(tmp_path: Path) -> None:
     seconds, current, voltage = _signal()
     text = _sheet((seconds * 1e3, -current / 1e3, voltage * 1e3), "time;current;voltage").replace(";", "|")
-    with pytest.raises(MeterError, match="is of no known power trace"):
+    with pytest.raises(MeterError, match=r"a heading only where it is split at '\|'"):
         _read(tmp_path, text)
     with pytest.raises(MeterError, match="names no unit"):
         _read(tmp_path, text, delimiter="|")
@@ -295,3 +295,12 @@ def test_a_trace_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     with pytest.raises(MeterError, match="it is a pipe, expected a file"):
         read_trace(tmp_path / "t.csv")
+
+
+def test_a_second_current_is_kept_in_mind(tmp_path: Path) -> None:
+    seconds, current, voltage = _signal()
+    columns = (seconds, current, voltage, current / 7)
+    trace = _read(tmp_path, _sheet(columns, "time_s;current_ma;voltage_v;usb current_ma"))
+    assert trace.meta["columns not read"] == "usb current_ma"
+    np.testing.assert_allclose(trace.power_mw, current * voltage, rtol=1e-3)
+    assert "columns not read" not in _read(tmp_path, _sheet(columns[:3], "time_s;current_ma;voltage_v")).meta

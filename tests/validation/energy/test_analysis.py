@@ -357,3 +357,13 @@ def test_a_load_beside_the_run_that_knows_nothing_of_it_changes_little() -> None
         assert failing(case) == {}
         energy, half = _interval(_report(case))
         assert abs(energy - case.truth_mj) < 2 * half
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_columns_that_were_not_read_are_noted(stamped: bool) -> None:
+    made = simulate(scenario_named("clean"), 103)
+    trace = replace(made.trace, meta={**made.trace.meta, "columns not read": "usb current_a"})
+    options = {"stamps": made.stamps} if stamped else {"runs": 50}
+    note = "columns of the file that were not read: usb current_a"
+    assert note in analyze_energy(trace, **options).notes  # type: ignore[arg-type]
+    assert note not in analyze_energy(made.trace, **options).notes  # type: ignore[arg-type]

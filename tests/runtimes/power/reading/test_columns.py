@@ -55,6 +55,8 @@ def test_units_that_nobody_tells_are_asked_for_and_what_the_user_says_counts() -
         ("time=mA", "unknown unit of time 'mA': choose from ms, ns, s, us"),
         ("time=-s", "unknown unit of time '-s'"),
         ("voltage=kV", "unknown unit of voltage 'kV'"),
+        ("power=MW", "unknown unit of power 'MW'"),
+        ("current=A,current=mA", "two units of current are given: A and mA"),
     ],
 )
 def test_units_that_there_are_not_are_refused(text: str, words: str) -> None:
@@ -99,3 +101,22 @@ def test_a_line_of_units_below_belongs_to_the_heading() -> None:
 )
 def test_what_a_heading_lacks(heading: str, missing: str | None) -> None:
     assert lacking(tuple(heading.split(","))) == missing
+
+
+@pytest.mark.parametrize("heading", ["power_MW", "Power (MW)", "power [MW]", "p/MW"])
+def test_mega_is_not_taken_for_milli(heading: str) -> None:
+    names = ("time_s", heading)
+    with pytest.raises(MeterError, match="'MW' in the heading is no known unit of power") as caught:
+        columns_of(names, {}, "x.csv")
+    assert caught.value.hint == "--units power=mW, if milli is meant"
+    assert columns_of(names, {"power": "mW"}, "x.csv").factors["power"] == 1.0
+
+
+def test_headings_in_capitals_say_nothing_by_them() -> None:
+    assert columns_of(("TIME_MS", "POWER (MW)"), {}, "x.csv").factors == {"time": 1e-3, "power": 1.0}
+
+
+def test_what_is_not_read_is_known() -> None:
+    names = ("time_s", "current_a", "voltage_v", "usb current_a", "")
+    assert columns_of(names, {}, "x.csv").unread == ("usb current_a",)
+    assert columns_of(("time_s", "power_w"), {}, "x.csv").unread == ()

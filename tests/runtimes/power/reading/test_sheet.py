@@ -65,8 +65,12 @@ def test_other_delimiters_are_told_by_the_file_or_by_the_user() -> None:
     assert _found("sep=|\na|b\n1|2\n").delimiter == "|"
     assert _found("a|b\n1|2\n", delimiter="|").names == ("a", "b")
     assert _found("# a,b\n1,2").body == b"1,2"
-    with pytest.raises(MeterError, match=r"the heading 'a\|b' \(split at ','\)"):
+    with pytest.raises(MeterError, match=r"line 1: a heading only where it is split at '\|'") as caught:
         _found("a|b\n1|2\n")
+    assert caught.value.hint == "--delimiter '|'"
+    with pytest.raises(MeterError) as caught:
+        _found("a b\n1 2\n")
+    assert caught.value.hint == "--delimiter ' '"
 
 
 @pytest.mark.parametrize(
@@ -103,3 +107,9 @@ def test_quotes_that_do_not_close_are_an_error_with_their_line() -> None:
 def test_lines_are_split_as_csv() -> None:
     assert split(' a ;"b;c"', ";") == ("a", "b;c")
     assert split("", ";") == ()
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_lines_that_only_unicode_ends_are_lines(separator: str) -> None:
+    assert utf8(separator.join(["a,b", "1,2", "3,4"]).encode(), "x.csv") == b"a,b\n1,2\n3,4"
+    assert utf8(f"a{separator}b\n1,2\n".encode(), "x.csv").count(b"\n") == 2
