@@ -17,6 +17,7 @@ from edgevit.text import printable
 _NAME_COLUMNS = ("name", "label", "labels", "class_name", "classname", "class name", "class", "description")
 _AS_IT_STANDS = 'a JSON list is taken as it stands: ["tench", "goldfish", ...]'
 _COLUMNS = "keep the column of names, and perhaps one of class numbers from 0 on; remove the others"
+_MOST_COLUMNS = 64  # chosen: a table of classes has a few
 Column = tuple[str, ...]
 
 
@@ -35,6 +36,8 @@ def names_of_table(text: str, origin: str) -> tuple[str, ...]:
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise unclear(origin, f"row {number} has {len(row)} cells, the first has {len(rows[0])}")
+    if rows and len(rows[0]) > _MOST_COLUMNS:
+        raise unclear(origin, f"have {len(rows[0]):,} columns, expected at most {_MOST_COLUMNS}")
     columns = [column for column in zip(*rows, strict=True) if any(column)]
     if len(columns) < 2:
         return tuple(columns[0][1 if columns[0][0].lower() in _NAME_COLUMNS else 0 :]) if columns else ()

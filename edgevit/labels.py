@@ -23,7 +23,7 @@ from edgevit.label_table import check_rising, in_order, names_of_table, unclear
 from edgevit.text import decode, parse_json, printable, read_bytes
 
 LABEL_BYTES = 16 * 2**20  # chosen: ImageNet's 21,843 classes with all their synonyms take 1.2 MB
-_NUMBERED = re.compile(r"([\"']?)(\d{1,7})\1(?:\s*[:,;.)=|]\s*|\s+(?:[-=]>?\s+)?)(\S.*)", re.ASCII)
+_NUMBERED = re.compile(r"([\"']?)(\d{1,7})\1(?:\s*(?:[:,;)=|]|\.(?!\d))\s*|\s+(?:[-=]>?\s+)?)(\S.*)", re.ASCII)
 _WORDNET = re.compile(r"()(n\d{8})(?:\s*[:,;]\s*|\s+)(\S.*)", re.ASCII)
 _MARKED_END = re.compile(r"(.*\S)(?:\s*[:,;=|]\s*|\t\s*)(\d{1,7})", re.ASCII)  # no name ends so
 _SPACED_END = re.compile(r"(.*\S)\s+(\d{1,7})", re.ASCII)  # some do: Boeing 747
@@ -150,6 +150,8 @@ def _from_lines(text: str, origin: str) -> tuple[str, ...]:
         ids, names = _taken(names, _WORDNET, "WordNet id", origin) or ([], names)
     check_rising(ids, [int(number) for number in numbers], origin)
     if numbers:
+        if all(_MARKED_END.fullmatch(name) for name in names):
+            raise unclear(origin, f"numbers stand before and behind the names: '{printable(lines[0])[:80]}'")
         ordered = in_order([int(number) for number in numbers], names, origin)
         if 1 < len(names) >= 2 * len(set(names)):  # '1 euro', '2 euro': the number is the name
             raise unclear(origin, "numbers may number the lines or be part of the names")

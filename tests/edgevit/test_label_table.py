@@ -66,6 +66,7 @@ def test_names_that_are_numbers() -> None:
         ("id,wordnet,name\n0,n01443537,cat\n1,n01440764,dog\n", "WordNet ids do not rise"),
         ("index,name\n0,a,b\n", "row 2 has 3 cells, the first has 2"),
         ('name\n"a', "are no CSV"),
+        ("a," * 70 + "\n", "have 71 columns, expected at most 64"),
     ],
 )
 def test_what_is_refused(text: str, words: str) -> None:

@@ -165,6 +165,8 @@ def test_a_json_list_is_taken_as_it_stands(tmp_path: Path) -> None:
         ("l.txt", "cat_1\ndog_0\n", "may number the lines or be part of the names"),
         ("l.txt", "class 1\nclass 0\n", "may number the lines or be part of the names"),
         ("l.txt", "(1) cat\n(0) dog\n", "may number the lines or be part of the names"),
+        ("l.txt", "0,cat,5\n1,dog,7\n", "numbers stand before and behind the names: '0,cat,5'"),
+        ("l.txt", "1.5 cat\n2.5 dog\n", "may number the lines or be part of the names"),
         ("l.txt", "- cat\n- dog\n", "list of YAML"),
         ("l.txt", "n01443537 0 goldfish\nn01440764 1 tench\n", "WordNet ids do not rise"),
         ("l.txt", "1 n02119789 kit_fox\n2 n02100735 setter\n", "WordNet ids do not rise"),

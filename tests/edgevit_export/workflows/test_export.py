@@ -162,7 +162,7 @@ def test_photos_join_the_comparison_but_not_the_golden_set(tmp_path: Path) -> No
     photos.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(photos / "one.png")
-    report = export(small_net(), small_spec(), ["ptl"], output=tmp_path / "out", images=photos)
+    report = export(small_net(), small_spec(), ["ptl"], output=tmp_path / "out", images=str(photos))
     assert report.passed
     manifest = load_manifest(tmp_path / "out" / "small-net.ptl.json")
     golden = load_golden(tmp_path / "out" / manifest.golden.file, manifest.golden)
