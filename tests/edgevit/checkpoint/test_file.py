@@ -175,7 +175,7 @@ def test_other_files(tmp_path: Path, content: bytes, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("stored", "words"),
-    [([1, 2], "holds a list"), ({"epoch": 3}, "holds no tensors: it has 'epoch'"), ({}, "holds no tensors"),
+    [([1, 2], "holds a list"), ({"epoch": 3}, "dictionaries in it: it has 'epoch'"), ({}, "holds no tensors"),
      ({"a": torch.ones(1), "b": 3}, "no tensors: 'b'"), (torch.ones(3), "holds a Tensor")],
 )  # fmt: skip
 def test_stored_things_that_are_no_state_dict(tmp_path: Path, stored: object, words: str) -> None:

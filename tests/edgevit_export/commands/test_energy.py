@@ -70,7 +70,7 @@ def test_a_foreign_trace_is_read_as_its_options_say(written: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     truth = SimulationTruth.load(written / "short-3.truth.json")
     assert json.loads(result.stdout)["energy_mj"] == pytest.approx(truth.active_mj, rel=0.01)
-    for left_out, words in ((options[2:], "no known power trace"), (options[:4], "names no unit")):
+    for left_out, words in ((options[2:], "a heading only where"), (options[:4], "names no unit")):
         failed = RUNNER.invoke(app, ["analyze", str(foreign), *stamps, *left_out]).exception
         assert isinstance(failed, MeterError) and words in failed.message
     wrong = RUNNER.invoke(app, ["analyze", str(foreign), *stamps, *options[:-1], "watts=W"]).exception
