@@ -16,6 +16,7 @@ from pathlib import Path
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.formats.flatbuffer import Budget, FlatbufferError, Table, parse_file, root
+from export.formats.pte_file.memory import Step, kernel_step, require_no_state
 
 IDENTIFIER = b"ET12"
 XNNPACK = "XnnpackBackend"
@@ -95,13 +96,20 @@ def parse_bytes(data: bytes) -> PteFile:
     segments = [_segment(segment, data, base) for segment in program.tables(4)]
     inline = [entry.blob(0) for entry in program.tables(3)]
     payloads = [_payload(delegate, inline, segments) for delegate in plan.tables(7)]
-    partitions = tuple(
-        (delegate.text(0), _xnodes(payload, program.budget) if delegate.text(0) == XNNPACK else Counter())
+    graphs = [
+        _xnn_graph(payload, program.budget) if delegate.text(0) == XNNPACK else None
         for delegate, payload in zip(plan.tables(7), payloads, strict=True)
+    ]
+    partitions = tuple(
+        (delegate.text(0), _xnodes(graph) if graph is not None else Counter[str]())
+        for delegate, graph in zip(plan.tables(7), graphs, strict=True)
     )
     for other in plans.values():
         _require_inside(other)
-    calls = _calls(plan, len(partitions), len(values))
+    calls, steps = _calls(plan, graphs, values)
+    if None not in graphs and all(call in stock_kernels() for call in calls if isinstance(call, str)):
+        # Else the audit refuses it: what other delegates and kernels write is not known, nor where jumps lead.
+        require_no_state(plan, steps)
     return PteFile(
         inputs=_tensors(plan, 3, values, "input"),
         outputs=_tensors(plan, 4, values, "output"),
@@ -142,15 +150,20 @@ def _payload(delegate: Table, inline: list[memoryview], segments: list[memoryvie
     return pool[index]
 
 
-def _xnodes(payload: memoryview, budget: Budget) -> Counter[str]:
-    """Operators in an XNNPACK payload: a header (offset and size of the graph), the graph, then constants."""
+def _xnn_graph(payload: memoryview, budget: Budget) -> Table:
+    """The graph of an XNNPACK payload: a header (offset and size of the graph), the graph, then constants."""
     if len(payload) < 30 or bytes(payload[4:8]) != b"XH00":
         raise FlatbufferError("an XNNPACK payload has no XH00 header")
     start, length = struct.unpack_from("<II", payload, 10)
     if start + length > len(payload):
         raise FlatbufferError("the graph of an XNNPACK payload ends outside it")
     graph = payload[start : start + length]
-    tags = [node.scalar(0, "B") for node in root(graph, bytes(graph[4:8]), budget).tables(1)]
+    return root(graph, bytes(graph[4:8]), budget)
+
+
+def _xnodes(graph: Table) -> Counter[str]:
+    """Operators in a graph of XNNPACK."""
+    tags = [node.scalar(0, "B") for node in graph.tables(1)]
     return Counter(XNODES[tag - 1] if 1 <= tag <= len(XNODES) else f"XNode {tag}" for tag in tags)
 
 
@@ -167,25 +180,53 @@ def _require_inside(plan: Table) -> None:
             raise FlatbufferError(f"the tensor {extra.text(1)!r} lies in another file: nothing would notice a change")
 
 
-def _calls(plan: Table, delegates: int, values: int) -> tuple[str | int, ...]:
-    """Kernels by name and delegates by number, as they are executed; a jump stands as ``JUMP``."""
+def _calls(
+    plan: Table, graphs: list[Table | None], values: tuple[Table, ...]
+) -> tuple[tuple[str | int, ...], tuple[Step, ...]]:
+    """Kernels by name and delegates by number, as they are executed, and what each does to values.
+
+    A jump stands as ``JUMP``, and so does a move, which only programs with jumps need.
+    """
     names = [_operator_name(operator) for operator in plan.tables(6)]
     found: list[str | int] = []
+    steps: list[Step] = []
     for chain in plan.tables(5):
         for instruction in chain.tables(2):
             kind, call = instruction.scalar(0, "B"), instruction.table(1)
             if call is None or not _KERNEL_CALL <= kind <= _FREE:
                 raise FlatbufferError(f"an instruction is of the kind {kind}, which is unknown")
-            limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: delegates}.get(kind, values)
+            limit = {_KERNEL_CALL: len(names), _DELEGATE_CALL: len(graphs)}.get(kind, len(values))
             index = call.scalar(0, "i")
             used = call.numbers(1, "int32").tolist() if kind in {_KERNEL_CALL, _DELEGATE_CALL} else []
-            if not 0 <= index < limit or any(not 0 <= place < values for place in used):
-                raise FlatbufferError(f"an instruction uses number {index} of {limit}, or values beyond {values}")
-            if kind in {_KERNEL_CALL, _DELEGATE_CALL}:
-                found.append(names[index] if kind == _KERNEL_CALL else index)
-            elif kind == _JUMP:
+            if not 0 <= index < limit or any(not 0 <= place < len(values) for place in used):
+                raise FlatbufferError(f"an instruction uses number {index} of {limit}, or values beyond {len(values)}")
+            if kind == _KERNEL_CALL:
+                found.append(names[index])
+                if names[index] in stock_kernels():  # others are refused by the audit
+                    steps.append(kernel_step(names[index], used, values))
+            elif kind == _DELEGATE_CALL:
+                found.append(index)
+                steps.append(_delegate_step(index, graphs[index], used))
+            elif kind in {_JUMP, _MOVE}:
                 found.append(JUMP)
-    return tuple(found)
+    return tuple(found), tuple(steps)
+
+
+def _delegate_step(index: int, graph: Table | None, used: list[int]) -> Step:
+    """A delegate takes its inputs first, in the order of its graph, and then its outputs.
+
+    Raises:
+        FlatbufferError: The graph has another number of them than the call, or one twice.
+    """
+    if graph is None:
+        return Step(f"delegate {index}", (), tuple(used))
+    inputs, outputs = (graph.numbers(slot, "uint32").tolist() for slot in (4, 5))
+    if len(inputs) + len(outputs) != len(used) or len({*inputs, *outputs}) != len(used):
+        raise FlatbufferError(
+            f"delegate {index} is called with {len(used)} values, its graph has {len(inputs)} inputs and "
+            f"{len(outputs)} outputs"
+        )
+    return Step(f"delegate {index}", tuple(used[: len(inputs)]), tuple(used[len(inputs) :]))
 
 
 def _operator_name(operator: Table) -> str:
