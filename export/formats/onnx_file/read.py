@@ -17,6 +17,7 @@ from export.formats.metadata import INPUTS, OUTPUTS, tensors_from, unambiguous
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH
 from export.formats.onnx_file.operators import version_in, why_not_standard
 from export.formats.onnx_file.protobuf import Message, ProtobufError, every, parse
+from export.formats.onnx_file.unique import require_once
 from export.formats.onnx_file.versions import lowest_runtime
 from export.recipe import Format
 
@@ -65,6 +66,7 @@ def _facts(model: Message, origin: str) -> FileFacts:
         raise ArtifactError(f"{origin} is no ONNX model: it has no graph")
     every(model, lambda part: _require_inside(part, origin))
     opset, ir_version = _opset(model, "the model"), model.number("ir_version") or 0
+    every(model, lambda part: require_once(part, ir_version))
     metadata = unambiguous(
         ((entry.text("key"), entry.text("value")) for entry in model.messages("metadata_props")), origin
     )
