@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeAlias
 
 from export.formats.onnx_file.protobuf import Message, ProtobufError
 
@@ -11,6 +12,7 @@ _VALUES = (
     "f", "i", "s", "t", "g", "tp", "sparse_tensor", "floats", "ints", "strings", "tensors", "graphs", "type_protos",
     "sparse_tensors",
 )  # fmt: skip
+_Kind: TypeAlias = "tuple[int, list[int | None] | None]"
 _APART = 4  # the IR version from which initializers need not be inputs as well: there, one may be replaced in a call
 
 
@@ -63,14 +65,13 @@ def _graph(graph: Message, ir_version: int) -> None:
     _once([*constants, *given, *_results(graph)], "a tensor's name")
     for field in ("input", "output", "value_info"):
         _once([value.text("name") for value in graph.messages(field)], f"a name in {field}")
-    known = {tensor.text("name"): (tensor.number("data_type") or 0, _sizes(tensor)) for tensor in held}
+    known: dict[str, _Kind] = {
+        tensor.text("name"): (tensor.number("data_type") or 0, _sizes(tensor)) for tensor in held
+    }
     for value in (*graph.messages("input"), *graph.messages("output"), *graph.messages("value_info")):
         name, told = value.text("name"), _told(value)
         if told is not None and not _agree(known.setdefault(name, told), told):
             raise ProtobufError(f"the tensor {name!r:.80} has two types or shapes: {known[name]} and {told}")
-
-
-_Kind = tuple[int, "list[int | None] | None"]
 
 
 def _told(value: Message) -> _Kind | None:
@@ -79,7 +80,8 @@ def _told(value: Message) -> _Kind | None:
     if kind is None:
         return None
     shape = kind.message("shape")
-    return kind.number("elem_type") or 0, shape and [axis.number("dim_value") for axis in shape.messages("dim")]
+    sizes = None if shape is None else [axis.number("dim_value") for axis in shape.messages("dim")]
+    return kind.number("elem_type") or 0, sizes
 
 
 def _sizes(tensor: Message) -> list[int | None]:
