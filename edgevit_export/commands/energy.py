@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.errors import UsageError
+from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import atomic_path, failure_to_write, require_writable, writing
 from edgevit.shell import quoted
 from edgevit_export.commands.options import AsJson, Quiet
@@ -109,9 +110,7 @@ def analyze(
         with atomic_path(path) as temporary:
             temporary.write_bytes(drawing)
 
-    files = ((save, report.save), (plot, save_drawing))
-    tried = [failure_to_write(path, write) for path, write in files if path is not None]
-    unwritten = [error for error in tried if error is not None]
+    unwritten = _unwritten(((save, report.save), (plot, save_drawing)))
     if as_json:
         print_record(report, *map(failure_of, unwritten))
     else:
@@ -121,6 +120,12 @@ def analyze(
     if unwritten:
         raise unwritten[0]
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _unwritten(files: Iterable[tuple[Path | None, Callable[[Path], None]]]) -> list[EdgevitExportError]:
+    """Write what was asked for; the errors of what cannot be written, when all the rest is."""
+    tried = [failure_to_write(path, write) for path, write in files if path is not None]
+    return [error for error in tried if error is not None]
 
 
 def _refuse_loss(read: tuple[Path | None, ...], written: tuple[Path | None, ...]) -> None:

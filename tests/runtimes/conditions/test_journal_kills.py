@@ -15,7 +15,16 @@ import pytest
 
 import runtimes.conditions.journal as journal_module
 from edgevit.errors import ArtifactError, DeviceError
-from runtimes.conditions.journal import Change, Journal, journal_path, leftover_journals, pending, read_journal, restore
+from runtimes.conditions.journal import (
+    Change,
+    Journal,
+    _Line,
+    journal_path,
+    leftover_journals,
+    pending,
+    read_journal,
+    restore,
+)
 from runtimes.conditions.lease import DeviceSession
 from runtimes.devices.device import CommandResult
 from runtimes.devices.host import HostDevice
@@ -137,7 +146,7 @@ def test_cut_at_any_byte_it_still_says_what_was_changed(knobs: Knobs) -> None:
     journal.open()
     journal.make(change("one"))
     journal.make(change("two"))
-    journal._mark_undone(change("two"))
+    journal._append(_Line(undone=change("two").key))
     whole = journal.path.read_bytes()
     for size in range(len(whole) + 1):
         for tail in (b"", b"\0" * 7):  # some file systems give back zeros after a crash of the host
