@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from edgevit.errors import EdgevitExportError, FailureError, is_of_the_system
+from edgevit_export.interrupt import watch
 from edgevit_export.streams import dependable_streams, flush_or_forget, forget, occupy_closed_descriptors
 
 _INTERRUPTED = 130
@@ -23,6 +24,7 @@ def main() -> None:
     occupy_closed_descriptors()
     _leave_ascii()
     _survive_narrow_streams()
+    watch()
     code = run(sys.argv[1:])
     flush_or_forget(sys.stderr)
     sys.exit(code)
