@@ -29,7 +29,7 @@ from edgevit.errors import (
     is_of_the_system,
 )
 from edgevit.temporary import temporary_file
-from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes
+from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes, require_unique_keys
 
 _T = TypeVar("_T")
 _LONG = re.compile(r"\d{19}")  # the digits that any integer of more than 64 bits has
@@ -102,13 +102,14 @@ def read_json(
         failure: The class of the error.
 
     Raises:
-        EdgevitExportError: As ``failure``: no text, no JSON, something else than ``kind``, an integer of more than 64
-            bits, or a newer version of it. The message names the field.
+        EdgevitExportError: As ``failure``: no text, no JSON, something else than ``kind``, a key twice, an integer of
+            more than 64 bits, or a newer version of it. The message names the field.
     """
     if isinstance(text, bytes):
         text = decode(text, origin=origin, failure=failure)
     try:
         value = msgspec.json.decode(text, type=kind)
+        require_unique_keys(text)
         if _LONG.search(text) and (path := _path_of_long(msgspec.to_builtins(value))) is not None:
             raise ValueError(f"an integer has more than 64 bits - at `${path}`")
     except (msgspec.MsgspecError, ValueError, RecursionError, EdgevitExportError) as error:

@@ -185,6 +185,15 @@ def _parsed(text: str, kind: str, load: Callable[[str], object], origin: str, fa
     return value
 
 
+def require_unique_keys(text: str) -> None:
+    """Refuse a JSON text in which a key stands twice; for readers that let the last one win.
+
+    Raises:
+        ValueError: The first such key, or no JSON.
+    """
+    json.loads(text, object_pairs_hook=_unique)
+
+
 def _load_json(text: str) -> object:
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
 

@@ -14,7 +14,15 @@ import pytest
 from small_disk import mounted
 
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, ImpossibleError, MeterError, UsageError
-from edgevit.records import Record, atomic_path, failure_to_write, require_writable, sha256_file, writing
+from edgevit.records import (
+    Record,
+    atomic_path,
+    failure_to_write,
+    read_json,
+    require_writable,
+    sha256_file,
+    writing,
+)
 
 
 class Cup(Record):
@@ -312,3 +320,8 @@ def test_places_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest
             require_writable(Path("closed/a.csv"))
     finally:
         os.setresuid(0, 0, 0)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="the key 'b' stands twice"):
+        read_json('{"a": {"b": 1, "b": 2}}', dict[str, dict[str, int]], what="table", origin="t.json")
