@@ -28,6 +28,8 @@ _OUTCOMES = {
     Outcome.SAME: "no real difference between first and second",
     Outcome.UNDECIDED: "cannot tell whether first and second differ",
 }
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKUP = re.compile(r"[&<>|`\[\]\\*]")
 
 
 def latency_rows(reports: Sequence[LatencyReport]) -> list[tuple[str, ...]]:
@@ -99,10 +101,15 @@ def device_notes(reports: Sequence[LatencyReport]) -> list[tuple[str, str]]:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
-    """A Markdown table, with a final newline."""
+    """A Markdown table of plain texts, with a final newline."""
     rule = ["---:" if column in right else "---" for column in columns]
-    lines = [columns, rule, *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    plain = [[plain_markdown(cell) for cell in line] for line in (columns, *rows)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in (plain[0], rule, *plain[1:]))
+
+
+def plain_markdown(text: str) -> str:
+    """``text`` on one line as Markdown that shows it as it is: no name becomes HTML, a link, code, or a cell's end."""
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), " ".join(text.split()))
 
 
 def latency_csv(reports: Sequence[LatencyReport]) -> str:

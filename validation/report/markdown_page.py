@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
-from validation.latency.tables import markdown
+from validation.latency.tables import markdown, plain_markdown
 from validation.report.contents import artifact_columns, delegation_words
 from validation.report.ranking import ranking_columns
 from validation.report.rows import Cost, Ranking, ReportData, ReportTable
-from validation.report.tables import LEGEND, Column, columns_of, one_line, plot_title, ranking_reasons, table_reasons
+from validation.report.tables import LEGEND, Column, columns_of, plot_title, ranking_reasons, table_reasons
 
 
 def report_markdown(
@@ -20,10 +21,10 @@ def report_markdown(
         data: The report.
         plots: The path of the plot of one comparison, relative to the Markdown file; None where there is none.
     """
-    lines = [f"# {data.title}", "", f"{data.tool}, {data.created_utc}", ""]
+    lines = [f"# {plain_markdown(data.title)}", "", plain_markdown(f"{data.tool}, {data.created_utc}"), ""]
     for heading, texts in (("Not read", data.problems), ("Notes", data.notes)):
         if texts:
-            lines += [f"**{heading}**", "", *(f"- {one_line(text)}" for text in texts), ""]
+            lines += [f"**{heading}**", "", *(f"- {plain_markdown(text)}" for text in texts), ""]
     for ranking in data.rankings:
         lines += _ranked(data, ranking)
     lines += _artifacts(data)
@@ -33,19 +34,19 @@ def report_markdown(
 
 
 def _section(table: ReportTable, plots: Callable[[ReportTable, Cost], str | None]) -> list[str]:
-    lines = [f"## {one_line(table.title)}", ""]
-    lines += [f"{table.caption} ({table.origin})" if table.caption else f"({table.origin})", ""]
+    lines = [f"## {plain_markdown(table.title)}", ""]
+    lines += [plain_markdown(f"{table.caption} ({table.origin})".lstrip()), ""]
     for cost in table.plots:
         if (path := plots(table, cost)) is not None:
-            lines += [f"![{plot_title(table, cost)}]({path})", ""]
+            lines += [f"![{plain_markdown(plot_title(table, cost))}]({quote(path)})", ""]
     lines += [_grid(columns_of(table), len(table.rows))]
-    return [*lines, *(f"- {one_line(reason)}" for reason in table_reasons(table)), ""]
+    return [*lines, *(f"- {plain_markdown(reason)}" for reason in table_reasons(table)), ""]
 
 
 def _ranked(data: ReportData, ranking: Ranking) -> list[str]:
-    lines = [f"## {one_line(ranking.title)}", "", *(f"- {one_line(text)}" for text in ranking.fastest), ""]
+    lines = [f"## {plain_markdown(ranking.title)}", "", *(f"- {plain_markdown(text)}" for text in ranking.fastest), ""]
     lines += [_grid(ranking_columns(ranking), len(ranking.rows))]
-    return [*lines, *(f"- {one_line(reason)}" for reason in ranking_reasons(data, ranking)), ""]
+    return [*lines, *(f"- {plain_markdown(reason)}" for reason in ranking_reasons(data, ranking)), ""]
 
 
 def _artifacts(data: ReportData) -> list[str]:
@@ -56,11 +57,11 @@ def _artifacts(data: ReportData) -> list[str]:
         "## Artifacts",
         "",
         _grid(artifact_columns(data.artifacts), len(data.artifacts)),
-        *(f"- {one_line(f'{name}: {delegation_words(delegation)}')}" for name, delegation in taken),
+        *(f"- {plain_markdown(f'{name}: {delegation_words(delegation)}')}" for name, delegation in taken),
         "",
     ]
 
 
 def _grid(columns: Sequence[Column], count: int) -> str:
-    rows = [[one_line(column.cells[index]) for column in columns] for index in range(count)]
+    rows = [[column.cells[index] for column in columns] for index in range(count)]
     return markdown([c.title for c in columns], rows, [c.title for c in columns if c.number])

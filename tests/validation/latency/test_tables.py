@@ -127,3 +127,9 @@ def test_the_state_of_a_device_is_told_once_whatever_its_numbers() -> None:
         "8BC1, 2 of 3 results: note: at the start: other work runs on it: load 1.50 on 1 core",
         "8BC1: note: at the start: clocks move with the load (governor schedutil): warm up, or fix them",
     ]
+
+
+def test_a_name_in_a_markdown_table_is_shown_as_it_is() -> None:
+    hostile = "<img src=x>|`a`[x](y)&*\nz\\|"
+    table = markdown(["artifact"], [[hostile]])
+    assert table.splitlines()[2] == "| &lt;img src=x&gt;\\|\\`a\\`\\[x\\](y)&amp;\\* z\\\\\\| |"
