@@ -40,6 +40,7 @@ _DTYPE = re.compile(r"\|b1|[|<>=](?:[iu]1|[iu][248]|f[248]|U[1-9]\d{0,6})", re.A
 _INDEXED = re.compile(r"(0|[1-9]\d{0,6})/(.+)", re.ASCII | re.DOTALL)
 _DAMAGED = (BadZipFile, zlib.error, EOFError, ValueError, OSError, RuntimeError, OverflowError, LookupError)
 _ENTRY = b"PK\x01\x02"  # begins a member in the archive's directory
+_END, _END_BYTES = b"PK\x05\x06", 22  # begins the archive's last record; its length without a comment
 _ENCRYPTED, _PATCHED, _STRONG = 0x1, 0x20, 0x40  # flags of a member
 _HIGHEST, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode
 
@@ -84,6 +85,10 @@ def parse_arrays(
             unpacked = sum(member.file_size for member in members)
             if unpacked > limit_bytes:
                 raise ValueError(f"its {len(data):,} bytes would unpack to {unpacked:,}, more than {limit_bytes:,}")
+            if (before := min((member.header_offset for member in members), default=0)) > 0:
+                raise ValueError(f"{before:,} bytes stand before its first member, expected none")
+            if data[-_END_BYTES : -_END_BYTES + 4] != _END:
+                raise ValueError("bytes stand behind the archive's end, expected none")
             for member in members:
                 key, name = member.filename.removesuffix(".npy"), f"member '{member.filename[:80]}'"
                 if key == member.filename or key in arrays:

@@ -178,3 +178,13 @@ def test_what_a_file_says_is_escaped(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_keys_of_samples(key: str, place: tuple[int, str] | None) -> None:
     assert indexed(key) == place
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "words"), [(b"x" * 9, b"", "9 bytes stand before"), (b"", b"x", "behind")]
+)
+def test_nothing_stands_around_the_archive(before: bytes, behind: bytes, words: str) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    with pytest.raises(ArtifactError, match=words):
+        parse_arrays(before + buffer.getvalue() + behind, origin="g.npz")
