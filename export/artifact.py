@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import float_info
 from typing import Literal
 
 import msgspec
 
-from edgevit.records import Record
+from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
 from export.recipe import Format, Optimize, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
+ROUNDED = 1e-6  # chosen: float64 rounds a cosine by some 1e-16 for each of its values
 LEFT_NAMED = 5  # chosen: what a delegate left outside on five lines; a torn graph has dozens, and the manifest has all
 
 
@@ -75,6 +77,15 @@ class ParityResult(Record):
     cosine: float
     top1_agreement: float | None = None
     top5_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse errors below nothing, and shares and cosines beyond one."""
+        most = float_info.max
+        require_within(0, most, max_abs_error=self.max_abs_error, mean_abs_error=self.mean_abs_error)
+        require_within(0, most, yardstick=self.yardstick, multiple=self.multiple)
+        require_within(0, 2**53, inputs_compared=self.inputs_compared)
+        require_within(-1 - ROUNDED, 1 + ROUNDED, cosine=self.cosine)
+        require_within(0, 1, top1_agreement=self.top1_agreement, top5_agreement=self.top5_agreement)
 
 
 class Refusal(Record):

@@ -6,8 +6,10 @@ other limits or by a later version, without the device.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Literal, Self
 
@@ -23,11 +25,15 @@ from export.recipe import Format, Recipe
 from runtimes.bench.layout import MeteredLayout, idle_around_s, stamps_of
 from runtimes.bench.randomisation import BURST_FACTORS, GAP_SPREAD
 from runtimes.bench.request import Conditions, MeterRequest
+from runtimes.conditions.device_state import MOST_CORES
 from runtimes.conditions.state import DeviceState
 from runtimes.power.stamps import RunStamps
-from runtimes.runners.runner import LONGEST_NS, Measured, Subject
+from runtimes.runners.contract import MOST_BYTES
+from runtimes.runners.runner import LONGEST_NS, MOST_RUNS, Measured, Subject
 from runtimes.runners.workload import Workload
 
+MOST_VALUES = 2**40  # chosen: 4 TiB of float32, which no device holds
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 LEAST_PERIOD_S = 1e-9  # no meter reads as often
 
 
@@ -45,6 +51,14 @@ class ArtifactFacts(Record):
     network: Network | None = None
     recipe: Recipe | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no file has: a size below nothing, another hash than SHA-256, inputs that no memory holds."""
+        require_within(0, MOST_BYTES, size_bytes=self.size_bytes)
+        if not _SHA256.fullmatch(self.sha256):
+            raise ImpossibleError(f"sha256 is {self.sha256[:80]!r}, expected 64 hexadecimal digits")
+        for tensor in self.inputs:
+            require_within(0, MOST_VALUES, values=float(prod(map(abs, tensor.shape))))
+
 
 class Verification(Record):
     """Whether the device's outputs are right: judged, or why not."""
@@ -52,6 +66,11 @@ class Verification(Record):
     status: Literal["passed", "failed", "not verified"]
     reason: str = ""
     parity: ParityResult | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse outputs that passed with a parity that did not."""
+        if self.status == "passed" and self.parity is not None and not self.parity.passed:
+            raise ImpossibleError("status is 'passed', but parity is not")
 
 
 class Round(Record):
@@ -145,6 +164,20 @@ class DeviceRun(Record):
     complete: bool = False
     failure: RunFailure | None = None
     energy_failure: RunFailure | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no measuring leaves: no run, rounds out of order or without a sample, a day that is none."""
+        require_within(1, MOST_RUNS, runs=self.workload.runs)
+        require_within(1, MOST_CORES, threads=self.workload.threads)
+        try:
+            datetime.fromisoformat(self.created_utc or now_utc())  # some are undated
+        except ValueError as error:
+            raise ImpossibleError(f"created_utc is {self.created_utc[:80]!r}, expected a date and time") from error
+        for place, each in enumerate(self.rounds):
+            if each.index != place:
+                raise ImpossibleError(f"round {place} has the index {each.index}")
+            if not each.measured.samples and each.measured.summary is None:
+                raise ImpossibleError(f"round {place} has no sample and no summary")
 
     @classmethod
     def from_json(

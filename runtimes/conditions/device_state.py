@@ -7,6 +7,8 @@ from typing import Literal
 from edgevit.records import Record, require_within
 from runtimes.devices.device import Kind
 
+MOST_CORES = 2**16  # chosen: Linux is built for 8192 at most
+
 
 class CpuState(Record):
     """One core. Frequencies are what cpufreq reports; ``hw_max_hz`` is the hardware's own limit."""
@@ -22,7 +24,8 @@ class CpuState(Record):
 
     def __post_init__(self) -> None:
         """Refuse clocks that run backwards, and that no integer of 64 bits holds."""
-        require_within(0, 2**53, index=self.index, capacity=self.capacity, cur_hz=self.cur_hz)
+        require_within(0, MOST_CORES, index=self.index)
+        require_within(0, 2**53, capacity=self.capacity, cur_hz=self.cur_hz)
         require_within(0, 2**53, min_hz=self.min_hz, max_hz=self.max_hz, hw_max_hz=self.hw_max_hz)
 
 

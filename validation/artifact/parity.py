@@ -7,14 +7,15 @@ itself makes against float64 eager over the golden inputs; ``multiple`` is error
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from sys import float_info
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevit.records import Record
+from edgevit.records import Record, require_within
 from edgevit.spec import TensorSpec
-from export.artifact import ParityResult
+from export.artifact import ROUNDED, ParityResult
 from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import InputParity, compare_arrays, cosine_of, sqnr_db_of, yardstick_floor
@@ -41,6 +42,14 @@ class OutputParity(Record):
     non_finite: int
     worst_input: str
     problem: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse errors below nothing, and shares and cosines beyond one."""
+        most = float_info.max
+        require_within(0, most, max_abs_error=self.max_abs_error, mean_abs_error=self.mean_abs_error)
+        require_within(0, most, yardstick=self.yardstick, multiple=self.multiple, non_finite=self.non_finite)
+        require_within(-1 - ROUNDED, 1 + ROUNDED, cosine=self.cosine)
+        require_within(0, 1, top1_agreement=self.top1_agreement, top5_agreement=self.top5_agreement)
 
 
 class ParityReport(Record):

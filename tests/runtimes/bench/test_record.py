@@ -10,6 +10,7 @@ import pytest
 from latency_records import device_run, normal_rounds
 
 from edgevit.errors import ArtifactError
+from export.artifact import ParityResult
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.record import DeviceRun, EnergyRun, partial_path, record_directory, record_key
 from runtimes.bench.request import Conditions
@@ -113,3 +114,39 @@ def test_names_of_files() -> None:
 def test_no_device_writes_beside_the_output_directory(serial: str) -> None:
     directory = record_directory(Path("results"), serial)
     assert directory.parent == Path("results") and directory.name not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("rounds/0/verification/parity/cosine", 7.0),
+        ("rounds/0/verification/parity/top1_agreement", 3.0),
+        ("rounds/0/verification/parity/max_abs_error", -1.0),
+        ("rounds/0/verification/parity/passed", False),
+        ("rounds/0/index", 5),
+        ("rounds/0/measured/samples", []),
+        ("rounds/0/before/cpus/0/index", 10**12),
+        ("workload/runs", 0),
+        ("workload/threads", -1),
+        ("workload/threads", 10**9),
+        ("artifact/size_bytes", -1),
+        ("artifact/sha256", "zz"),
+        ("artifact/inputs", [{"name": "x", "shape": [1, 3, 10**12]}]),
+        ("created_utc", "yesterday"),
+    ],
+)
+def test_a_figure_that_nothing_real_has_is_refused(path: str, value: object) -> None:
+    record = json.loads(device_run(normal_rounds(12.0, seed=0)).to_json())
+    parity = ParityResult(
+        passed=True, runtime="r", inputs_compared=1, max_abs_error=0.0, mean_abs_error=0.0, yardstick=1.0, multiple=0.0,
+        sqnr_db=300.0, cosine=1.0,
+    )  # fmt: skip
+    record["rounds"][0]["verification"] = {"status": "passed", "parity": msgspec.to_builtins(parity)}
+    DeviceRun.from_json(json.dumps(record))
+    *above, last = path.split("/")
+    place = record
+    for key in above:
+        place = place[int(key) if key.isdigit() else key]
+    place[last] = value
+    with pytest.raises(ArtifactError, match="not a valid DeviceRun record"):
+        DeviceRun.from_json(json.dumps(record))

@@ -215,10 +215,10 @@ def test_energy_of_a_version_that_wrote_no_schedule_is_measured_again(
     model: Subject, tmp_path: Path, rounds: list[Round]
 ) -> None:
     """Its gaps and bursts were all alike, which is not what is asked for now when nothing is said."""
-    stamped = device_run(normal_rounds(10.0, seed=0)).rounds[0]
-    assert stamped.measured.samples[0].start_monotonic_ns is not None
+    stamped = device_run(normal_rounds(10.0, seed=0)).rounds[:2]
+    assert stamped[0].measured.samples[0].start_monotonic_ns is not None
     job = job_of(model)
-    with_energy(tmp_path, job, [stamped, stamped], old=True)
+    with_energy(tmp_path, job, list(stamped), old=True)
     again = store_of(tmp_path, job, meter="rapl")
     assert again.resume() == []
     assert again[job.key].energy is None and len(again[job.key].rounds) == 2

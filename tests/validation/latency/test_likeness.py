@@ -67,6 +67,10 @@ def _other(value: object) -> object:
             return (*value, *value, 7)
         case dict():
             return {**value, "other": "x"}
+        case str() if len(value) == 64:  # a hash
+            return "0123" * 16
+        case str() if value.startswith("20"):  # a date
+            return "2031-02-03T04:05:06+00:00"
         case _:
             return "other"
 
