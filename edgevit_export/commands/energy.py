@@ -91,9 +91,6 @@ def analyze(
     from validation.energy.plot import draw_energy, require_plot
 
     _refuse_loss((trace, stamps), (save, plot))
-    for path in (save, plot):
-        if path is not None:
-            require_writable(path)
     if plot is not None:
         require_plot(plot)
     if trace.suffix == ".json":
@@ -129,12 +126,13 @@ def _unwritten(files: Iterable[tuple[Path | None, Callable[[Path], None]]]) -> l
 
 
 def _refuse_loss(read: tuple[Path | None, ...], written: tuple[Path | None, ...]) -> None:
-    """Refuse to write over what is read, or twice to one file."""
+    """Refuse to write over what is read, twice to one file, or where nothing can be written."""
     seen = [path.resolve() for path in read if path is not None]
-    for path in written:
-        if path is not None and path.resolve() in seen:
+    for path in filter(None, written):
+        if path.resolve() in seen:
             raise UsageError(f"{path} would be overwritten", hint="give --save and --plot files of their own")
-        seen += [] if path is None else [path.resolve()]
+        require_writable(path)
+        seen.append(path.resolve())
 
 
 def _analyze_record(
