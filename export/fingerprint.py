@@ -234,3 +234,7 @@ def _first_of_equals(layers: list[_Layer]) -> list[int]:
             seen.add(key)
             keep.append(position)
     return keep
+
+
+FINGERPRINT_KEYS = frozenset(PREFIX + field.name for field in fields(TraceFingerprint))
+"""Its arrays' names in a golden set."""

@@ -18,8 +18,8 @@ from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from edgevit.text import printable
 from export.artifact import GoldenReference
-from export.fingerprint import TraceFingerprint, fingerprint
-from export.identify import told
+from export.fingerprint import FINGERPRINT_KEYS, PREFIX, TraceFingerprint, fingerprint
+from export.identify import told, what_it_is
 from export.reference_mode import reference_mode
 from export.stimuli import Floats, Samples, make_samples
 
@@ -32,6 +32,7 @@ FINGERPRINTED = (0, 11)
 """Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""
 FLOAT64_LIMIT_BYTES = 64 << 20
 """Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
+_GROUPS = ("labels", "inputs", "outputs", "yardstick")
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -119,6 +120,9 @@ def read_golden_arrays(path: Path) -> dict[str, Array]:
     try:
         return read_arrays(path, what="golden set")
     except ArtifactError as error:
+        found = what_it_is(path)
+        if found is not None and "another .npz" in found:  # as it should be: the damage is told already
+            raise
         raise ArtifactError(told(error.message, path)) from error
 
 
@@ -127,13 +131,15 @@ def _kind_problem(arrays: dict[str, Array]) -> str | None:
     if "labels" not in arrays:
         return "it has no labels"
     for key, array in arrays.items():
-        group = key.partition("/")[0]
+        group, _, name = key.partition("/")
         kinds, axes = {
             "labels": ("U", array.ndim == 1),
             "inputs": ("fiub", array.ndim >= 1),
             "outputs": ("f", array.ndim >= 1),
             "yardstick": ("f", array.ndim == 0),
-        }.get(group, (array.dtype.kind, True))
+        }.get(group, (array.dtype.kind, key in FINGERPRINT_KEYS))
+        if (group not in _GROUPS and not axes) or (group in _GROUPS and bool(name) == (group == "labels")):
+            return f"'{printable(key[:80])}' is none of its arrays, expected {', '.join(_GROUPS)} and {PREFIX}..."
         if array.dtype.kind not in kinds or not axes:
             return f"'{printable(key[:80])}' holds {array.dtype} of the shape {array.shape}"
     return None

@@ -220,3 +220,13 @@ def test_a_set_that_is_not_whole_says_what_is_wrong(
     np.savez(tmp_path / "golden.npz", **{k: v for k, v in (whole | changes).items() if v is not None})
     with pytest.raises(ArtifactError, match=f"is not a whole golden set: {problem}"):
         load_golden(tmp_path / "golden.npz")
+
+
+@pytest.mark.parametrize("key", ["Outputs/logits", "../../x", "evil", "fingerprint_x", "labels/x", "inputs/"])
+def test_an_array_that_no_golden_set_has_is_refused(key: str, tmp_path: Path) -> None:
+    arrays = {"labels": np.array(["a"]), "inputs/x": np.zeros((1, 2)), "outputs/y": np.zeros((1, 2))}
+    np.savez(tmp_path / "g.npz", **arrays, **{"yardstick/y": np.array(0.0)})  # type: ignore[arg-type]
+    assert load_golden(tmp_path / "g.npz").labels == ("a",)
+    np.savez(tmp_path / "g.npz", **arrays, **{"yardstick/y": np.array(0.0), key: np.zeros(1)})  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match="is none of its arrays, expected labels"):
+        load_golden(tmp_path / "g.npz")
