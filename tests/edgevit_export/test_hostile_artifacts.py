@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +140,45 @@ def test_the_audit_names_it(sound: Path, tmp_path: Path) -> None:
     write_hostile(manifest, tmp_path / "victim")
     found = audit(read_artifact(manifest.with_suffix(""), Format.PTL), Recipe(format=Format.PTL))
     assert any("aten::from_file" in violation and "it opens files" in violation for violation in found.violations)
+
+
+class Counts(torch.nn.Module):
+    """A sound network until its fourth call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small_net().eval()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return self.net(image) + torch.relu(self.calls - 3) * 1000
+
+
+def counting_ptl(path: Path) -> None:
+    torch.jit.script(Counts().eval())._save_for_lite_interpreter(str(path))
+
+
+def counting_pte(path: Path) -> None:
+    from executorch.exir import to_edge
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of buffers that change
+        exported = torch.export.export(Counts().eval(), (torch.zeros(1, 3, 16, 16),))
+        path.write_bytes(to_edge(exported).to_executorch().buffer)
+
+
+@pytest.mark.parametrize("make", [counting_ptl, counting_pte])
+def test_a_file_that_keeps_a_state_fails_and_is_not_run(
+    make: Callable[[Path], None], sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / f"counts.{make.__name__[-3:]}"
+    make(path)
+    result = invoke("verify", path, "--reference", next(sound.glob("*.ptl")), "--json")
+    assert result.exit_code == 1, result.output
+    (artifact,) = json.loads(result.stdout)["artifacts"]
+    found = {check["name"]: check for check in artifact["checks"]}
+    assert "a second call" in str(found["contents"]) or "a state from call to call" in str(found["contents"])
+    assert found["contents"]["status"] == "failed"
+    assert all(found[name]["status"] == "skipped" for name in ("load", "parity") if name in found)

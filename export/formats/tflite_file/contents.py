@@ -18,6 +18,7 @@ from export.formats.tflite_file.versions import CUSTOM, builtin_names
 
 IDENTIFIER = b"TFL3"
 _EXTERNAL_GROUPS, _EXTERNAL_BUFFERS, _EXTERNAL_BUFFER = 8, 9, 10  # slots of Model, Model and Tensor
+_VARIABLE = 5  # slot of Tensor
 _CONTROL_FLOW = {"IF": 92, "WHILE": 93}  # with the options that name two graphs
 DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 8: "complex64"}
 DTYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
@@ -105,6 +106,8 @@ def parse_bytes(data: bytes) -> TfliteFile:
     if not graphs:
         raise FlatbufferError("no subgraph")
     _require_ends(graphs)
+    for graph in graphs:
+        _require_no_state(graph)
     signatures = tuple(_signature(signature, graphs) for signature in model.tables(7))
     metadata = {entry.text(0): bytes(_buffer_of(entry, 1, buffers)) for entry in model.tables(6)}
     if len(metadata) != len(model.tables(6)):
@@ -152,6 +155,8 @@ def _tensor(tensor: Table, buffers: list[memoryview]) -> TfliteTensor:
     kind = tensor.scalar(1, "b")
     if tensor.scalar(_EXTERNAL_BUFFER, "I"):
         raise FlatbufferError(f"tensor {tensor.text(3)!r} lies in another file: nothing would notice if that changed")
+    if tensor.scalar(_VARIABLE, "B"):
+        raise FlatbufferError(f"tensor {tensor.text(3)!r} is variable: a state from call to call")
     if not 0 <= kind <= 20 or any(size < 0 for size in shape):
         raise FlatbufferError(f"tensor {tensor.text(3)!r} has the type {kind} and the shape {shape}")
     length, sparse = len(_buffer_of(tensor, 2, buffers)), tensor.table(6) is not None
@@ -172,6 +177,28 @@ def _operator(operator: Table, codes: list[tuple[str, int, bool]], tensors: int)
         graphs = (options.scalar(0, "i"), options.scalar(1, "i"))
     inputs, outputs = (_indices(operator, slot, tensors, lowest=-1) for slot in (1, 2))
     return TfliteOperator(name, version, custom, inputs, outputs, graphs)
+
+
+def _require_no_state(graph: TfliteGraph) -> None:
+    """Refuse a graph in which a tensor could hold what another call has left there.
+
+    Raises:
+        FlatbufferError: A tensor is read before it is written, written twice, or written although it is stored.
+    """
+    written = {*graph.inputs}
+    written |= {at for at, tensor in enumerate(graph.tensors) if tensor.constant or 0 in tensor.shape}
+    stored = {at for at in written if 0 not in graph.tensors[at].shape}
+    for operator in graph.operators:
+        if early := {*operator.inputs} - written - {-1}:
+            raise FlatbufferError(
+                f"{operator.name} reads tensor {min(early)} before it is written: a state from call to call"
+            )
+        if again := stored.intersection(operator.outputs):
+            raise FlatbufferError(
+                f"{operator.name} writes tensor {min(again)}, which is stored, given or written before"
+            )
+        written.update(operator.outputs)
+        stored.update(place for place in operator.outputs if place >= 0)
 
 
 def _require_ends(graphs: tuple[TfliteGraph, ...]) -> None:

@@ -45,6 +45,25 @@ def behind_the_end(model: Model) -> None:
     model.buffers[1].data, model.buffers[1].offset, model.buffers[1].size = None, 1 << 40, 64
 
 
+def variable(model: Model) -> None:
+    model.subgraphs[0].tensors[0].isVariable = True
+
+
+def other_order(model: Model) -> None:
+    model.subgraphs[0].operators.reverse()
+
+
+def into_a_weight(model: Model) -> None:
+    graph = model.subgraphs[0]
+    weight = next(at for at, tensor in enumerate(graph.tensors) if model.buffers[tensor.buffer].data is not None)
+    graph.operators[0].outputs = [weight]
+
+
+def twice(model: Model) -> None:
+    operators = model.subgraphs[0].operators
+    operators[-1].outputs = operators[0].outputs
+
+
 def control(name: str, first: int, second: int) -> Callable[[Model], None]:
     """Let the first operator be IF or WHILE, on these graphs; the second graph is a copy of the first."""
 
@@ -76,6 +95,10 @@ def control(name: str, first: int, second: int) -> Callable[[Model], None]:
         (external_tensor, "lies in another file"),
         (external_buffers, "keeps tensors in other files"),
         (behind_the_end, "ends outside the file"),
+        (variable, "is variable: a state from call to call"),
+        (other_order, "before it is written: a state from call to call"),
+        (into_a_weight, "is stored, given or written before"),
+        (twice, "is stored, given or written before"),
         (control("IF", 1, 7), "graph 7 does not exist"),
         (control("WHILE", -1, 1), "graph -1 does not exist"),
         (control("IF", 0, 1), "graph 0 runs inside of itself"),
@@ -96,8 +119,10 @@ def test_graphs_in_graphs_are_read_and_audited(tmp_path: Path, name: str) -> Non
         code.deprecatedBuiltinCode, code.version = 127, 1
         model.operatorCodes.append(code)
         operator = schema.OperatorT()
-        operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes) - 1, [0], [1]
-        model.subgraphs[1].operators = [operator]
+        inner = model.subgraphs[1]
+        operator.opcodeIndex, operator.inputs = len(model.operatorCodes) - 1, inner.inputs
+        operator.outputs = inner.outputs
+        inner.operators = [operator]
 
     facts = read_artifact(written(tmp_path / "sound.tflite", control(name, 1, 1)), Format.TFLITE)
     assert audit(facts, Recipe(format=Format.TFLITE)).passed
