@@ -131,7 +131,8 @@ def optimize(program: Program, recipe: Recipe) -> Program:
     logs = tuple(_run(step, editor, recipe, left=bool(writes)) for step in asked)
     if writes:
         logs = (msgspec.structs.replace(logs[0], refused=writes), *logs[1:])
-    return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)
+    module = program.module if all(log.not_run for log in logs) else editor.finish()
+    return dataclasses.replace(program, module=module, passes=program.passes + logs)
 
 
 def _is_optimised(recipe: Recipe) -> bool:

@@ -25,6 +25,8 @@ SAFE = {
     "role": "a column of this program",
     "name": "a column of this program",
     "unit": "a unit of a table",
+    "known": "a unit of a table",
+    "meant": "words behind the command",
     "most": "a number",
     "controls * BURSTS_PER_CONTROL": "a number",
     "math.ceil(least_ms / (1 - spread))": "a number",

@@ -235,8 +235,10 @@ def _factor(role: str, unit: str) -> float:
 def _told(role: str, unit: str, origin: str) -> float:
     """The factor of a unit that the heading gives."""
     if unit not in FACTORS[role]:
+        milli = f"m{unit[1:]}" if unit[:1] == "M" else ""
+        known, meant = (milli, ", if milli is meant") if milli.lower() in FACTORS[role] else ("UNIT", "")
         raise MeterError(
             f"{origin}: '{unit}' in the heading is no known unit of {role}: {', '.join(FACTORS[role])}",
-            hint=f"--units {role}={f'm{unit[1:]}, if milli is meant' if unit[:1] == 'M' else 'UNIT'}",
+            hint=f"--units {role}={known}{meant}",
         )
     return FACTORS[role][unit]

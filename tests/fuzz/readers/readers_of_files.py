@@ -298,7 +298,8 @@ READERS = (
     ),
     Reader(
         "labels", "class names", of_file("labels.txt", read_labels), (UsageError,),
-        words("cat\ndog\nbird\n", "tench\r\n\"goldfish\"\r\n", "äpfel\nbirne"), Kind.TEXT,
+        words("cat\ndog\nbird\n", "{0: 'tench', 1: \"gold\\'fish\"}\n", "tench\r\n\"goldfish\"\r\n", "äpfel\nbirne"),
+        Kind.TEXT,
     ),
     Reader(
         "labels-json", "class names (.json)", of_file("labels.json", read_labels), (UsageError,), words(*LABELS_JSON),
