@@ -20,6 +20,7 @@ REASONS: dict[str, str] = {
     "edgevit/installation.py:_is_source_tree": _INSTALLED,
     "edgevit/installation.py:_source": _INSTALLED,
     "export/formats/pte_file/contents.py:stock_kernels": _OWN_DATA,
+    "export/formats/onnx_file/protobuf.py:_schema": "a text of that module, read as it is imported",
     "runtimes/runners/python/bundle.py:_imports": _OWN_DATA,
     "runtimes/runners/python/bundle.py:named_data": _OWN_DATA,
     "runtimes/runners/python/bundle.py:build_runner": _OWN_DATA,
