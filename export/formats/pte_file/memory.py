@@ -71,8 +71,10 @@ def members(index: int, values: Sequence[Table]) -> tuple[int, ...]:
     """The values in a list of values; a value that is no list stands for itself.
 
     Raises:
-        FlatbufferError: The list names a value that is not there.
+        FlatbufferError: The value, or one that the list names, is not there.
     """
+    if not 0 <= index < len(values):
+        raise FlatbufferError(f"an instruction names value {index} of {len(values)}")
     kind, held = values[index].scalar(0, "B"), values[index].table(1)
     if kind not in {INTS, TENSORS, OPTIONAL_TENSORS} or held is None:
         return (index,)
