@@ -28,7 +28,7 @@ from edgevit.errors import (
     UsageError,
     is_of_the_system,
 )
-from edgevit.temporary import temporary_file
+from edgevit.temporary import temporary_file, to_disk
 from edgevit.text import TEXT_BYTES, decode, encodable, printable, read_bytes, require_unique_keys
 
 _T = TypeVar("_T")
@@ -197,11 +197,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     target = _target(path)
     with temporary_file(target.parent, suffix) as temporary:
         yield temporary
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        to_disk(temporary)
         temporary.replace(target)
 
 

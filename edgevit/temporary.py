@@ -21,7 +21,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -55,6 +55,19 @@ def kernel_id() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def temporary_file(directory: Path, suffix: str = "") -> Iterator[Path]:
     """An empty file in ``directory`` that is gone afterwards, unless it was moved; its name ends in ``suffix``.
@@ -62,12 +75,11 @@ def temporary_file(directory: Path, suffix: str = "") -> Iterator[Path]:
     Raises:
         OSError: No file can be made there.
     """
-    for _ in range(_TRIES):
-        path = _fresh_name(directory, f"partial{suffix}")
-        if (claim := _claim(path, os.O_CREAT | os.O_EXCL)) is not None:
-            break
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+    def claimed(path: Path) -> _Claim | None:
+        return _claim(path, os.O_CREAT | os.O_EXCL)
+
+    path, claim = _fresh(directory, f"partial{suffix}", claimed)
     try:
         yield path
     finally:
@@ -83,20 +95,18 @@ def temporary_directory(parent: Path) -> Iterator[Path]:
     Raises:
         OSError: No directory can be made there.
     """
-    for _ in range(_TRIES):
-        path = _fresh_name(parent, "staging")
+
+    def claimed(path: Path) -> _Claim | None:
         path.mkdir(mode=0o700)
         try:
-            claim = _claim(path / _LOCK, os.O_CREAT | os.O_EXCL)
+            return _claim(path / _LOCK, os.O_CREAT | os.O_EXCL)
         except FileNotFoundError:
-            continue  # taken for abandoned, as it had no lock yet
+            return None  # taken for abandoned, as it had no lock yet
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
             raise
-        if claim is not None:
-            break
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+    path, claim = _fresh(parent, "staging", claimed)
     try:
         yield path
     finally:
@@ -155,8 +165,13 @@ def _remove_abandoned(path: Path, kernel: str | None) -> None:
         os.close(claim.descriptor)
 
 
-def _fresh_name(directory: Path, ending: str) -> Path:
-    return directory / f".edgevit-{kernel_id()}-{secrets.token_hex(8)}.{ending}"
+def _fresh(directory: Path, ending: str, claimed: Callable[[Path], _Claim | None]) -> tuple[Path, _Claim]:
+    """A path of a random name, and what ``claimed`` made there; it gives None where another process was faster."""
+    for _ in range(_TRIES):
+        path = directory / f".edgevit-{kernel_id()}-{secrets.token_hex(8)}.{ending}"
+        if (claim := claimed(path)) is not None:
+            return path, claim
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _claim(path: Path, flags: int) -> _Claim | None:

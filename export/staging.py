@@ -20,7 +20,7 @@ from pathlib import Path
 from edgevit.errors import ArtifactError, ExportError, UsageError
 from edgevit.names import file_name
 from edgevit.records import in_the_way, require_room
-from edgevit.temporary import exclusive, remove_abandoned, temporary_directory
+from edgevit.temporary import exclusive, remove_abandoned, temporary_directory, to_disk
 from export.artifact import Manifest
 from export.manifest import load_manifest, manifest_path, manifests_in
 
@@ -92,7 +92,7 @@ def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, direc
     try:
         staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
         for path in (staged_artifact, staged_manifest):
-            _to_disk(path)
+            to_disk(path)
         with exclusive(directory / COMMITTING):
             _move(manifest, staged_artifact, staged_golden, directory)
             _remove_orphans(directory, manifest.spec.name)
@@ -126,7 +126,7 @@ def _place_golden(staged: Path, golden: Path) -> None:
     """Put a copy in place, not the staged file itself: other artifacts of the same command share it."""
     copy = staged.with_name(f"{golden.name}.copy")
     shutil.copyfile(staged, copy)
-    _to_disk(copy)
+    to_disk(copy)
     copy.replace(golden)
 
 
@@ -147,9 +147,9 @@ def _replace_artifact(staged: Path, artifact: Path, manifest: Path) -> None:
 def _place_manifest(staged: Path, manifest: Path, artifact: Path) -> None:
     """Let the moves of the artifact reach the disk before its manifest does."""
     try:
-        _to_disk(artifact.parent)
+        to_disk(artifact.parent)
         staged.replace(manifest)
-        _to_disk(artifact.parent)
+        to_disk(artifact.parent)
     except OSError as error:
         raise ExportError(
             f"{artifact} is new, but its manifest cannot be written: {error.strerror}", hint="export again"
@@ -185,11 +185,3 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
         for late in caught:
             signal.raise_signal(late)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,6 +20,7 @@ from edgevit.errors import ArtifactError, DeviceError, DeviceLostError, DeviceTi
 from edgevit.names import file_name
 from edgevit.records import Record, read_json
 from edgevit.shell import command_line
+from edgevit.temporary import to_disk
 from edgevit.text import read_bytes
 from runtimes.devices.device import Device, quote
 
@@ -156,7 +157,7 @@ class Journal:
             self.path.unlink(missing_ok=True)
         self._append(_Line(head=head))
         with writing_state(self.path):
-            _to_disk(self.path.parent)  # the file's name as well must outlive a crash of this host
+            to_disk(self.path.parent)  # the file's name as well must outlive a crash of this host
 
     def make(self, change: Change) -> None:
         """Write a change down, make it, and read it back.
@@ -229,14 +230,6 @@ class Journal:
         result = self._device.script('printf %s "$2" >"$1.new" && mv -f "$1.new" "$1"', self._restore_script, text)
         if not result.ok:
             raise DeviceError(f"cannot write {self._restore_script} on {self._device.serial}: {result.complaint}")
-
-
-def _to_disk(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _apply(device: Device, change: Change) -> str | None:
