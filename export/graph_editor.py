@@ -13,10 +13,8 @@ from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule, Node, map_arg
 
 from export.artifact import PassLog, Refusal
-from export.patterns import argument, aten, operand, value_of
+from export.patterns import argument, aten, inherit, operand, value_of, without_storage
 from export.program import module_of
-
-PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
 
 class GraphEditor:
@@ -33,7 +31,7 @@ class GraphEditor:
         self.graph = self.module.graph
         self._constants = 0
         for node in self.graph.nodes:
-            node.meta["val"] = _without_storage(node.meta.get("val"))
+            node.meta["val"] = without_storage(node.meta.get("val"))
 
     def nodes(self, *targets: object) -> Iterator[Node]:
         """The calls of ``targets`` (all calls if none is given) in order; safe against rewriting on the way."""
@@ -76,7 +74,7 @@ class GraphEditor:
         node.meta["val"] = (
             mode.from_tensor(tensor, static_shapes=True) if mode else torch.empty_like(tensor, device="meta")
         )
-        _inherit(node, near)
+        inherit(node, near)
         return node
 
     def call(
@@ -91,7 +89,7 @@ class GraphEditor:
         with self.graph.inserting_before(at):
             node = self.graph.call_function(target, args, dict(kwargs or {}))  # type: ignore[arg-type]
         node.meta["val"] = _evaluate(target, node, at)
-        _inherit(node, like or at)
+        inherit(node, like or at)
         return node
 
     def permute(self, at: Node, source: object, axes: Sequence[int], *, like: Node | None = None) -> Node:
@@ -236,18 +234,5 @@ def _known_result(target: Callable[..., object], values: tuple[object, ...]) -> 
     return torch.empty(shape, dtype=first.dtype, device="meta")
 
 
-def _without_storage(value: object) -> object:
-    """A meta tensor of the same shape: passes ask for thousands of shapes, and a fake tensor's cost far more."""
-    if isinstance(value, Tensor) and all(isinstance(size, int) for size in value.shape):
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    return value
-
-
 def _fake_mode(node: Node) -> FakeTensorMode | None:
     return getattr(node.meta.get("val"), "fake_mode", None)
-
-
-def _inherit(node: Node, like: Node) -> None:
-    for key in PROVENANCE:
-        if key in like.meta:
-            node.meta[key] = like.meta[key]

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 VIEWS = (aten.reshape.default, aten.permute.default)
+PROVENANCE = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
 
 class Window(NamedTuple):
@@ -170,6 +171,20 @@ def only_user(node: Node) -> Node | None:
     user = next(iter(node.users))
     uses = sum(item is node for item in tree_leaves((user.args, user.kwargs)))
     return user if uses == 1 else None
+
+
+def inherit(node: Node, like: Node) -> None:
+    """Let ``node`` count as coming from where ``like`` comes from."""
+    for key in PROVENANCE:
+        if key in like.meta:
+            node.meta[key] = like.meta[key]
+
+
+def without_storage(value: object) -> object:
+    """A meta tensor of the same shape: passes ask for thousands of shapes, and a fake tensor's cost far more."""
+    if isinstance(value, Tensor) and are_fixed(value.shape):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    return value
 
 
 def as_double(tensor: Tensor) -> Tensor:

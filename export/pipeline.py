@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from types import ModuleType
 
-import msgspec
-
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
 from export.passes import (
@@ -120,18 +118,19 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 def optimize(program: Program, recipe: Recipe) -> Program:
     """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
 
-    A graph that writes into tensors which others read too is left as it is, but for calls that the recipe's runtimes do
-    not have. ``passes`` gets a log of every pass that was asked for, those that did not run included.
+    A graph with a write that ``functional_form`` has to leave is left as it is, but for calls that the recipe's
+    runtimes do not have. ``passes`` gets a log of every pass that was asked for, those that did not run included.
     """
     asked = _asked_for(recipe)
     if not asked:
         return program
     editor = GraphEditor(program.module)
-    writes = functional_form.writes_seen_by_others(editor) if _is_optimised(recipe) else ()
-    logs = tuple(_run(step, editor, recipe, left=bool(writes)) for step in asked)
-    if writes:
-        logs = (msgspec.structs.replace(logs[0], refused=writes), *logs[1:])
-    module = program.module if all(log.not_run for log in logs) else editor.finish()
+    logs: tuple[PassLog, ...] = ()
+    left = False
+    for step in asked:
+        logs += (_run(step, editor, recipe, left=left),)
+        left = left or (step is functional_form and bool(logs[-1].refused))
+    module = program.module if left and not any(log.rewrites for log in logs) else editor.finish()
     return dataclasses.replace(program, module=module, passes=program.passes + logs)
 
 

@@ -1,0 +1,1 @@
+"""What concerns the user's own module: copies, what it returns, precision inside, errors that name its line."""
