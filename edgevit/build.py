@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import MissingDependencyError, UsageError, parse_choice
-from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_input_size, model_spec
+from edgevit.network.describe import IMAGENET_CLASSES, ModelRequest, check_counts, check_input_size, model_spec
 from edgevit.network.variants import Delegate, Propagation, VariantConfig, find_variant
 from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
 
@@ -63,7 +63,7 @@ def build_model(
     task = parse_choice("task", Task, task)
     config = _configured(variant, delegate, propagation, aggregation)
     check_input_size(config, input_size)
-    _check_counts(task, num_classes, in_channels, batch)
+    check_counts(task, num_classes, in_channels, batch)
     loaded = _read(checkpoint, entry, config)
     request = _request(config, task, num_classes, in_channels, input_size, batch, loaded)
     weights = loaded.weights if loaded else Weights(source="random", seed=seed)
@@ -94,16 +94,6 @@ def _configured(
         propagation=None if propagation is None else parse_choice("propagation", Propagation, propagation),
         aggregation=aggregation,
     )
-
-
-def _check_counts(task: Task, num_classes: int | None, in_channels: int | None, batch: int) -> None:
-    """Refuse numbers that describe no model."""
-    if num_classes is not None and task is Task.FEATURES:
-        raise UsageError(f"{num_classes} classes were asked for, but the features task has no classes")
-    counts = {"number of classes": num_classes, "number of input channels": in_channels, "batch": batch}
-    for what, value in counts.items():
-        if value is not None and value < 1:
-            raise UsageError(f"the {what} is {value}, expected at least 1")
 
 
 def _read(checkpoint: Path | str | None, entry: str | None, config: VariantConfig) -> Checkpoint | None:

@@ -41,29 +41,36 @@ class TensorSpec(Record):
 
 
 class Preprocessing(Record):
-    """From a decoded photo to the input tensor: resize the short side, centre crop, scale to 0..1, normalise.
+    """From a decoded photo to the input tensor: resize, centre crop, scale to 0..1, normalise.
 
-    ``value = (pixel / 255 - mean[c]) / std[c]`` with channels in ``color_order``. ``resize_px`` is the length of the
-    short side after resizing; ``crop_px`` is (height, width).
+    ``value = (pixel / 255 - mean[c]) / std[c]`` with channels in ``color_order``. ``crop_px`` is (height, width), and
+    so is ``resize_px``, where one number stands for both. ``crop_mode`` says what a photo is resized to: ``squash`` to
+    just that, ``center`` so that it covers it, ``border`` so that it fits into it, the latter two by one factor for
+    both sides. What is then smaller than the crop is padded with the colour of ``mean`` (``border``), or has no crop.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resize_px: int
+    resize_px: int | tuple[int, int]
     crop_px: tuple[int, int]
-    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bicubic"
+    crop_mode: Literal["center", "squash", "border"] = "center"
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bicubic"
     color_order: Literal["RGB", "BGR", "gray", "other"] = "RGB"
 
 
 class Weights(Record):
-    """Where the weights came from. ``seed`` is set for random weights, the rest for a checkpoint.
+    """Where the weights came from.
+
+    ``random`` has a ``seed``, and where another library drew them the ``sha256`` of what it drew; ``checkpoint`` a
+    ``file``; ``hub`` also the repository and commit (``revision``) that the file is from; ``module`` came with the
+    module that was handed over, whose tensors have the ``sha256`` (``edgevit.sources.digest``).
 
     ``entry`` is the key inside the file that held the state dict (None: the file is one). ``prefix`` was taken off the
     names there, e.g. ``module._orig_mod.``; ``beside`` says what else is in the file. ``stored_dtype`` names the
     floating types in the file that were converted to the model's float32 (None: they were float32 already).
     """
 
-    source: Literal["random", "checkpoint"]
+    source: Literal["random", "checkpoint", "hub", "module"]
     seed: int | None = None
     file: str | None = None
     sha256: str | None = None
@@ -71,11 +78,17 @@ class Weights(Record):
     prefix: str | None = None
     beside: tuple[str, ...] = ()
     stored_dtype: str | None = None
+    repository: str | None = None
+    revision: str | None = None
 
     def describe(self) -> str:
         """One phrase for consoles and reports, e.g. ``random, seed 0``."""
         if self.source == "random":
             return f"random, seed {self.seed}"
+        if self.source == "module":
+            return f"of the module itself (sha256 {(self.sha256 or '')[:12]})"
+        if self.source == "hub":
+            return f"hub {self.repository} at {(self.revision or '')[:12]} (sha256 {(self.sha256 or '')[:12]})"
         entry = f", entry {self.entry}" if self.entry else ""
         prefix = f", names without {self.prefix}" if self.prefix else ""
         converted = f", converted from {self.stored_dtype}" if self.stored_dtype else ""

@@ -16,12 +16,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgevit.build import build_model
+    from edgevit.sources.from_timm import build_timm
+    from edgevit.sources.spec_for import spec_for
+    from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
     from edgevit_export.api import ExportReport, FormatOutcome, Outcome, export, verify
     from export.recipe import Recipe
 
-__all__ = ["ExportReport", "FormatOutcome", "Outcome", "Recipe", "build_model", "export", "verify"]
+_ELSEWHERE = {
+    "build_model": "edgevit.build",
+    "build_timm": "edgevit.sources.from_timm",
+    "spec_for": "edgevit.sources.spec_for",
+    "Recipe": "export.recipe",
+    **dict.fromkeys(("Layout", "ModelSpec", "Preprocessing", "Task", "TensorSpec", "Weights"), "edgevit.spec"),
+}
 
-_ELSEWHERE = {"build_model": "edgevit.build", "Recipe": "export.recipe"}
+__all__ = [
+    "ExportReport",
+    "FormatOutcome",
+    "Layout",
+    "ModelSpec",
+    "Outcome",
+    "Preprocessing",
+    "Recipe",
+    "Task",
+    "TensorSpec",
+    "Weights",
+    "build_model",
+    "build_timm",
+    "export",
+    "spec_for",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -32,8 +32,8 @@ _WIDE_STEP = 257  # white is 65535 of 16 bits, 255 of 8
 def load_photos(directory: Path, spec: ModelSpec, note: Callable[[str], None] = lambda text: None) -> Samples:
     """Every image file in ``directory``, by name, as samples for the image input of ``spec``.
 
-    Resizes the short side, crops the centre and normalises. What cannot be read and hidden files are left out, and
-    ``note`` is told so.
+    Resizes and crops as its ``Preprocessing`` says, and normalises. What cannot be read and hidden files are left out,
+    and ``note`` is told so.
 
     Raises:
         UsageError: No such directory, no images in it, none that can be read, or a model that takes none.
@@ -86,7 +86,7 @@ def _load(path: Path, preprocessing: Preprocessing, size: tuple[int, int, int]) 
         raise UsageError(f"cannot read the image {shown}: {error.message}") from error
     except Exception as error:  # Pillow's readers raise whatever their arithmetic does
         raise UsageError(f"cannot read the image {shown}: {printable(first_line(error))}") from error
-    pixels = np.asarray(_crop(_resize(photo, preprocessing, shown), size[:2], shown), np.uint8).reshape(size)
+    pixels = np.asarray(_crop(_resize(photo, preprocessing, shown), preprocessing, shown), np.uint8).reshape(size)
     return pixels[..., ::-1] if preprocessing.color_order == "BGR" else pixels
 
 
@@ -113,18 +113,48 @@ def _decoded(path: Path, mode: str) -> Image:
 def _resize(photo: Image, preprocessing: Preprocessing, shown: str) -> Image:
     from PIL.Image import Resampling
 
-    short = min(photo.size)
-    width, height = (preprocessing.resize_px * side // short for side in photo.size)
+    width, height = _resized(photo.size, preprocessing)
     if min(width, height) < 1 or width * height > MOST_PIXELS:
         raise UsageError(f"cannot resize {shown} to {height}x{width}: expected {MOST_PIXELS:,} pixels at most")
     return photo.resize((width, height), Resampling[preprocessing.interpolation.upper()])
 
 
-def _crop(photo: Image, crop_px: tuple[int, int], shown: str) -> Image:
-    height, width = crop_px
+def _resized(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+    """(width, height) that a photo of ``size`` is resized to, rounded as torchvision and timm round it."""
+    wanted = preprocessing.resize_px
+    if isinstance(wanted, int) and preprocessing.crop_mode == "center":  # torchvision's ``Resize``
+        width, height = (wanted * side // min(size) for side in size)
+        return width, height
+    target = (wanted, wanted) if isinstance(wanted, int) else (wanted[1], wanted[0])
+    if preprocessing.crop_mode == "squash":
+        return target
+    ratios = [side / aim for side, aim in zip(size, target, strict=True)]  # timm's ``ResizeKeepRatio``
+    ratio = min(ratios) if preprocessing.crop_mode == "center" else max(ratios)
+    width, height = (round(side / ratio) for side in size)
+    return width, height
+
+
+def _crop(photo: Image, preprocessing: Preprocessing, shown: str) -> Image:
+    height, width = preprocessing.crop_px
+    if preprocessing.crop_mode == "border":
+        photo = _padded(photo, preprocessing)
     if photo.height < height or photo.width < width:
         raise UsageError(
             f"cannot crop {height}x{width} from {shown}, which is {photo.height}x{photo.width} when resized"
         )
     top, left = round((photo.height - height) / 2), round((photo.width - width) / 2)
     return photo.crop((left, top, left + width, top + height))
+
+
+def _padded(photo: Image, preprocessing: Preprocessing) -> Image:
+    """The photo in the middle of what is at least as large as the crop, around it the colour of the mean."""
+    from PIL import Image
+
+    height, width = preprocessing.crop_px
+    missing = (max(0, width - photo.width), max(0, height - photo.height))
+    colour = tuple(round(255 * share) for share in preprocessing.mean)
+    ground = Image.new(
+        photo.mode, (photo.width + missing[0], photo.height + missing[1]), colour if len(colour) > 1 else colour[0]
+    )
+    ground.paste(photo, (missing[0] // 2, missing[1] // 2))
+    return ground

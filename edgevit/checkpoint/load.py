@@ -94,7 +94,7 @@ class Checkpoint:
         counters = {
             name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith("num_batches_tracked")
         }
-        return counters | {name: self._float32(name, kept[name]) for name in expected if name not in counters}
+        return counters | {name: self.float32(name, kept[name]) for name in expected if name not in counters}
 
     def _misfit(self, request: ModelRequest, found: str) -> CheckpointError:
         """The error for tensors of another model, with the model that they fit."""
@@ -119,7 +119,7 @@ class Checkpoint:
         widths, blocks = measures(shapes_of(self.tensors))
         return f"its stages have channels {widths} and blocks {blocks}"
 
-    def _float32(self, name: str, tensor: Tensor) -> Tensor:
+    def float32(self, name: str, tensor: Tensor) -> Tensor:
         """One tensor of any shape as dense, contiguous, finite float32 of the same shape."""
         import torch
 

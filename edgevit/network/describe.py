@@ -27,6 +27,20 @@ class ModelRequest(Record):
     batch: int
 
 
+def check_counts(task: Task, num_classes: int | None, in_channels: int | None, batch: int) -> None:
+    """Refuse numbers that describe no model.
+
+    Raises:
+        UsageError: Less than one, or classes for the features task.
+    """
+    if num_classes is not None and task is Task.FEATURES:
+        raise UsageError(f"{num_classes} classes were asked for, but the features task has no classes")
+    counts = {"number of classes": num_classes, "number of input channels": in_channels, "batch": batch}
+    for what, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"the {what} is {value}, expected at least 1")
+
+
 def check_input_size(config: VariantConfig, input_size: tuple[int, int]) -> None:
     """Refuse a height or width that the variant cannot take.
 

@@ -1,0 +1,116 @@
+"""Files of a hub's repository, from huggingface_hub's own cache or downloaded into it, with their commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.errors import FailureError, UsageError, first_line
+from edgevit.text import parse_json, printable, read_bytes
+
+CONFIG = "config.json"
+CONFIG_BYTES = 2**20  # chosen: those of 1000 classes with their names have 60 kB
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""In the order in which timm looks for them."""
+_IN_STEAD = "--checkpoint FILE with the weights, or --weights random"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository in the cache; ``revision`` is the commit."""
+
+    path: Path
+    repository: str
+    revision: str
+
+
+def hub_config(repository: str) -> Mapping[str, object]:
+    """The ``pretrained_cfg`` in a repository's ``config.json``; ``repository`` may end in ``@revision``.
+
+    Raises:
+        UsageError: It is no repository of timm's networks.
+        FailureError: It is neither in the cache nor to be downloaded.
+    """
+    name, _, revision = repository.partition("@")
+    found = hub_file(name, (CONFIG,), revision or None)
+    data = read_bytes(found.path, what=CONFIG, limit_bytes=CONFIG_BYTES, failure=UsageError)
+    return pretrained_cfg_in(data, name)
+
+
+def pretrained_cfg_in(data: bytes, repository: str) -> Mapping[str, object]:
+    """The ``pretrained_cfg`` of the JSON that a repository says its network in; older ones are all in one table.
+
+    Raises:
+        UsageError: It is none of timm's.
+    """
+    config = parse_json(data, origin=f"{CONFIG} of {repository}", failure=UsageError)
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise UsageError(
+            f"the repository {printable(repository)} holds no network of timm's: no architecture in {CONFIG}"
+        )
+    inner = config.get("pretrained_cfg", config)
+    if not isinstance(inner, dict):
+        raise UsageError(f"{CONFIG} of {printable(repository)} has no table pretrained_cfg")
+    classes = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+    return {**inner, **classes, "architecture": config["architecture"], "hf_hub_id": repository}
+
+
+def hub_weights(cfg: Mapping[str, object], revision: str | None = None) -> HubFile:
+    """The weights file that a ``pretrained_cfg`` names.
+
+    Raises:
+        UsageError: It names none on a hub.
+        FailureError: It is neither in the cache nor to be downloaded.
+    """
+    repository, _, named = str(cfg.get("hf_hub_id") or "").partition("@")
+    if not repository:
+        where = f": timm has them at {printable(str(cfg['url']))} alone" if cfg.get("url") else ""
+        raise UsageError(
+            f"there are no weights of {cfg.get('architecture', 'this network')} on a hub{where}", hint=_IN_STEAD
+        )
+    given = cfg.get("hf_hub_filename")
+    names = (str(given),) if given else WEIGHTS
+    return hub_file(repository, names, revision or named or None)
+
+
+def hub_file(repository: str, names: Sequence[str], revision: str | None = None) -> HubFile:
+    """The first of ``names`` that the repository has: what the cache holds, else what can be downloaded.
+
+    Raises:
+        FailureError: None of them is in the cache, and the hub cannot be asked, or refuses.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    reason: Exception | None = None
+    for local in (True, False):
+        for name in names:
+            try:
+                path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=local))
+                return HubFile(path, repository, _commit(path))
+            except LocalEntryNotFoundError as error:
+                reason = error
+                if not local:  # the hub cannot be reached: no other name will be found there
+                    break
+            except EntryNotFoundError as error:
+                reason = error
+            except Exception as error:  # of the hub's client, of its HTTP library, of the system
+                raise _unavailable(repository, names, error) from error
+    assert reason is not None
+    raise _unavailable(repository, names, reason) from reason
+
+
+def _commit(path: Path) -> str:
+    """``…/snapshots/COMMIT/file``: the commit, as the cache names it."""
+    parts = path.parts
+    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else ""
+
+
+def _unavailable(repository: str, names: Sequence[str], error: Exception) -> FailureError:
+    wanted = " or ".join(names)
+    return FailureError(
+        f"cannot get {wanted} of {printable(repository)}, neither from the hub's cache nor from the hub: "
+        f"{type(error).__name__}: {printable(first_line(error))}",
+        hint=_IN_STEAD,
+    )

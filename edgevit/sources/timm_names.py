@@ -1,0 +1,100 @@
+"""What a name of timm's stands for: an entry of its registry, perhaps with a tag, or a repository of the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+
+from edgevit.errors import UsageError
+from edgevit.names import file_name
+from edgevit.sources.timm_installed import timm_module
+from edgevit.text import printable
+
+HUB = "hf-hub:"
+_OWN_HUB = "timm/"
+
+
+@dataclass(frozen=True)
+class TimmName:
+    """A network that timm knows.
+
+    Attributes:
+        given: As timm's ``create_model`` takes it: ``resnet18.a1_in1k``, ``hf-hub:timm/resnet18.a1_in1k``.
+        cfg: Its ``pretrained_cfg``: where its weights are, and what they were evaluated with.
+    """
+
+    given: str
+    cfg: Mapping[str, object]
+
+    @property
+    def stem(self) -> str:
+        """The name as the stem of a file, the hub's own account left out."""
+        return file_name(self.given.removeprefix(HUB).removeprefix(_OWN_HUB))
+
+
+def find_network(name: str) -> TimmName:
+    """The network that ``name`` means; ``timm/resnet18.a1_in1k``, as the hub shows it, is its repository there.
+
+    Raises:
+        UsageError: timm knows no such network or tag; names the nearest.
+        FailureError: A repository's configuration is neither in the hub's cache nor to be downloaded.
+        MissingDependencyError: timm, or the torchvision that it imports, is missing or does not load.
+    """
+    timm_module()
+    if name.startswith("hf_hub:") or ("/" in name and ":" not in name):
+        name = HUB + name.removeprefix("hf_hub:")
+    if name.startswith(HUB):
+        from edgevit.sources.hub import hub_config
+
+        return TimmName(name, hub_config(name.removeprefix(HUB)))
+    if ":" in name:
+        raise UsageError(
+            f"unknown source of networks in '{printable(name)}'", hint="timm:NAME, or timm:hf-hub:OWNER/NAME"
+        )
+    return TimmName(name, _registered(name))
+
+
+def _registered(name: str) -> Mapping[str, object]:
+    """The ``pretrained_cfg`` of a registered name; empty where a network has none."""
+    from timm.models import get_pretrained_cfg, is_model
+
+    architecture, _, tag = name.partition(".")
+    if not name or not is_model(name):
+        raise UsageError(f"timm has no network '{printable(name)}'", hint=_nearest(architecture))
+    try:
+        found = get_pretrained_cfg(name)
+    except (RuntimeError, ValueError, KeyError) as error:
+        tags = ", ".join(listed.partition(".")[2] for listed in _tagged(architecture)) or "none"
+        raise UsageError(f"timm's {architecture} has no weights '{printable(tag)}': it has {tags}") from error
+    return {} if found is None else asdict(found)
+
+
+def _tagged(architecture: str) -> list[str]:
+    from timm import list_models
+
+    return [str(name) for name in list_models(architecture, include_tags=True) if "." in name]
+
+
+def _nearest(name: str) -> str:
+    """The names that were probably meant, or how to list them."""
+    from timm import list_models
+
+    known = list_models()
+    close = get_close_matches(name, known, n=3, cutoff=0.6) or [other for other in known if name and name in other][:3]
+    if close:
+        return f"did you mean {' or '.join(f'timm:{other}' for other in close)}?"
+    return "edgevit-export models --timm '*'"
+
+
+def describe_architecture(architecture: Mapping[str, object]) -> str:
+    """Arguments of a network's class as one line of JSON, as ``ModelSpec.options`` keeps them.
+
+    Raises:
+        UsageError: One of them is nothing that JSON has.
+    """
+    try:
+        return json.dumps(dict(architecture), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the architecture {dict(architecture)!r} cannot be written down: {error}") from error
