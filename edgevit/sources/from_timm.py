@@ -92,16 +92,14 @@ def build_timm(
         preprocessing: Overrides that of the name's ``pretrained_cfg``.
 
     Raises:
-        UsageError: No such network or tag, a size or number that it cannot have, labels that do not fit.
-        CheckpointError: The weights file cannot be used for this network.
+        UsageError: No such network, tag or size of it, labels or a weights file that do not fit.
         FailureError: The hub's weights are neither in its cache nor to be downloaded.
         MissingDependencyError: timm, or the torchvision that it imports, is missing or does not load.
     """
     task = parse_choice("task", Task, task)
     check_counts(task, num_classes, in_channels, batch)
-    _check_weights(weights, checkpoint, entry)
+    loaded = _loaded(weights, checkpoint, entry)
     network = find_network(name)
-    loaded = None if checkpoint is None else read_weights(checkpoint, entry)
     asked = _request(network, task, architecture, num_classes, in_channels, input_size, loaded)
     random = loaded is None and weights == "random"
     whole, origin = _random(asked, seed) if random else _trained(asked, loaded, revision)
@@ -111,13 +109,15 @@ def build_timm(
     return model, _spec(model, asked, image, origin, labels, preprocessing, options)
 
 
-def _check_weights(weights: str | None, checkpoint: Path | str | None, entry: str | None) -> None:
+def _loaded(weights: str | None, checkpoint: Path | str | None, entry: str | None) -> Checkpoint | None:
+    """The tensors of the weights file that was asked for; None where there is none."""
     if weights not in (None, "hub", "random"):
         raise UsageError(f"unknown weights '{weights}': choose from hub, random")
     if checkpoint is not None and weights is not None:
         raise UsageError(f"weights {weights} and the checkpoint {checkpoint} were both asked for", hint="leave one out")
     if checkpoint is None and entry is not None:
         raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
+    return None if checkpoint is None else read_weights(checkpoint, entry)
 
 
 def _request(

@@ -1,4 +1,9 @@
-"""``spec_for``: the contract of any module, worked out by running it once."""
+"""``spec_for``: the contract of any module, worked out by running it once.
+
+Inputs have the names of the parameters of ``forward``, outputs those of a dict's keys or a dataclass's fields; else one
+is ``logits`` where it is ``(N, classes)``, and ``output`` where not, several are ``output1``, ``output2``, or
+``stage1``, ``stage2`` where all are maps. Four axes with up to four channels are an image, NCHW or NHWC.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +42,6 @@ def spec_for(
 ) -> ModelSpec:
     """The specification of ``model``: names, shapes and types of what it takes and returns, found by one run.
 
-    Inputs have the names of the parameters of ``forward``, outputs those of a dict's keys or a dataclass's fields; else
-    one is ``logits`` where it is ``(N, classes)``, and ``output`` where not, several are ``output1``, ``output2``, or
-    ``stage1``, ``stage2`` where all are maps. Four axes with up to four channels are an image, NCHW or NHWC.
-
     Args:
         model: Any module; it stays as it is, and is run in eval mode, without gradients.
         example: What ``forward`` takes, by position, with the batch that is wanted.
@@ -50,21 +51,18 @@ def spec_for(
         weights: Where they came from; None: of the module itself, told by their hash.
         labels: One name per class.
         preprocessing: How a photo becomes the input; None takes it from ``model.pretrained_cfg``, as timm's have one.
-        input_names: Other names for the inputs.
-        output_names: Other names for the outputs, in the order of ``forward``.
+        input_names: Other names for the inputs, in the order of ``forward``.
+        output_names: Other names for the outputs.
         options: What else tells this network from others of the same ``variant``.
 
     Raises:
-        UsageError: The run failed, with the line of the code where it did; ``forward`` returns something else than
-            tensors; names or labels do not fit.
+        UsageError: The run failed (names the line), or returned no tensors; names or labels do not fit.
     """
     given = (example,) if _is_tensor(example) else tuple(example)
     inputs = _inputs(model, given, input_names)
     answers = named_tensors(run(model, given), "output")
     task = _likely_task(answers) if task is None else parse_choice("task", Task, task)
     outputs = _outputs(answers, task, inputs, output_names)
-    classes = outputs[0].shape[1] if task is Task.CLASSIFY and len(outputs[0].shape) == 2 else None
-    check_labels(labels, classes)
     kind = variant or type(model).__name__
     return ModelSpec(
         name=name or _stem(kind, inputs),
@@ -73,11 +71,18 @@ def spec_for(
         inputs=inputs,
         outputs=outputs,
         weights=weights or Weights(source="module", sha256=weights_sha256(model)),
-        num_classes=classes,
+        num_classes=_classes(outputs, task, labels),
         preprocessing=preprocessing or _own_preprocessing(model, inputs),
         labels=tuple(labels),
         options=dict(options or {}),
     )
+
+
+def _classes(outputs: Sequence[TensorSpec], task: Task, labels: Sequence[str]) -> int | None:
+    """The length of the logits; None where there are none."""
+    classes = outputs[0].shape[1] if task is Task.CLASSIFY and len(outputs[0].shape) == 2 else None
+    check_labels(labels, classes)
+    return classes
 
 
 def run(model: nn.Module, example: Sequence[Tensor]) -> object:
