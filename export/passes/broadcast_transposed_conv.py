@@ -17,9 +17,8 @@ from export.patterns import are_fixed, argument, aten, operand, pair, shape_of
 from export.program import TO_NCHW, TO_NHWC
 
 
-@each_call(aten.conv_transpose2d.input, done="transposed convolutions as products")
-def run(editor: GraphEditor, node: Node) -> bool | str:
-    """Rewrite every such convolution."""
+def rewrite(editor: GraphEditor, node: Node, *, columns_apart: bool) -> bool | str:
+    """Rewrite one such convolution, the columns of a window on an axis of their own or beside each other."""
     weights = editor.weights(node)
     grouped = argument(node, 6, "groups", 1) != 1
     if weights is None:
@@ -29,17 +28,29 @@ def run(editor: GraphEditor, node: Node) -> bool | str:
     weight, bias = weights
     _, channels, height, width = shape_of(operand(node))
     rows, columns = weight.shape[2:]
-    kernel = editor.add_constant(weight[:, 0].permute(1, 2, 0).reshape(rows, 1, columns * channels), node, "kernel")
     last = editor.permute(node, operand(node), TO_NHWC)
-    windows = editor.reshape(node, last, [-1, 1, width, channels])
-    if columns > 1:
-        windows = editor.call(node, aten.cat.default, [windows] * columns, 3)
-    product = editor.call(node, aten.mul.Tensor, windows, kernel)
+    factors = weight[:, 0].permute(1, 2, 0)
+    if columns_apart:
+        windows = editor.reshape(node, last, [-1, 1, width, 1, channels])
+        factors = factors.reshape(rows, 1, columns, channels)
+    else:
+        windows = editor.reshape(node, last, [-1, 1, width, channels])
+        if columns > 1:
+            windows = editor.call(node, aten.cat.default, [windows] * columns, 3)
+        factors = factors.reshape(rows, 1, columns * channels)
+        bias = None if bias is None else bias.repeat(columns)
+    product = editor.call(node, aten.mul.Tensor, windows, editor.add_constant(factors, node, "kernel"))
     if bias is not None:
-        product = editor.call(node, aten.add.Tensor, product, editor.add_constant(bias.repeat(columns), node, "bias"))
+        product = editor.call(node, aten.add.Tensor, product, editor.add_constant(bias, node, "bias"))
     image = editor.reshape(node, product, [-1, height * rows, width * columns, channels])
     editor.replace(node, editor.permute(node, image, TO_NCHW))
     return True
+
+
+@each_call(aten.conv_transpose2d.input, done="transposed convolutions as products")
+def run(editor: GraphEditor, node: Node) -> bool | str:
+    """Rewrite every such convolution."""
+    return rewrite(editor, node, columns_apart=False)
 
 
 def _fits(node: Node, weight: Tensor) -> bool:

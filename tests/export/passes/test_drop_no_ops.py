@@ -38,14 +38,36 @@ NO_OPS = {
     "minus": lambda x: x - 0.0,
     "times": lambda x: x * 1,
     "by": lambda x: x / 1.0,
+    "cat of one": lambda x: torch.cat([x], 1),
+    "slice of all": lambda x: aten.slice(x, 1, 0, 9223372036854775807),
+    "slice of all by steps": lambda x: aten.slice(x[:, :1], 1, 0, None, 2),
+    "pad by nothing": lambda x: aten.pad(x, [0, 0, 0, 0]),
+    "constant pad by nothing": lambda x: aten.constant_pad_nd(x, [0, 0]),
+    "roll by nothing": lambda x: x.roll(0, 1),
+    "roll all around": lambda x: x.roll((-2, 6), (0, 1)),
+    "roll all of it all around": lambda x: x.roll(6),
+    "repeat once": lambda x: x.repeat(1, 1),
+    "mean of one": lambda x: x[:, :1].mean(1, keepdim=True),
+    "sum of one": lambda x: x[:, :1].sum((0, 1)[1:], keepdim=True),
+    "maximum of one": lambda x: x[:1].amax(0, keepdim=True),
+    "minimum of one": lambda x: x[:1].amin((0,), keepdim=True),
 }
+
+
+EVERY_KIND = (
+    *drop_no_ops.DROPOUTS,
+    *drop_no_ops.COPIES,
+    *drop_no_ops.CASTS,
+    *drop_no_ops.NEUTRAL,
+    *(target for target in drop_no_ops.WHOLES if target is not aten.slice.Tensor),
+)
 
 
 @pytest.mark.parametrize("kind", NO_OPS)
 def test_every_kind_of_them(kind: str) -> None:
     module, log = apply(Lambda(lambda m, x: NO_OPS[kind](x.tanh()).exp()), (2, 3), drop_no_ops)
     assert log.rewrites == 1
-    assert calls(module, *drop_no_ops.DROPOUTS, *drop_no_ops.COPIES, *drop_no_ops.CASTS, *drop_no_ops.NEUTRAL) == 0
+    assert calls(module, *EVERY_KIND) == 0
 
 
 def test_a_copy_into_another_order_in_memory() -> None:
@@ -63,6 +85,12 @@ def test_leaves_real_work_alone() -> None:
         lambda x: x.float().double(),
         lambda x: (x.long() / 1).double(),
         lambda x: (x.long() + 0.0).double(),
+        lambda x: torch.cat([x, x], 1)[:, 1:4],
+        lambda x: x.roll(1, 1).roll(2),
+        lambda x: aten.constant_pad_nd(x, [1, -1]),
+        lambda x: x.repeat(1, 2).repeat(1, 1, 1),
+        lambda x: x.mean(1, keepdim=True).mean(1) * x[:, :1].sum(1),
+        lambda x: x[:, :1].sum(1, keepdim=True, dtype=torch.float32).double(),
     ):
         assert apply(Lambda(lambda m, x, work=work: work(x)), (2, 3), drop_no_ops)[1].rewrites == 0
 
