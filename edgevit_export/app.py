@@ -18,7 +18,8 @@ from edgevit_export.commands.compare import CompareOptions, compare
 from edgevit_export.commands.devices import DevicesOptions, devices
 from edgevit_export.commands.doctor import DoctorOptions, doctor
 from edgevit_export.commands.energy import app as energy
-from edgevit_export.commands.export import ExportOptions, export
+from edgevit_export.commands.export import export
+from edgevit_export.commands.export_options import ExportOptions
 from edgevit_export.commands.inspect import InspectOptions, inspect
 from edgevit_export.commands.models import ModelsOptions, models
 from edgevit_export.commands.options import command_of
@@ -27,13 +28,15 @@ from edgevit_export.commands.verify import VerifyOptions, verify
 from edgevit_export.console import LISTING_VERSION, print_json
 
 _HELP = """
-Compile EdgeViT into TorchScript-lite, ONNX, TFLite and ExecuTorch artifacts, and prove each one.
+Compile EdgeViT, or another network, into TorchScript-lite, ONNX, TFLite and
+ExecuTorch artifacts, and prove each one.
 
 \b
 Examples:
   edgevit-export --variant s --format ptl,onnx,tflite
   edgevit-export --variant xs --checkpoint my.pth --format onnx --opset 17 --dynamic-batch
   edgevit-export --variant xxs --task features --input-size 512 --format tflite --input-layout nhwc
+  edgevit-export --model timm:mobilenetv3_large_100 --format tflite
   edgevit-export verify                      # all of artifacts/, again, anywhere
   edgevit-export bench artifacts/            # latency on a device or on this machine
   edgevit-export doctor                      # what can be exported and run here

@@ -101,8 +101,7 @@ def build_timm(
     loaded = _loaded(weights, checkpoint, entry)
     network = find_network(name)
     asked = _request(network, task, architecture, num_classes, in_channels, input_size, loaded)
-    random = loaded is None and weights == "random"
-    whole, origin = _random(asked, seed) if random else _trained(asked, loaded, revision)
+    whole, origin = _random(asked, seed) if weights == "random" else _trained(asked, loaded, revision)
     model, image = _features(asked, whole), noise_images((batch, asked.in_channels, *asked.input_size))
     model, kind = reparameterised(model.requires_grad_(False).eval(), (image,))
     options = {key: word for key, word in (("reparameterised", kind), ("architecture", asked.described)) if word}

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from edgevit.errors import UsageError
 from edgevit.names import file_name
 from edgevit.sources.timm_installed import timm_module
-from edgevit.text import printable
+from edgevit.text import parse_json, printable
 
 HUB = "hf-hub:"
 _OWN_HUB = "timm/"
@@ -88,13 +88,46 @@ def _nearest(name: str) -> str:
     return "edgevit-export models --timm '*'"
 
 
+RESERVED = (
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_filter_fn", "pretrained_strict",
+    "pretrained_model_args", "checkpoint_path", "cache_dir", "features_only", "feature_cfg", "feature_cls",
+    "in_chans", "num_classes", "scriptable", "exportable", "no_jit", "kwargs_filter", "device", "dtype",
+)  # fmt: skip
+"""Arguments of ``create_model`` that say no architecture: weights, files, and what has an option of its own."""
+
+
 def describe_architecture(architecture: Mapping[str, object]) -> str:
     """Arguments of a network's class as one line of JSON, as ``ModelSpec.options`` keeps them.
 
     Raises:
-        UsageError: One of them is nothing that JSON has.
+        UsageError: One of them is nothing that JSON has, or says no architecture.
     """
+    if reserved := [name for name in architecture if name in RESERVED]:
+        raise UsageError(f"the architecture names {', '.join(reserved)}, which is none of it")
     try:
         return json.dumps(dict(architecture), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the architecture {dict(architecture)!r} cannot be written down: {error}") from error
+
+
+LARGEST_NUMBER = 2**16
+"""Of an architecture that is read back; chosen: the widest of timm's layers has 2^13 channels."""
+
+
+def read_architecture(text: str) -> dict[str, object]:
+    """What ``describe_architecture`` wrote, perhaps by a stranger.
+
+    Raises:
+        UsageError: It is no table of JSON, or holds a number of no network.
+    """
+    table = parse_json(text, origin="the architecture", failure=UsageError)
+    if not isinstance(table, dict):
+        raise UsageError("the architecture is no table of JSON")
+    waiting: list[object] = list(table.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
+            raise UsageError(f"the architecture holds {value:g}, expected {LARGEST_NUMBER} at most")
+    return table

@@ -22,6 +22,7 @@ _PATHS = "Artifacts, manifests or directories.  [default: artifacts]"
 _IMAGES = "Also compare on the images in this directory (needs torch)."
 _REFERENCE = "Hold files from elsewhere, without a manifest, against this artifact or golden .npz."
 _MAP = "With --reference: FILE_NAME=REFERENCE_NAME of an input or output; repeat for several."
+_MODULE = "With --images: your own code that the network is from, FILE.py:FACTORY; it is run."
 _CHECKPOINT = "With --images: the weights that the artifacts were exported from."
 
 
@@ -32,6 +33,7 @@ class VerifyOptions:
     paths: Annotated[list[Path] | None, typer.Argument(help=_PATHS)] = None
     images: Annotated[Path | None, typer.Option(exists=True, help=_IMAGES)] = None
     checkpoint: Annotated[Path | None, typer.Option(exists=True, help=_CHECKPOINT)] = None
+    module: Annotated[str | None, typer.Option(help=_MODULE)] = None
     reference: Annotated[Path | None, typer.Option(exists=True, help=_REFERENCE)] = None
     names: Annotated[list[str] | None, typer.Option("--map", help=_MAP)] = None
     atol: AbsoluteError = None
@@ -90,14 +92,17 @@ def _reports(options: VerifyOptions) -> list[VerifyReport]:
             *paths,
             images=options.images,
             checkpoint=options.checkpoint,
+            module=options.module,
             atol=options.atol,
             strict=options.strict,
             threads=options.threads,
             progress=progress,
             verbose=options.verbose,
         )
-    if options.images is not None or options.checkpoint is not None:
-        raise UsageError("--images and --checkpoint belong to artifacts with a manifest, not to a --reference")
+    if options.images is not None or options.checkpoint is not None or options.module is not None:
+        raise UsageError(
+            "--images, --checkpoint and --module belong to artifacts with a manifest, not to a --reference"
+        )
     if not paths:
         raise UsageError(
             "--reference needs the files to hold against it", hint="edgevit-export verify FILE --reference …"

@@ -17,20 +17,28 @@ class PhotoReferences:
     Args:
         images: The photos.
         checkpoint: The weights file, for artifacts that came from one.
+        module: The user's own code, for artifacts that came from there.
         note: Told of photos that are left out.
     """
 
-    def __init__(self, images: Path, checkpoint: Path | None, note: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        images: Path,
+        checkpoint: Path | None,
+        note: Callable[[str], None] = lambda text: None,
+        module: str | None = None,
+    ) -> None:
         self._note = note
         self._images = images
         self._checkpoint = checkpoint
+        self._module = module
         self._known: dict[str, GoldenSet] = {}
 
     def of(self, spec: ModelSpec) -> GoldenSet:
         """The photos as inputs of the model, and its answers to them.
 
         Raises:
-            UsageError: The photos cannot be used, the network cannot be rebuilt, or its weights file was not given.
+            UsageError: The photos cannot be used, the network cannot be rebuilt, or its weights or code were not given.
             CheckpointError: The weights file is not the one that the artifact was exported from.
         """
         key = spec.to_json()
@@ -49,5 +57,6 @@ class PhotoReferences:
                 f"{spec.name} was exported from {spec.weights.file}: comparing on photos needs that file",
                 hint=f"--checkpoint {quoted(Path(spec.weights.file or 'FILE'))}",
             )
-        golden = make_golden(rebuild_model(spec, self._checkpoint if trained else None), spec, photos)
+        model = rebuild_model(spec, self._checkpoint if trained else None, self._module)
+        golden = make_golden(model, spec, photos)
         return golden[len(golden) - len(photos.labels) :]

@@ -33,6 +33,7 @@ def verify(
     *paths: Path | str,
     images: Path | str | None = None,
     checkpoint: Path | str | None = None,
+    module: str | None = None,
     atol: float | None = None,
     strict: bool = False,
     threads: int = 1,
@@ -45,6 +46,7 @@ def verify(
         paths: Artifacts, manifests or directories; ``artifacts`` when there are none.
         images: A directory of photos to compare on as well, against the network rebuilt from the manifest.
         checkpoint: With ``images``: the weights that the artifacts were exported from, if they came from a file.
+        module: With ``images``: the code that the network is from (``file.py:factory``), if it is your own; it is run.
         atol: Allowed absolute error instead of the yardsticks of ``validation.artifact.limits``.
         strict: Tighter limits.
         threads: Threads of each runtime.
@@ -58,10 +60,11 @@ def verify(
         UsageError: No such path, nothing to verify there, or photos that cannot be used.
         CheckpointError: ``checkpoint`` is not the file that the artifacts were exported from.
     """
-    if checkpoint is not None and images is None:
-        raise UsageError("--checkpoint is only used to compare on --images", hint="add --images DIR")
+    for option, value in (("--checkpoint", checkpoint), ("--module", module)):
+        if value is not None and images is None:
+            raise UsageError(f"{option} is only used to compare on --images", hint="add --images DIR")
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
-    references = _references(images, checkpoint, progress)
+    references = _references(images, checkpoint, module, progress)
     reports = []
     for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
         name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
@@ -121,11 +124,13 @@ def verify_against(
     return reports
 
 
-def _references(images: Path | str | None, checkpoint: Path | str | None, progress: Progress) -> PhotoReferences | None:
+def _references(
+    images: Path | str | None, checkpoint: Path | str | None, module: str | None, progress: Progress
+) -> PhotoReferences | None:
     """What the photos are compared with, if there are photos."""
     if images is None:
         return None
-    return PhotoReferences(Path(images), None if checkpoint is None else Path(checkpoint), progress.note)
+    return PhotoReferences(Path(images), None if checkpoint is None else Path(checkpoint), progress.note, module)
 
 
 def _foreign_files(path: Path) -> list[Path]:
