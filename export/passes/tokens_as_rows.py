@@ -32,11 +32,20 @@ def run(editor: GraphEditor, node: Node) -> bool:
 def _fits(node: Node) -> bool:
     if node.target is aten.layer_norm.default:
         return is_over_last_axis(node)
-    if node.target is not aten.add.Tensor:
+    if node.target is aten.linear.default:
+        return True
+    if not any(_are_rows(arg) for arg in node.args):
+        return False  # an image: its last axis are no channels
+    if node.target is aten.gelu.default:
         return True
     same = all(has_tensor(arg) and shape_of(arg) == shape_of(node) for arg in node.args)
     images = all(is_call(arg, aten.permute.default) for arg in node.args)
     return len(node.args) == 2 and not node.kwargs and same and not images
+
+
+def _are_rows(source: object) -> bool:
+    """Whether ``source`` is a matrix in the shape of an image or of tokens."""
+    return is_call(source, aten.reshape.default) and rank_of(operand(source)) == 2
 
 
 def _as_rows(editor: GraphEditor, source: Node, node: Node) -> Node:

@@ -16,12 +16,15 @@ from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
 from export.program import Program
-from export.recipe import DEFAULT_OPSET, Recipe
+from export.recipe import DEFAULT_OPSET, Optimize, Recipe
 
 if TYPE_CHECKING:
     import onnx
 
 BATCH = "batch"
+SPLITS_GELU = "fuse_preceding_mul_into_conv"
+"""It moves GELU's last factor, 0.5, into the convolution behind: ONNX Runtime then no longer finds the GELU, and
+computes it in four calls between two changes of layout. The scales that pay are folded by the passes."""
 
 
 def write(program: Program, recipe: Recipe, path: Path) -> None:
@@ -31,7 +34,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         ExportError: An operator has no ONNX form, or the written file does not pass the checker.
     """
     converted = _convert(program, recipe.opset or DEFAULT_OPSET)
-    model = _simplify(converted, program)
+    model = _simplify(converted, program, recipe)
     constants_to_initializers(model)
     name_by_module(model, weight_paths(converted))
     _describe(model, program, recipe)
@@ -63,11 +66,12 @@ def _convert(program: Program, opset: int) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
-def _simplify(model: onnx.ModelProto, program: Program) -> onnx.ModelProto:
+def _simplify(model: onnx.ModelProto, program: Program, recipe: Recipe) -> onnx.ModelProto:
     import onnxsim
 
+    skipped = [] if recipe.optimize is Optimize.NONE else [SPLITS_GELU]
     try:
-        simplified: onnx.ModelProto = onnxsim.simplify(model)[0]
+        simplified: onnx.ModelProto = onnxsim.simplify(model, skipped_optimizers=skipped)[0]
     except Exception as error:
         raise ExportError(f"onnxsim failed on {program.spec.name}: {error}") from error
     return simplified
