@@ -14,6 +14,7 @@ import msgspec
 
 from edgevit.errors import ExportError, first_line
 from export.formats.metadata import artifact_metadata
+from export.formats.pte_file.quick_lowering import quick_lowering
 from export.formats.pte_file.read import EXECUTORCH, METADATA_METHOD, OUTSIDE, Outside
 from export.program import Program, module_of
 from export.recipe import Recipe
@@ -47,7 +48,7 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with torch.no_grad(), _refusals() as refusals:
+    with torch.no_grad(), quick_lowering(), _refusals() as refusals:
         exported = torch.export.export(program.module, program.example, strict=False)
         manager: EdgeProgramManager = to_edge_transform_and_lower(
             exported, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_METHOD: ""}

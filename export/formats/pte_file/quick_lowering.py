@@ -1,0 +1,130 @@
+"""``quick_lowering``: ExecuTorch's lowering without the traces that repeat an earlier one.
+
+Of the lowering of an EdgeViT a third runs graphs again, operator by operator on fake tensors, that have not changed
+since the last time, and a fifth copies the history of every node at every one of these runs. While the block runs
+
+- a pass of XNNPACK that has changed nothing keeps the graph instead of tracing it again;
+- ``run_decompositions`` returns a program in which it has nothing to decompose and no call that writes into a tensor;
+- the history of a node (``from_node``), which nobody writes into, is shared instead of copied.
+
+The bytes are those of the plain lowering; a test compares them. All three rest on how these versions work inside, so
+they stand aside (the plain lowering runs) unless the installed packages have the very source that they were tried with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from unittest import mock
+
+if TYPE_CHECKING:
+    from executorch.exir.pass_base import ExportPass
+    from torch._ops import OpOverload
+    from torch.export import ExportedProgram
+    from torch.fx import GraphModule
+    from torch.fx.passes.infra.pass_base import PassResult
+
+TRIED_WITH = {"executorch": "1.4.1", "torch": "2.13.0"}
+SOURCES = {
+    "executorch.exir.pass_base._ExportPassBase.call": "689e39bb23b9834cd8d0862b213ef510",
+    "torch.export.ExportedProgram.run_decompositions": "c74cbc17d387402184fe5656d24fe9b1",
+    "torch.fx.traceback.NodeSource.__init__": "99395e7f40a4a0490145b2b1ca70c03c",
+}
+"""The first 32 digits of the SHA-256 of the source of what is replaced."""
+
+HOOKS = (
+    "call_cond", "call_delegate", "call_getitem", "call_map", "call_operator", "call_scan", "call_submodule",
+    "call_sym", "call_while", "inputs", "output", "placeholder", "ExportInterpreter", "ExportTracer",
+)  # fmt: skip
+"""The methods through which a pass may change calls while it traces."""
+
+Call = Callable[["ExportPass", "GraphModule"], "PassResult"]
+Table = Mapping["OpOverload[..., object]", object]
+
+
+@contextmanager
+def quick_lowering() -> Iterator[bool]:
+    """Leave out what repeats while the block runs; yields False, and does nothing, beside packages not tried with."""
+    if not _is_tried():
+        yield False
+        return
+    from executorch.exir.pass_base import _ExportPassBase
+    from torch.export import ExportedProgram
+    from torch.fx.traceback import NodeSource
+
+    with (
+        mock.patch.object(_ExportPassBase, "call", _kept_where_unchanged(_ExportPassBase.call)),
+        mock.patch.object(ExportedProgram, "run_decompositions", _once(ExportedProgram.run_decompositions)),
+        mock.patch.object(NodeSource, "__deepcopy__", lambda source, memo: source, create=True),
+    ):
+        yield True
+
+
+def _is_tried() -> bool:
+    """Whether the installed packages are those that all this was tried with, to the letter."""
+    if any(version(package).partition("+")[0] != tried for package, tried in TRIED_WITH.items()):
+        return False
+    return all(_source_hash(name) == expected for name, expected in SOURCES.items())
+
+
+def _source_hash(name: str) -> str:
+    """Of the function ``package.module.Class.function``, "" where there is none."""
+    module, owner, function = name.rsplit(".", 2)
+    try:
+        source = inspect.getsource(getattr(getattr(import_module(module), owner), function))
+    except (ImportError, AttributeError, OSError):
+        return ""
+    return hashlib.sha256(source.encode()).hexdigest()[:32]
+
+
+def _kept_where_unchanged(trace: Call) -> Call:
+    """``trace`` for passes that rewrite the graph themselves, but only where they did since the last trace."""
+    seen: list[object] = []
+
+    def call(self: ExportPass, graph_module: GraphModule) -> PassResult:
+        from torch.fx.passes.infra.pass_base import PassResult
+
+        if seen and _only_traces(type(self)) and seen == _content(graph_module):
+            return PassResult(graph_module, True)
+        result = trace(self, graph_module)
+        seen[:] = _content(result.graph_module)
+        return result
+
+    return call
+
+
+def _only_traces(kind: type) -> bool:
+    """Whether a pass leaves every call as it is when it traces: it has no hook of its own."""
+    from executorch.exir.pass_base import ExportPass
+
+    return all(getattr(kind, name) is getattr(ExportPass, name) for name in HOOKS)
+
+
+def _content(graph_module: GraphModule) -> list[object]:
+    """What the calls of a graph are; equal for the same nodes with the same arguments in the same order."""
+    return [(node, node.op, node.target, node.args, node.kwargs) for node in graph_module.graph.nodes]
+
+
+def _once(run: Callable[..., ExportedProgram]) -> Callable[..., ExportedProgram]:
+    """``run_decompositions``, but for programs that it would give back as they are."""
+    traced: list[ExportedProgram] = []
+
+    def run_decompositions(self: ExportedProgram, table: Table | None = None) -> ExportedProgram:
+        calls = [node.target for node in self.graph.nodes if node.op == "call_function"]
+        functional = not any(target._schema.is_mutable for target in calls if hasattr(target, "_schema"))
+        # without a table it only makes calls functional; with one, a program that it has traced may have nothing left
+        fresh = table is not None and len(table) == 0
+        done = (
+            table is not None and any(self is program for program in traced) and not any(map(table.__contains__, calls))
+        )
+        if functional and (fresh or done):
+            return self
+        traced[:] = [run(self, table)]
+        return traced[0]
+
+    return run_decompositions
