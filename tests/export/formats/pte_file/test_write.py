@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import torch
 from mobile_artifacts import LABELS, small, small_program
+from pass_rig import captured
+from torch import Tensor, nn
+from torch.nn.functional import hardsigmoid, hardswish, normalize, scaled_dot_product_attention
 
 from edgevit.spec import ModelSpec
-from export.formats.pte_file.read import read
+from export.formats.pte_file.contents import parse
+from export.formats.pte_file.read import delegation_of, read
 from export.formats.pte_file.write import write
+from export.pipeline import optimize
 from export.quiet import quiet
 from export.recipe import Format, Recipe
 
@@ -27,3 +33,41 @@ def test_equal_programs_give_equal_bytes(tmp_path: Path) -> None:
     with quiet():
         write(small_program(), built.recipe, tmp_path / "again.pte")
     assert (tmp_path / "again.pte").read_bytes() == built.path.read_bytes()
+
+
+class OtherFamilies(nn.Module):
+    """What tore other people's networks apart: the class token and joint projection of ViT, the shifted windows and
+    gathered position bias of Swin, the parts of LeViT, the normalised channels of EdgeNeXt, the patches of TNT, the
+    squeeze-excite of MobileNetV3, and a mean over tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.squeeze, self.excite = nn.Conv2d(3, 8, 2, 2), nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.token, self.table = nn.Parameter(torch.randn(1, 1, 8)), nn.Parameter(torch.randn(9, 2))
+        self.register_buffer("index", torch.arange(25).remainder(9).view(5, 5))
+        self.norm, self.qkv, self.parts, self.head = (
+            nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 16), nn.Linear(8, 10),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.roll(
+            self.stem(nn.functional.unfold(x, 2, stride=2).view(1, 12, 16, 16)[:, :3, :8, :8]), (1, 1), (2, 3)
+        )
+        x = hardswish(x * hardsigmoid(self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu())))
+        tokens = torch.cat([self.token.expand(1, -1, -1), x.flatten(2).transpose(1, 2)], 1)
+        q, k, v = self.qkv(self.norm(tokens)).reshape(1, -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        bias = self.table[self.index.view(-1)].view(5, 5, 2).permute(2, 0, 1)
+        attended = scaled_dot_product_attention(q[:, :, :5], k[:, :, :5], v[:, :, :5])
+        scores = (normalize(q[:, :, :5], dim=-1) @ k[:, :1, :5].transpose(-2, -1) + bias).softmax(-1)
+        mixed = (scores @ attended).transpose(1, 2).reshape(1, 5, 8) + tokens[:, :5]
+        low, high = self.parts(mixed).view(1, 5, 2, 8).split([1, 1], 2)
+        return self.head((low + high).mean(2).mean(1) / 2 + tokens[:, 0])
+
+
+def test_what_tore_other_networks_apart_is_one_piece(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recipe, path = Recipe(format=Format.PTE), tmp_path / "families.pte"
+    with quiet():
+        write(optimize(captured(OtherFamilies().eval(), (1, 3, 32, 32), torch.float32), recipe), recipe, path)
+    share = delegation_of(parse(path), path)
+    assert (share.partitions, share.left) == (1, ())
