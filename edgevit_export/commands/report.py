@@ -15,7 +15,7 @@ from edgevit_export.console import Progress, print_line, print_note, print_recor
 
 if TYPE_CHECKING:
     from validation.report.files import ReportFormat
-    from validation.report.rows import ReportData
+    from validation.report.rows import PaperComparison, ReportData
     from validation.report.tables import Column
 
 DEFAULT_REPORT = Path("report")
@@ -122,6 +122,8 @@ def _print(data: ReportData, written: Sequence[Path]) -> None:
     if data.artifacts:
         _print_columns(contents.brief_columns(data.artifacts), "Artifacts")
         print_line()
+    for comparison in data.comparisons:
+        print_comparison(comparison)
     for table in data.shown_tables():
         _print_columns(columns_of(table), f"{table.title} ({table.origin})")
         print_line()
@@ -129,6 +131,18 @@ def _print(data: ReportData, written: Sequence[Path]) -> None:
         print_line(str(path))
     reasons = [reason for each in data.rankings for reason in ranking_reasons(data, each)]
     for text in (*reasons, *(text for table in data.shown_tables() for text in table_reasons(table)), *data.notes):
+        print_note(text)
+
+
+def print_comparison(comparison: PaperComparison) -> None:
+    """The paper's claims and ratios beside those measured, with what is to be known of them."""
+    from validation.report.neighbours.columns import brief_ratio_columns, claim_columns, comparison_reasons
+
+    _print_columns(claim_columns(comparison), comparison.title)
+    print_line()
+    _print_columns(brief_ratio_columns(comparison), "Latency over EdgeViT-XXS's, with 95 % intervals")
+    print_line()
+    for text in (*comparison.notes, *comparison_reasons(comparison)):
         print_note(text)
 
 

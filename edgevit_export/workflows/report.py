@@ -79,6 +79,7 @@ def gather_results(
         problems=tuple(found.problems),
         rankings=tuple(made.rankings),
         artifacts=made.artifacts,
+        comparisons=() if paper is False else made.comparisons,
         tables=tuple(tables),
         paper=beside,
     )

@@ -18,6 +18,7 @@ from validation.latency.likeness import IMAGE_CHANNELS, image_shape
 from validation.report.accuracy import StatedModel
 from validation.report.results import Results
 from validation.report.rows import Conditions
+from validation.report.tables import counted
 
 UNKNOWN_INPUT = "input size not recorded"
 
@@ -45,7 +46,8 @@ class Entry:
     """All results of one artifact under one set of conditions, and what else is known of it.
 
     ``suffix`` tells it from others of its name, ``stated`` is what the user says of it, ``energy_gap_ms`` is the idle
-    between the bursts of a process under a meter, which ran behind those whose latency is told.
+    between the bursts of a process under a meter, which ran behind those whose latency is told. ``run`` is the record
+    that the latency is of.
     """
 
     conditions: Conditions
@@ -54,6 +56,7 @@ class Entry:
     format: str
     created_utc: str = ""
     size_bytes: int = 0
+    run: DeviceRun | None = None
     latency: LatencyReport | None = None
     energy: EnergyReport | None = None
     energy_gap_ms: float | None = None
@@ -106,6 +109,7 @@ def _of_run(run: DeviceRun, inputs: Mapping[str, tuple[TensorSpec, ...]], titles
         created_utc=run.created_utc,
         size_bytes=run.artifact.size_bytes,
         facts=ModelFacts(recipe=run.artifact.recipe),
+        run=run,
         latency=judge_run(run),
     )
 
@@ -177,6 +181,21 @@ def _same(entry: Entry, subject: EnergySubject, device: str) -> bool:
 def runner_name(name: str) -> str:
     """``python 1`` and ``python`` are one runner."""
     return name.split(" ", maxsplit=1)[0]
+
+
+def condition_words(conditions: Conditions) -> list[str]:
+    """The conditions for a title, what is usual left out."""
+    threads = conditions.threads
+    words = [
+        conditions.device,
+        conditions.runtime,
+        f"runner {conditions.runner}" if runner_name(conditions.runner) not in ("", "python") else "",
+        "" if threads is None else counted(threads, "thread"),
+        conditions.input,
+        f"core mask {conditions.affinity}" if conditions.affinity else "",
+        f"{conditions.gap_ms:g} ms between runs" if conditions.gap_ms else "",
+    ]
+    return [word for word in words if word]
 
 
 def _borrow_runtimes(entries: Sequence[Entry]) -> None:

@@ -11,8 +11,8 @@ from edgevit.errors import FailureError, MissingDependencyError, UsageError
 from edgevit.records import atomic_path, writing
 from edgevit.text import encodable
 from validation.report.markdown_page import report_markdown
-from validation.report.rows import Cost, ReportData, ReportTable
-from validation.report.tables import report_csv
+from validation.report.rows import PaperComparison, ReportData, ReportTable
+from validation.report.tables import plot_name, report_csv
 
 
 class ReportFormat(StrEnum):
@@ -62,10 +62,12 @@ def render_report(
     rendered: dict[str, bytes] = {}
     if ReportFormat.CSV in formats:
         rendered["report.csv"] = encodable(report_csv(data)).encode()
+    for comparison in data.comparisons:
+        rendered |= _ratio_plots(comparison, formats, progress)
     for table in data.tables:
         rendered |= _plots(data, table, formats, progress)
     if ReportFormat.MD in formats:
-        page = report_markdown(data, lambda table, cost: _shown(table, cost, rendered))
+        page = report_markdown(data, lambda name: _shown(name, rendered))
         rendered["report.md"] = encodable(page).encode()
     if ReportFormat.HTML in formats:
         from validation.report.html import report_html
@@ -86,19 +88,39 @@ def _plots(
     for cost in table.plots:
         progress(f"drawing {table.slug}-{cost}")
         if ReportFormat.PNG in formats:
-            rendered[_plot_path(table, cost, ReportFormat.PNG)] = plot_png(table, cost, paper)
+            rendered[_plot_path(plot_name(table, cost), ReportFormat.PNG)] = plot_png(table, cost, paper)
         if ReportFormat.SVG in formats:
-            rendered[_plot_path(table, cost, ReportFormat.SVG)] = encodable(plot_svg(table, cost, paper)).encode()
+            drawn = encodable(plot_svg(table, cost, paper)).encode()
+            rendered[_plot_path(plot_name(table, cost), ReportFormat.SVG)] = drawn
     return rendered
 
 
-def _plot_path(table: ReportTable, cost: Cost, suffix: ReportFormat) -> str:
-    return f"plots/{table.slug}-{cost}.{suffix}"
+def _ratio_plots(
+    comparison: PaperComparison, formats: Collection[ReportFormat], progress: Callable[[str], None]
+) -> dict[str, bytes]:
+    """The paper's ratios against those measured; nothing where no network has both."""
+    if {ReportFormat.PNG, ReportFormat.SVG}.isdisjoint(formats):
+        return {}
+    from validation.report.neighbours.plot import drawn_rows, ratio_png, ratio_svg
+
+    if not drawn_rows(comparison):
+        return {}
+    rendered = {}
+    progress(f"drawing {comparison.slug}")
+    if ReportFormat.PNG in formats:
+        rendered[_plot_path(comparison.slug, ReportFormat.PNG)] = ratio_png(comparison)
+    if ReportFormat.SVG in formats:
+        rendered[_plot_path(comparison.slug, ReportFormat.SVG)] = encodable(ratio_svg(comparison)).encode()
+    return rendered
 
 
-def _shown(table: ReportTable, cost: Cost, rendered: Mapping[str, bytes]) -> str | None:
+def _plot_path(name: str, suffix: ReportFormat) -> str:
+    return f"plots/{name}.{suffix}"
+
+
+def _shown(name: str, rendered: Mapping[str, bytes]) -> str | None:
     """The plot that Markdown shows: PNG is what every viewer draws."""
-    paths = (_plot_path(table, cost, suffix) for suffix in (ReportFormat.PNG, ReportFormat.SVG))
+    paths = (_plot_path(name, suffix) for suffix in (ReportFormat.PNG, ReportFormat.SVG))
     return next((path for path in paths if path in rendered), None)
 
 

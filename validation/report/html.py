@@ -7,9 +7,21 @@ from importlib.resources import files
 
 from validation.latency.tables import ABSENT
 from validation.report.contents import artifact_columns, delegation_words
+from validation.report.neighbours.columns import claim_columns, comparison_reasons, ratio_columns
+from validation.report.neighbours.plot import describe_ratios, drawn_rows, ratio_svg, ratio_title
 from validation.report.plots import NARROW, WIDE, Canvas, describe, plot_svg
 from validation.report.ranking import ranking_columns
-from validation.report.rows import FAILED, SOUND, Cost, RankedRow, ReportData, ReportRow, ReportTable
+from validation.report.rows import (
+    FAILED,
+    SOUND,
+    Agreement,
+    Cost,
+    PaperComparison,
+    RankedRow,
+    ReportData,
+    ReportRow,
+    ReportTable,
+)
 from validation.report.strip import strip_svg
 from validation.report.tables import (
     LEGEND,
@@ -34,6 +46,9 @@ def report_html(data: ReportData) -> str:
         svg = plot_svg(table, cost, data.paper_table(table), canvas)
         return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
+    def ratios(comparison: PaperComparison, canvas: Canvas) -> str:
+        return f"data:image/svg+xml;base64,{b64encode(ratio_svg(comparison, canvas).encode()).decode()}"
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_packaged("report.html")).render(
         data=data,
@@ -51,6 +66,14 @@ def report_html(data: ReportData) -> str:
         title_of=plot_title,
         describe=describe,
         drawing=drawing,
+        claim_columns=claim_columns,
+        ratio_columns=ratio_columns,
+        comparison_reasons=comparison_reasons,
+        drawn_rows=drawn_rows,
+        ratio_title=ratio_title,
+        describe_ratios=describe_ratios,
+        ratios=ratios,
+        agreement_class=_agreement_class,
         wide=WIDE,
         narrow=NARROW,
         row_classes=_row_classes,
@@ -70,6 +93,10 @@ def _cell_classes(column: Column, text: str) -> str:
         "none": text == ABSENT,
     }
     return " ".join(name for name, holds in held.items() if holds)
+
+
+def _agreement_class(agreement: Agreement | None) -> str:
+    return {Agreement.HOLDS: "front", Agreement.FAILS: "unsound"}.get(agreement, "") if agreement else ""
 
 
 def _ranked_classes(row: RankedRow) -> str:

@@ -14,7 +14,8 @@ from validation.latency.analysis import LatencyReport
 from validation.latency.tables import device_notes
 from validation.report.accuracy import AccuracyBook
 from validation.report.contents import artifact_rows
-from validation.report.entries import Entry, ModelFacts, grouped, joined_entries, runner_name
+from validation.report.entries import Entry, ModelFacts, condition_words, grouped, joined_entries
+from validation.report.neighbours.judge import paper_comparisons
 from validation.report.ranking import rankings_of
 from validation.report.results import Results
 from validation.report.rows import (
@@ -23,6 +24,7 @@ from validation.report.rows import (
     ArtifactRow,
     Conditions,
     Metric,
+    PaperComparison,
     Quantity,
     Ranking,
     ReportRow,
@@ -30,18 +32,18 @@ from validation.report.rows import (
     with_dominance,
     worth_plotting,
 )
-from validation.report.tables import counted
 
 _IN_SECONDS_FROM = 1000.0  # ms or mJ of the smallest mean; chosen, because the paper switches units there too
 
 
 @dataclass(frozen=True)
 class MeasuredReport:
-    """The tables, rankings and artifacts, and what the reader should know about all of them."""
+    """The tables, rankings, artifacts and comparisons with the paper, and what the reader should know of them."""
 
     tables: list[ReportTable]
     rankings: list[Ranking]
     artifacts: tuple[ArtifactRow, ...]
+    comparisons: tuple[PaperComparison, ...]
     notes: list[str]
 
 
@@ -63,7 +65,7 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
     _number_slugs(tables)
     latencies = [entry.latency for entry in entries if entry.latency is not None]
     notes = [*_weight_notes(tables, entries), *(f"{device}: {note}" for device, note in device_notes(latencies))]
-    return MeasuredReport(tables, rankings_of(entries), artifact_rows(entries), notes)
+    return MeasuredReport(tables, rankings_of(entries), artifact_rows(entries), paper_comparisons(entries), notes)
 
 
 def _tables(group: Sequence[Entry]) -> list[ReportTable]:
@@ -178,21 +180,6 @@ def _order(row: ReportRow) -> tuple[bool, float, str]:
     """By latency, else by energy; what has neither or failed comes last."""
     quantity = row.latency_ms or row.energy_mj
     return row.latency_status == FAILED, float("inf") if quantity is None else quantity.mean, row.model
-
-
-def condition_words(conditions: Conditions) -> list[str]:
-    """The conditions for a title, what is usual left out."""
-    threads = conditions.threads
-    words = [
-        conditions.device,
-        conditions.runtime,
-        f"runner {conditions.runner}" if runner_name(conditions.runner) not in ("", "python") else "",
-        "" if threads is None else counted(threads, "thread"),
-        conditions.input,
-        f"core mask {conditions.affinity}" if conditions.affinity else "",
-        f"{conditions.gap_ms:g} ms between runs" if conditions.gap_ms else "",
-    ]
-    return [word for word in words if word]
 
 
 def _number_slugs(tables: list[ReportTable]) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-_GROUND, _INK, _MUTED, _GRID = "#fefefe", "#24292f", "#7b838c", "#dde2e7"
-_FRONT, _REPORTED = "#0969da", "#b3590a"
+_GROUND, INK, MUTED, _GRID = "#fefefe", "#24292f", "#7b838c", "#dde2e7"
+BLUE, ORANGE = "#0969da", "#b3590a"
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _FONTS_IN_SVG = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has the same widths; phones have narrower letters
 _DPI = 72  # one pixel is one point while labels are placed
@@ -28,7 +28,7 @@ _PNG_DPI = 144  # twice the pixels, for dense screens
 _LOG_FROM = 4.0  # largest over smallest cost; chosen, because below it a linear axis leaves no points crowded
 _LOG_TICKS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))  # in a decade, ever fewer
 _LINEAR_TICKS = (8, 6, 5, 4, 3)  # at most; chosen: from what a desk's width holds down to both ends and a middle
-_HALF_MARKER = 4.0  # points
+HALF_MARKER = 4.0  # points
 _TITLE_CHARACTERS = 92  # as many as fit above the plot of ``ALONE``
 
 
@@ -67,8 +67,8 @@ class _Point:
     def colour(self) -> str:
         """Of the marker and its error bar."""
         if self.reported:
-            return _REPORTED
-        return _FRONT if self.on_front else _MUTED
+            return ORANGE
+        return BLUE if self.on_front else MUTED
 
 
 def plot_svg(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: Canvas = ALONE) -> str:
@@ -80,19 +80,27 @@ def plot_svg(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: 
         paper: The paper's figures to draw beside it, as a series of their own with their own front.
         canvas: Size and type.
     """
-    buffer = io.StringIO()
-    words = {"Title": plot_title(table, cost), "Description": describe(table, cost, paper)}
-    with _style(canvas, salt=table.slug):
-        _draw(table, cost, paper, canvas).savefig(buffer, format="svg", metadata={"Date": None, **words})
-    return buffer.getvalue().replace(f"'{_FONT}'", _FONTS_IN_SVG)
+    with style(canvas, salt=table.slug):
+        return as_svg(_draw(table, cost, paper, canvas), plot_title(table, cost), describe(table, cost, paper))
 
 
 def plot_png(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: Canvas = ALONE) -> bytes:
     """One comparison as PNG; see ``plot_svg``."""
+    with style(canvas, salt=table.slug):
+        return as_png(_draw(table, cost, paper, canvas), plot_title(table, cost))
+
+
+def as_svg(figure: Figure, title: str, description: str) -> str:
+    """A drawing as SVG, within its ``style``."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title, "Description": description})
+    return buffer.getvalue().replace(f"'{_FONT}'", _FONTS_IN_SVG)
+
+
+def as_png(figure: Figure, title: str) -> bytes:
+    """A drawing as PNG, within its ``style``."""
     buffer = io.BytesIO()
-    metadata = {"Software": None, "Title": plot_title(table, cost)}
-    with _style(canvas, salt=table.slug):
-        _draw(table, cost, paper, canvas).savefig(buffer, format="png", dpi=_PNG_DPI, metadata=metadata)
+    figure.savefig(buffer, format="png", dpi=_PNG_DPI, metadata={"Software": None, "Title": title})
     return buffer.getvalue()
 
 
@@ -110,7 +118,8 @@ def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     return text
 
 
-def _style(canvas: Canvas, *, salt: str) -> AbstractContextManager[None]:
+def style(canvas: Canvas, *, salt: str) -> AbstractContextManager[None]:
+    """What all drawings have in common; with the same ``salt`` the same drawing is the same file."""
     import matplotlib as mpl
 
     return mpl.rc_context(
@@ -119,16 +128,16 @@ def _style(canvas: Canvas, *, salt: str) -> AbstractContextManager[None]:
             "svg.hashsalt": salt,  # the same drawing is the same file
             "font.family": _FONT,
             "font.size": canvas.font_pt,
-            "text.color": _INK,
+            "text.color": INK,
             "text.parse_math": False,  # names of files may hold dollars
-            "axes.labelcolor": _INK,
+            "axes.labelcolor": INK,
             "axes.edgecolor": _GRID,
             "axes.facecolor": "none",
             "figure.facecolor": _GROUND,
             "figure.dpi": _DPI,
             "grid.color": _GRID,
-            "xtick.color": _MUTED,
-            "ytick.color": _MUTED,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
         }
     )
 
@@ -188,7 +197,7 @@ def _draw_points(axes: Axes, points: Sequence[_Point], label: str) -> None:
         axes.errorbar(
             point.x, point.y, xerr=sides, fmt="D" if point.reported else "o", color=point.colour,
             ecolor=point.colour, markerfacecolor="none" if point.mark or point.reported else point.colour,
-            markersize=_HALF_MARKER if point.reported else 2 * _HALF_MARKER - 1,
+            markersize=HALF_MARKER if point.reported else 2 * HALF_MARKER - 1,
             elinewidth=0.5 if point.reported else 0.9, capsize=0 if point.reported else 2.5, capthick=0.9,
             zorder=4 if point.on_front else 3,
         )  # fmt: skip
@@ -235,7 +244,7 @@ def _thin_ticks(figure: Figure, axes: Axes) -> None:
             for label, place in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)
             if low <= place <= high
         ]
-        if all(left.x1 + _HALF_MARKER <= right.x0 for left, right in pairwise(shown)):
+        if all(left.x1 + HALF_MARKER <= right.x0 for left, right in pairwise(shown)):
             return
 
 
@@ -245,8 +254,8 @@ def _legend(figure: Figure, axes: Axes, points: Sequence[_Point], canvas: Canvas
 
     handles, labels = axes.get_legend_handles_labels()
     entries = (
-        (any(not point.on_front for point in points), _MUTED, _MUTED, "dominated"),
-        (any(point.mark for point in points), _INK, "none", "with reservations, see table"),
+        (any(not point.on_front for point in points), MUTED, MUTED, "dominated"),
+        (any(point.mark for point in points), INK, "none", "with reservations, see table"),
     )
     for occurs, colour, face, text in entries:
         if occurs:
@@ -271,7 +280,7 @@ def _label(figure: Figure, axes: Axes, points: Sequence[_Point], canvas: Canvas)
         for (x, y), size, point in zip(pixels, sizes, named, strict=True)
     ]
     bounds = Box(*axes.get_window_extent().extents)
-    places = place_labels(labels, _obstacles(axes, points), bounds, gap=_HALF_MARKER + 2)
+    places = place_labels(labels, _obstacles(axes, points), bounds, gap=HALF_MARKER + 2)
     for text, label, place, point in zip(texts, labels, places, named, strict=True):
         text.remove()
         if place is not None:
@@ -295,7 +304,7 @@ def _obstacles(axes: Axes, points: Sequence[_Point]) -> list[Box]:
     boxes = [box for reported in (True, False) for box in _front_lines(axes, points, reported=reported)]
     for point in points:
         x, y = axes.transData.transform((point.x, point.y))
-        boxes.append(Box(x - _HALF_MARKER, y - _HALF_MARKER, x + _HALF_MARKER, y + _HALF_MARKER))
+        boxes.append(Box(x - HALF_MARKER, y - HALF_MARKER, x + HALF_MARKER, y + HALF_MARKER))
         if point.x_sd:
             low, _ = axes.transData.transform((max(point.x - point.x_sd, 0.05 * point.x), point.y))
             high, _ = axes.transData.transform((point.x + point.x_sd, point.y))
@@ -317,9 +326,9 @@ def _annotate(axes: Axes, point: _Point, text: str, label: Label, place: Box, fo
     centre = (place.x0 + place.x1) / 2 - label.x, (place.y0 + place.y1) / 2 - label.y
     nearest_x = min(max(label.x, place.x0), place.x1) - label.x
     nearest_y = min(max(label.y, place.y0), place.y1) - label.y
-    away = (nearest_x**2 + nearest_y**2) ** 0.5 > 3 * _HALF_MARKER
-    colour = _INK if point.on_front and not point.reported else point.colour
-    line = {"arrowstyle": "-", "color": _MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": _HALF_MARKER}
+    away = (nearest_x**2 + nearest_y**2) ** 0.5 > 3 * HALF_MARKER
+    colour = INK if point.on_front and not point.reported else point.colour
+    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": HALF_MARKER}
     axes.annotate(
         text, (point.x, point.y), xytext=centre, textcoords="offset points", ha="center", va="center", color=colour,
         fontsize=font_pt, zorder=5, arrowprops=line if away else None,

@@ -182,12 +182,76 @@ class ArtifactRow(Record):
     parity: ParityResult | None = None
 
 
+class Ratio(Record):
+    """A latency over another, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Agreement(StrEnum):
+    """Whether what the paper says is so here as well."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNDECIDED = "not decided"
+    UNMEASURED = "not measured"
+
+
+class PaperRatio(Record):
+    """A network of Table 2 and its latency over that of EdgeViT-XXS, there (``reported``) and here (``measured``).
+
+    ``agreement`` is whether it is faster or slower here as it is there; None for EdgeViT-XXS itself, and for a network
+    that is not in the table. ``reported_top1_pct`` is the paper's: no accuracy is measured. ``status`` is the verdict
+    on the measured latency.
+    """
+
+    model: str
+    artifact: str = ""
+    reported_top1_pct: float | None = None
+    reported_ms: float | None = None
+    reported: Ratio | None = None
+    median_ms: float | None = None
+    measured: Ratio | None = None
+    status: str | None = None
+    agreement: Agreement | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class PaperClaim(Record):
+    """What the paper's figures say, and whether it holds here.
+
+    The ratios are those of the two networks that it names, the second's latency over the first's. ``top1_points`` is by
+    how much the first is the more accurate, as reported.
+    """
+
+    text: str
+    top1_points: float | None = None
+    reported: Ratio | None = None
+    measured: Ratio | None = None
+    agreement: Agreement
+    reasons: tuple[str, ...] = ()
+
+
+class PaperComparison(Record):
+    """Table 2 on one device, in one format, runtime and number of threads."""
+
+    slug: str
+    title: str
+    conditions: Conditions
+    format: str
+    claims: tuple[PaperClaim, ...]
+    rows: tuple[PaperRatio, ...]
+    notes: tuple[str, ...] = ()
+
+
 class ReportData(Record):
     """A whole report.
 
-    ``rankings`` and ``artifacts`` need no accuracy; ``paper`` is the slug of the table with the paper's
-    figures that a table is drawn together with, by the slug of the table. ``notes`` are for the reader, ``problems``
-    name what could not be read.
+    ``rankings``, ``artifacts`` and ``comparisons`` need no accuracy; ``paper`` is the slug of the table with the
+    paper's figures that a table is drawn together with, by the slug of the table. ``notes`` are for the reader,
+    ``problems`` name what could not be read.
     """
 
     schema_version: Literal[1] = 1
@@ -199,6 +263,7 @@ class ReportData(Record):
     problems: tuple[str, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     artifacts: tuple[ArtifactRow, ...] = ()
+    comparisons: tuple[PaperComparison, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     paper: dict[str, str] = msgspec.field(default_factory=dict)
 

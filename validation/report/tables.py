@@ -177,6 +177,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def plot_name(table: ReportTable, cost: Cost) -> str:
+    """The stem of a plot's file."""
+    return f"{table.slug}-{cost}"
+
+
 def plot_title(table: ReportTable, cost: Cost) -> str:
     """What a plot shows, for headings and for those who do not see it."""
     return f"{table.metric or 'accuracy'} against {cost}: {one_line(table.title)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from paper_records import save_paper_results
 from report_records import ACCURACY_TOML, PARITY, SHARE, run_of, save_run, sha_of, small_results
 
 from edgevit.installation import install_extra
@@ -230,3 +231,17 @@ def test_without_accuracy_there_are_latency_size_operators_delegation_and_parity
     assert page.count("<svg") == 1 and "outside: FULLY_CONNECTED in blocks.1" in page
     rows = {row["artifact"]: row for row in lines_of(tmp_path)}
     assert (rows[names[0]]["operators"], rows[names[0]]["delegated"], rows[names[1]]["operators"]) == ("397", "396", "")
+
+
+def test_the_papers_claims_are_printed_with_their_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = save_paper_results(tmp_path / "results", {"EdgeViT-XXS": 10.0, "MobileViT-XXS": 9.0, "PVT-v2-B0": 8.0})
+    assert call(results, "-o", tmp_path / "report", *TABLES) == 0
+    out, err = capsys.readouterr()
+    assert "Table 2 on this device: Maker Phone 1 (8BC1), onnxruntime 1.31.1, 1 thread, tflite" in out
+    verdicts = {line[:45].strip(): line.rpartition("  ")[2].strip() for line in out.splitlines()}
+    assert verdicts["EdgeViT-XXS is faster than MobileViT-XXS"] == "does not hold"
+    assert verdicts["EdgeViT-XXS is slower than PVT-v2-B0"] == "holds"
+    assert verdicts["EdgeViT-XXS is as fast as MobileNet-v2"] == "not measured"
+    start = out.index("Table 2 on this device")
+    assert max(map(len, out[start : out.index("ResNet18", start)].splitlines()[1:])) <= 80
+    assert "T2T-ViT-7: not in timm" in err

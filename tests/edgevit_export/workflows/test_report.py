@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from paper_records import save_paper_results
 from report_records import ACCURACY_TOML, sha_of, small_results
 
 from edgevit.errors import UsageError
@@ -58,3 +59,11 @@ def test_the_papers_tables_alone_or_beside(tmp_path: Path) -> None:
     assert both.tables[0].origin == "measured"
     without = gather_results([results], accuracy=["edgevit*=75"], paper=False)
     assert {table.origin for table in without.tables} == {"measured"}
+
+
+def test_table_2_stands_beside_what_was_measured_unless_the_paper_is_not_wanted(tmp_path: Path) -> None:
+    results = save_paper_results(tmp_path / "results", {"EdgeViT-XXS": 10.0, "PVT-v2-B0": 12.0})
+    (comparison,) = gather_results([results]).comparisons
+    assert [row.model for row in comparison.rows if row.measured] == ["PVT-v2-B0"]
+    assert gather_results([results], paper=False).comparisons == ()
+    assert gather_results([small_results(tmp_path / "others")]).comparisons == ()

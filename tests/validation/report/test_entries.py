@@ -10,8 +10,17 @@ from report_records import energy_of, failed_run, run_of, sha_of, with_artifact
 from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun
 from validation.energy.report import EnergyReport
-from validation.report.entries import UNKNOWN_INPUT, Entry, ModelFacts, grouped, input_words, joined_entries
+from validation.report.entries import (
+    UNKNOWN_INPUT,
+    Entry,
+    ModelFacts,
+    condition_words,
+    grouped,
+    input_words,
+    joined_entries,
+)
 from validation.report.results import Results
+from validation.report.rows import Conditions
 
 
 def entries_of(
@@ -158,3 +167,13 @@ def test_a_failed_run_borrows_no_runtime_from_other_conditions() -> None:
 def test_which_sides_are_an_images(shape: tuple[int, ...], layout: Layout | None, expected: str) -> None:
     assert input_words([TensorSpec(name="x", shape=shape, layout=layout)]) == expected
     assert input_words([TensorSpec(name="x", shape=shape, layout=layout)] * 2) == f"{expected}, {expected}"
+
+
+def test_titles_leave_out_what_is_usual() -> None:
+    usual = Conditions(device="Phone", runtime="rt 1", runner="python 1", threads=1, input="224x224")
+    assert condition_words(usual) == ["Phone", "rt 1", "1 thread", "224x224"]
+    odd = Conditions(device="Phone", runner="benchmark_model 2", threads=4, input="", affinity="f0", gap_ms=2.5)
+    assert condition_words(odd) == [
+        "Phone", "runner benchmark_model 2", "4 threads", "core mask f0", "2.5 ms between runs"
+    ]  # fmt: skip
+    assert condition_words(Conditions(device="Phone")) == ["Phone"]

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from paper_records import COMPARISON
 from report_records import SMALL
 from small_disk import mounted
 
@@ -22,6 +24,16 @@ def test_markdown_shows_the_plots_that_are_written_beside_it() -> None:
     assert list(both) == ["plots/phone-latency.svg", "report.md"]
     assert b"](plots/phone-latency.svg)" in both["report.md"]
     assert b"](plots" not in render_report(data, (ReportFormat.MD,))["report.md"]
+
+
+def test_the_ratios_are_drawn_where_any_network_has_both() -> None:
+    data = ReportData(title="t", created_utc="", tool="", comparisons=(COMPARISON,))
+    both = render_report(data, (ReportFormat.MD, ReportFormat.PNG, ReportFormat.SVG))
+    assert list(both) == ["plots/table-2-1.png", "plots/table-2-1.svg", "report.md"]
+    assert b"](plots/table-2-1.png)" in both["report.md"]
+    unmeasured = msgspec.structs.replace(COMPARISON, rows=COMPARISON.rows[:1])
+    none = render_report(msgspec.structs.replace(data, comparisons=(unmeasured,)), (ReportFormat.MD, ReportFormat.PNG))
+    assert list(none) == ["report.md"]
 
 
 def test_tables_need_no_drawing_library() -> None:

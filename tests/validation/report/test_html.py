@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
+from paper_records import COMPARISON
 from report_records import NASTY, SHARE, SMALL, artifact_row, ranked
 
 from export.artifact import Piece
@@ -158,3 +159,19 @@ def test_one_model_is_not_many(models: int, words: str) -> None:
     page = report_html(ReportData(title="t", created_utc="", tool="", tables=(table,)))
     assert words in page
     assert words.replace("<", ". Pareto") in page
+
+
+def test_the_comparison_with_table_2_stands_with_its_drawing_and_its_reasons() -> None:
+    nasty = msgspec.structs.replace(COMPARISON, title=f"Table 2 on this device: {NASTY}", notes=(NASTY,))
+    text = report_html(ReportData(title="t", created_utc="", tool="", comparisons=(nasty, COMPARISON)))
+    reader = Reader()
+    reader.feed(text)
+    kinds = Counter(tag for tag, _ in reader.tags)
+    assert (kinds["table"], kinds["img"], kinds["script"], reader.open) == (4, 2, 0, [])
+    marks = re.findall(r'<tr role="row" class="([^"]*)"><th role="rowheader" scope="row">([^<]*)', text)
+    assert marks[:3] == [
+        ("unsound", "A is faster than B"), ("", "no network is faster"), ("", "A is faster than D"),
+    ]  # fmt: skip
+    assert "B: not measured in turns" in text
+    unmeasured = msgspec.structs.replace(COMPARISON, rows=COMPARISON.rows[:1])
+    assert "<img" not in report_html(ReportData(title="t", created_utc="", tool="", comparisons=(unmeasured,)))

@@ -1,6 +1,7 @@
 """The report as Markdown: tables that hold together, with all that the page says."""
 
 import msgspec
+from paper_records import COMPARISON
 from report_records import SMALL, artifact_row, ranked
 
 from validation.report.markdown_page import report_markdown
@@ -14,7 +15,7 @@ def data_with(**parts: object) -> ReportData:
 
 
 def test_tables_have_as_many_cells_in_every_row() -> None:
-    text = report_markdown(data_with(tables=(SMALL,)), lambda table, cost: f"plots/{table.slug}-{cost}.png")
+    text = report_markdown(data_with(tables=(SMALL,)), lambda name: f"plots/{name}.png")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
     assert "](plots/phone-latency.png)" in text
@@ -43,3 +44,13 @@ def test_rankings_and_artifacts_come_first() -> None:
 def test_a_table_that_says_no_more_than_the_ranking_is_left_out() -> None:
     bare = msgspec.structs.replace(SMALL, rows=tuple(msgspec.structs.replace(row, accuracy=None) for row in SMALL.rows))
     assert "latency ms" not in report_markdown(data_with(tables=(bare,)))
+
+
+def test_the_comparison_with_table_2_has_both_tables_and_its_drawing() -> None:
+    text = report_markdown(data_with(comparisons=(COMPARISON,)), lambda name: f"plots/{name}.png")
+    assert "| A is faster than B | +5.4 | 2.00 | 0.50 | does not hold |" in text
+    assert "](plots/table-2-1.png)" in text
+    assert "| B | 69.0 | 65.6 | 2.500 | 2.00 \\[1.90, 2.10\\] | 0.50 \\[0.45, 0.55\\] | 0.25 | does not hold |" in text
+    assert "- B: not measured in turns" in text
+    assert "- a note" in text
+    assert "](" not in report_markdown(data_with(comparisons=(COMPARISON,)))

@@ -14,9 +14,9 @@ from runtimes.power.simulate import simulate
 from validation.energy.report import EnergyReport
 from validation.report.accuracy import AccuracyBook, Stated, StatedModel, stated_on_command_line
 from validation.report.entries import ModelFacts
-from validation.report.measured import MeasuredReport, condition_words, measured_report
+from validation.report.measured import MeasuredReport, measured_report
 from validation.report.results import Results
-from validation.report.rows import Conditions, Cost, Metric, ReportRow, ReportTable
+from validation.report.rows import Cost, Metric, ReportRow, ReportTable
 
 
 def report_of(
@@ -204,16 +204,6 @@ def test_what_the_user_states_wins_over_manifest_and_record() -> None:
     (kept,) = measured_report(results, AccuracyBook(), facts).tables[0].rows
     assert (kept.parameters_m, kept.multiply_adds_g) == (4.0, 0.5)
     assert kept.accuracy is not None and (kept.accuracy.value, kept.accuracy.source) == (70.0, "energy record")
-
-
-def test_titles_leave_out_what_is_usual() -> None:
-    usual = Conditions(device="Phone", runtime="rt 1", runner="python 1", threads=1, input="224x224")
-    assert condition_words(usual) == ["Phone", "rt 1", "1 thread", "224x224"]
-    odd = Conditions(device="Phone", runner="benchmark_model 2", threads=4, input="", affinity="f0", gap_ms=2.5)
-    assert condition_words(odd) == [
-        "Phone", "runner benchmark_model 2", "4 threads", "core mask f0", "2.5 ms between runs"
-    ]  # fmt: skip
-    assert condition_words(Conditions(device="Phone")) == ["Phone"]
 
 
 def test_one_metric_is_not_in_the_title_and_slugs_stay_apart() -> None:

@@ -26,7 +26,7 @@ def paper(slug: str) -> ReportTable:
 )
 def test_labels_of_the_papers_plots_do_not_overlap_and_stay_inside(slug: str, cost: Cost, canvas: Canvas) -> None:
     table = paper(slug)
-    with plots._style(canvas, salt="t"):
+    with plots.style(canvas, salt="t"):
         figure = plots._draw(table, cost, None, canvas)
         texts = figure.axes[0].texts
         boxes = {text.get_text(): text.get_window_extent() for text in texts}
@@ -45,7 +45,7 @@ def test_labels_of_the_papers_plots_do_not_overlap_and_stay_inside(slug: str, co
 
 
 def test_every_point_has_its_error_bar_and_failed_ones_are_not_drawn() -> None:
-    with plots._style(WIDE, salt="t"):
+    with plots.style(WIDE, salt="t"):
         axes = plots._draw(SMALL, Cost.LATENCY, None, WIDE).axes[0]
     drawn = {container.lines[0].get_ydata()[0]: container for container in axes.containers}
     assert sorted(drawn) == [70.0, 77.5, 81.0]
@@ -59,7 +59,7 @@ def test_every_point_has_its_error_bar_and_failed_ones_are_not_drawn() -> None:
 def test_the_papers_series_is_separate_and_changes_no_front() -> None:
     beside = paper_beside(Metric.TOP1, "224x224")
     assert beside is not None
-    with plots._style(WIDE, salt="t"):
+    with plots.style(WIDE, salt="t"):
         axes = plots._draw(SMALL, Cost.LATENCY, beside, WIDE).axes[0]
     steps = {line.get_label(): list(line.get_xdata()) for line in axes.lines if not line.get_label().startswith("_")}
     assert steps["Pareto front"] == [52.0, 84.0]
@@ -106,7 +106,7 @@ def test_long_names_keep_both_ends() -> None:
 )
 def test_numbers_on_the_axis_keep_apart_and_there_are_at_least_two(first: float, last: float, canvas: Canvas) -> None:
     table = measured(*((f"m{i}", first + (last - first) * i / 4, None, 70.0 + i, "valid") for i in range(5)))
-    with plots._style(canvas, salt="t"):
+    with plots.style(canvas, salt="t"):
         figure = plots._draw(table, Cost.LATENCY, None, canvas)
         axes = figure.axes[0]
         figure.draw_without_rendering()
