@@ -23,6 +23,7 @@ from edgevit_export.commands.export_options import ExportOptions
 from edgevit_export.commands.inspect import InspectOptions, inspect
 from edgevit_export.commands.models import ModelsOptions, models
 from edgevit_export.commands.options import command_of
+from edgevit_export.commands.paper import PaperOptions, paper
 from edgevit_export.commands.report import ReportOptions, report
 from edgevit_export.commands.verify import VerifyOptions, verify
 from edgevit_export.console import LISTING_VERSION, print_json
@@ -109,4 +110,5 @@ app.command()(bench)
 app.command()(command_of(CompareOptions, compare))
 app.command()(command_of(DevicesOptions, devices))
 app.command()(command_of(ReportOptions, report))
+app.command()(command_of(PaperOptions, paper))
 app.add_typer(energy, name="energy")
