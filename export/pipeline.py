@@ -31,7 +31,6 @@ from export.passes import (
     layer_norm_as_products,
     layout_by_cost,
     linear_as_pointwise,
-    lone_pointwise_as_linear,
     long_sums_in_parts,
     matmul_as_batch,
     mean_as_pooling,
