@@ -45,9 +45,9 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None, module: str |
         UsageError: ``spec`` describes nothing that can be rebuilt, or names options that this version does not know;
             the code was not given, or is another; weights from a seed come out otherwise here.
         CheckpointError: The file is missing or another one than ``spec`` says.
-        FailureError: The hub's weights are neither in its cache nor to be downloaded.
+        FailureError: The hub's weights are not in its cache; nothing is downloaded because a manifest says so.
     """
-    if spec.weights.source != "hub":
+    if spec.weights.source != "hub" or checkpoint is not None:
         _check_weights_file(spec, checkpoint)
     if module is not None and not spec.variant.startswith(MODULE):
         raise UsageError(f"{spec.name} is {spec.variant}, which needs no --module", hint="leave --module out")
@@ -85,9 +85,9 @@ def _timm(spec: ModelSpec, checkpoint: Path | None) -> nn.Module:
         spec.variant.removeprefix(TIMM),
         task=Task.CLASSIFY if embeds else spec.task,
         architecture=read_architecture(spec.options.get("architecture", "{}")),
-        weights=_NAMED.get(source),
-        revision=spec.weights.revision,
-        checkpoint=checkpoint if source == "checkpoint" else None,
+        weights=None if checkpoint is not None else _NAMED.get(source),
+        revision=spec.weights.revision or "",
+        checkpoint=checkpoint,
         entry=spec.weights.entry,
         seed=spec.weights.seed or 0,
         num_classes=spec.num_classes,
@@ -162,7 +162,7 @@ def _image_shape(spec: ModelSpec) -> tuple[int, ...]:
 
 def _check_weights_file(spec: ModelSpec, checkpoint: Path | None) -> None:
     """Refuse another file than the one that ``spec`` speaks of, before its contents are looked at."""
-    wanted = (spec.weights.sha256 if spec.weights.source == "checkpoint" else None) or "none"
+    wanted = (spec.weights.sha256 if spec.weights.source in ("checkpoint", "hub") else None) or "none"
     try:
         seen = "none" if checkpoint is None else sha256_file(checkpoint)
     except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edgevit.checkpoint.load import Checkpoint
-from edgevit.errors import UsageError, parse_choice
+from edgevit.errors import CheckpointError, UsageError, parse_choice
 from edgevit.network.describe import check_counts
 from edgevit.sources.digest import weights_sha256
 from edgevit.sources.hub import hub_weights
@@ -80,7 +80,7 @@ def build_timm(
         task: ``classify``, or ``features``: the maps of timm's ``features_only``, as ``stage1`` to ``stageN``.
         architecture: Arguments of the network's class that differ from those of the name, e.g. ``{"depth": 6}``.
         weights: ``random``, or ``hub``: those of the name, from the hub's cache or downloaded; the default.
-        revision: Commit of the hub's repository; None: what the cache holds, else the newest.
+        revision: Commit of the hub's repository, in its cache; None: any that is there, else it is downloaded.
         checkpoint: Weights file of this network instead; see ``edgevit.checkpoint.entries`` for what it may be.
         entry: Which weights in the checkpoint to take.
         seed: Seed of the random weights; see ``edgevit.sources.random_weights``.
@@ -99,7 +99,7 @@ def build_timm(
     task = parse_choice("task", Task, task)
     check_counts(task, num_classes, in_channels, batch)
     loaded = _loaded(weights, checkpoint, entry)
-    network = find_network(name)
+    network = find_network(name, download=revision is None)
     asked = _request(network, task, architecture, num_classes, in_channels, input_size, loaded)
     whole, origin = _random(asked, seed) if weights == "random" else _trained(asked, loaded, revision)
     model, image = _features(asked, whole), noise_images((batch, asked.in_channels, *asked.input_size))
@@ -160,17 +160,21 @@ def _create(asked: _Request, state: Mapping[str, Tensor] | None = None, **more: 
     """
     import timm
 
-    arguments: dict[str, Any] = {**asked.architecture, "in_chans": asked.in_channels, **more}
+    arguments: dict[str, Any] = {**asked.network.arguments, **asked.architecture, "in_chans": asked.in_channels, **more}
     if asked.num_classes is not None:
         arguments["num_classes"] = asked.num_classes
     if asked.network.cfg.get("fixed_input_size"):
         arguments.setdefault("img_size", asked.input_size)
-    overlay = None if state is None else {"state_dict": dict(state), "source": None, "custom_load": False}
+    cfg: dict[str, Any] = {"source": None, "custom_load": False} | (
+        {} if state is None else {"state_dict": dict(state)}
+    )
+    if asked.network.registered != asked.network.given:
+        cfg = {**asked.network.cfg, **cfg}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
             made = timm.create_model(
-                asked.network.given, pretrained=state is not None, pretrained_cfg_overlay=overlay, **arguments
+                asked.network.registered, pretrained=state is not None, pretrained_cfg_overlay=cfg, **arguments
             )
         except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError) as error:
             given = ", ".join(f"{key} {value}" for key, value in arguments.items())
@@ -216,10 +220,9 @@ def _random(asked: _Request, seed: int) -> tuple[nn.Module, Weights]:
 
 def _trained(asked: _Request, loaded: Checkpoint | None, revision: str | None) -> tuple[nn.Module, Weights]:
     """The whole network with the weights of a file: the user's own, or the hub's."""
-    if loaded is not None:
-        model = _whole(asked)
-        return model, fill(model, loaded, asked.network.given)
     cfg = asked.network.cfg
+    if loaded is not None:
+        return _filled(asked, loaded)
     for what, wanted, held in (
         ("classes", asked.num_classes, cfg.get("num_classes")),
         ("input channels", asked.in_channels, evaluated_size(cfg)[0]),
@@ -233,6 +236,25 @@ def _trained(asked: _Request, loaded: Checkpoint | None, revision: str | None) -
     read = read_weights(found.path, None)
     origin = replace_source(read.weights, found.repository, found.revision)
     return _whole(asked, read.tensors), origin
+
+
+def _filled(asked: _Request, loaded: Checkpoint) -> tuple[nn.Module, Weights]:
+    """The whole network with the weights of the user's file: as they are, else as timm translates them.
+
+    timm knows the names of the authors' own files, and fits tables of positions to another size of image. It also drops
+    a head of another length without a word, so that is never left to it.
+    """
+    model = _whole(asked)
+    try:
+        return model, fill(model, loaded, asked.network.given)
+    except CheckpointError as misfit:
+        own = (asked.network.cfg.get("num_classes"), evaluated_size(asked.network.cfg)[0])
+        if (asked.num_classes or own[0], asked.in_channels) != own:
+            raise
+        try:
+            return _whole(asked, loaded.tensors), loaded.weights
+        except UsageError:
+            raise misfit from None
 
 
 def replace_source(weights: Weights, repository: str, revision: str) -> Weights:

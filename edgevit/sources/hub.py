@@ -13,6 +13,11 @@ CONFIG = "config.json"
 CONFIG_BYTES = 2**20  # chosen: those of 1000 classes with their names have 60 kB
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In the order in which timm looks for them."""
+_EVALUATION = (
+    "input_size", "test_input_size", "min_input_size", "fixed_input_size", "interpolation", "crop_pct", "test_crop_pct",
+    "crop_mode", "mean", "std", "num_classes", "pool_size", "first_conv", "classifier", "tag", "hf_hub_filename",
+)  # fmt: skip
+"""Of a repository's table: how the network is made and was evaluated."""
 _IN_STEAD = "--checkpoint FILE with the weights, or --weights random"
 
 
@@ -25,21 +30,23 @@ class HubFile:
     revision: str
 
 
-def hub_config(repository: str) -> Mapping[str, object]:
-    """The ``pretrained_cfg`` in a repository's ``config.json``; ``repository`` may end in ``@revision``.
+def hub_config(repository: str, *, download: bool = True) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """What a repository's ``config.json`` says; ``repository`` may end in ``@revision``. See ``read_config``.
 
     Raises:
         UsageError: It is no repository of timm's networks.
         FailureError: It is neither in the cache nor to be downloaded.
     """
     name, _, revision = repository.partition("@")
-    found = hub_file(name, (CONFIG,), revision or None)
+    found = hub_file(name, (CONFIG,), revision or None, download=download)
     data = read_bytes(found.path, what=CONFIG, limit_bytes=CONFIG_BYTES, failure=UsageError)
-    return pretrained_cfg_in(data, name)
+    return read_config(data, repository)
 
 
-def pretrained_cfg_in(data: bytes, repository: str) -> Mapping[str, object]:
-    """The ``pretrained_cfg`` of the JSON that a repository says its network in; older ones are all in one table.
+def read_config(data: bytes, repository: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """The ``pretrained_cfg`` of a repository, and the arguments of its network's class; older ones have one table.
+
+    Where its weights are is the repository itself, whatever else the table says: it may be a stranger's.
 
     Raises:
         UsageError: It is none of timm's.
@@ -53,11 +60,15 @@ def pretrained_cfg_in(data: bytes, repository: str) -> Mapping[str, object]:
     if not isinstance(inner, dict):
         raise UsageError(f"{CONFIG} of {printable(repository)} has no table pretrained_cfg")
     classes = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
-    return {**inner, **classes, "architecture": config["architecture"], "hf_hub_id": repository}
+    known = {key: value for key, value in {**inner, **classes}.items() if key in _EVALUATION}
+    arguments = config.get("model_args", {})
+    if not isinstance(arguments, dict):
+        raise UsageError(f"{CONFIG} of {printable(repository)} has model_args that are no table")
+    return {**known, "architecture": config["architecture"], "hf_hub_id": repository}, arguments
 
 
 def hub_weights(cfg: Mapping[str, object], revision: str | None = None) -> HubFile:
-    """The weights file that a ``pretrained_cfg`` names.
+    """The weights file that a ``pretrained_cfg`` names; of a ``revision`` that a record names, from the cache alone.
 
     Raises:
         UsageError: It names none on a hub.
@@ -71,11 +82,11 @@ def hub_weights(cfg: Mapping[str, object], revision: str | None = None) -> HubFi
         )
     given = cfg.get("hf_hub_filename")
     names = (str(given),) if given else WEIGHTS
-    return hub_file(repository, names, revision or named or None)
+    return hub_file(repository, names, revision or named or None, download=revision is None)
 
 
-def hub_file(repository: str, names: Sequence[str], revision: str | None = None) -> HubFile:
-    """The first of ``names`` that the repository has: what the cache holds, else what can be downloaded.
+def hub_file(repository: str, names: Sequence[str], revision: str | None = None, *, download: bool = True) -> HubFile:
+    """The first of ``names`` that the repository has: what the cache holds, else, with ``download``, the hub.
 
     Raises:
         FailureError: None of them is in the cache, and the hub cannot be asked, or refuses.
@@ -84,7 +95,7 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     reason: Exception | None = None
-    for local in (True, False):
+    for local in (True, False) if download else (True,):
         for name in names:
             try:
                 path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=local))
@@ -96,9 +107,9 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
             except EntryNotFoundError as error:
                 reason = error
             except Exception as error:  # of the hub's client, of its HTTP library, of the system
-                raise _unavailable(repository, names, error) from error
+                raise _unavailable(repository, names, error, download=download) from error
     assert reason is not None
-    raise _unavailable(repository, names, reason) from reason
+    raise _unavailable(repository, names, reason, download=download) from reason
 
 
 def _commit(path: Path) -> str:
@@ -107,8 +118,14 @@ def _commit(path: Path) -> str:
     return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else ""
 
 
-def _unavailable(repository: str, names: Sequence[str], error: Exception) -> FailureError:
+def _unavailable(repository: str, names: Sequence[str], error: Exception, *, download: bool) -> FailureError:
     wanted = " or ".join(names)
+    if not download:
+        return FailureError(
+            f"{wanted} of {printable(repository)} is not in the hub's cache, "
+            "and nothing is downloaded because a record says so",
+            hint="--checkpoint FILE with the weights",
+        )
     return FailureError(
         f"cannot get {wanted} of {printable(repository)}, neither from the hub's cache nor from the hub: "
         f"{type(error).__name__}: {printable(first_line(error))}",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from edgevit.errors import MissingDependencyError, first_line
+from edgevit.installation import reinstall_package
 
 _BEFORE_TORCH_2 = {"1.12": "0.13", "1.13": "0.14"}
 _OFFSET = 15
@@ -55,4 +56,4 @@ def _misfit(error: Exception) -> MissingDependencyError:
     build = torch.partition("+")[2]
     source = f", of the same build ({build})" if build else ""
     wanted = f"torch {'.'.join(torch.split('.')[:2])} goes with torchvision {fitting}{source}"
-    return MissingDependencyError(f"{message}; {wanted}", packages=("--force-reinstall", f"torchvision=={fitting}.*"))
+    return MissingDependencyError(f"{message}; {wanted}", hint=reinstall_package(f"torchvision=={fitting}.*"))

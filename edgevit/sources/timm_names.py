@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 
 from edgevit.errors import UsageError
@@ -23,10 +23,17 @@ class TimmName:
     Attributes:
         given: As timm's ``create_model`` takes it: ``resnet18.a1_in1k``, ``hf-hub:timm/resnet18.a1_in1k``.
         cfg: Its ``pretrained_cfg``: where its weights are, and what they were evaluated with.
+        arguments: Those of its class that a repository names.
     """
 
     given: str
     cfg: Mapping[str, object]
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def registered(self) -> str:
+        """The name in timm's registry that it is made by; a repository's files are not looked for then."""
+        return str(self.cfg["architecture"]) if self.given.startswith(HUB) else self.given
 
     @property
     def stem(self) -> str:
@@ -34,8 +41,10 @@ class TimmName:
         return file_name(self.given.removeprefix(HUB).removeprefix(_OWN_HUB))
 
 
-def find_network(name: str) -> TimmName:
+def find_network(name: str, *, download: bool = True) -> TimmName:
     """The network that ``name`` means; ``timm/resnet18.a1_in1k``, as the hub shows it, is its repository there.
+
+    Without ``download`` a repository is looked for in the hub's cache alone.
 
     Raises:
         UsageError: timm knows no such network or tag; names the nearest.
@@ -48,12 +57,19 @@ def find_network(name: str) -> TimmName:
     if name.startswith(HUB):
         from edgevit.sources.hub import hub_config
 
-        return TimmName(name, hub_config(name.removeprefix(HUB)))
+        cfg, arguments = hub_config(name.removeprefix(HUB), download=download)
+        _registered(str(cfg["architecture"]))
+        return TimmName(name, cfg, read_architecture(describe_architecture(_own_arguments(arguments))))
     if ":" in name:
         raise UsageError(
             f"unknown source of networks in '{printable(name)}'", hint="timm:NAME, or timm:hf-hub:OWNER/NAME"
         )
     return TimmName(name, _registered(name))
+
+
+def _own_arguments(arguments: Mapping[str, object]) -> dict[str, object]:
+    """A repository's arguments less those that its ``pretrained_cfg`` or the request say."""
+    return {key: value for key, value in arguments.items() if key not in ("num_classes", "in_chans", "img_size")}
 
 
 def _registered(name: str) -> Mapping[str, object]:

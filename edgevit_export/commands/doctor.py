@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from edgevit.errors import MissingDependencyError
+from edgevit.errors import MissingDependencyError, first_line
 from edgevit.installation import install_extra
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet
@@ -21,7 +21,8 @@ from runtimes.sessions.table import require_sound_runtime
 
 _PACKAGES = (
     "edgevit-export", "torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime", "litert-torch",
-    "ai-edge-litert", "tflite-runtime", "executorch", "adbutils", "monsoon", "pyusb", "numpy", "pillow", "matplotlib",
+    "ai-edge-litert", "tflite-runtime", "executorch", "timm", "torchvision", "adbutils", "monsoon", "pyusb", "numpy",
+    "pillow", "matplotlib",
 )  # fmt: skip
 
 
@@ -61,6 +62,8 @@ def diagnose(progress: Progress) -> Diagnosis:
             abilities.append(_can_run(row.format))
     abilities += [_can_reach_devices(), _can_use("Monsoon power monitor", ("Monsoon", "usb"), "monsoon")]
     abilities.append(_can_use("reports with plots", ("matplotlib", "jinja2"), "report"))
+    with progress.step("checking timm"):
+        abilities.append(_can_use_timm())
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return Diagnosis(
         python=platform.python_version(), platform=system, packages=tool_versions(_PACKAGES), abilities=tuple(abilities)
@@ -96,6 +99,24 @@ def _can_use(what: str, modules: tuple[str, ...], extra: str) -> Ability:
     if not problems:
         return Ability(what=what, able=True)
     return Ability(what=what, able=False, reason="; ".join(problems), install=install_extra(extra))
+
+
+def _can_use_timm() -> Ability:
+    """Whether timm can be imported, which takes a torchvision that fits this torch."""
+    from edgevit.sources.timm_installed import timm_module
+    from export.quiet import quiet
+
+    what = "build timm's networks"
+    try:
+        with quiet():
+            timm_module()
+    except MissingDependencyError as error:
+        reason = error.message.removeprefix("cannot use timm's networks: ")
+        return Ability(what=what, able=False, reason=reason, install=error.hint or "")
+    except Exception as error:  # broken in its own way, which the doctor must report and go on
+        reason = f"timm is broken: {type(error).__name__}: {first_line(error)}"
+        return Ability(what=what, able=False, reason=reason, install=install_extra("timm"))
+    return Ability(what=what, able=True)
 
 
 def _can_reach_devices() -> Ability:

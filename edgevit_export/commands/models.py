@@ -1,4 +1,4 @@
-"""``models``: the variants with parameters, multiply-adds and the paper's figures."""
+"""``models``: the variants with parameters, multiply-adds and the paper's figures; or timm's networks by name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgevit.errors import UsageError
+from edgevit.shell import quoted
 from edgevit_export.commands.options import AsJson, Quiet, parse_size
 from edgevit_export.console import print_next, print_note, print_records, print_table
 
 if TYPE_CHECKING:
     from edgevit.network.complexity import VariantSummary
+    from edgevit.sources.timm_listing import ListedNetwork
 
 _COLUMNS = (
     "variant", "channels", "blocks", "heads", "params", "multiply-adds", "paper:\nparams", "paper:\nGFLOPs",
@@ -23,21 +26,29 @@ _NOTE = (
 )
 
 
+# fmt: off
 @dataclass(frozen=True)
 class ModelsOptions:
     """The options of ``models``."""
 
-    input_size: Annotated[str, typer.Option(help="Height, or HxW, in pixels, to count multiply-adds at.")] = "224"
+    input_size: Annotated[str | None, typer.Option(
+        help="Height, or HxW, in pixels, to count multiply-adds at.  [default: 224]")] = None
+    timm: Annotated[str | None, typer.Option(
+        help="List timm's networks of these names instead, e.g. 'mobilevit*'.")] = None
     as_json: AsJson = False
     quiet: Quiet = False
+# fmt: on
 
 
 def models(options: ModelsOptions) -> None:
-    """List the variants and their cost."""
+    """List the variants and their cost, or timm's networks."""
+    if options.timm is not None:
+        _list_timm(options.timm, options)
+        return
     from edgevit.network.complexity import summarise
     from edgevit.network.variants import variants
 
-    input_size = parse_size(options.input_size)
+    input_size = parse_size(options.input_size or "224")
     summaries = [summarise(config, input_size) for config in variants().values()]
     if options.as_json:
         print_records(variants=summaries)
@@ -60,3 +71,27 @@ def _row(summary: VariantSummary) -> tuple[str, ...]:
         "-" if latency is None else f"{latency.latency_ms} ± {latency.latency_std_ms} ms",
         "-" if energy is None else f"{energy.energy_mj} ± {energy.energy_std_mj} mJ",
     )
+
+
+_TIMM_COLUMNS = ("name", "params", "input", "weights on a hub")
+
+
+def _list_timm(pattern: str, options: ModelsOptions) -> None:
+    from edgevit.sources.timm_listing import list_timm
+
+    if options.input_size is not None:
+        raise UsageError("--input-size counts the cost of variants, which --timm does not list", hint="leave it out")
+    networks = list_timm(pattern)
+    if options.as_json:
+        print_records(networks=networks)
+        return
+    print_table(_TIMM_COLUMNS, [_timm_row(network) for network in networks], right=_TIMM_COLUMNS[1:3])
+    print_note("weights: the tags, the first is taken where none is named; input: channels, height, width")
+    if all(network.parameters is None for network in networks):
+        print_note(f"{len(networks)} networks: parameters are counted where fewer are listed")
+    print_next(f"edgevit-export --model {quoted(f'timm:{networks[0].name}')} --format ptl,onnx,tflite")
+
+
+def _timm_row(network: ListedNetwork) -> tuple[str, ...]:
+    parameters = "-" if network.parameters is None else f"{network.parameters / 1e6:.2f} M"
+    return (network.name, parameters, "x".join(map(str, network.input)), ", ".join(network.weights) or "-")

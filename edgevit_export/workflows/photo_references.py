@@ -57,6 +57,7 @@ class PhotoReferences:
                 f"{spec.name} was exported from {spec.weights.file}: comparing on photos needs that file",
                 hint=f"--checkpoint {quoted(Path(spec.weights.file or 'FILE'))}",
             )
-        model = rebuild_model(spec, self._checkpoint if trained else None, self._module)
+        own_file = trained or spec.weights.source == "hub"
+        model = rebuild_model(spec, self._checkpoint if own_file else None, self._module)
         golden = make_golden(model, spec, photos)
         return golden[len(golden) - len(photos.labels) :]

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from broken_runtime import install_for_another_numpy
 
+from edgevit.errors import MissingDependencyError
 from edgevit.installation import install_extra, install_packages
+from edgevit.sources import timm_installed
 from edgevit_export.__main__ import run
 from runtimes.sessions import table
 
@@ -44,3 +46,28 @@ def test_a_runtime_that_can_only_be_imported_is_no_ability(
         "ImportError: numpy.core.multiarray failed to import"
     )
     assert ability["install"] == install_packages("numpy<2")
+
+
+def test_timm_is_there_where_its_torchvision_fits(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def row() -> dict[str, object]:
+        assert run(["doctor", "--json"]) == 0
+        found = json.loads(capfd.readouterr().out)
+        (ability,) = (row for row in found["abilities"] if row["what"] == "build timm's networks")
+        return dict(ability)
+
+    def missing() -> None:
+        raise MissingDependencyError("cannot use timm's networks: torchvision is not installed", extra="timm")
+
+    def broken() -> None:
+        raise KeyError("half an update")
+
+    for stands_in, able, reason in (
+        (lambda: None, True, ""),
+        (missing, False, "torchvision is not installed"),
+        (broken, False, "timm is broken: KeyError: 'half an update'"),
+    ):
+        monkeypatch.setattr(timm_installed, "timm_module", stands_in)
+        found = row()
+        assert (found["able"], found["reason"], bool(found["install"])) == (able, reason, not able)

@@ -30,3 +30,18 @@ def test_tables_are_plain_text_when_piped(capfd: pytest.CaptureFixture[str]) -> 
     out = capfd.readouterr().out
     assert "\x1b" not in out
     assert "48, 96, 240, 384" in out
+
+
+def test_timms_networks_are_listed_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+    import torchvision_operators  # noqa: F401
+
+    assert run(["models", "--timm", "mobilevit_*", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert [network["name"] for network in told["networks"]] == ["mobilevit_s", "mobilevit_xs", "mobilevit_xxs"]
+    assert run(["models", "--timm", "mobilevit_*"]) == 0
+    shown = capfd.readouterr()
+    assert "mobilevit_xxs  1.27 M  3x256x256  cvnets_in1k" in shown.out
+    assert "edgevit-export --model timm:mobilevit_s" in shown.err
+    assert run(["models", "--timm", "resnet*"]) == 0
+    assert "parameters are counted where fewer are listed" in capfd.readouterr().err
+    assert run(["models", "--timm", "x*", "--input-size", "64"]) == 2

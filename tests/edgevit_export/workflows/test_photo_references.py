@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,8 @@ from PIL import Image
 
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError, UsageError
+from edgevit.network.describe import standard_preprocessing
+from edgevit.sources.from_module import build_module
 from edgevit_export.workflows import photo_references
 from edgevit_export.workflows.photo_references import PhotoReferences
 
@@ -49,3 +52,17 @@ def test_weights_from_a_file_need_that_file(photos: Path, tmp_path: Path) -> Non
         PhotoReferences(photos, None).of(spec)
     with pytest.raises(CheckpointError, match=r"other\.pth has SHA-256"):
         PhotoReferences(photos, tmp_path / "other.pth").of(spec)
+
+
+def test_code_of_ones_own_answers_where_it_is_named(photos: Path, tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\ndef get_model():\n    return nn.Sequential(nn.Conv2d(3, 2, 9), nn.Flatten())\n"
+    )
+    model, plain = build_module(str(file), input_size=SIZE)
+    spec = msgspec.structs.replace(plain, preprocessing=standard_preprocessing(SIZE))
+    found = PhotoReferences(photos, None, module=str(file)).of(spec)
+    exact = model.double()(torch.from_numpy(found.inputs["input"]).double())
+    np.testing.assert_allclose(found.outputs["logits"], exact.numpy(), atol=1e-12)
+    with pytest.raises(UsageError, match="its code has to run"):
+        PhotoReferences(photos, None).of(spec)

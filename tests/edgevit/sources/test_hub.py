@@ -1,0 +1,139 @@
+"""Files of a hub's repository: from its cache, with the commit, never over a network that is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import huggingface_hub.constants
+import msgspec
+import pytest
+import torch
+from hub_cache import COMMIT, put
+
+from edgevit.errors import FailureError, UsageError
+from edgevit.sources.hub import hub_config, hub_file, hub_weights, read_config
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def test_the_first_name_that_the_cache_has_with_its_commit(cache: Path) -> None:
+    put(cache, "timm/net", "pytorch_model.bin", b"old")
+    found = hub_weights({"hf_hub_id": "timm/net", "architecture": "net"})
+    assert (found.path.name, found.repository, found.revision) == ("pytorch_model.bin", "timm/net", COMMIT)
+    put(cache, "timm/net", "model.safetensors", b"new")
+    assert hub_weights({"hf_hub_id": "timm/net"}).path.read_bytes() == b"new"
+    put(cache, "timm/net", "other.bin", b"named")
+    assert hub_weights({"hf_hub_id": "timm/net", "hf_hub_filename": "other.bin"}).path.read_bytes() == b"named"
+    assert hub_weights({"hf_hub_id": f"timm/net@{COMMIT}"}).revision == COMMIT
+
+
+def test_another_commit_is_another_file(cache: Path) -> None:
+    put(cache, "timm/net", "model.safetensors", b"new")
+    with pytest.raises(
+        FailureError, match=r"cannot get model.safetensors or pytorch_model.bin of timm/net, neither from"
+    ):
+        hub_weights({"hf_hub_id": "timm/net"}, revision="f" * 40)
+
+
+def test_what_is_not_there_names_what_would_do_instead() -> None:
+    with pytest.raises(FailureError, match="neither from the hub's cache nor from the hub") as caught:
+        hub_file("timm/gone", ("config.json",))
+    assert caught.value.hint == "--checkpoint FILE with the weights, or --weights random"
+    with pytest.raises(
+        UsageError, match="no weights of net on a hub: timm has them at https://x alone"
+    ) as caught_usage:
+        hub_weights({"architecture": "net", "url": "https://x"})
+    assert "--weights random" in str(caught_usage.value.hint)
+    with pytest.raises(FailureError, match="cannot get"):
+        hub_file("no/such/repository", ("config.json",))
+
+
+def test_the_configuration_of_a_repository(cache: Path) -> None:
+    cfg = {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}
+    put(cache, "me/net", "config.json", json.dumps({"architecture": "resnet18", "pretrained_cfg": cfg}).encode())
+    assert hub_config("me/net") == ({**cfg, "architecture": "resnet18", "hf_hub_id": "me/net"}, {})
+    flat = {"architecture": "resnet18", "num_classes": 7, **cfg}
+    found, _ = read_config(json.dumps(flat).encode(), "me/net")
+    assert (found["num_classes"], found["input_size"]) == (7, [3, 64, 64])
+    hostile = {"file": "/etc/passwd", "url": "https://x", "hf_hub_id": "other/net", "custom_load": True, **flat}
+    hostile |= {"model_args": {"depth": 2}}
+    assert read_config(json.dumps(hostile).encode(), "me/net") == (found, {"depth": 2})
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"{", "not valid JSON"),
+        (b"[]", "holds no network of timm's"),
+        (b'{"architectures": ["BertModel"]}', "holds no network of timm's: no architecture"),
+        (b'{"architecture": "a", "pretrained_cfg": 3}', "no table pretrained_cfg"),
+        (b'{"architecture": "a", "model_args": [1]}', "model_args that are no table"),
+    ],
+)
+def test_repositories_of_something_else(data: bytes, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_config(data, "me/net")
+
+
+def test_the_weights_of_a_name_are_those_of_the_cache(cache: Path) -> None:
+    import timm
+    import torchvision_operators  # noqa: F401
+    from safetensors.torch import save_file
+
+    from edgevit.rebuild import rebuild_model
+    from edgevit.sources.from_timm import build_timm
+
+    published = timm.create_model("mobilenetv3_small_050")
+    save_file(published.state_dict(), cache / "w")
+    put(cache, "timm/mobilenetv3_small_050.lamb_in1k", "model.safetensors", (cache / "w").read_bytes())
+    model, spec = build_timm("mobilenetv3_small_050", input_size=(64, 64))
+    weights = spec.weights
+    assert (weights.source, weights.repository, weights.revision, weights.seed) == (
+        "hub", "timm/mobilenetv3_small_050.lamb_in1k", COMMIT, None
+    )  # fmt: skip
+    assert weights.describe() == f"hub {weights.repository} at {COMMIT[:12]} (sha256 {(weights.sha256 or '')[:12]})"
+    for found in (model, rebuild_model(spec)):
+        assert torch.equal(found.state_dict()["conv_stem.weight"], published.state_dict()["conv_stem.weight"])
+    assert torch.equal(
+        rebuild_model(spec, cache / "w").state_dict()["conv_stem.weight"], published.state_dict()["conv_stem.weight"]
+    )
+    gone = msgspec.structs.replace(spec, weights=msgspec.structs.replace(weights, revision="f" * 40))
+    with pytest.raises(FailureError, match="not in the hub's cache, and nothing is downloaded"):
+        rebuild_model(gone)
+
+
+def test_a_repository_of_ones_own(cache: Path) -> None:
+    import timm
+    import torchvision_operators  # noqa: F401
+    from safetensors.torch import save_file
+
+    from edgevit.rebuild import rebuild_model
+    from edgevit.sources.from_timm import build_timm
+
+    arguments = {"embed_dim": 48, "num_heads": 3, "depth": 2, "num_classes": 4, "img_size": 32}
+    published = timm.create_model("deit_tiny_patch16_224", **arguments)
+    save_file(published.state_dict(), cache / "w")
+    put(cache, "me/net", "model.safetensors", (cache / "w").read_bytes())
+    cfg = {
+        "input_size": [3, 32, 32],
+        "fixed_input_size": True,
+        "num_classes": 4,
+        "classifier": "head",
+        "first_conv": "x",
+    }
+    config = {"architecture": "deit_tiny_patch16_224", "pretrained_cfg": cfg, "model_args": arguments}
+    put(cache, "me/net", "config.json", json.dumps(config).encode())
+    model, spec = build_timm("hf-hub:me/net")
+    assert (spec.variant, spec.outputs[0].shape, spec.weights.repository) == ("timm:hf-hub:me/net", (1, 4), "me/net")
+    assert "/" not in spec.name and spec.name.startswith("me_net-x") and spec.name.endswith("-32x32")
+    for found in (model, rebuild_model(spec)):
+        assert torch.equal(found.state_dict()["head.weight"], published.state_dict()["head.weight"])
+    put(cache, "me/net", "config.json", json.dumps({**config, "model_args": {"checkpoint_path": "/x"}}).encode())
+    with pytest.raises(UsageError, match="names checkpoint_path, which is none of it"):
+        build_timm("hf-hub:me/net")
