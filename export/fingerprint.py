@@ -10,7 +10,6 @@ eager: the yardstick of parity, layer by layer.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError
+from export.eager.copies import independent_copy
 from export.reference_mode import reference_mode
 from export.stimuli import Array, Floats
 
@@ -144,14 +144,13 @@ def fingerprint(
     """
     import torch
 
-    double = copy.deepcopy(model).eval().double()
-    single = copy.deepcopy(model).eval()
+    double, single = independent_copy(model).double(), independent_copy(model)
     traces: list[list[_Layer]] = []
     noises: list[list[float]] = []
     for index in indices:
         samples = [torch.from_numpy(np.ascontiguousarray(array[[index] * batch])) for array in inputs]
-        exact = _trace(double, [t.double() if t.is_floating_point() else t for t in samples], batch)
-        rounded = _trace(single, samples, batch)
+        wide = [tensor.double() if tensor.is_floating_point() else tensor.clone() for tensor in samples]
+        exact, rounded = _trace(double, wide, batch, double=True), _trace(single, samples, batch, double=False)
         traces.append(exact)
         noises.append([a.distance(b) for a, b in zip(exact, rounded, strict=True)])
     return _assemble(np.asarray(indices, np.int64), traces, np.array(noises, np.float64).T)
@@ -172,7 +171,7 @@ class _Layer:
         return float(max(np.abs(self.stats - other.stats).max(), channels))
 
 
-def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Layer]:
+def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int, *, double: bool) -> list[_Layer]:
     """The fingerprints of one inference, in execution order."""
     import torch
     from torch.utils._pytree import tree_leaves
@@ -189,7 +188,7 @@ def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int) -> list[_Laye
 
     handles = [module.register_forward_hook(partial(record, path or ROOT)) for path, module in model.named_modules()]
     try:
-        with reference_mode():
+        with reference_mode(double=double):
             model(*inputs)
     finally:
         for handle in handles:

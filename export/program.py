@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgevit.errors import ExportError, UsageError, first_line
+from edgevit.errors import ExportError, UsageError
 from edgevit.spec import Layout, ModelSpec, TensorSpec
 from export.artifact import PassLog
 
@@ -66,22 +66,30 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
     The model itself stays as it is (mode, device, gradients): the graph owns a copy of the weights.
 
     Raises:
-        ExportError: The weights hold NaN or Inf, the model cannot be captured, or what it takes and returns is not
-            what ``spec`` says.
+        ExportError: The weights hold NaN, or infinities that reach the answer; the model cannot be captured, keeps a
+            state or draws random numbers; what it takes and returns is not what ``spec`` says.
     """
     import torch
 
-    _refuse_non_finite(model, spec)
+    from export.eager.copies import independent_copy
+    from export.eager.failures import failure
+    from export.eager.flatten import flatten
+    from export.eager.refusals import refuse_what_no_file_holds, without_state
+
     example = _example_inputs(spec)
-    frozen = copy.deepcopy(model).to("cpu").eval().requires_grad_(False)
+    frozen = independent_copy(model)
+    _refuse_nan(frozen, spec)
     try:
         with torch.no_grad():
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
         shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
-        raise ExportError(f"cannot capture {spec.name} with inputs {shapes}: {first_line(error)}") from error
-    module = _flatten(exported)
+        raise failure(f"cannot capture {spec.name} with inputs {shapes}", error) from error
+    module = flatten(exported)
+    refuse_what_no_file_holds(module, spec.name)
+    without_state(module, spec.name)
     _check_outputs(module, spec)
+    _refuse_infinity(frozen, module, example, spec)
     return Program(module=module, spec=spec, example=example)
 
 
@@ -153,42 +161,42 @@ def _example_inputs(spec: ModelSpec) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
-def _refuse_non_finite(model: nn.Module, spec: ModelSpec) -> None:
+def _refuse_nan(model: nn.Module, spec: ModelSpec) -> None:
     """Refuse weights that no artifact can compute with.
 
     Raises:
-        ExportError: A parameter or buffer holds NaN or Inf; the message names the tensors.
+        ExportError: A parameter or buffer holds NaN; the message names the tensors.
+    """
+    if bad := [name for name, tensor in _floats(model) if tensor.isnan().any()]:
+        raise ExportError(f"weights of {spec.name} hold NaN in {_few(bad)}")
+
+
+def _refuse_infinity(model: nn.Module, module: GraphModule, example: tuple[Tensor, ...], spec: ModelSpec) -> None:
+    """Refuse infinite weights, unless they end on the way, as those of a mask before a softmax do.
+
+    Raises:
+        ExportError: A parameter or buffer holds Inf and so does the answer; the message names the tensors.
     """
     import torch
 
-    bad = [
-        name
-        for name, tensor in model.state_dict().items()
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all()
-    ]
-    if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        raise ExportError(f"weights of {spec.name} hold NaN or Inf in {', '.join(bad[:5])}{more}")
+    bad = [name for name, tensor in _floats(model) if tensor.isinf().any()]
+    if not bad:
+        return
+    with torch.no_grad():
+        results = module(*(tensor.clone() for tensor in example))
+    if not all(result.isfinite().all() for result in (results if isinstance(results, tuple) else (results,))):
+        raise ExportError(f"weights of {spec.name} hold Inf in {_few(bad)}, and it answers NaN or Inf")
 
 
-def _flatten(exported: GraphModule) -> GraphModule:
-    """A plain module of the same graph, without guards, input trees and unused weights."""
-    from torch.fx import GraphModule
-    from torch.fx.graph import CodeGen
+def _floats(model: nn.Module) -> list[tuple[str, Tensor]]:
+    import torch
 
-    graph = exported.graph
-    for node in list(graph.nodes):
-        unused_weight = node.op == "get_attr" and not node.users
-        if unused_weight or (node.op == "call_module" and node.target == "_guards_fn"):
-            graph.erase_node(node)
-    output = next(node for node in graph.nodes if node.op == "output")
-    results = output.args[0]
-    if isinstance(results, (tuple, list)):
-        output.args = (results[0] if len(results) == 1 else tuple(results),)
-    graph.set_codegen(CodeGen())
-    module = GraphModule(exported, graph)
-    module.delete_all_unused_submodules()
-    return module.eval()
+    state = model.state_dict().items()
+    return [(name, value) for name, value in state if isinstance(value, torch.Tensor) and value.is_floating_point()]
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check_outputs(module: GraphModule, spec: ModelSpec) -> None:

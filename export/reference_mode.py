@@ -1,4 +1,4 @@
-"""Makes float64 eager fast enough to be the reference of every export.
+"""Makes float64 eager the reference of every export: in float64 whatever the network's code asks for, and fast enough.
 
 torch has no fast float64 depthwise convolution on the CPU: it runs one small im2col product per channel, which took
 two thirds of EdgeViT's reference. Inside ``reference_mode`` such a convolution is the sum over its taps of the shifted
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reference_mode() -> Iterator[None]:
-    """No gradients, and float64 depthwise convolutions as sums of shifted products, while the block runs."""
+def reference_mode(*, double: bool) -> Iterator[None]:
+    """Run eager without gradients while the block lasts; where ``double``, with float64 in the place of float32.
+
+    ``double`` is for a network whose weights and inputs are float64 already. What its code asks for in float32 (a cast,
+    a new tensor, a result) it gets in float64, what still is float32 (a tensor that is no buffer, a number in an
+    array) is read as float64, and depthwise convolutions are sums of shifted products. Half precision stays what it
+    is: ``export.program.capture`` refuses networks that compute in it.
+    """
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -29,12 +35,54 @@ def reference_mode() -> Iterator[None]:
             args: Sequence[object] = (),
             kwargs: Mapping[str, object] | None = None,
         ) -> object:
-            if func is torch.conv2d and (result := _depthwise(*args, **(kwargs or {}))) is not None:
+            if func is torch.Tensor.float:
+                func = torch.Tensor.double
+            args, kwargs = _widened(func, args, kwargs or {})
+            if func is torch.conv2d and (result := _depthwise(*args, **kwargs)) is not None:
                 return result
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
 
-    with torch.no_grad(), Mode():
-        yield
+    before = torch.get_default_dtype()
+    with torch.no_grad():
+        if not double:
+            yield
+            return
+        try:
+            torch.set_default_dtype(torch.float64)
+            with Mode():
+                yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+def _widened(
+    func: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[Sequence[object], Mapping[str, object]]:
+    """The arguments of a call with float64 for float32, in names of types and in tensors.
+
+    A call that writes into its first argument, or asks for a tensor's own memory, gets that one as it is.
+    """
+    import torch
+    from torch.utils._pytree import tree_map
+
+    dtypes = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+    names: dict[object, object] = {torch.FloatTensor: torch.DoubleTensor, "torch.FloatTensor": "torch.DoubleTensor"}
+
+    def widen(value: object) -> object:
+        if isinstance(value, torch.Tensor):
+            return value.to(dtypes[value.dtype]) if value.dtype in dtypes else value
+        if isinstance(value, torch.dtype):
+            return dtypes.get(value, value)
+        return names.get(value, value) if isinstance(value, type | str) else value
+
+    name = getattr(func, "__name__", "")
+    is_own = name in _OF_THE_TENSOR_ITSELF or (name.endswith("_") and not name.endswith("__")) or name in _WRITING
+    kept, rest = (args[:1], args[1:]) if is_own else ((), args)
+    return (*kept, *tree_map(widen, tuple(rest))), tree_map(widen, dict(kwargs))
+
+
+_WRITING = frozenset({"__setitem__"} | {f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "pow")})
+_OF_THE_TENSOR_ITSELF = frozenset({"data_ptr", "untyped_storage", "__deepcopy__", "__set__", "__delete__"})
 
 
 def _depthwise(

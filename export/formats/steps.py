@@ -50,11 +50,15 @@ class Steps(nn.Module):
         self.steps: dict[str, _Step] = {}
         for node in program.module.graph.nodes:
             if node.op == "call_function":
-                step = _Step(node.target)
-                self.steps[node.name] = step
-                # Past add_module, which refuses names that nn.Module itself has, such as "half".
-                self._modules[step_name(node)] = step
+                self.steps[node.name] = _Step(node.target)
+                self.add_module(self._free_name(step_name(node)), self.steps[node.name])
         self.eval()
+
+    def _free_name(self, name: str) -> str:
+        """``name``, or with ``_`` behind it where a module has such an attribute: tracers find a step by its name."""
+        while hasattr(self, name):
+            name += "_"
+        return name
 
     def forward(self, *inputs: Tensor) -> object:
         """What ``program.module`` answers: one tensor, or a tuple in the order of the spec's outputs."""

@@ -40,6 +40,16 @@ def functionalise(module: GraphModule) -> tuple[int, tuple[tuple[Node, str], ...
     return len(calls), ()
 
 
+def writes_outside(module: GraphModule) -> dict[Node, Node]:
+    """The calls that write into what is not the graph's own, each with the input, weight or buffer that it changes."""
+    calls = [node for node in module.graph.nodes if writes(node.target)]
+    if not calls:
+        return {}
+    aliases = observe(module)
+    roots = {call: aliases.root(call) for call in calls}
+    return {call: root for call, root in roots.items() if root.op != "call_function"}
+
+
 def twin_of(target: object) -> Operator | None:
     """The call that makes a new tensor of what ``target`` writes into one; None if there is none."""
     if not writes(target):

@@ -65,13 +65,34 @@ def test_nhwc_is_refused_without_an_image() -> None:
         with_input_layout(capture(nn.Linear(4, 2), spec), Layout.NHWC)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(value: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), r"hold NaN in head\.weight$"),
+        (float("-inf"), r"hold Inf in head\.weight, and it answers NaN or Inf$"),
+    ],
+)
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, message: str) -> None:
     model, spec = conv_net()
     with torch.no_grad():
         model.head.weight[3, 4] = value
-    with pytest.raises(ExportError, match=r"NaN or Inf in head\.weight$"):
+    with pytest.raises(ExportError, match=message):
         capture(model, spec)
+
+
+def test_infinity_that_ends_on_the_way_is_kept() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.full((4, 4), float("-inf")).triu(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x + self.mask).softmax(-1)
+
+    shape = TensorSpec(name="x", shape=(1, 4, 4))
+    spec = spec_of("masked", (shape,), (msgspec.structs.replace(shape, name="y"),))
+    program = capture(Masked(), spec)
+    assert torch.equal(answers(program)[0], Masked()(*program.example))
 
 
 @pytest.mark.parametrize(

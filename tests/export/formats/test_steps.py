@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from mobile_artifacts import small_program
+from pass_rig import Lambda, captured
 
 from export.formats.steps import Steps, module_of_step, modules_by_operator, step_name, trace
 
@@ -23,3 +25,25 @@ def test_traced_operators_name_the_modules_that_they_came_from() -> None:
     assert found["aten::linear"] == ["head"]
     assert found["aten::_convolution"] == ["mix", "stem.0"]
     assert "prim::Constant" not in found
+
+
+CALLS_NAMED_LIKE_A_MODULE_S_OWN = {
+    "to": lambda x: x.to(torch.float64).to(torch.float32),
+    "half": lambda x: torch.ops.aten.to.dtype(x, torch.float64).float(),
+    "steps": lambda x: x + 1,
+    "type": lambda x: x.type_as(x.double()).float(),
+    "apply": lambda x: x * 2,
+    "forward": lambda x: x * 2,
+    "to_": lambda x: x.to(torch.float64).float(),
+}
+
+
+@pytest.mark.parametrize("name", CALLS_NAMED_LIKE_A_MODULE_S_OWN)
+def test_a_call_of_the_root_may_be_named_like_what_a_module_has(name: str) -> None:
+    function = CALLS_NAMED_LIKE_A_MODULE_S_OWN[name]
+    program = captured(Lambda(lambda m, x: function(x) + 1), (2, 3), torch.float32)
+    first = next(node for node in program.module.graph.nodes if node.op == "call_function")
+    first._rename(name)
+    program.module.recompile()
+    image = torch.randn(2, 3)
+    torch.testing.assert_close(trace(program)(image), program.module(image))

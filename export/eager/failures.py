@@ -1,0 +1,80 @@
+"""Which line of the user's network an error or a call of its graph comes from."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from edgevit.errors import ExportError, first_line
+
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n?(?P<code>[^\n]*)', re.M)
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of an error that is neither torch's, Python's nor ours: ``net.py:12 in forward: x.item()``.
+
+    Empty where there is none.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        frames = traceback.extract_tb(cause.__traceback__)
+        found = [_place(each.filename, each.lineno or 0, each.name, each.line or "") for each in frames]
+        if own := [place for place in found if place]:
+            return own[-1]
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def place_of_call(stack_trace: object) -> str:
+    """The same for a call of a captured graph, from its ``meta["stack_trace"]``."""
+    return next(reversed(list(_places(str(stack_trace or "")))), "")
+
+
+def behind(text: str, place: str) -> str:
+    """``text`` with the place behind it, if there is one."""
+    return f"{text}, at {place}" if place else text
+
+
+def failure(what: str, error: Exception, *, hint: str | None = None) -> ExportError:
+    """``what: the error's first line, at net.py:12 in forward: ...``, for ``raise ... from error``."""
+    if isinstance(error, ExportError):
+        return ExportError(behind(f"{what}: {error.message}", ""), hint=error.hint or hint)
+    return ExportError(behind(f"{what}: {first_line(error).rstrip('.')}", place_of(error)), hint=hint or _hint(error))
+
+
+def _hint(error: Exception) -> str | None:
+    if "data-dependent" in str(error):
+        return "a captured graph takes one path for every input: choose with torch.where, or decide before the export"
+    return None
+
+
+def _places(text: str) -> Iterator[str]:
+    for found in _FRAME.finditer(text):
+        if place := _place(found["file"], int(found["line"]), found["function"], found["code"]):
+            yield place
+
+
+def _place(file: str, line: int, function: str, code: str) -> str:
+    if file.startswith("<") or any(Path(file).is_relative_to(folder) for folder in _others()):
+        return ""
+    path = Path(file)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{line} in {function}" + (f": {code.strip()}" if code.strip() else "")
+
+
+@cache
+def _others() -> tuple[Path, ...]:
+    """Folders of code that no user wrote for a network: torch, Python's own, and ours."""
+    import torch
+
+    library = Path(sysconfig.get_paths()["stdlib"])
+    own = Path(__file__).resolve().parents[2]
+    rooms = [own / room for room in ("edgevit_export", "export", "runtimes", "validation")]
+    python = [each for each in library.iterdir() if each.name not in ("site-packages", "dist-packages")]
+    return (Path(torch.__file__).parent, *rooms, *python)
