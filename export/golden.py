@@ -40,7 +40,8 @@ size, task and options: 2.4 to 13 steps, so that its yardsticks are what was mea
 """
 FLOAT64_LIMIT_BYTES = 64 << 20
 """Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
-_GROUPS = ("labels", "inputs", "outputs", "yardstick")
+_GROUPS = ("labels", "inputs", "outputs", "yardstick", "whole")
+_WITHOUT_NAMES = ("labels", "whole")
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -54,6 +55,7 @@ class GoldenSet:
         outputs: By output name, ``(count, *shape without batch)``: the float64 reference.
         yardstick: By output name, the largest absolute error over all samples of float32 eager against float64.
         fingerprint: What the network's layers hand out for a few of the samples, to place an error in its layer.
+        whole: Outputs without a batch axis, such as a scalar: the rows of ``outputs`` are whole answers.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +63,7 @@ class GoldenSet:
     outputs: dict[str, Floats]
     yardstick: dict[str, float]
     fingerprint: TraceFingerprint | None = None
+    whole: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,13 +75,14 @@ class GoldenSet:
             {name: array[rows] for name, array in self.inputs.items()},
             {name: array[rows] for name, array in self.outputs.items()},
             self.yardstick,
+            whole=self.whole,
         )
 
     def save(self, path: Path) -> GoldenReference:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
         The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, and those of
-        ``TraceFingerprint.to_arrays``. Outputs of more than 64 MiB in float64 are stored as float32, which rounds by
+        ``TraceFingerprint.to_arrays``, and ``whole`` if there are such outputs. Outputs of more than 64 MiB in float64 are stored as float32, which rounds by
         less than a tenth of the usual yardstick.
         """
         rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
@@ -87,6 +91,8 @@ class GoldenSet:
         for name, output in self.outputs.items():
             arrays[f"outputs/{name}"] = output.astype(np.float32) if rounded else output
         arrays |= {f"yardstick/{name}": np.array(value) for name, value in self.yardstick.items()}
+        if self.whole:
+            arrays["whole"] = np.array(self.whole)
         if self.fingerprint is not None:
             arrays |= self.fingerprint.to_arrays()
         with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -114,6 +120,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
         outputs={name: array.astype(np.float64) for name, array in _group(arrays, "outputs/").items()},
         yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
         fingerprint=TraceFingerprint.from_arrays(arrays),
+        whole=tuple(str(name) for name in arrays.get("whole", ())),
     )
     _check_consistency(found, path)
     return found
@@ -145,8 +152,9 @@ def _kind_problem(arrays: dict[str, Array]) -> str | None:
             "inputs": ("fiub", array.ndim >= 1),
             "outputs": ("f", array.ndim >= 1),
             "yardstick": ("f", array.ndim == 0),
+            "whole": ("U", array.ndim == 1),
         }.get(group, (array.dtype.kind, key in FINGERPRINT_KEYS))
-        if (group not in _GROUPS and not axes) or (group in _GROUPS and bool(name) == (group == "labels")):
+        if (group not in _GROUPS and not axes) or (group in _GROUPS and bool(name) == (group in _WITHOUT_NAMES)):
             return f"'{printable(key[:80])}' is none of its arrays, expected {', '.join(_GROUPS)} and {PREFIX}..."
         if array.dtype.kind not in kinds or not axes:
             return f"'{printable(key[:80])}' holds {array.dtype} of the shape {array.shape}"
@@ -175,7 +183,7 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     yardstick = {name: _yardstick(single[name], values) for name, values in reference.items()}
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
     prints = fingerprint(model, arrays, FINGERPRINTED, batch=_batch(spec))
-    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints)
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec))
 
 
 def _yardstick(single: Floats, reference: Floats) -> float:
@@ -201,7 +209,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
     """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
     import torch
 
-    batch = _batch(spec)
+    batch, whole = _batch(spec), whole_outputs(spec)
     count = len(samples.labels)
     parts: list[list[Floats]] = [[] for _ in spec.outputs]
     for start in range(0, count, batch):
@@ -213,20 +221,37 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
         except Exception as error:
             raise failure(f"{spec.name} fails in {'float64' if double else 'float32'} eager", error) from error
         _check_shapes(results, spec)
-        for part, result in zip(parts, results, strict=True):
-            part.append(result.to(torch.float64).numpy()[: count - start])
+        for part, result, tensor in zip(parts, results, spec.outputs, strict=True):
+            rows = result[None] if tensor.name in whole else result
+            part.append(rows.to(torch.float64).numpy()[: count - start])
     names = [tensor.name for tensor in spec.outputs]
     return {name: np.concatenate(part) for name, part in zip(names, parts, strict=True)}
 
 
+def whole_outputs(spec: ModelSpec) -> tuple[str, ...]:
+    """The outputs without a batch axis, such as a scalar or a table of anchors: whole answers to a batch of 1.
+
+    Raises:
+        ExportError: There are some, and the batch is larger: nobody could say which sample they belong to.
+    """
+    batch = _batch(spec)
+    whole = [tensor for tensor in spec.outputs if tensor.shape[:1] != (batch,)]
+    if whole and batch > 1:
+        raise ExportError(
+            f"output '{whole[0].name}' of {spec.name} is {whole[0].shape}, without the batch axis of {batch} that the "
+            "inputs have: no sample could be told from another in it",
+            hint="use a batch of 1",
+        )
+    return tuple(tensor.name for tensor in whole)
+
+
 def _batch(spec: ModelSpec) -> int:
-    """The size of the first axis that all inputs and outputs share."""
-    sizes = {tensor.shape[0] for tensor in (*spec.inputs, *spec.outputs) if tensor.shape}
-    scalars = [tensor.name for tensor in (*spec.inputs, *spec.outputs) if not tensor.shape]
-    if len(sizes) != 1 or scalars or min(sizes) < 1:
-        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in (*spec.inputs, *spec.outputs))
-        raise ExportError(f"inputs and outputs of {spec.name} must share their first axis, the batch; seen: {shapes}")
-    return sizes.pop()
+    """The size of the first axis that all inputs share."""
+    sizes = {tensor.shape[:1] for tensor in spec.inputs}
+    if len(sizes) != 1 or min(sizes) < (1,):
+        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
+        raise ExportError(f"inputs of {spec.name} must share their first axis, the batch; seen: {shapes}")
+    return sizes.pop()[0]
 
 
 def _tensor(array: Array, *, double: bool) -> torch.Tensor:
@@ -289,6 +314,8 @@ def _check_consistency(golden: GoldenSet, path: Path) -> None:
     problem = None
     if not golden.inputs or not golden.outputs or not len(golden) or counts != {len(golden)}:
         problem = f"{len(golden)} labels, arrays of {sorted(counts)} samples"
+    elif not set(golden.whole) <= golden.outputs.keys():
+        problem = f"outputs {sorted(golden.outputs)}, of which {sorted(golden.whole)} have no batch axis"
     elif golden.yardstick.keys() != golden.outputs.keys():
         problem = f"outputs {sorted(golden.outputs)}, yardsticks for {sorted(golden.yardstick)}"
     elif not all(0 <= error < math.inf for error in golden.yardstick.values()):

@@ -55,5 +55,5 @@ def judge_answers(
         raise SessionError(f"{runtime} gave no answers")
     (batch,) = batch_sizes(fixed_batch(inputs))
     known = min(len(golden), len(answers) * batch)
-    joined = joined_answers(answers, known, batch)
+    joined = joined_answers(answers, known, batch, golden.whole)
     return compare_answers({batch: joined}, golden[:known], limits or Limits(), runtime=runtime, offered=answers[0])

@@ -38,7 +38,7 @@ def run_batches(session: Session, golden: GoldenSet, inputs: tuple[TensorSpec, .
         SessionError: The runtime refused or failed, or the inputs have no common batch axis.
     """
     return {
-        batch: joined_answers(map(session.run, feeds(inputs, golden, batch)), len(golden), batch)
+        batch: joined_answers(map(session.run, feeds(inputs, golden, batch)), len(golden), batch, golden.whole)
         for batch in batch_sizes(inputs)
     }
 
@@ -100,14 +100,19 @@ def feed_of(inputs: tuple[TensorSpec, ...], golden: GoldenSet, rows: range, batc
     return feed
 
 
-def joined_answers(answers: Iterable[Mapping[str, Array]], count: int, batch: int) -> dict[str, Array]:
+def joined_answers(
+    answers: Iterable[Mapping[str, Array]], count: int, batch: int, whole: Iterable[str] = ()
+) -> dict[str, Array]:
     """The answers to the first feeds as one array an output, ``(count, ...)``, without what only filled up a batch.
 
-    Answers that do not fit together stay as the first one, whose shape then tells.
+    Outputs named ``whole`` have no batch axis: each answer is a row. Answers that do not fit together stay as the first one, whose shape then tells.
     """
     pieces: dict[str, list[Array]] = {}
     for start, answer in zip(range(0, count, batch), answers, strict=False):
         for name, array in answer.items():
+            if name in whole:
+                pieces.setdefault(name, []).append(array[None])
+                continue
             fits = array.ndim > 0 and array.shape[0] == batch
             pieces.setdefault(name, []).append(array[: count - start] if fits else array)
     return {name: _joined(parts) for name, parts in pieces.items()}

@@ -37,7 +37,7 @@ SAME_VALUE = 1e-5
 def golden_problems(golden: GoldenSet, manifest: Manifest) -> list[str]:
     """What makes a golden set no reference for this manifest: other tensors, yardsticks, answers that tell nothing."""
     problems = _tensor_set_problems("input", manifest.spec.inputs, golden.inputs)
-    problems += _tensor_set_problems("output", manifest.spec.outputs, golden.outputs)
+    problems += _tensor_set_problems("output", manifest.spec.outputs, golden.outputs, golden.whole)
     if len(golden.labels) != manifest.golden.inputs or len(golden.labels) < 1:
         problems.append(f"the manifest says {manifest.golden.inputs} golden inputs, but there are {len(golden.labels)}")
     if set(golden.yardstick) != set(manifest.golden.yardstick):
@@ -134,14 +134,18 @@ def _flat_problems(golden: GoldenSet) -> list[str]:
 
 
 def _tensor_set_problems(
-    kind: str, specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[np.generic]]
+    kind: str, specs: Sequence[TensorSpec], arrays: Mapping[str, NDArray[np.generic]], whole: Sequence[str] = ()
 ) -> list[str]:
-    """Arrays ``(count, ...)`` of a golden set whose names or shapes without the first axis are not the model's."""
+    """Arrays ``(count, ...)`` of a golden set whose names or shapes are not the model's.
+
+    The shapes of the model without their first axis, but for those named ``whole``, which have no batch axis.
+    """
     names = [spec.name for spec in specs]
     if set(names) != set(arrays):
         return [f"the model has the {kind}s {', '.join(names)}, but the golden set has {', '.join(arrays) or 'none'}"]
+    rows = {spec.name: tuple(spec.shape if spec.name in whole else spec.shape[1:]) for spec in specs}
     return [
-        f"one '{spec.name}' is {spec.shape[1:]} in the model, but {arrays[spec.name].shape[1:]} in the golden set"
-        for spec in specs
-        if arrays[spec.name].shape[1:] != tuple(spec.shape[1:])
+        f"one '{name}' is {row} in the model, but {arrays[name].shape[1:]} in the golden set"
+        for name, row in rows.items()
+        if arrays[name].shape[1:] != row
     ]
