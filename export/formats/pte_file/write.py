@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,7 +40,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     try:
         data = _lower(program, artifact_metadata(program.spec, recipe, program.inputs, program.outputs))
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
-        raise ExportError(f"executorch cannot lower {program.spec.name} to pte: {first_line(error)}") from error
+        raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(error)}") from error
     path.write_bytes(data)
 
 
@@ -59,6 +60,34 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
         manager._config_methods[METADATA_METHOD] = json.dumps(texts, sort_keys=True, ensure_ascii=False)
         data: bytes = manager.to_executorch().buffer
     return data
+
+
+def _where(error: BaseException) -> str:
+    """``error`` as the end of a sentence, with the call that the converter was at and its module of the network."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    # the deepest cause says what was wrong; what a pass manager raises around it only names its pass
+    said = ": ".join(dict.fromkeys([first_line(error), first_line(causes[-1])]))
+    node = next((found for cause in reversed(causes) if (found := _node_at(cause)) is not None), None)
+    return f": {said}" if node is None else f", at {_call_of(node)}: {said}"
+
+
+def _node_at(error: BaseException) -> Node | None:
+    """The innermost node of the network's own that a function held when ``error`` was raised."""
+    from torch.fx import Node
+
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        for value in frame.f_locals.values():
+            if isinstance(value, Node) and module_of(value):
+                return value
+    return None
+
+
+def _call_of(node: Node) -> str:
+    """``aten::linear in blocks.0.mlp``."""
+    schema = getattr(node.target, "_schema", None)
+    return f"{node.target if schema is None else schema.name} in {module_of(node)}"
 
 
 @contextmanager

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 import torch
 from mobile_artifacts import LABELS, small, small_program
 from pass_rig import captured
 from torch import Tensor, nn
 from torch.nn.functional import hardsigmoid, hardswish, normalize, scaled_dot_product_attention
 
+from edgevit.errors import ExportError
 from edgevit.spec import ModelSpec
 from export.formats.pte_file.contents import parse
 from export.formats.pte_file.read import delegation_of, read
 from export.formats.pte_file.write import write
 from export.pipeline import optimize
 from export.quiet import quiet
-from export.recipe import Format, Recipe
+from export.recipe import Format, Optimize, Recipe
 
 
 def test_metadata_is_inside_the_file() -> None:
@@ -71,3 +73,22 @@ def test_what_tore_other_networks_apart_is_one_piece(tmp_path: Path) -> None:
         write(optimize(captured(OtherFamilies().eval(), (1, 3, 32, 32), torch.float32), recipe), recipe, path)
     share = delegation_of(parse(path), path)
     assert (share.partitions, share.left) == (1, ())
+
+
+def test_what_executorch_cannot_lower_is_named_with_its_layer(tmp_path: Path) -> None:
+    """Its own pass gives the weights of a convolution over a sequence one more axis for each reader."""
+
+    class Neck(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Conv1d(4, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.mix(self.mix(x).relu())
+
+    program = captured(nn.Sequential(nn.Tanh(), Neck()).eval(), (1, 4, 9), torch.float32)
+    with pytest.raises(ExportError) as caught, quiet():
+        write(program, Recipe(format=Format.PTE, optimize=Optimize.NONE), tmp_path / "twice.pte")
+    assert "at aten::convolution in 1.mix: " in caught.value.message
+    assert "Conv1dUnsqueezePass" in caught.value.message
+    assert "expected stride" in caught.value.message
