@@ -10,6 +10,7 @@ from export.graph_editor import GraphEditor
 from export.passes import (
     affine_as_depthwise,
     attention_as_products,
+    average_without_padding,
     batch_norm_as_affine,
     broadcast_transposed_conv,
     canonical_views,
@@ -118,6 +119,7 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         split_projection,
         *BASIC,
         batch_norm_as_affine,
+        average_without_padding,
         join_projections,
         long_sums_in_parts,
         windows_in_five_axes,
