@@ -9,6 +9,7 @@ it is asked for by the command line and off by default.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import signal
@@ -86,6 +87,7 @@ class SideProcess(Generic[Result]):
         code = 1
         try:
             _die_with_parent()
+            gc.disable()  # what is garbage goes with the process, one work from now
             import torch
 
             torch.set_num_threads(1)  # the threads of an OpenMP pool do not survive a fork

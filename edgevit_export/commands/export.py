@@ -13,7 +13,7 @@ from edgevit.spec import OTHER_WEIGHTS, Layout
 from edgevit.text import printable
 from edgevit_export.commands.export_options import ExportOptions
 from edgevit_export.commands.network_source import build, check_source
-from edgevit_export.commands.options import split_list, wait_passively
+from edgevit_export.commands.options import collect_rarely, split_list, wait_passively
 from edgevit_export.console import (
     Progress,
     format_bytes,
@@ -78,6 +78,7 @@ def export(options: ExportOptions) -> None:
     """
     check_source(options)
     wait_passively()
+    collect_rarely()
     from edgevit_export.workflows.export import export as export_all
     from edgevit_export.workflows.export_request import check_request
 

@@ -11,6 +11,7 @@ from edgevit.paths import utf8_path
 from edgevit.spec import Task
 from export.formats.metadata import PREFIX, artifact_metadata
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
+from export.formats.tflite_file.quick_conversion import quick_conversion
 from export.formats.tflite_file.read import module_path
 from export.program import Program, module_of
 from export.recipe import Recipe
@@ -45,11 +46,12 @@ def _convert(program: Program) -> Model:
     names = [tensor.name for tensor in program.inputs]
     wide = any(tensor.dtype in _WIDE for tensor in (*program.inputs, *program.outputs))
     try:
-        return litert_torch.convert(
-            _named_module(program),
-            sample_kwargs=dict(zip(names, program.example, strict=True)),
-            enable_x64=wide,
-        )
+        with quick_conversion():
+            return litert_torch.convert(
+                _named_module(program),
+                sample_kwargs=dict(zip(names, program.example, strict=True)),
+                enable_x64=wide,
+            )
     except Exception as error:  # the converter raises whatever MLIR, jax or torch raise
         raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite: {first_line(error)}") from error
 
