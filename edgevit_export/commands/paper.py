@@ -15,7 +15,7 @@ from edgevit.shell import quoted
 from edgevit.text import printable
 from edgevit_export.commands.bench import BenchOptions, ConsoleWatcher, print_runs, request_of
 from edgevit_export.commands.options import AsJson, Quiet, Verbose, parse_size, split_list
-from edgevit_export.commands.report import print_comparison
+from edgevit_export.commands.report import print_comparisons
 from edgevit_export.console import (
     Progress,
     failure_of,
@@ -123,9 +123,8 @@ def paper(options: PaperOptions) -> None:
             errors=[failure_of(error) for error in done.errors],
         )  # fmt: skip
     else:
-        for comparison in comparisons:
-            print_line()
-            print_comparison(comparison)
+        print_line()
+        print_comparisons(comparisons)
     for error in done.errors:
         print_error(error)
     results, artifacts = quoted(options.output / "results"), quoted(options.output / "artifacts")

@@ -122,8 +122,7 @@ def _print(data: ReportData, written: Sequence[Path]) -> None:
     if data.artifacts:
         _print_columns(contents.brief_columns(data.artifacts), "Artifacts")
         print_line()
-    for comparison in data.comparisons:
-        print_comparison(comparison)
+    print_comparisons(data.comparisons)
     for table in data.shown_tables():
         _print_columns(columns_of(table), f"{table.title} ({table.origin})")
         print_line()
@@ -134,15 +133,17 @@ def _print(data: ReportData, written: Sequence[Path]) -> None:
         print_note(text)
 
 
-def print_comparison(comparison: PaperComparison) -> None:
-    """The paper's claims and ratios beside those measured, with what is to be known of them."""
+def print_comparisons(comparisons: Sequence[PaperComparison]) -> None:
+    """The paper's claims and ratios beside those measured, with what is to be known of them; a note stands once."""
     from validation.report.neighbours.columns import brief_ratio_columns, claim_columns, comparison_reasons
 
-    _print_columns(claim_columns(comparison), comparison.title)
-    print_line()
-    _print_columns(brief_ratio_columns(comparison), "Latency over EdgeViT-XXS's, with 95 % intervals")
-    print_line()
-    for text in (*comparison.notes, *comparison_reasons(comparison)):
+    for comparison in comparisons:
+        _print_columns(claim_columns(comparison), comparison.title)
+        print_line()
+        _print_columns(brief_ratio_columns(comparison), "Latency over EdgeViT-XXS's, with 95 % intervals")
+        print_line()
+    reasons = [f"{each.format}: {reason}" for each in comparisons for reason in comparison_reasons(each)]
+    for text in dict.fromkeys([*(note for each in comparisons for note in each.notes), *reasons]):
         print_note(text)
 
 

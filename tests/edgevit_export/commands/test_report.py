@@ -244,4 +244,4 @@ def test_the_papers_claims_are_printed_with_their_verdicts(tmp_path: Path, capsy
     assert verdicts["EdgeViT-XXS is as fast as MobileNet-v2"] == "not measured"
     start = out.index("Table 2 on this device")
     assert max(map(len, out[start : out.index("ResNet18", start)].splitlines()[1:])) <= 80
-    assert "T2T-ViT-7: not in timm" in err
+    assert "tflite: Uniformer-Tiny*, T2T-ViT-7, T2T-ViT-12: not in timm" in err

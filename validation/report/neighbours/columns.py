@@ -49,12 +49,16 @@ def brief_ratio_columns(comparison: PaperComparison) -> list[Column]:
 
 
 def comparison_reasons(comparison: PaperComparison) -> list[str]:
-    """Why claims have the verdict that they have, and why networks were not measured; each once."""
-    rows = [f"{row.model}: {reason}" for row in comparison.rows for reason in row.reasons]
+    """Why claims have the verdict that they have, and why networks were not measured; each reason once."""
+    models: dict[str, list[str]] = {}
+    for row in comparison.rows:
+        for reason in row.reasons:
+            models.setdefault(reason, []).append(row.model)
+    rows = [f"{', '.join(named)}: {reason}" for reason, named in models.items()]
     told = [
         f"{claim.text}: {reason}" for claim in comparison.claims if claim.reported is None for reason in claim.reasons
     ]
-    return list(dict.fromkeys([*told, *rows]))
+    return [*told, *rows]
 
 
 def ratio_words(ratio: Ratio | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from paper_records import COMPARISON
 
 from validation.report.neighbours.columns import (
@@ -43,4 +44,8 @@ def test_the_brief_table_fits_on_a_console() -> None:
 
 def test_reasons_are_told_once_and_those_of_pairs_with_their_network() -> None:
     assert comparison_reasons(COMPARISON) == ["no network is faster: C is as fast", "B: not measured in turns"]
+    first, *others = COMPARISON.rows
+    alike = [msgspec.structs.replace(row, reasons=("no record",)) for row in others]
+    told = comparison_reasons(msgspec.structs.replace(COMPARISON, rows=(first, *alike)))
+    assert told[1:] == ["B, C, D: no record"]
     assert ratio_words(None) == "-"
