@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from latency_records import device_run, normal_rounds, state
+from paper_records import save_paper_results
 from report_records import ACCURACY_TOML, small_results
 from rich.cells import cell_len
 from verify_reports import FAILED, MISSING, PASSED
@@ -125,6 +126,11 @@ def report() -> None:
     assert run(["report", "-a", "a.toml", "-f", "md"]) == 0
 
 
+def claims() -> None:
+    save_paper_results(Path("paper"), {"EdgeViT-XXS": 10.0, "MobileNet-v3-0.75": DIGITS / 1e12, "PVT-v2-B0": 12.0})
+    assert run(["report", "paper", "-f", "md"]) == 0
+
+
 def diagnosis() -> None:
     found = doctor.Diagnosis(
         python="3.11.7", platform="Linux 6.18 x86_64", packages={"ai-edge-litert": "2.3.0", LONG: "1"},
@@ -151,8 +157,8 @@ def errors() -> None:
 
 
 COMMANDS = (
-    verify, bench_runs, models, inspected, listed_devices, setup, compare, analyze, meters, report, diagnosis, exported,
-    errors,
+    verify, bench_runs, models, inspected, listed_devices, setup, compare, analyze, meters, report, claims, diagnosis,
+    exported, errors,
 )  # fmt: skip
 
 
