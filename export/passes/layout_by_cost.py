@@ -32,6 +32,7 @@ from export.patterns import (
     operand,
     rank_of,
     shape_of,
+    sizes_of,
     window_of,
 )
 from export.program import TO_NCHW, TO_NHWC
@@ -80,6 +81,8 @@ def run(editor: GraphEditor) -> PassLog:
     for node in editor.nodes():
         if isinstance(node.target, _Pinned):
             node.target = node.target.target
+    for node in editor.nodes(aten.reshape.default):
+        _spell_as_tokens(editor, node)
     detail = f"{len(turned)} of {len(images)} images channels last, {linears} linear layers; {sunk.detail}"
     return PassLog(name="layout_by_cost", rewrites=len(turned), detail=detail)
 
@@ -151,32 +154,24 @@ def _pairs(editor: GraphEditor, images: list[Node]) -> Iterator[Pair[Node]]:
 
 
 def _pair(source: Node, user: Node) -> Pair[Node]:
-    """Between two images: blocks are left and made where only one of them is in blocks."""
-    size = _elements(source)
-    left, right = (_stays_blocked(node) for node in (source, user))
-    mixed = _moved(size, blocked=True) if left != right else 0.0
-    leaves, enters = (_moved(size, blocked=blocked) for blocked in (left, right))
-    if not _has_positions(source):
-        mixed = 0.0
-    return Pair(source, user, mixed, leaves, enters, 0.0)
+    """Between two images. Where both are (N, C, H, W), the runtime may leave its blocks as it would without us."""
+    leaves, enters = (_moved(source, blocked=_stays_blocked(node)) for node in (source, user))
+    return Pair(source, user, 0.0, leaves, enters, 0.0)
 
 
 def _ends(node: Node, user: Node, source: Node, last: bool | None) -> Iterator[Pair[Node]]:
     """Between an image and what is none and has its channels ``last``, first, or (None) does not care."""
     if last is None:
         return
-    size = _elements(source)
-    blocked = _moved(size, blocked=True) if _stays_blocked(node) else 0.0
-    turning = _moved(size, blocked=_stays_blocked(node))
     fixed = user if user is not node else source
-    off, on = (turning, 0.0) if last else (blocked, _moved(size, blocked=False))
+    off, on = (_moved(source, blocked=_stays_blocked(node)), 0.0) if last else (0.0, _moved(source, blocked=False))
     # the neighbour's own label is free of costs, so only the image's counts
     yield Pair(fixed, node, off, on, off, on)
 
 
-def _moved(size: int, *, blocked: bool) -> float:
-    """What another layout of ``size`` elements costs, in ns, with blocks on one of its sides or without."""
-    return CALL_NS + (REORDER_NS if blocked else TRANSPOSE_NS) * size
+def _moved(image: Node, *, blocked: bool) -> float:
+    """What another layout of ``image`` costs, in ns, with blocks on one of its sides or without."""
+    return CALL_NS + (REORDER_NS if blocked else TRANSPOSE_NS) * _elements(image)
 
 
 def _comes_last(source: Node) -> bool | None:
@@ -259,6 +254,17 @@ def _turn(editor: GraphEditor, node: Node) -> bool:
     new = editor.call(node, _Pinned(node.target), *args, kwargs=node.kwargs)
     editor.replace(node, editor.permute(node, new, TO_NCHW))
     return False
+
+
+def _spell_as_tokens(editor: GraphEditor, node: Node) -> None:
+    """Put the permute of an image that becomes tokens right behind it: the runtime takes the two together."""
+    if rank_of(operand(node)) != 4 or rank_of(node) != 3 or not _goes_last(node) or sizes_of(node) is None:
+        return
+    for reader in list(node.users):
+        sizes = sizes_of(reader)
+        assert sizes is not None
+        last = editor.permute(reader, operand(node), TO_NHWC)
+        editor.replace(reader, editor.reshape(reader, last, sizes))
 
 
 def _parts(node: Node) -> list[Node]:
