@@ -2,7 +2,7 @@
 
 Needs: ``batch_norm`` in eval mode with constant statistics.
 Guarantees: the same function. It folds, in this order of preference,
-into the convolution or linear layer in front of it, if nothing else uses that one's result;
+into the convolution or linear layer in front of it, if nothing else uses that one's result, through reshapes to rows;
 into those behind it, if all its users are convolutions without padding (with zero padding the border would change),
 depthwise ones included;
 through a mean over all positions into the linear layer behind.
@@ -26,6 +26,7 @@ from export.patterns import (
     has_tensor,
     is_call,
     is_number,
+    keeps_last_axis,
     mean_axes,
     only_user,
     operand,
@@ -77,17 +78,31 @@ def affine_of(editor: GraphEditor, node: Node) -> tuple[Tensor, Tensor] | None:
 
 def _into_producer(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -> bool:
     """(W x + b) * scale + shift is (W * scale) x + (b * scale + shift), by output channel; both are (out,)."""
-    source = operand(node)
-    if not is_call(source, aten.conv2d.default, aten.linear.default) or only_user(source) is not node:
-        return False
-    weights = editor.weights(source)
-    if weights is None or rank_of(source) != CHANNELS_ON_AXIS_1[source.target]:
+    source = _product_before(node)
+    weights = None if source is None else editor.weights(source)
+    if source is None or weights is None:
         return False
     weight, bias = weights
     new_weight = as_double(weight) * scale.reshape(-1, *[1] * (weight.dim() - 1))
     new_bias = shift if bias is None else as_double(bias) * scale + shift
-    editor.replace(node, editor.with_weights(source, new_weight, new_bias))
+    editor.replace(source, editor.with_weights(source, new_weight, new_bias))
+    editor.replace(node, operand(node))
     return True
+
+
+def _product_before(node: Node) -> Node | None:
+    """The product whose result ``node`` alone normalises, channel by channel.
+
+    LeViT flattens its tokens in front of the normalisation: rows of a matrix are the positions of a linear layer.
+    """
+    user, source = node, operand(node)
+    rows = rank_of(node) == CHANNELS_ON_AXIS_1[aten.linear.default]
+    while rows and is_call(source, aten.reshape.default) and keeps_last_axis(source) and only_user(source) is user:
+        user, source = source, operand(source)
+    if not is_call(source, aten.conv2d.default, aten.linear.default) or only_user(source) is not user:
+        return None
+    flattened = source.target is aten.linear.default and user is not node
+    return source if flattened or rank_of(source) == CHANNELS_ON_AXIS_1[source.target] else None
 
 
 def _into_users(editor: GraphEditor, node: Node, scale: Tensor, shift: Tensor) -> bool:

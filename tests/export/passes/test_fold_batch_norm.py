@@ -253,3 +253,26 @@ def test_what_stays_is_counted_and_placed() -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 1))
     (row,) = apply(net, (1, 3, 4, 4), fold_batch_norm)[1].refused
     assert row.describe() == "aten::batch_norm x 2: no product stands next to it (in 0, 2)"
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_folds_through_rows_into_the_linear_layer_before(bias: bool) -> None:
+    """LeViT: ``bn(x.flatten(0, 1)).reshape_as(x)``."""
+    layers = {"fc": nn.Linear(3, 4, bias=bias), "norm": nn.BatchNorm1d(4)}
+
+    def rows(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        y = m["fc"](x)
+        return m["norm"](y.flatten(0, 1)).reshape(y.shape)
+
+    def read_twice(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        y = m["fc"](x).flatten(0, 1)
+        return m["norm"](y) + y
+
+    def other_rows(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return m["norm"](m["fc"](x).transpose(1, 2).reshape(-1, 4))
+
+    module, log = apply(Lambda(rows, **layers), (2, 5, 3), canonical_views, fold_batch_norm)
+    assert log.detail == "1 into the product before"
+    assert calls(module, aten.batch_norm.default) == 0
+    for forward in (read_twice, other_rows):
+        assert apply(Lambda(forward, **layers), (2, 4, 3), canonical_views, fold_batch_norm)[1].rewrites == 0

@@ -18,8 +18,10 @@ from export.recipe import Format, Recipe
 
 @pytest.mark.parametrize(
     ("shape", "rewrites"),
-    [((1, 1, 1, 3), 1), ((1, 5, 1, 3), 1), ((2, 4, 1, 3), 1), ((1, 1, 2, 1, 3), 1)]
-    + [((1, 1, 5, 3), 0), ((1, 1, 3), 0), ((1, 3), 0), ((2, 4, 5, 3), 0)],
+    [
+        *(((1, 1, 1, 3), 1), ((1, 5, 1, 3), 1), ((2, 4, 1, 3), 1), ((1, 1, 2, 1, 3), 1)),
+        *(((1, 1, 5, 3), 0), ((1, 1, 3), 0), ((1, 3), 0), ((2, 4, 5, 3), 0)),
+    ],
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_thin_ones_alone_become_matrices(shape: tuple[int, ...], rewrites: int, bias: bool) -> None:
