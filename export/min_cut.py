@@ -62,8 +62,8 @@ def cheapest_labels(singles: Iterable[Single[T]], pairs: Iterable[Pair[T]]) -> d
         for a, b in path:
             capacity[a][b] -= flow
             capacity[b][a] += flow
-    on = _that_reach(capacity, sink)
-    return {item: item in on for item in costs}
+    near_sink = _that_reach(capacity, sink)
+    return {item: item in near_sink for item in costs}
 
 
 def _tie(capacity: dict[Hashable, dict[Hashable, float]], a: Hashable, b: Hashable, room: float) -> None:

@@ -75,7 +75,7 @@ def run(editor: GraphEditor) -> PassLog:
         if node not in turned and node.target is aten.mean.dim:
             editor.replace(node, editor.call(node, aten.adaptive_avg_pool2d.default, operand(node), [1, 1]))
         elif node not in turned and node.target in (*sink_views.UNARY, *sink_views.BINARY, *SHUFFLES):
-            node.target = _Pinned(node.target)  # type: ignore[assignment, arg-type]
+            node.target = _Pinned(node.target)
     linears = sum(_turn(editor, node) for node in turned)
     sunk = sink_views.run(editor)
     for node in editor.nodes():
