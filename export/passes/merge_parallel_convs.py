@@ -1,4 +1,4 @@
-"""One convolution for a sum of convolutions of the same image: the branches of RepVGG, MobileOne and RepViT in training.
+"""One convolution for a sum of convolutions of one image: the branches of RepVGG, MobileOne and RepViT in training.
 
 Needs: ``add`` of two ``conv2d`` with constant weights that read the same image with the same stride, dilation 1 and
 groups, whose results nobody else uses; the smaller kernel lies centred in the larger one (its padding is smaller by as
