@@ -1,4 +1,8 @@
-"""From a user's own code to a module in eval mode and its ``ModelSpec``."""
+"""From a user's own code to a module in eval mode and its ``ModelSpec``.
+
+The factory returns a module, or a module and the ``ModelSpec`` that describes it; torch is seeded before. Its example
+inputs are those of ``get_args()`` beside ``get_model()``, else one image.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from edgevit.sources.pretrained_cfg import evaluated_size
 from edgevit.sources.spec_for import spec_for
 from edgevit.sources.user_code import EXAMPLE, FACTORY, UserCode, load_user_code
 from edgevit.sources.weights_into import fill, read_weights
-from edgevit.spec import ModelSpec, Preprocessing, Task
+from edgevit.spec import ModelSpec, Preprocessing, Task, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,12 +61,9 @@ def build_module(
 ) -> tuple[nn.Module, ModelSpec]:
     """What a factory of the user's makes, in eval mode, without gradients; its specification.
 
-    The factory returns a module, or a module and the ``ModelSpec`` that describes it; torch is seeded before. Its
-    example inputs are those of ``get_args()`` beside ``get_model()``, else one image.
-
     Args:
         target: ``file.py``, ``file.py:factory``, ``package.module:factory``; it is imported, which runs it.
-        task: ``classify`` or ``features``; None: as ``spec_for`` finds.
+        task: None: as ``spec_for`` finds.
         checkpoint: Weights file for the module; None leaves those that the factory gave it.
         entry: Which weights in the checkpoint to take.
         seed: Of torch, while the code runs.
@@ -77,28 +78,36 @@ def build_module(
         UsageError: The code cannot be found or fails (names the line), or makes something else than a module.
         CheckpointError: The weights file cannot be used for the module.
     """
+    if checkpoint is None and entry is not None:
+        raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
     image = _Inputs(in_channels, input_size, batch)
     code, made, example = _run_code(target, seed, file_sha256)
     model, own = _module_in(made, code)
-    if checkpoint is None and entry is not None:
-        raise UsageError(f"checkpoint entry '{entry}' was asked for, but no checkpoint was given")
     name = f"{PREFIX}{code.path.stem}:{code.factory}"
     weights = None if checkpoint is None else fill(model, read_weights(checkpoint, entry), name)
     model = model.requires_grad_(False).eval()
-    found = own or spec_for(
-        model,
-        _example(model, example, image),
-        task=task,
-        labels=labels,
-        preprocessing=preprocessing,
-    )
-    if own is not None:
+    if own is None:
+        tensors = _example(model, example, image)
+        found = spec_for(model, tensors, task=task, labels=labels, preprocessing=preprocessing)
+    else:
+        found = own
         _refuse_beside_a_spec(image, task, labels, preprocessing)
     said = OWN_SPEC if own else AN_IMAGE if example is None else EXAMPLE
-    options = {**found.options, "file": code.path.name, FILE_SHA256: code.sha256, SEED: str(seed), INPUTS: said}
-    stem = found.name if own else _stem(code, found)
-    return model, msgspec.structs.replace(
-        found, name=stem, variant=name, options=options, weights=weights or found.weights
+    return model, _told(found, name, code, {SEED: str(seed), INPUTS: said}, weights)
+
+
+def _told(
+    found: ModelSpec, variant: str, code: UserCode, options: Mapping[str, str], weights: Weights | None
+) -> ModelSpec:
+    """``found`` with what tells where the network is from, under the code's name unless it is the user's own."""
+    stem = found.name if options[INPUTS] == OWN_SPEC else _stem(code, found)
+    origin = {"file": code.path.name, FILE_SHA256: code.sha256}
+    return msgspec.structs.replace(
+        found,
+        name=stem,
+        variant=variant,
+        options={**found.options, **origin, **options},
+        weights=weights or found.weights,
     )
 
 

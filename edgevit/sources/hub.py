@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import msgspec
 
 from edgevit.errors import FailureError, UsageError, first_line
 from edgevit.text import parse_json, printable, read_bytes
@@ -13,11 +16,31 @@ CONFIG = "config.json"
 CONFIG_BYTES = 2**20  # chosen: those of 1000 classes with their names have 60 kB
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In the order in which timm looks for them."""
-_EVALUATION = (
-    "input_size", "test_input_size", "min_input_size", "fixed_input_size", "interpolation", "crop_pct", "test_crop_pct",
-    "crop_mode", "mean", "std", "num_classes", "pool_size", "first_conv", "classifier", "tag", "hf_hub_filename",
-)  # fmt: skip
-"""Of a repository's table: how the network is made and was evaluated."""
+_Side = Annotated[int, msgspec.Meta(ge=1, le=2**13)]  # chosen: of an image, 67 megapixels
+_Share = Annotated[float, msgspec.Meta(ge=0.05, le=2)]  # chosen: of a crop; timm's are 0.8 to 1.0
+_Layers = str | tuple[str, ...] | None
+
+
+class _Evaluation(msgspec.Struct):
+    """How a repository's network is made and was evaluated: what is taken of its table, all else is left."""
+
+    input_size: tuple[_Side, _Side, _Side] = (3, 224, 224)
+    test_input_size: tuple[_Side, _Side, _Side] | None = None
+    fixed_input_size: bool = False
+    interpolation: str = "bicubic"
+    crop_pct: _Share = 0.875
+    test_crop_pct: _Share | None = None
+    crop_mode: str = "center"
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    num_classes: Annotated[int, msgspec.Meta(ge=0, le=2**20)] = 1000
+    pool_size: tuple[int, ...] | None = None
+    first_conv: _Layers = None
+    classifier: _Layers = None
+    tag: str | None = None
+    hf_hub_filename: str | None = None
+
+
 _IN_STEAD = "--checkpoint FILE with the weights, or --weights random"
 
 
@@ -60,7 +83,13 @@ def read_config(data: bytes, repository: str) -> tuple[Mapping[str, object], Map
     if not isinstance(inner, dict):
         raise UsageError(f"{CONFIG} of {printable(repository)} has no table pretrained_cfg")
     classes = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
-    known = {key: value for key, value in {**inner, **classes}.items() if key in _EVALUATION}
+    told = {key: value for key, value in {**inner, **classes}.items() if value is not None}
+    try:
+        known = msgspec.to_builtins(msgspec.convert(told, _Evaluation))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{CONFIG} of {printable(repository)}: {printable(str(error))}") from error
+    if ".." in PurePosixPath(known["hf_hub_filename"] or "").parts:
+        raise UsageError(f"{CONFIG} of {printable(repository)} names weights outside of it")
     arguments = config.get("model_args", {})
     if not isinstance(arguments, dict):
         raise UsageError(f"{CONFIG} of {printable(repository)} has model_args that are no table")
