@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torchvision_operators  # noqa: F401
+
+# isort: split
 import json
 from pathlib import Path
 
@@ -90,7 +93,6 @@ def test_repositories_of_something_else(data: bytes, words: str) -> None:
 
 def test_the_weights_of_a_name_are_those_of_the_cache(cache: Path) -> None:
     import timm
-    import torchvision_operators  # noqa: F401
     from safetensors.torch import save_file
 
     from edgevit.rebuild import rebuild_model
@@ -117,7 +119,6 @@ def test_the_weights_of_a_name_are_those_of_the_cache(cache: Path) -> None:
 
 def test_a_repository_of_ones_own(cache: Path) -> None:
     import timm
-    import torchvision_operators  # noqa: F401
     from safetensors.torch import save_file
 
     from edgevit.rebuild import rebuild_model
