@@ -13,7 +13,8 @@ from edgevit.sources.timm_names import describe_architecture, read_architecture
 HUB_CONFIGS = (
     '{"architecture": "resnet18", "num_classes": 1000, "pretrained_cfg": {"input_size": [3, 224, 224], '
     '"crop_pct": 0.95, "test_input_size": [3, 288, 288], "test_crop_pct": 1.0, "mean": [0.485, 0.456, 0.406], '
-    '"std": [0.229, 0.224, 0.225], "crop_mode": "squash", "interpolation": "bicubic", "first_conv": "conv1", "classifier": ["head", "head_dist"], '
+    '"std": [0.229, 0.224, 0.225], "crop_mode": "squash", '
+    '"interpolation": "bicubic", "first_conv": "conv1", "classifier": ["head", "head_dist"], '
     '"pool_size": [7, 7], "fixed_input_size": true}, "model_args": {"depth": 2, "embed_dims": [64, 128]}}',
     '{"architecture": "a", "mean": [0.5], "std": [0.5], "input_size": [1, 28, 32], "hf_hub_filename": "w.bin"}',
 )
