@@ -27,7 +27,7 @@ def refuse_what_no_file_holds(module: GraphModule, name: str) -> None:
         if node.op == "call_function" and (found := _problem(node)) is not None:
             why, hint = found
             what = f"cannot capture {name}: {_name(node)} {why}"
-            raise ExportError(behind(what, place_of_call(node.meta.get("stack_trace"))), hint=hint)
+            raise ExportError(behind(what, _place(node)), hint=hint)
 
 
 def without_state(module: GraphModule, name: str) -> None:
@@ -94,6 +94,7 @@ def _name(node: Node) -> str:
 
 
 def _place(call: Node) -> str:
-    """The line of a write; of what it writes where the write itself was added behind the forward."""
-    traces = (node.meta.get("stack_trace") for node in (call, *reversed(call.all_input_nodes)))
+    """The line of a call; of what it takes, or of who takes it, where the call itself has none."""
+    near = (call, *reversed(call.all_input_nodes), *call.users)
+    traces = (node.meta.get("stack_trace") for node in near)
     return next((place for trace in traces if (place := place_of_call(trace))), "")

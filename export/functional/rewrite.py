@@ -177,6 +177,7 @@ class _Rewriting:
         else:
             twin = twin_of(call.target)
             assert twin is not None
+            args = map_arg(args, lambda given: self._as_wide(given, place.dtype))
             kwargs = {name: given for name, given in kwargs.items() if call.kwargs[name] is not source}
             new = self._call(twin, *args, **kwargs)
         made = self.aliases.values[new]
@@ -186,6 +187,12 @@ class _Rewriting:
         if tuple(made.shape) != place.sizes:
             new = self._call(aten.expand.default, new, list(place.sizes))
         return new
+
+    def _as_wide(self, given: Node, dtype: torch.dtype) -> Node:
+        """``given``, or a float64 weight rounded to the float32 that is written into: few runtimes have float64."""
+        value = self.aliases.values[given]
+        is_wider = isinstance(value, Tensor) and (value.dtype, dtype) == (torch.float64, torch.float32)
+        return self._call(aten.to.dtype, given, dtype) if is_wider and given.op == "get_attr" else given
 
     def _value(self, node: Node) -> Node:
         """The node that holds what ``node`` holds now."""

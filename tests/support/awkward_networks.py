@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+import warnings
 
 import torch
 from small_models import PREPROCESSING, spec_of
@@ -136,7 +136,8 @@ class Parametrised(Net):
 class WeightNormOfOld(Net):
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.utils.weight_norm(self.conv)
+        with warnings.catch_warnings(action="ignore"):
+            self.conv = nn.utils.weight_norm(self.conv)
 
 
 class Tied(Net):
@@ -196,10 +197,3 @@ def awkward(name: str, size_px: int = 16) -> tuple[nn.Module, ModelSpec]:
         for i, each in enumerate(results)
     )
     return model, spec_of(f"awkward-{name.lower()}", (image,), outputs, preprocessing=PREPROCESSING)
-
-
-def one_that(forward: Callable[[Net, Tensor], object]) -> nn.Module:
-    """A network whose whole forward is ``forward``."""
-    model = Net().eval()
-    model.forward = lambda image: forward(model, image)  # type: ignore[method-assign]
-    return model

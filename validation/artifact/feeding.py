@@ -105,7 +105,8 @@ def joined_answers(
 ) -> dict[str, Array]:
     """The answers to the first feeds as one array an output, ``(count, ...)``, without what only filled up a batch.
 
-    Outputs named ``whole`` have no batch axis: each answer is a row. Answers that do not fit together stay as the first one, whose shape then tells.
+    Outputs named ``whole`` have no batch axis: each answer is a row. Answers that do not fit together stay as the first
+    one, whose shape then tells.
     """
     pieces: dict[str, list[Array]] = {}
     for start, answer in zip(range(0, count, batch), answers, strict=False):

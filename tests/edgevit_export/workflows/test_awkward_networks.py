@@ -1,0 +1,56 @@
+"""Networks whose code does what careful code does not, through capture, passes, every format and verification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from awkward_networks import NETWORKS, awkward
+
+from edgevit_export import export, verify
+from export.golden import GoldenSet, make_golden
+from export.recipe import Format
+from validation.artifact.limits import ALLOWED, Precision
+
+EVERYWHERE = ("Residual", "SlicesInPlace", "WithoutBatch", "Pixels")
+"""Kinds that every format has to hold; the others go through the two formats that convert in a second."""
+FAST = (Format.PTL, Format.ONNX)
+OTHERS = {"FactoriesAndCasts": (Format.ONNX, Format.PTE)}
+"""Instead of ``FAST``. As ptl it is refused: an addition would write into a constant of the file."""
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in EVERYWHERE])
+def test_it_is_exported_and_proven(name: str, tmp_path: Path) -> None:
+    report = export(*awkward(name), OTHERS.get(name, FAST), output=tmp_path)
+    assert report.passed, [outcome.reasons for outcome in report.outcomes]
+    for outcome in report.outcomes:
+        assert not [line for line in outcome.shortfalls if "no pass ran" in line]
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_every_format_holds_it(name: str, tmp_path: Path) -> None:
+    report = export(*awkward(name), list(Format), output=tmp_path)
+    assert report.passed, [outcome.reasons for outcome in report.outcomes]
+    assert all(each.passed for each in verify(tmp_path))
+
+
+def worst(golden: GoldenSet, faulty: torch.nn.Module) -> float:
+    """How many yardsticks float64 eager is off in a network with a fault."""
+    multiples = []
+    with torch.no_grad():
+        for name, expected in golden.outputs.items():
+            seen = faulty.double()(torch.from_numpy(golden.inputs["image"]).double()).numpy()
+            multiples.append(abs(seen - expected).max() / golden.yardstick[name])
+    return max(multiples)
+
+
+@pytest.mark.parametrize("name", ["Tied", "InfiniteMask", "WeightNormOfOld"])
+def test_a_weight_that_is_off_by_a_ten_thousandth_still_fails(name: str) -> None:
+    """The largest of the convolution's weights; yardsticks of such small networks must not grow over it."""
+    model, spec = awkward(name)
+    golden = make_golden(model, spec)
+    with torch.no_grad():
+        weight = max(model.conv.parameters(), key=lambda tensor: tensor.numel())
+        weight.view(-1)[weight.abs().argmax()] *= 1 + 1e-4
+    assert worst(golden, model.eval()) > ALLOWED[Precision.FP32].default
