@@ -19,8 +19,7 @@ def independent_copy(model: nn.Module) -> nn.Module:
     """``model`` on the CPU, in eval mode, without gradients, and returning a flat tuple of tensors.
 
     Tensors that gradients went through (a cache, a weight that a hook computes) are copied as they are. What cannot
-    be copied at all (a lock, an open file, a generator) is shared: a forward that needs it finds it. Parametrised weights
-    are numbers in the copy.
+    be copied at all (a lock, an open file, a generator) is shared: a forward that needs it finds it.
 
     Raises:
         ExportError: Parameters that have no shape or no values yet, or what cannot be copied; the message names them.
@@ -29,20 +28,9 @@ def independent_copy(model: nn.Module) -> nn.Module:
 
     _refuse_without_values(model)
     with torch.no_grad():
-        copied = _copy(model).to("cpu").eval()
-        _settle_parametrisations(copied)
-        copied.requires_grad_(False)
+        copied = _copy(model).to("cpu").eval().requires_grad_(False)
     copied.register_forward_hook(lambda module, given, result: tensors_of(result))
     return copied
-
-
-def _settle_parametrisations(model: nn.Module) -> None:
-    """Let weights that are computed in each forward (weight norm, spectral norm) be the numbers that they come to."""
-    from torch.nn.utils import parametrize
-
-    for module in list(model.modules()):
-        for name in list(getattr(module, "parametrizations", {}) if parametrize.is_parametrized(module) else ()):
-            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
 
 
 def _copy(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from small_models import conv_net, spec_of, two_inputs
 
 from edgevit.errors import ArtifactError, ExportError
-from edgevit.spec import TensorSpec
+from edgevit.spec import ModelSpec, TensorSpec
 from export.golden import FLOAT64_LIMIT_BYTES, GoldenSet, load_golden, make_golden
 from export.stimuli import Samples
 
@@ -89,7 +89,7 @@ def test_equal_names_compress_alike_and_outputs_are_stored_as_they_are(tmp_path:
 
 @pytest.mark.parametrize(
     ("inputs", "outputs"),
-    [(((1, 4), ()), ((1, 2),)), (((1, 4),), ((1, 2), ())), (((1, 4), (2, 4)), ((1, 2),)), (((1, 4),), ((3, 2),))],
+    [(((1, 4), ()), ((1, 2),)), (((1, 4), (2, 4)), ((1, 2),)), (((),), ((1, 2),))],
 )
 def test_tensors_that_share_no_batch_are_refused(
     inputs: tuple[tuple[int, ...], ...], outputs: tuple[tuple[int, ...], ...]
@@ -101,6 +101,25 @@ def test_tensors_that_share_no_batch_are_refused(
     )
     with pytest.raises(ExportError, match="must share their first axis, the batch"):
         make_golden(torch.nn.Linear(4, 2), spec)
+
+
+def test_outputs_without_a_batch_axis_are_whole_answers_to_a_batch_of_one(tmp_path: Path) -> None:
+    class Several(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return x.flatten(1)[:, :2], x.sum(), torch.arange(6.0).reshape(3, 2)
+
+    def spec(batch: int) -> ModelSpec:
+        outputs = {"pair": (batch, 2), "total": (), "table": (3, 2)}
+        made = tuple(TensorSpec(name=name, shape=shape) for name, shape in outputs.items())
+        return spec_of("several", (TensorSpec(name="x", shape=(batch, 4)),), made)
+
+    golden = make_golden(Several(), spec(1))
+    assert golden.whole == ("total", "table")
+    assert [golden.outputs[name].shape[1:] for name in ("pair", "total", "table")] == [(2,), (), (3, 2)]
+    np.testing.assert_allclose(golden.outputs["total"], golden.inputs["x"].astype(np.float64).sum(1), atol=1e-12)
+    assert load_golden(tmp_path / golden.save(tmp_path / "g.npz").file).whole == golden.whole == golden[:2].whole
+    with pytest.raises(ExportError, match=r"output 'total' of several is \(\), without the batch axis of 2"):
+        make_golden(Several(), spec(2))
 
 
 def test_what_the_model_itself_says_is_told_by_its_first_line() -> None:
