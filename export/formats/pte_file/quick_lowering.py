@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -116,7 +117,7 @@ def _once(run: Callable[..., ExportedProgram]) -> Callable[..., ExportedProgram]
 
     def run_decompositions(self: ExportedProgram, table: Table | None = None) -> ExportedProgram:
         calls = [node.target for node in self.graph.nodes if node.op == "call_function"]
-        functional = not any(target._schema.is_mutable for target in calls if hasattr(target, "_schema"))
+        functional = all(map(_is_functional, calls))
         # without a table it only makes calls functional; with one, a program that it has traced may have nothing left
         fresh = table is not None and len(table) == 0
         done = (
@@ -128,3 +129,10 @@ def _once(run: Callable[..., ExportedProgram]) -> Callable[..., ExportedProgram]
         return traced[0]
 
     return run_decompositions
+
+
+def _is_functional(target: object) -> bool:
+    """Whether a call of ``target`` writes into no tensor; one that runs another graph may."""
+    from torch._ops import OpOverload
+
+    return target is operator.getitem or (isinstance(target, OpOverload) and not target._schema.is_mutable)

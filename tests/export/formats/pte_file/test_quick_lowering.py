@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from pass_rig import captured
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from export.formats.pte_file import quick_lowering, write
 from export.pipeline import optimize
@@ -100,3 +102,24 @@ def test_it_stands_aside_where_it_was_not_tried(change: str, monkeypatch: pytest
     with quick_lowering.quick_lowering() as on:
         assert not on
         assert _ExportPassBase.call is plain
+
+
+def test_only_programs_with_nothing_left_to_do_are_given_back() -> None:
+    aten = torch.ops.aten
+
+    def exported(forward: Callable[[Tensor], Tensor]) -> ExportedProgram:
+        class Net(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return forward(x)
+
+        return torch.export.export(Net(), (torch.zeros(2, 3),))
+
+    plain, writes = exported(lambda x: x.relu().square()), exported(lambda x: x.clone().add_(1))
+    results = [exported(lambda x: x.relu()), exported(lambda x: x.relu())]
+    run = quick_lowering._once(lambda program, table: results.pop())
+    assert run(plain, {}) is plain
+    last = run(writes, {})
+    assert last is not writes
+    assert run(last, {aten.square.default: None}) is last
+    assert run(last, {aten.relu.default: None}) is not last
+    assert results == []
