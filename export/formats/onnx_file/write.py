@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
+from export.formats.failure import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
@@ -62,7 +63,10 @@ def _convert(program: Program, opset: int) -> onnx.ModelProto:
             dynamic_axes={name: {0: BATCH} for name in names} if program.dynamic_batch else None,
         )
     except Exception as error:
-        raise ExportError(f"cannot write {program.spec.name} as ONNX opset {opset}: {first_line(error)}") from error
+        where = layers_in(program, error)
+        raise ExportError(
+            f"cannot write {program.spec.name} as ONNX opset {opset}{where}: {first_line(error)}"
+        ) from error
     return onnx.load_from_string(buffer.getvalue())
 
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from edgevit.errors import ExportError, first_line
+from export.formats.failure import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.ptl_file.canonical import canonical
 from export.formats.ptl_file.read import MODULES
@@ -28,7 +29,10 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         if recipe.ptl_bytecode is not None:
             data = _backport(data, recipe.ptl_bytecode)
     except Exception as error:
-        raise ExportError(f"cannot write {program.spec.name} as TorchScript lite: {first_line(error)}") from error
+        where = layers_in(program, error)
+        raise ExportError(
+            f"cannot write {program.spec.name} as TorchScript lite{where}: {first_line(error)}"
+        ) from error
     extra = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
     extra[MODULES] = json.dumps(modules_by_operator(frozen))
     path.write_bytes(canonical(data, extra, recipe.ptl_bytecode))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ExportError, first_line
 from edgevit.paths import utf8_path
 from edgevit.spec import Task
+from export.formats.failure import layers_in, mark
 from export.formats.metadata import PREFIX, artifact_metadata
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
 from export.formats.tflite_file.quick_conversion import quick_conversion
@@ -53,7 +54,9 @@ def _convert(program: Program) -> Model:
                 enable_x64=wide,
             )
     except Exception as error:  # the converter raises whatever MLIR, jax or torch raise
-        raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite: {first_line(error)}") from error
+        where = layers_in(program, error)
+        reason = first_line(error)
+        raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite{where}: {reason}") from error
 
 
 def _named_module(program: Program) -> nn.Module:
@@ -67,8 +70,9 @@ def _named_module(program: Program) -> nn.Module:
     from torch.fx.traceback import preserve_node_meta
 
     module = torch.fx.GraphModule(program.module, copy.deepcopy(program.module.graph)).eval()
-    for node in module.graph.nodes:
+    for place, node in enumerate(module.graph.nodes):
         if node.op not in {"placeholder", "output"}:
+            mark(node, place)
             node.meta["nn_module_stack"] = {"module": ("", module_path(module_of(node)))}
     names = [tensor.name for tensor in program.outputs]
 
