@@ -14,7 +14,7 @@ from small_artifacts import small_net
 from torch import nn
 
 from edgevit.errors import ArtifactError
-from export.fingerprint import PREFIX, TraceFingerprint, fingerprint, marginals, statistics
+from export.fingerprint import PREFIX, QUANTILES, TraceFingerprint, fingerprint, marginals, statistics
 
 arrays = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-9, 9))
 
@@ -91,3 +91,12 @@ def test_repeated_calls_and_tuples_have_names() -> None:
     torch.manual_seed(0)
     modules = list(prints_of(Twice().eval()).modules)
     assert modules == ["shared", "shared#2", "pair", "pair[1]", "(output)"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 19, 20, 21, 40, 1000])
+def test_quantiles_are_those_of_the_inverted_distribution(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    expected = np.quantile(values, QUANTILES, method="inverted_cdf")
+    assert np.array_equal(statistics(values)[-len(QUANTILES) :], expected)
+    values[0] = np.nan
+    assert np.isnan(statistics(values)[-len(QUANTILES) :]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,14 @@ import typer
 from typer.testing import CliRunner
 
 from edgevit.errors import UsageError
-from edgevit_export.commands.options import command_of, parse_floats, parse_size, split_list, wait_passively
+from edgevit_export.commands.options import (
+    collect_rarely,
+    command_of,
+    parse_floats,
+    parse_size,
+    split_list,
+    wait_passively,
+)
 
 
 @dataclass(frozen=True)
@@ -126,3 +134,13 @@ def test_the_users_own_wait_policy_stands(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("OMP_WAIT_POLICY")
     wait_passively()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_garbage_is_still_collected_while_a_command_runs() -> None:
+    before = gc.get_threshold()
+    try:
+        collect_rarely()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] >= 50 * before[0] > 0
+    finally:
+        gc.set_threshold(*before)
