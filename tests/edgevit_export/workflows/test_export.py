@@ -1,8 +1,10 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
 import json
+import sys
 import time
 from collections import namedtuple
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -18,9 +20,11 @@ from edgevit.errors import ExportError, UsageError
 from edgevit.spec import Layout, Task
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
+from edgevit_export.workflows.export import _in_turn
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
 from export.recipe import Format, Optimize, Recipe
+from export.side_process import SideProcess
 from runtimes.sessions.table import open_session
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -251,3 +255,23 @@ def test_seconds_are_the_time_that_each_format_took(tmp_path: Path) -> None:
     assert all(0 < each.seconds <= took_s for each in report.outcomes), took_s
     assert missing.outcomes[0].verdict == "error"
     assert 0 < missing.outcomes[0].seconds < time.perf_counter() - began_s - took_s
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_slow_converters_take_turns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def convert(name: str) -> str:
+        for word in ("begins", "ends"):
+            with log.open("a") as file:
+                file.write(f"{name} {word}\n")
+            time.sleep(0.1)
+        return name
+
+    started = [
+        SideProcess(partial(_in_turn, tmp_path / "turn", partial(convert, name)), tmp_path / name, name, forked=True)
+        for name in ("one", "other")
+    ]
+    assert [side.result() for side in started] == ["one", "other"]
+    lines = log.read_text().splitlines()
+    assert [line.split()[0] for line in lines] in (["one"] * 2 + ["other"] * 2, ["other"] * 2 + ["one"] * 2)
