@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import warnings
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,7 +81,9 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
     frozen = independent_copy(model)
     _refuse_nan(frozen, spec)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # A table that the network keeps for its next run (LeViT's position biases) goes with the copy.
+            warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export", UserWarning)
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
         shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)

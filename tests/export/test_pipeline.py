@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 import torch
-from pass_rig import calls, captured, randomised
+from pass_rig import calls, captured, in_double, randomised
 from torch import nn
 
 from edgevit.build import build_model
-from edgevit.spec import Layout, ModelSpec, TensorSpec
+from edgevit.spec import Layout
 from export.formats.table import FORMATS
 from export.pipeline import FULL, optimize
 from export.program import Program, capture, module_of, with_input_layout
@@ -35,17 +35,6 @@ def edgevit(**options: object) -> Program:
     """XXS in float64 with random statistics."""
     model, spec = build_model("xxs", **{"input_size": (64, 64), **options})  # type: ignore[arg-type]
     return capture(randomised(model), in_double(spec))
-
-
-def in_double(spec: ModelSpec) -> ModelSpec:
-    def double(tensor: TensorSpec) -> TensorSpec:
-        return TensorSpec(name=tensor.name, shape=tensor.shape, dtype="float64", layout=tensor.layout)
-
-    import msgspec
-
-    return msgspec.structs.replace(
-        spec, inputs=tuple(map(double, spec.inputs)), outputs=tuple(map(double, spec.outputs))
-    )
 
 
 def assert_same(program: Program, optimised: Program) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from types import ModuleType
 
+import msgspec
 import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
@@ -61,6 +62,17 @@ def captured(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype = tor
         weights=Weights(source="random", seed=0),
     )
     return capture(module, spec)
+
+
+def in_double(spec: ModelSpec) -> ModelSpec:
+    """``spec`` with every tensor in float64."""
+
+    def double(tensor: TensorSpec) -> TensorSpec:
+        return msgspec.structs.replace(tensor, dtype="float64")
+
+    return msgspec.structs.replace(
+        spec, inputs=tuple(map(double, spec.inputs)), outputs=tuple(map(double, spec.outputs))
+    )
 
 
 def rewritten(program: Program, *passes: ModuleType) -> tuple[GraphModule, PassLog]:
