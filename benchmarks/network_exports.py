@@ -8,13 +8,14 @@ exports one artifact with its verification, or without a format counts the netwo
 from __future__ import annotations
 
 import ast
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from msgspec.structs import replace
 
 from edgevit.names import file_name
 from edgevit.records import Record
@@ -92,43 +93,25 @@ def _run(*arguments: str) -> None:
 
 
 def build(network: str) -> tuple[nn.Module, ModelSpec]:
-    """``edgevit-VARIANT``, a name that timm has, or ``NAME=MODULE:CLASS(ARGUMENTS)``; random weights."""
-    from edgevit.build import build_model
-
+    """``edgevit-VARIANT``, a name that timm has, or ``NAME=TIMM(ARGUMENT=VALUE, ...)``; random weights."""
     if network.startswith(EDGEVIT):
+        from edgevit.build import build_model
+
         return build_model(network.removeprefix(EDGEVIT))
+    from edgevit.sources.from_timm import build_timm
+
     name, _, call = network.partition("=")
-    return _from_timm(name, call)
+    base, architecture = _called(call) if call else (name, {})
+    model, spec = build_timm(base, architecture=architecture, weights="random")
+    return model, replace(spec, name=file_name(name))
 
 
-def _from_timm(name: str, call: str) -> tuple[nn.Module, ModelSpec]:
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-    import timm
-    import torch
-    from small_models import spec_of
-    from timm.utils.model import reparameterize_model
-    from timm_networks import randomise_constants
-
-    from edgevit.spec import Layout, TensorSpec
-
-    torch.manual_seed(0)
-    model = (_called(call) if call else timm.create_model(name)).eval().requires_grad_(False)
-    config = getattr(model, "pretrained_cfg", None) or {"input_size": (3, 224, 224)}
-    randomise_constants(model, 0)
-    model = reparameterize_model(model)
-    image = TensorSpec(name="image", shape=(1, *config["input_size"]), layout=Layout.NCHW)
-    return model, spec_of(name, (image,), (TensorSpec(name="logits", shape=(1, 1000)),))
-
-
-def _called(text: str) -> nn.Module:
-    """``MODULE:CLASS(NAME=LITERAL, ...)`` as a module."""
-    place, _, call = text.partition(":")
-    expression = ast.parse(call, mode="eval").body
+def _called(text: str) -> tuple[str, dict[str, object]]:
+    """The name and the arguments of ``TIMM(ARGUMENT=VALUE, ...)``."""
+    expression = ast.parse(text, mode="eval").body
     if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name) or expression.args:
-        raise SystemExit(f"error: {text}: expected MODULE:CLASS(NAME=VALUE, ...)")
-    arguments = {str(one.arg): ast.literal_eval(one.value) for one in expression.keywords}
-    model: nn.Module = getattr(importlib.import_module(place), expression.func.id)(**arguments)
-    return model
+        raise SystemExit(f"error: {text}: expected TIMM(ARGUMENT=VALUE, ...)")
+    return expression.func.id, {str(one.arg): ast.literal_eval(one.value) for one in expression.keywords}
 
 
 def _count(directory: Path, network: str) -> None:

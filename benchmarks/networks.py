@@ -2,8 +2,8 @@
 
     python benchmarks/networks.py --artifacts DIR --networks edgevit-xxs,mobilenetv2_100,resnet18 --markdown
 
-Networks are EdgeViT's variants (``edgevit-xxs``), names that timm has, and classes with arguments
-(``tnt_ti=timm.models.tnt:TNT(embed_dim=192, inner_dim=12)``), with random weights. What ``DIR`` lacks is exported
+Networks are EdgeViT's variants (``edgevit-xxs``), names that timm has, and those with other arguments
+(``tnt_ti=tnt_s_patch16_224(embed_dim=192, inner_dim=12)``), with random weights. What ``DIR`` lacks is exported
 first, each in a process of its own, with its verification; ``--exports-only`` stops there. Then the levels run in turns
 (A B B A), one thread, one processor, fresh processes in every block, with products for the floor between
 (``floor.py``). What has been timed is kept beside the artifacts and not timed again while they stay the same;
