@@ -25,6 +25,7 @@ from export.artifact import (
     Manifest,
     PassLog,
 )
+from export.failing_layers import layers_named
 from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
@@ -168,11 +169,12 @@ def _translated(program: Program, recipe: Recipe, stage: Path) -> Iterator[None]
     except Exception as error:
         if disk := _disk_error(error):
             raise translate(disk, stage.parent) from error
+        layers = layers_named(str(error), program)
         if isinstance(error, EdgevitExportError):
+            error.__notes__ = [*layers, *getattr(error, "__notes__", ())]
             raise
         raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {first_line(error)}")
-        for note in getattr(error, "__notes__", ()):
-            raised.add_note(note)
+        raised.__notes__ = [*layers, *getattr(error, "__notes__", ())]
         raise raised from error
 
 
