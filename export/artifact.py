@@ -194,11 +194,14 @@ class Manifest(Record):
 def optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> str:
     """How far the optimisation that ``recipe`` asks for went: ``full: 17/23, 2 left``, or ``none`` as asked.
 
-    The figures are the passes that changed something, all passes, and the calls that were left as they are.
+    The figures are the passes that changed something, all passes, and the calls that were left as they are at the end.
     """
     if recipe.optimize is Optimize.NONE:
         return recipe.optimize.value
-    changed, left = sum(log.rewrites > 0 for log in passes), sum(row.count for log in passes for row in log.refused)
+    changed, left = (
+        sum(log.rewrites > 0 for log in passes),
+        sum(row.count for log in _last_runs(passes) for row in log.refused),
+    )
     return f"{recipe.optimize}: {changed}/{len(passes)}" + (f", {left} left" if left else "")
 
 
@@ -211,8 +214,13 @@ def _not_optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> Iterator[str]
             idle.setdefault(log.not_run, []).append(log.name)
     for why, names in idle.items():
         yield f"{'no pass ran' if len(names) == len(passes) else ', '.join(names) + ' did not run'}: {why}"
-    for log in passes:
+    for log in _last_runs(passes):
         yield from (f"{log.name} left {row.describe()}" for row in log.refused)
+
+
+def _last_runs(passes: tuple[PassLog, ...]) -> tuple[PassLog, ...]:
+    """The last log of each pass: what one leaves behind that runs twice, its last run says."""
+    return tuple({log.name: log for log in passes}.values())
 
 
 def _not_delegated(delegation: Delegation) -> Iterator[str]:

@@ -69,6 +69,7 @@ BASIC: tuple[ModuleType, ...] = (
     merge_parallel_convs,
     fold_channel_affine,
     fold_residual_depthwise,
+    fold_batch_norm,
     split_projection,
     fold_scale,
     sample_before_norm,

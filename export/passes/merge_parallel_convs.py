@@ -30,7 +30,7 @@ def run(editor: GraphEditor, node: Node) -> bool | str:
     other = node.args[1] if node.args[0] is first else node.args[0]
     weights = editor.weights(first)
     if (
-        not is_call(other)
+        not is_call(other, aten.conv2d.default, aten.batch_norm.default)
         or other.args[:1] != first.args[:1]
         or len(shape_of(first)) != 4
         or only_user(other) is not node

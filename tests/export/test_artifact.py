@@ -80,3 +80,12 @@ def test_what_a_delegate_left_is_said_and_a_long_list_is_cut(tmp_path: Path) -> 
     torn = Delegation(delegate="XNNPACK", delegated=2, total=9, partitions=7, left=tuple("abcdefg"))
     lines = msgspec.structs.replace(manifest, delegation=torn).shortfalls()
     assert len(lines) == 6 and lines[-1] == "outside XNNPACK: and 2 more kinds, all in the manifest"
+
+
+def test_what_a_pass_that_runs_twice_leaves_is_what_its_last_run_left() -> None:
+    refusal = Refusal(operator="aten::batch_norm", count=3, why="others read it", modules=())
+    first = PassLog(name="fold", rewrites=1, detail="", refused=(refusal,))
+    second = PassLog(name="fold", rewrites=3, detail="")
+    recipe = Recipe(format=Format.ONNX)
+    assert optimised(recipe, (first, second)) == "full: 2/2"
+    assert optimised(recipe, (second, first)) == "full: 2/2, 3 left"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from export.passes import fold_batch_norm, merge_parallel_convs
 from export.patterns import aten
+from export.pipeline import BASIC
 
 STEPS = (fold_batch_norm, merge_parallel_convs)
 
@@ -70,3 +71,21 @@ def test_leaves(kind: str) -> None:
         "norm": nn.BatchNorm2d(4),
     }
     assert apply(Lambda(LEFT[kind], **layers), (1, 4, 5, 6), merge_parallel_convs)[1].rewrites == 0
+
+
+def test_a_sum_that_is_normalised_once_more_is_one_convolution() -> None:
+    """RepViT's block as it was trained: a normalised branch, a plain one and the image itself, then one more norm."""
+    deep = {
+        "wide": nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False),
+        "point": nn.Conv2d(6, 6, 1, groups=6),
+        "own": nn.BatchNorm2d(6),
+        "last": nn.BatchNorm2d(6),
+    }
+    net = Lambda(lambda m, x: m["last"](m["own"](m["wide"](x)) + m["point"](x) + x), **deep)
+    module, _ = apply(net, (2, 6, 8, 7), *BASIC)
+    assert [str(node.target) for node in module.graph.nodes if node.op == "call_function"] == ["aten.conv2d.default"]
+
+
+def test_says_nothing_of_a_sum_with_what_is_no_branch() -> None:
+    net = Lambda(lambda m, x: m["wide"](x) + x.relu(), wide=nn.Conv2d(4, 4, 3, padding=1))
+    assert apply(net, (1, 4, 5, 6), merge_parallel_convs)[1].refused == ()
