@@ -58,6 +58,8 @@ class Marks:
         self._require_kept(name, given)
         if name in _makes_new():
             return UNKNOWN
+        if _answers_what_it_writes_into(name):
+            given = given[:1]  # what is added to it is copied
         handed_on = given if name in _lists() else [value for value in given if not _numbers(value)]
         return STORED if any(map(self.stored, handed_on)) else UNKNOWN
 
@@ -70,6 +72,12 @@ class Marks:
         # A tensor copies what is written into it; a list holds the thing itself.
         if name in _lists() and any(map(self.stored, given)):
             raise PickleError(f"{name} puts what is stored in the file into a list: what is written later is not known")
+
+
+def _answers_what_it_writes_into(name: str) -> bool:
+    """Whether ``name`` is an ``add_`` or its like; ``set_`` takes over the memory of another tensor."""
+    operator = name.partition(".")[0]
+    return operator.endswith("_") and operator != "aten::set_" and name in _writes() and name not in _lists()
 
 
 def _is_off(name: str, given: Sequence[Known]) -> bool:

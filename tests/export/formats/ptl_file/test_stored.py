@@ -148,6 +148,24 @@ def test_in_place_steps_on_new_tensors_are_taken(tmp_path: Path) -> None:
     assert all(operator.standard for operator in read(tmp_path / "m.ptl").operators)
 
 
+def test_a_second_sum_in_place_is_taken_behind_a_sum_with_what_is_stored(tmp_path: Path) -> None:
+    class Masked(nn.Module):  # as Swin adds its position biases and then its mask to the products of attention
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias, self.mask = nn.Parameter(torch.randn(4, 4)), nn.Parameter(torch.randn(1, 4, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x @ x).add_(self.bias).view(1, 4, 4).add_(self.mask)
+
+    module = Masked().eval()
+    path = tmp_path / "masked.ptl"
+    torch.jit.trace(module, torch.randn(4, 4))._save_for_lite_interpreter(str(path))
+    read(path)
+    loaded = _load_for_lite_interpreter(str(path))
+    x = torch.randn(4, 4)
+    assert torch.equal(loaded(x), loaded(x))
+
+
 def test_marks_follow_tuples_and_meetings() -> None:
     marks = Marks()
     assert [marks.stored(value) for value in (HELD, (1, (HELD,)), Items([1]), STORED)] == [True] * 4
@@ -164,7 +182,8 @@ def test_what_an_operator_does_to_the_mark() -> None:
     assert marks.result("aten::reshape", [UNKNOWN, Items([1, -1])]) is UNKNOWN  # a stored shape is no memory
     assert marks.result("aten::reshape", [HELD, Items([1, -1])]) is STORED
     assert marks.result("aten::list.t", [Items([1, -1])]) is STORED
-    assert marks.result("aten::add_.Tensor", [UNKNOWN, HELD, 1]) is STORED  # more than is so, never less
+    assert marks.result("aten::add_.Tensor", [UNKNOWN, HELD, 1]) is UNKNOWN  # copied into it
+    assert marks.result("aten::set_.source_Tensor", [UNKNOWN, HELD]) is STORED  # takes over its memory
     assert marks.result("aten::add.Tensor", [HELD, UNKNOWN, 1]) is UNKNOWN
     norm = [UNKNOWN, HELD, HELD, HELD, HELD, False, 0.1, 1e-5, True]
     assert marks.result("aten::batch_norm", norm) is UNKNOWN
