@@ -10,6 +10,7 @@ import torch
 import torchvision_operators
 from torch import nn
 
+from edgevit.sources.noise import noise_images
 from edgevit.sources.random_weights import randomise_zeros
 from edgevit.sources.spec_for import spec_for
 from edgevit.spec import ModelSpec
@@ -182,6 +183,6 @@ def build(network: Network, *, classes: int = 10, seed: int = 0) -> tuple[nn.Mod
     """The network in eval mode, as it is trained (no branches joined), with weights at random, and its spec."""
     torch.manual_seed(seed)
     model = network.model(classes).eval().requires_grad_(False)
-    images = torch.randn(4, 3, *network.size, generator=torch.Generator().manual_seed(seed))
+    images = noise_images((4, 3, *network.size))
     randomise_zeros(model, seed, (images,))
     return model, spec_for(model, images[:1].expand(network.batch, -1, -1, -1), name=network.name)
