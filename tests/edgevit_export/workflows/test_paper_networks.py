@@ -11,7 +11,6 @@ import torchvision_operators  # noqa: F401  # before timm
 
 from edgevit.errors import EdgevitExportError, ExportError, MissingDependencyError, UsageError
 from edgevit.neighbours import Neighbour, neighbours
-from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
 from edgevit_export.workflows import paper_networks
 from edgevit_export.workflows.export import ExportReport, export
@@ -112,28 +111,30 @@ def outcomes(found: PaperNetworks) -> dict[str, ExportReport | EdgevitExportErro
     return {network.model: outcome for network, outcome in export_missing(found, ("edgevit-export",), quiet)}
 
 
-def test_one_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(network: Neighbour, input_size: tuple[int, int], *, seed: int) -> tuple[object, ModelSpec]:
+def test_one_that_fails_does_not_stop_the_others(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = load_manifest(directory / "edgevit-xxs-64x64.ptl.json")
+    report = ExportReport(spec=manifest.spec, directory="artifacts", outcomes=())
+
+    def work(_: object, network: Neighbour, *__: object, **___: object) -> ExportReport:
         if network is V3:
             raise ExportError("no such layer", hint="another")
-        return build_network(network, input_size, seed=seed)
+        return report
 
-    monkeypatch.setattr(paper_networks, "build_network", build)
+    monkeypatch.setattr(paper_networks, "_export", work)
     monkeypatch.setattr(paper_networks, "can_fork", lambda: False)
-    found = outcomes(asked(tmp_path / "artifacts", V3, XXS))
-    failed, done = found["MobileNet-v3-0.75"], found["EdgeViT-XXS"]
+    found = outcomes(asked(directory / "elsewhere", V3, XXS))
+    failed = found.pop("MobileNet-v3-0.75")
     assert isinstance(failed, ExportError)
     assert (failed.message, failed.hint) == ("no such layer", "another")
-    assert isinstance(done, ExportReport)
-    assert done.passed
-    assert outcomes(asked(tmp_path / "artifacts", XXS)) == {}
+    assert found == {"EdgeViT-XXS": report}
+    assert outcomes(asked(directory, XXS)) == {}
 
 
 def test_what_is_not_installed_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(*_: object, **__: object) -> None:
+    def work(*_: object, **__: object) -> None:
         raise MissingDependencyError("timm is not installed", extra="timm")
 
-    monkeypatch.setattr(paper_networks, "build_network", build)
+    monkeypatch.setattr(paper_networks, "_export", work)
     monkeypatch.setattr(paper_networks, "can_fork", lambda: False)
     with pytest.raises(MissingDependencyError, match="timm is not installed"):
         outcomes(asked(tmp_path, V3, XXS))
