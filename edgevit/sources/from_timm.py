@@ -15,7 +15,7 @@ from edgevit.errors import CheckpointError, UsageError, parse_choice
 from edgevit.network.describe import check_counts
 from edgevit.sources.digest import weights_sha256
 from edgevit.sources.hub import hub_weights
-from edgevit.sources.noise import noise_images
+from edgevit.sources.noise import noise_images, varied_images
 from edgevit.sources.origin import told_with_line
 from edgevit.sources.pretrained_cfg import evaluated_size, preprocessing_of
 from edgevit.sources.random_weights import randomise_zeros
@@ -32,7 +32,6 @@ Source = Literal["hub", "random"]
 PREFIX = "timm:"  # of ``ModelSpec.variant``
 EMBEDDING = "embedding"
 """Name of the output of a network without a classifier, as those that were trained without labels are published."""
-MEASURED_IMAGES = 4  # from which statistics of batch norm are taken; chosen: one run of some seconds at most
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ def _random(asked: _Request, seed: int) -> tuple[nn.Module, Weights]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _whole(asked)
-    images = noise_images((MEASURED_IMAGES, asked.in_channels, *asked.input_size), seed)
+    images = varied_images(asked.in_channels, asked.input_size, seed)
     run(model, (images[:1],))
     randomise_zeros(model, seed, (images,))
     return model, Weights(source="random", seed=seed, sha256=weights_sha256(model))
