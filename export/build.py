@@ -25,7 +25,7 @@ from export.artifact import (
     Manifest,
     PassLog,
 )
-from export.failing_layers import layers_named
+from export.formats.failing_layers import layers_named
 from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions

@@ -11,7 +11,7 @@ from torch import nn
 
 from edgevit.errors import ExportError
 from export.build import export_artifact
-from export.failing_layers import layers_named
+from export.formats.failing_layers import layers_named
 from export.program import Program
 from export.recipe import Format, Recipe
 
