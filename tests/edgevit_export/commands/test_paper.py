@@ -35,7 +35,7 @@ def test_two_networks_from_nothing_to_the_table_and_again(tmp_path: Path) -> Non
     first = call(tmp_path, *SMALL, *QUICK)
     assert first.returncode == 0, first.stderr
     assert "weights are random (seed 0)" in first.stderr
-    assert "export 2 of 2: EdgeViT-XXS (edgevit xxs) as ptl" in first.stderr
+    assert "export 1 of 2: EdgeViT-XXS (edgevit xxs) as ptl" in first.stderr
     assert "Table 2 on this device" in first.stdout
     assert "at 64x64 only, not at the paper's 224" in first.stderr
     assert " holds" not in first.stdout and "does not hold" not in first.stdout
