@@ -27,7 +27,6 @@ from export.passes import (
     fold_scale,
     functional_form,
     hard_sigmoid_as_clamp,
-    hidden_in_tiles,
     in_place,
     join_projections,
     layer_norm_as_products,
@@ -44,6 +43,7 @@ from export.passes import (
     parts_as_slices,
     patches_as_linear,
     pointwise_as_linear,
+    prepacked,
     repeats_as_products,
     roll_as_slices,
     rsqrt_as_quotient,
@@ -88,7 +88,6 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         broadcast_transposed_conv,
         pointwise_as_linear,
         channels_last,
-        hidden_in_tiles,
         merge_duplicates,
         in_place,
     ),
@@ -190,17 +189,16 @@ def _asked_for(recipe: Recipe) -> tuple[ModuleType, ...]:
     steps: tuple[ModuleType, ...] = ()
     if _is_optimised(recipe):
         steps = BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
-    if recipe.ptl_bytecode is None:
-        return steps
     place = steps.index(in_place) if in_place in steps else len(steps)
-    return (*steps[:place], operators_of_old_runtimes, *steps[place:])
+    asked = ((operators_of_old_runtimes, recipe.ptl_bytecode is not None), (prepacked, recipe.ptl_prepacked))
+    return (*steps[:place], *(step for step, is_asked in asked if is_asked), *steps[place:])
 
 
 def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe, *, left: bool) -> PassLog:
     """Run a pass; ``left`` says that the graph is not to be optimised."""
     if step is operators_of_old_runtimes or (step is in_place and not left):
         log: PassLog = step.run(editor, recipe.ptl_bytecode)
-    elif left:
+    elif left and step is not prepacked:
         why = "functional_form had to leave calls that write into tensors"
         log = PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)
     else:

@@ -37,7 +37,10 @@ DEFAULT_OPSET = 17
 
 
 class Recipe(Record):
-    """One artifact's recipe. Fields that another format owns stay None (``opset``: ONNX, ``ptl_bytecode``: ptl)."""
+    """One artifact's recipe. Fields that another format owns stay None (``opset``: ONNX, ``ptl_bytecode``: ptl).
+
+    ``ptl_prepacked`` asks for weights that PyTorch Mobile packs when it loads the file (``ptl_file.prepacked``).
+    """
 
     schema_version: Literal[1] = 1
     format: Format
@@ -47,6 +50,7 @@ class Recipe(Record):
     opset: int | None = None
     dynamic_batch: bool = False
     ptl_bytecode: int | None = None
+    ptl_prepacked: bool = False
 
     def file_name(self, model: str) -> str:
         """File name of the artifact: ``edgevit-s-224x224.ptl``, ``edgevit-s-224x224-nhwc-opset18.onnx``.
@@ -59,6 +63,7 @@ class Recipe(Record):
             str(self.input_layout): self.input_layout is not Layout.NCHW,
             f"opset{self.opset}": self.opset not in {None, DEFAULT_OPSET},
             f"bytecode{self.ptl_bytecode}": self.ptl_bytecode is not None,
+            "prepacked": self.ptl_prepacked,
             "dynamic-batch": self.dynamic_batch,
         }
         return "-".join([model, *(part for part, differs in parts.items() if differs)]) + f".{self.format}"

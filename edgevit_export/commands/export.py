@@ -51,6 +51,7 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
         ("--opset", options.opset is not None, (Format.ONNX,)),
         ("--dynamic-batch", options.dynamic_batch, free),
         ("--ptl-bytecode", options.ptl_bytecode is not None, (Format.PTL,)),
+        ("--ptl-prepacked", options.ptl_prepacked, (Format.PTL,)),
     )
     for option, given, owning in owners:
         if given and not set(owning) & set(formats):
@@ -66,6 +67,7 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
             opset=options.opset if format is Format.ONNX else None,
             dynamic_batch=options.dynamic_batch and format in free,
             ptl_bytecode=options.ptl_bytecode if format is Format.PTL else None,
+            ptl_prepacked=options.ptl_prepacked and format is Format.PTL,
         )
         for format in formats
     )

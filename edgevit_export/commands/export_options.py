@@ -60,6 +60,8 @@ class ExportOptions:
         help="ptl and onnx: leave the batch axis free.")] = False
     ptl_bytecode: Annotated[int | None, typer.Option(
         help="TorchScript lite bytecode 7, 6, 5 or 4 for older Android runtimes.")] = None
+    ptl_prepacked: Annotated[bool, typer.Option("--ptl-prepacked",
+        help="TorchScript lite for phones: weights packed for XNNPACK once, on loading.")] = False
     verify: Annotated[bool, typer.Option("--verify/--no-verify",
         help="Prove each artifact before it gets its name.")] = True
     images: Annotated[Path | None, typer.Option(exists=True,

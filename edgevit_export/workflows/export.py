@@ -28,8 +28,8 @@ from export.quiet import notes_of, quiet
 from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import commit, staging, translate
+from runtimes.sessions.ptl_elsewhere import open_to_prove
 from runtimes.sessions.session import Session
-from runtimes.sessions.table import open_session
 from validation.artifact.audit import audit
 from validation.artifact.limits import Limits
 from validation.artifact.tables import bare_verdict, reason_lines
@@ -274,7 +274,7 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
     taken: list[Delegation | None] = []
 
     def opener(path: Path, format: Format, *, threads: int = 1) -> Session:
-        session = open_session(path, format, threads=threads)
+        session = open_to_prove(path, format, threads=threads)
         taken.append(session.delegation())
         return session
 

@@ -11,6 +11,7 @@ from edgevit.errors import UsageError
 from export.formats.table import FORMATS, check_recipe, parse_format, require_export
 from export.recipe import DEFAULT_OPSET, Format, Recipe
 from export.staging import check_output
+from runtimes.sessions.ptl_elsewhere import require_xnnpack
 from runtimes.sessions.table import require_runtime
 from validation.artifact.limits import Limits
 
@@ -33,6 +34,8 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, ne
         check_recipe(recipe)
         if verify:
             require_runtime(recipe.format)
+        if verify and recipe.ptl_prepacked:
+            require_xnnpack()
     check_output(output, needed_bytes)
 
 

@@ -20,7 +20,7 @@ from export.manifest import (
 )
 from export.quiet import quiet
 from export.recipe import Format
-from runtimes.sessions.table import open_session
+from runtimes.sessions.ptl_elsewhere import open_to_prove
 from validation.artifact.checks import VerifyReport
 from validation.artifact.foreign import verify_foreign
 from validation.artifact.limits import Limits
@@ -71,7 +71,7 @@ def verify(
         with progress.step(f"verifying {name}") as step, quiet(verbose=verbose):
             extra = _photos(path, references)
             report = verify_artifact(
-                path, opener=open_session, artifact=artifact, limits=limits, extra=extra, threads=threads
+                path, opener=open_to_prove, artifact=artifact, limits=limits, extra=extra, threads=threads
             )
             step.result = bare_verdict(report)
         reports.append(report)
@@ -117,7 +117,7 @@ def verify_against(
     for file, format in files:
         with progress.step(f"verifying {file.name}") as step, quiet(verbose=verbose):
             report = verify_foreign(
-                file, format, held_against, opener=open_session, limits=limits, names=names, threads=threads
+                file, format, held_against, opener=open_to_prove, limits=limits, names=names, threads=threads
             )
             step.result = bare_verdict(report)
         reports.append(report)

@@ -83,11 +83,13 @@ def trace(program: Program) -> torch.jit.ScriptModule:
     return frozen
 
 
-def modules_by_operator(frozen: torch.jit.ScriptModule) -> dict[str, list[str]]:
-    """For each operator of a traced program the network's modules that it came from, sorted."""
+def modules_by_operator(
+    frozen: torch.jit.ScriptModule, name_of: Callable[[torch.Node], str] = torch.Node.kind
+) -> dict[str, list[str]]:
+    """For each operator of a traced program, as ``name_of`` names it, the modules that it came from, sorted."""
     found: dict[str, set[str]] = {}
     for node in frozen.graph.nodes():
         scope = node.scopeName().rpartition("__module.")[2]
         if scope and node.kind() != "prim::Constant":
-            found.setdefault(node.kind(), set()).add(module_of_step(scope))
+            found.setdefault(name_of(node), set()).add(module_of_step(scope))
     return {operator: sorted(modules - {""}) for operator, modules in sorted(found.items())}

@@ -210,6 +210,8 @@ def check_recipe(recipe: Recipe) -> None:
         raise UsageError(f"{recipe.precision} for {row.format}: choose from {', '.join(row.precisions)}")
     for name in VERSION_FIELDS:
         _check_version(row, name, getattr(recipe, name))
+    if recipe.ptl_prepacked and recipe.format is not Format.PTL:
+        raise UsageError(f"prepacked weights for {row.format}: only {Format.PTL} has them", hint="leave them out")
     if recipe.dynamic_batch and row.fixed_batch:
         raise UsageError(f"{row.format} cannot leave the batch free: {row.fixed_batch}", hint="use --batch N")
 

@@ -15,6 +15,7 @@ from torch.fx import Node
 
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
+from export.passes import prepacked
 from export.patterns import VIEWS, aten, has_tensor, is_call, only_user, operand, value_of
 
 WRITING: dict[object, Callable[..., object]] = {
@@ -31,6 +32,7 @@ SINCE_8 = (aten.gelu.default,)
 """Calls whose writing form no runtime of an older bytecode than 8 has."""
 FRESH = (
     aten.linear.default, aten.conv2d.default, aten.matmul.default, aten.bmm.default, aten.layer_norm.default,
+    prepacked.CALL,
     *WRITING.keys(), *WRITING.values(),
 )  # fmt: skip
 """Calls whose result is never a view of what they take."""

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevit.errors import ArtifactError, SessionError, first_line
+from edgevit.errors import ArtifactError, MissingDependencyError, SessionError, first_line
 from edgevit.spec import TensorSpec
 from export.artifact import FileFacts
+from export.formats.ptl_file.prepacked import RUNS
 from export.formats.ptl_file.read import read
 from runtimes.sessions.session import Array, Arrays, LocalSession
 
 if TYPE_CHECKING:
     from torch.jit.mobile import LiteScriptModule
+
+
+PTL_PYTHON = "EDGEVIT_PTL_PYTHON"
+"""The environment variable that names another Python for what the torch here cannot run; see ``ptl_elsewhere``."""
+XNNPACK_HINT = f"{PTL_PYTHON}=PATH: a Python with numpy and a torch that has XNNPACK, as PyPI's wheel of 2.1.0"
 
 
 class PtlSession(LocalSession):
@@ -37,7 +43,9 @@ class PtlSession(LocalSession):
         except ArtifactError as error:
             raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
         self._require_standard(facts)
-        self.inputs, self.outputs = _tensors(path.name, facts, inputs)
+        if (called := [row.name for row in facts.operators if row.name in RUNS]) and not has_xnnpack():
+            raise no_xnnpack(f"{path.name} ({', '.join(called)})")
+        self.inputs, self.outputs = tensors_of(path.name, facts, inputs)
         self.runtime = f"torch {torch.__version__} lite interpreter"
         self._module = _load(path.name, self._named or BytesIO(path.read_bytes()))
 
@@ -61,7 +69,23 @@ class PtlSession(LocalSession):
         del self._module
 
 
-def _tensors(
+def has_xnnpack() -> bool:
+    """Whether the torch here can run prepacked weights: wheels of today cannot, PyPI's of 2.1.0 can."""
+    import torch
+
+    return bool(torch._C._is_xnnpack_enabled())
+
+
+def no_xnnpack(what: str) -> MissingDependencyError:
+    """The error that the torch here cannot run ``what``."""
+    import torch
+
+    return MissingDependencyError(
+        f"cannot run {what}: torch {torch.__version__} here was built without XNNPACK", hint=XNNPACK_HINT
+    )
+
+
+def tensors_of(
     name: str, facts: FileFacts, given: tuple[TensorSpec, ...]
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs of the file, or those that are given where it does not say its own."""

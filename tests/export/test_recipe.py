@@ -30,12 +30,12 @@ def test_names_of_files(recipe: Recipe, name: str) -> None:
 
 
 def test_every_other_recipe_has_another_name() -> None:
-    fields = itertools.product(Format, Optimize, Layout, (None, 13), (False, True), (None, 5))
-    recipes = [
-        Recipe(format=format, optimize=level, input_layout=layout, opset=opset, dynamic_batch=free, ptl_bytecode=code)
-        for format, level, layout, opset, free, code in fields
-    ]
+    options = {
+        "format": Format, "optimize": Optimize, "input_layout": Layout, "opset": (None, 13),
+        "dynamic_batch": (False, True), "ptl_bytecode": (None, 5), "ptl_prepacked": (False, True),
+    }  # fmt: skip
+    recipes = [Recipe(**dict(zip(options, values, strict=True))) for values in itertools.product(*options.values())]
     assert len({recipe.file_name("net") for recipe in recipes}) == len(recipes)
-    varied = {"format", "optimize", "input_layout", "opset", "dynamic_batch", "ptl_bytecode"}
+    varied = set(options)
     rest = {"schema_version", "precision"}  # precision: in test_table, as long as there is only one
     assert set(Recipe.__struct_fields__) == varied | rest, "name the new field in file_name, and vary it here"

@@ -10,6 +10,7 @@ from math import isclose
 
 from export.artifact import AuditResult, Delegation, FileFacts, Manifest, ParityResult
 from export.formats.pte_file.read import EXECUTORCH
+from export.formats.ptl_file.prepacked import ELSEWHERE
 from export.recipe import Format
 from runtimes.sessions.table import RUNTIMES
 from validation.artifact.parity import ParityReport
@@ -109,8 +110,13 @@ def _parity_problems(parity: ParityResult, manifest: Manifest) -> list[str]:
 
 
 def _runtime_problems(runtime: str, manifest: Manifest) -> list[str]:
-    """The runtime that parity names must be one of the format's, in the release that the list of packages says."""
+    """The runtime that parity names must be one of the format's, in the release that the list of packages says.
+
+    The torch of another Python, which prepacked weights may need, is no package of this one.
+    """
     name, _, rest = runtime.partition(" ")
+    if manifest.recipe.ptl_prepacked and runtime.endswith(ELSEWHERE) and name == "torch":
+        return []
     version = rest.partition(" ")[0]
     if name in RUNTIMES[manifest.recipe.format].packages and _same_release(version, manifest.tools.get(name, "")):
         return []

@@ -28,24 +28,29 @@ _FULL_PROGRAM = re.compile(r"constants\.pkl$|constants/|code/")
 _VOLATILE = re.compile(r"\.debug_pkl$|^\.data/serialization_id$|^extra/")
 
 
-def canonical(data: bytes, extra_files: dict[str, str], bytecode: int | None = None) -> bytes:
-    """The same program as ``data``, without what differs between two runs, with ``extra_files`` in place of its own.
+def records_of(data: bytes) -> dict[str, bytes]:
+    """The records of a file as torch wrote it, by name without the folder that all lie in."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        return {info.filename.partition("/")[2]: source.read(info) for info in source.infolist()}
+
+
+def canonical(records: dict[str, bytes], extra_files: dict[str, str], bytecode: int | None = None) -> bytes:
+    """The file of ``records``, without what differs between two runs, with ``extra_files`` in place of its own.
 
     Tensors that torch stores twice, as it does in backported files, are stored once. With bytecode 4 the lite program
     has its own, so the full one beside it (``constants`` and ``code``), which no lite interpreter reads, is left out.
 
     Args:
-        data: As torch wrote it.
+        records: As torch wrote them (``records_of``), or as a rewriting of them left them.
         extra_files: Texts by name.
-        bytecode: The older bytecode that ``data`` was taken back to; None if it has torch's own.
+        bytecode: The older bytecode that the program was taken back to; None if it has torch's own.
 
     The program must be frozen to one module: classes that differ only in torch's counter would become one.
     """
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
-        records = {info.filename.partition("/")[2]: source.read(info) for info in source.infolist()}
-        if bytecode is not None:
-            records = _of_its_time(records, bytecode)
+    if bytecode is not None:
+        records = _of_its_time(records, bytecode)
+    with zipfile.ZipFile(out, "w") as target:
         keys = _storage_keys(records)
         written: set[str] = set()
         for name in sorted(records, key=lambda name: _order(name, keys)):

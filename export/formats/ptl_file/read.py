@@ -20,6 +20,7 @@ from export.formats.ptl_file.archive import Records, read_records
 from export.formats.ptl_file.bytecode import Function, functions_of
 from export.formats.ptl_file.flow import check_flow
 from export.formats.ptl_file.pickled import unpickle
+from export.formats.ptl_file.prepacked import RUNS
 from export.formats.ptl_file.releases import lowest, since
 from export.formats.ptl_file.values import Object, PickleError, Value
 from export.formats.ptl_file.versions import arity, base_name, operator_table, why_not_standard
@@ -52,9 +53,16 @@ def read(path: Path) -> FileFacts:
         inputs=tensors_from(extra, INPUTS, str(path)),
         outputs=tensors_from(extra, OUTPUTS, str(path)),
         operators=tuple(_operator(name, count, modules) for name, count in calls),
-        requires=f"PyTorch Mobile >= {lowest(version, archive.file_version, archive.uses)} (bytecode {version})",
+        requires=_requires(archive),
         metadata={**extra, "bytecode": str(version)},
     )
+
+
+def _requires(archive: LiteArchive) -> str:
+    version = archive.bytecode_version
+    first = lowest(version, archive.file_version, archive.uses)
+    xnnpack = " with XNNPACK" if any(name in RUNS for name in archive.calls) else ""
+    return f"PyTorch Mobile >= {first}{xnnpack} (bytecode {version})"
 
 
 def _operator(name: str, count: int, modules: dict[str, tuple[str, ...]]) -> Operator:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from export.formats.ptl_file.prepacked import KINDS, PackedClass
+
+_MOST_STEP = 2**20  # chosen: far beyond any image, and no product of two overflows
 _MOST_AXES = 64  # at::kMaxDims is 64
 
 STORAGES = {
@@ -70,9 +73,10 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opaque:
-    """A value of a kind that nothing here looks into: a tensor, a device."""
+    """A value of a kind that nothing here looks into: a tensor, a device. ``shape`` is a tensor's."""
 
     what: str
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,11 +136,40 @@ def built(kind: str, state: Value) -> Value:
         PickleError: They are no attributes by name.
     """
     if kind.startswith(_NATIVE):
+        packed = next((row for row in KINDS.values() if kind == f"{_NATIVE}xnnpack.{row.name}"), None)
+        if packed is not None and (problem := _state_problem(packed, state)):
+            raise PickleError(f"the object of {kind} {problem}")
         return Object(kind, None)
     if not isinstance(state, Table) or not all(isinstance(name, str) for name in state.entries):
         raise PickleError(f"the object of {kind} has no attributes by name: it is restored by code of its own")
     state.taken = True
     return Object(kind, tuple(state.entries.values()))
+
+
+def _state_problem(packed: PackedClass, state: Value) -> str | None:
+    """Why prepacked weights must not be made of ``state``; None for what torch itself stores.
+
+    It is (weight, bias, ..., least, most), where XNNPACK trusts some of the sizes.
+    """
+    if not isinstance(state, tuple) or len(state) != len(packed.fields) + 4:
+        return f"has not the {len(packed.fields) + 4} values of its state"
+    (weight, bias), sizes, (least, most) = state[:2], state[2:-2], state[-2:]
+    if not isinstance(weight, Opaque) or len(weight.shape) != packed.rank or 0 in weight.shape:
+        return f"has weights that are no tensor of {packed.rank} axes"
+    groups = sizes[-1] if sizes else 1
+    if type(groups) is not int or groups < 1 or weight.shape[0] % groups:
+        return "has groups that do not divide its channels"
+    outputs = weight.shape[1] * groups if "output_padding" in packed.fields else weight.shape[0]
+    if bias is not None and (not isinstance(bias, Opaque) or bias.shape != (outputs,)):
+        return f"has a bias that is no tensor of {outputs} numbers"
+    for name, size in zip(packed.fields, sizes[:-1], strict=False):
+        smallest = 0 if name.endswith("padding") else 1
+        numbers = size.items if isinstance(size, Items) else []
+        if len(numbers) != 2 or not all(type(one) is int and smallest <= one <= _MOST_STEP for one in numbers):
+            return f"has a {name} that is no two numbers of {smallest} or more"
+    if any(limit is not None and type(limit) not in (int, float) for limit in (least, most)):
+        return "has limits that are no numbers"
+    return None
 
 
 def _tensor(arguments: tuple[Value, ...]) -> Value:
@@ -153,7 +186,7 @@ def _tensor(arguments: tuple[Value, ...]) -> Value:
     last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
     if 0 not in shape and last >= storage.count:
         raise PickleError(f"a tensor of shape {tuple(shape)} reaches beyond its storage of {storage.count} numbers")
-    return Opaque("tensor")
+    return Opaque("tensor", tuple(shape))
 
 
 def _whole(values: Value | Sequence[Value]) -> bool:

@@ -22,11 +22,12 @@ TINY = 'channels = [8, 16, 24, 32]\nblocks = [1, 1, 1, 1]\nhead_dim = 8\nname = 
 
 def test_an_option_of_one_format_goes_into_its_recipe_alone() -> None:
     options = ExportOptions(
-        formats=["onnx,ptl,tflite", "onnx"], opset=14, dynamic_batch=True, ptl_bytecode=5, optimize="none"
-    )
+        formats=["onnx,ptl,tflite", "onnx"], opset=14, dynamic_batch=True, ptl_bytecode=5, ptl_prepacked=True,
+        optimize="none",
+    )  # fmt: skip
     assert recipes(options) == (
         Recipe(format=Format.ONNX, opset=14, dynamic_batch=True, optimize=Optimize.NONE),
-        Recipe(format=Format.PTL, ptl_bytecode=5, dynamic_batch=True, optimize=Optimize.NONE),
+        Recipe(format=Format.PTL, ptl_bytecode=5, ptl_prepacked=True, dynamic_batch=True, optimize=Optimize.NONE),
         Recipe(format=Format.TFLITE, optimize=Optimize.NONE),
     )
 
@@ -41,6 +42,7 @@ def test_three_formats_by_default() -> None:
     [
         (ExportOptions(formats=["tflite"], opset=17), "--opset belongs to onnx"),
         (ExportOptions(formats=["onnx"], ptl_bytecode=5), "--ptl-bytecode belongs to ptl"),
+        (ExportOptions(formats=["tflite"], ptl_prepacked=True), "--ptl-prepacked belongs to ptl"),
         (ExportOptions(formats=[" , "]), "names no format"),
         (ExportOptions(input_layout="nchv"), "unknown input layout 'nchv'"),
     ],

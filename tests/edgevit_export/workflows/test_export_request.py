@@ -67,3 +67,17 @@ def test_a_recipe_that_holds_something_else_than_its_types_is_refused(fields: di
     with pytest.raises(UsageError, match=rf"is no recipe: .*{words}"):
         whole_recipe(Recipe(**fields))  # type: ignore[arg-type]
     assert whole_recipe(Recipe(format="ptl")).format is Format.PTL  # type: ignore[arg-type]
+
+
+def test_prepacked_weights_need_a_runtime_that_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingDependencyError("no XNNPACK")
+
+    monkeypatch.setattr(export_request, "require_xnnpack", missing)
+    packed = (Recipe(format=Format.PTL, ptl_prepacked=True),)
+    check_request((whole_recipe("ptl"),), tmp_path, verify=True)
+    check_request(packed, tmp_path, verify=False)
+    with pytest.raises(MissingDependencyError, match="no XNNPACK"):
+        check_request(packed, tmp_path, verify=True)
+    with pytest.raises(UsageError, match="prepacked weights for onnx: only ptl has them"):
+        check_request((Recipe(format=Format.ONNX, ptl_prepacked=True),), tmp_path, verify=False)

@@ -12,6 +12,7 @@ _WRITES = "writes, and only encodes or decodes its own text"
 _INSTALLED = "reads how this package was installed, as pip wrote it"
 _PUSHED = "on the device: what this program has just pushed, hash compared"
 _OWN_PROCESS = "a pickle between this process and one that it started, in its own directory"
+_OTHER_PYTHON = "between this process and one that it started with a Python of the user's choice and a script of ours"
 _RECORD = "one line around a record that a row reads: "
 _AUDITED = "hands the file to its runtime, behind reader and audit; the runtime's own parser is not this project's"
 
@@ -37,10 +38,18 @@ REASONS: dict[str, str] = {
     "export/formats/ptl_file/canonical.py:_storage_keys": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:canonical": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:_of_its_time": _OWN_WORK,
+    "export/formats/ptl_file/canonical.py:records_of": _OWN_WORK,
+    "export/formats/ptl_file/pack.py:_Tables._pack": _OWN_WORK,
+    "export/formats/ptl_file/rewrite.py:load": _OWN_WORK,
+    "export/formats/ptl_file/write.py:_operator": _OWN_WORK,
     "export/formats/tflite_file/metadata.py:append_labels": _OWN_WORK,
     "export/golden.py:GoldenSet.save": _WRITES,
     "export/quiet.py:_tail": "what a converter printed, for a message: split into lines, nothing is read from it",
     "runtimes/sessions/apart.py:answer": _OWN_PROCESS,
+    "runtimes/sessions/ptl_elsewhere.py:ElsewhereSession._answer": _OTHER_PYTHON,
+    "runtimes/sessions/ptl_elsewhere.py:other_torch": _OTHER_PYTHON,
+    "runtimes/sessions/ptl_elsewhere.py:_last_line": _OTHER_PYTHON,
+    "runtimes/sessions/ptl_served.py:receive": _OTHER_PYTHON,
     "runtimes/sessions/apart.py:apart": _OWN_PROCESS,
     "runtimes/sessions/apart.py:_last_words": "the last line that this program's own process said, for a message",
     "runtimes/sessions/run_tflite.py:<module>": "a constant",

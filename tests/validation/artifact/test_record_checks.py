@@ -182,3 +182,14 @@ def test_another_share_of_the_delegate_is_told_in_words() -> None:
     assert "here no delegate is at work" in (delegation_difference(DELEGATION, None) or "")
     assert delegation_difference(DELEGATION, DELEGATION) is None
     assert delegation_difference(None, other) is None
+
+
+def test_only_prepacked_weights_may_have_been_proven_by_another_torch() -> None:
+    recipe = Recipe(format=Format.PTL, ptl_prepacked=True)
+    parity = replace(RECORDED, runtime="torch 2.1.0 lite interpreter elsewhere, with XNNPACK")
+    told = "but lists torch"
+    assert not any(told in line for line in record_problems(replace(MANIFEST, recipe=recipe, parity=parity)))
+    for other in (replace(recipe, ptl_prepacked=False), Recipe(format=Format.TFLITE)):
+        assert any(told in line for line in record_problems(replace(MANIFEST, recipe=other, parity=parity)))
+    near = replace(parity, runtime="torch 2.1.0 lite interpreter")
+    assert any(told in line for line in record_problems(replace(MANIFEST, recipe=recipe, parity=near)))
