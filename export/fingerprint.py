@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgevit.errors import ArtifactError
 from export.eager.copies import independent_copy
-from export.reference_mode import reference_mode
+from export.eager.reference_mode import reference_mode
 from export.stimuli import Array, Floats
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from export.artifact import GoldenReference
 from export.eager.copies import independent_copy
 from export.eager.failures import failure
 from export.eager.long_sums import long_sums
+from export.eager.reference_mode import reference_mode
 from export.fingerprint import FINGERPRINT_KEYS, PREFIX, TraceFingerprint, fingerprint
 from export.identify import told, what_it_is
-from export.reference_mode import reference_mode
 from export.stimuli import Floats, Samples, make_samples
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from export.reference_mode import reference_mode
+from export.eager.reference_mode import reference_mode
 
 
 @given(
