@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ small networks with averages of 256 to 1024 terms, XNNPACK and ONNX Runtime lose
 """
 FLOAT64_LIMIT_BYTES = 64 << 20
 """Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
-_GROUPS = ("labels", "inputs", "outputs", "yardstick", "whole")
+_GROUPS = ("labels", "inputs", "outputs", "yardstick", "slack", "whole")
 _WITHOUT_NAMES = ("labels", "whole")
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -63,6 +63,8 @@ class GoldenSet:
         yardstick: By output name, the largest absolute error over all samples of float32 eager against float64.
         fingerprint: What the network's layers hand out for a few of the samples, to place an error in its layer.
         whole: Outputs without a batch axis, such as a scalar: the rows of ``outputs`` are whole answers.
+        slack: By output name, ``(count,)``: how many times the yardstick an error of one yardstick is on each sample,
+            1 where nothing is said. More than 1 where a long average of equal terms loses more in another order.
     """
 
     labels: tuple[str, ...]
@@ -71,6 +73,7 @@ class GoldenSet:
     yardstick: dict[str, float]
     fingerprint: TraceFingerprint | None = None
     whole: tuple[str, ...] = ()
+    slack: dict[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,14 +86,15 @@ class GoldenSet:
             {name: array[rows] for name, array in self.outputs.items()},
             self.yardstick,
             whole=self.whole,
+            slack={name: array[rows] for name, array in self.slack.items()},
         )
 
     def save(self, path: Path) -> GoldenReference:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
         The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, those of
-        ``TraceFingerprint.to_arrays``, and ``whole`` if there are such outputs. Outputs of more than 64 MiB in float64
-        are stored as float32, which rounds by less than a tenth of the usual yardstick.
+        ``TraceFingerprint.to_arrays``, ``whole`` and ``slack/NAME`` if there are such outputs. Outputs of more than
+        64 MiB in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
         """
         rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
         arrays: dict[str, Array] = {"labels": np.array(self.labels)}
@@ -98,6 +102,7 @@ class GoldenSet:
         for name, output in self.outputs.items():
             arrays[f"outputs/{name}"] = output.astype(np.float32) if rounded else output
         arrays |= {f"yardstick/{name}": np.array(value) for name, value in self.yardstick.items()}
+        arrays |= {f"slack/{name}": array for name, array in self.slack.items()}
         if self.whole:
             arrays["whole"] = np.array(self.whole)
         if self.fingerprint is not None:
@@ -128,6 +133,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
         yardstick={name: float(array) for name, array in _group(arrays, "yardstick/").items()},
         fingerprint=TraceFingerprint.from_arrays(arrays),
         whole=tuple(str(name) for name in arrays.get("whole", ())),
+        slack={name: array.astype(np.float64) for name, array in _group(arrays, "slack/").items()},
     )
     _check_consistency(found, path)
     return found
@@ -159,6 +165,7 @@ def _kind_problem(arrays: dict[str, Array]) -> str | None:
             "inputs": ("fiub", array.ndim >= 1),
             "outputs": ("f", array.ndim >= 1),
             "yardstick": ("f", array.ndim == 0),
+            "slack": ("f", array.ndim == 1),
             "whole": ("U", array.ndim == 1),
         }.get(group, (array.dtype.kind, key in FINGERPRINT_KEYS))
         if (group not in _GROUPS and not axes) or (group in _GROUPS and bool(name) == (group in _WITHOUT_NAMES)):
@@ -189,21 +196,32 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
         if bad:
             raise ExportError(f"{spec.name} answers NaN or Inf in float64 at output '{name}' for {', '.join(bad[:3])}")
     yardstick = {name: _yardstick(single[name], values) for name, values in reference.items()}
+    slack: dict[str, Floats] = {}
     if terms:
-        yardstick = _widened(yardstick, model, spec, samples, reference)
+        yardstick, slack = _in_order(yardstick, model, spec, samples, reference)
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
     prints = fingerprint(model, arrays, FINGERPRINTED, batch=_batch(spec))
-    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec))
+    return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec), slack)
 
 
-def _widened(
+def _in_order(
     yardstick: dict[str, float], model: nn.Module, spec: ModelSpec, samples: Samples, reference: dict[str, Floats]
-) -> dict[str, float]:
-    """``yardstick``, or what adding up in order loses where that is more: it may be ``IN_ORDER`` yardsticks off."""
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """Yardsticks and slack for runtimes that add up in order, whose error on a sample may be ``IN_ORDER`` units.
+
+    The yardstick grows to what half of the samples need, so that none hides behind the worst: images of one colour,
+    whose terms are all rounded the same way, get slack instead.
+    """
     with long_sums(in_order=True):
         other = _run(independent_copy(model), spec, samples, double=False)
-    errors = {name: float(np.abs(other[name] - values).max(initial=0.0)) for name, values in reference.items()}
-    return {name: max(value, errors[name] / IN_ORDER) for name, value in yardstick.items()}
+    grown, slack = {}, {}
+    for name, values in reference.items():
+        errors = np.abs(other[name] - values).reshape(len(values), -1).max(axis=1, initial=0.0) / IN_ORDER
+        grown[name] = max(yardstick[name], float(np.median(errors)))
+        factors = np.maximum(1.0, errors / grown[name])
+        if factors.max() > 1:
+            slack[name] = factors
+    return grown, slack
 
 
 def _yardstick(single: Floats, reference: Floats) -> float:
@@ -338,6 +356,8 @@ def _check_consistency(golden: GoldenSet, path: Path) -> None:
         problem = f"outputs {sorted(golden.outputs)}, of which {sorted(golden.whole)} have no batch axis"
     elif golden.yardstick.keys() != golden.outputs.keys():
         problem = f"outputs {sorted(golden.outputs)}, yardsticks for {sorted(golden.yardstick)}"
+    elif slack := [name for name, row in golden.slack.items() if name not in golden.outputs or len(row) != len(golden)]:
+        problem = f"slack for {slack[0]}, which is no output, or not of {len(golden)} samples"
     elif not all(0 <= error < math.inf for error in golden.yardstick.values()):
         problem = f"yardsticks of {sorted(golden.yardstick.values())}, expected finite ones of 0 or more"
     elif golden.fingerprint is not None and not set(golden.fingerprint.inputs) <= set(range(len(golden))):

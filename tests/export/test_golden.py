@@ -163,6 +163,13 @@ def test_a_part_is_measured_by_the_yardstick_of_all() -> None:
     assert part.yardstick == golden.yardstick
 
 
+def test_slack_survives_its_file_and_goes_with_its_samples(tmp_path: Path) -> None:
+    slack = {"y": np.array([1.0, 30.0, 2.0])}
+    whole = GoldenSet(("a", "b", "c"), {"x": np.ones((3, 1))}, {"y": np.ones((3, 1))}, {"y": 1e-6}, slack=slack)
+    whole.save(tmp_path / "g.npz")
+    np.testing.assert_array_equal(load_golden(tmp_path / "g.npz")[1:].slack["y"], [30.0, 2.0])
+
+
 def test_outputs_of_exactly_the_limit_stay_in_double_precision(tmp_path: Path) -> None:
     """64 MiB over all outputs; one number more, in whichever of them, and all are rounded."""
     count = FLOAT64_LIMIT_BYTES // 8 // 2
@@ -228,6 +235,8 @@ def test_a_model_that_fails_in_float64_alone_is_told_apart() -> None:
         ({"inputs/x": None}, "2 labels"),
         ({"inputs/x": np.zeros((3, 1))}, r"2 labels, arrays of \[2, 3\] samples"),
         ({"labels": np.array(["a", "b", "c"])}, r"3 labels, arrays of \[2\] samples"),
+        ({"slack/y": np.array([1.0, 2.0, 1.0])}, "slack for y, which is no output, or not of 2 samples"),
+        ({"slack/w": np.array([1.0, 2.0])}, "slack for w, which is no output"),
         ({"outputs/y": None, "outputs/z": None, "yardstick/y": None, "yardstick/z": None}, "2 labels"),
     ],
 )

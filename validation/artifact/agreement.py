@@ -42,7 +42,7 @@ class InputParity(Record):
 
 
 def compare_arrays(
-    output: str, answer: Floats, reference: Floats, labels: Sequence[str], yardstick: float, batch: int
+    output: str, answer: Floats, reference: Floats, labels: Sequence[str], units: Floats | float, batch: int
 ) -> list[InputParity]:
     """One row per input.
 
@@ -51,10 +51,11 @@ def compare_arrays(
         answer: ``(count, ...)`` what the artifact gave; non-finite values count as zeros and are counted.
         reference: ``(count, ...)`` in float64.
         labels: ``count`` names of the inputs.
-        yardstick: Error that counts as 1; must be positive.
+        units: The error that counts as 1, of all inputs or ``(count,)``; must be positive.
         batch: The batch size at which the answer was made.
     """
-    return [_row(output, answer[i], reference[i], label, yardstick, batch) for i, label in enumerate(labels)]
+    each = np.broadcast_to(units, len(labels))
+    return [_row(output, answer[i], reference[i], label, float(each[i]), batch) for i, label in enumerate(labels)]
 
 
 def yardstick_floor(reference: Floats) -> float:
@@ -94,7 +95,7 @@ def _energy(values: Floats) -> float:
     return largest * float(np.sqrt(np.sum((values / largest) ** 2))) if largest else 0.0
 
 
-def _row(output: str, answer: Floats, reference: Floats, label: str, yardstick: float, batch: int) -> InputParity:
+def _row(output: str, answer: Floats, reference: Floats, label: str, unit: float, batch: int) -> InputParity:
     """The numbers of one input: ``answer`` and ``reference`` have one output's shape without the batch axis."""
     finite = np.isfinite(answer) & np.isfinite(reference)
     usable, target = np.where(finite, answer, 0.0), np.where(np.isfinite(reference), reference, 0.0)
@@ -108,7 +109,7 @@ def _row(output: str, answer: Floats, reference: Floats, label: str, yardstick: 
         batch=batch,
         max_abs_error=largest,
         mean_abs_error=float(error.mean()) if error.size else 0.0,
-        multiple=largest / yardstick,
+        multiple=largest / unit,
         sqnr_db=sqnr_db_of(usable, target),
         cosine=cosine_of(usable, target),
         non_finite=non_finite,

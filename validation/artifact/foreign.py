@@ -208,6 +208,7 @@ def _match_outputs(run: _Run, shapes: Shapes) -> dict[str, str]:
         run.golden,
         outputs={name: _as_answered(golden.outputs[other], shapes[name]) for name, other in found.items()},
         yardstick={name: golden.yardstick[other] for name, other in found.items()},
+        slack={name: golden.slack[other] for name, other in found.items() if other in golden.slack},
         whole=tuple(name for name, other in found.items() if other in golden.whole),
     )
     return found

@@ -49,6 +49,7 @@ def golden_problems(golden: GoldenSet, manifest: Manifest) -> list[str]:
     for name, reference in golden.outputs.items():
         problems += _yardstick_problems(name, golden.yardstick[name], manifest.golden.yardstick[name])
         problems += _reference_problems(name, reference, golden.yardstick[name], operators)
+        problems += _slack_problems(name, golden)
     return problems or _flat_problems(golden)
 
 
@@ -116,6 +117,18 @@ def _reference_problems(name: str, reference: Floats, yardstick: float, operator
     return [
         f"the yardstick of '{name}', {yardstick:.3g}, cannot be the error of float32 on outputs up to {largest:.3g} "
         f"of {operators} operators: at most {widest:.3g}"
+    ]
+
+
+def _slack_problems(name: str, golden: GoldenSet) -> list[str]:
+    """Slack may excuse images of one colour, never most of the samples: a fault would hide behind it."""
+    slack = golden.slack.get(name, np.ones(len(golden)))
+    loose = int((slack > 1).sum())
+    if np.isfinite(slack).all() and (slack >= 1).all() and 2 * loose <= len(golden):
+        return []
+    return [
+        f"the slack of '{name}' is above 1 on {loose} of {len(golden)} inputs, up to {float(slack.max()):.3g}: "
+        "at most half may have any, and none less than 1"
     ]
 
 

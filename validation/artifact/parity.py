@@ -24,7 +24,7 @@ from validation.artifact.limits import Limits
 
 
 class OutputParity(Record):
-    """One output over all inputs. ``worst_input`` is the label of the input with the largest error.
+    """One output over all inputs. ``worst_input`` is the label of the input furthest off in yardsticks.
 
     Non-finite values and missing outputs count as zeros in the errors, so that every number stays finite; they fail
     the verdict in any case. ``sqnr_db`` is capped at 300 (equal in every bit).
@@ -148,7 +148,8 @@ def compare_answers(
             answer, problem = _fit(outputs.get(name), reference, name)
             if problem:
                 problems.setdefault(name, f"{problem} (batch {batch})")
-            rows += compare_arrays(name, answer, reference, golden.labels, yardsticks[name], batch)
+            units = yardsticks[name] * golden.slack.get(name, 1.0)
+            rows += compare_arrays(name, answer, reference, golden.labels, units, batch)
             errors[name].append((answer, reference))
     judged = tuple(_output(name, pairs, rows, yardsticks[name], problems.get(name)) for name, pairs in errors.items())
     reasons, warnings = _judge(judged, rows, limits, sorted(set(offered) - set(golden.outputs)))
@@ -184,7 +185,7 @@ def _output(
 ) -> OutputParity:
     """One output over all inputs and batch sizes: the worst of its rows, and the ratios over all elements."""
     mine = [row for row in rows if row.output == name]
-    worst = max(mine, key=lambda row: (row.non_finite, row.max_abs_error))
+    worst = max(mine, key=lambda row: (row.non_finite, row.multiple))
     finite = [(np.nan_to_num(a, posinf=0.0, neginf=0.0), np.nan_to_num(b, posinf=0.0, neginf=0.0)) for a, b in pairs]
     return OutputParity(
         name=name,
@@ -230,8 +231,8 @@ def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
     if not seen <= allowed:
         unit = "" if limits.atol is not None else " x the float32 yardstick"
         reasons.append(
-            f"output '{output.name}': error {output.max_abs_error:.3g} on {output.worst_input} "
-            f"is {output.multiple:.3g} x the float32 yardstick; allowed {allowed:.3g}{unit}"
+            f"output '{output.name}': errors up to {output.max_abs_error:.3g}, {output.multiple:.3g} x the float32 "
+            f"yardstick on {output.worst_input}; allowed {allowed:.3g}{unit}"
         )
     return reasons
 

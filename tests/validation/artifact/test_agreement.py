@@ -113,3 +113,9 @@ def test_classes_are_those_of_vectors_of_two_or_more() -> None:
 def test_an_empty_output_has_no_error() -> None:
     empty = compare_arrays("y", np.zeros((1, 0)), np.zeros((1, 0)), ["a"], 1.0, 1)[0]
     assert (empty.max_abs_error, empty.mean_abs_error, empty.sqnr_db, empty.cosine) == (0.0, 0.0, MOST_DB, 1.0)
+
+
+def test_each_input_may_have_a_unit_of_its_own() -> None:
+    answer, reference = np.array([[1.0, 2.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    rows = compare_arrays("y", answer, reference, ["a", "b"], np.array([0.5, 4.0]), 1)
+    assert [row.multiple for row in rows] == [2.0, 0.25]

@@ -41,6 +41,7 @@ def with_outputs(values: np.ndarray) -> GoldenSet:
 
 def test_what_agrees_has_no_problems() -> None:
     assert golden_problems(golden(), MANIFEST) == []
+    assert golden_problems(dataclasses.replace(golden(), slack={"logits": np.array([1.0, 50.0])}), MANIFEST) == []
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,9 @@ def test_what_agrees_has_no_problems() -> None:
         (dataclasses.replace(golden(), yardstick={"x": 1e-6}), "yardsticks for logits, the golden set for x"),
         (with_outputs(np.full((2, 7), np.nan)), "holds values that are not finite"),
         (with_outputs(np.full((2, 7), 1e-5)), "cannot be the error of float32 on outputs up to 1e-05"),
+        (dataclasses.replace(golden(), slack={"logits": np.array([3.0, 1.5])}), "above 1 on 2 of 2 inputs, up to 3"),
+        (dataclasses.replace(golden(), slack={"logits": np.array([1.0, 0.5])}), "none less than 1"),
+        (dataclasses.replace(golden(), slack={"logits": np.array([np.inf, 1.0])}), "up to inf"),
         (with_outputs(np.ones((2, 7))), "answers all 2 inputs alike"),
         (with_outputs(np.add(np.ones((2, 7)), [[0], [7.9e-6]])), "answers all 2 inputs alike"),
     ],
