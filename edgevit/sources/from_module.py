@@ -83,7 +83,7 @@ def build_module(
     image = _Inputs(in_channels, input_size, batch)
     code, made, example = _run_code(target, seed, file_sha256)
     model, own = _module_in(made, code)
-    name = f"{PREFIX}{code.path.stem}:{code.factory}"
+    name = f"{PREFIX}{code.stem}:{code.factory}"
     weights = None if checkpoint is None else fill(model, read_weights(checkpoint, entry), name)
     model = model.requires_grad_(False).eval()
     if own is None:
@@ -128,6 +128,12 @@ def _module_in(made: object, code: UserCode) -> tuple[nn.Module, ModelSpec | Non
     import torch
 
     module, own = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    module = getattr(module, "_orig_mod", module)  # of ``torch.compile``: what runs here is what was compiled
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            f"{code.factory}() of {code.path.name} returns a module that torch.jit has compiled, which cannot be "
+            "captured once more: expected the torch.nn.Module that it was made of"
+        )
     if isinstance(module, torch.nn.Module) and (own is None or isinstance(own, ModelSpec)):
         return module, own
     kinds = f"({', '.join(type(part).__name__ for part in made)})" if isinstance(made, tuple) else type(made).__name__
@@ -164,7 +170,7 @@ def _refuse_beside_a_spec(
 
 def _stem(code: UserCode, spec: ModelSpec) -> str:
     """``net-224x224``, ``net-make-224x224`` where the factory has a name of its own."""
-    parts = [code.path.stem] if code.factory == FACTORY else [code.path.stem, code.factory]
+    parts = [code.stem] if code.factory == FACTORY else [code.stem, code.factory]
     sizes = spec.name.rpartition("-")[2] if spec.inputs[0].layout is not None else ""
     batch = spec.inputs[0].shape[0] if spec.inputs[0].layout is not None else 1
     return file_name("-".join([*parts, *([f"batch{batch}"] if batch != 1 else []), *([sizes] if sizes else [])]))

@@ -130,8 +130,10 @@ def _request(
     """What is built: as asked for, else as the checkpoint has it, else as the name has it."""
     channels, *size = evaluated_size(network.cfg)
     tensors = {} if loaded is None else loaded.tensors
-    if num_classes is None and task is Task.CLASSIFY:
+    if num_classes is None:
         num_classes = _length(tensors, network.cfg.get("classifier"), 0)
+    if num_classes is None and loaded is not None and task is Task.FEATURES:
+        num_classes = 0  # a file without a head, which feature maps do not need
     asked = _Request(
         network=network,
         task=task,
@@ -169,6 +171,8 @@ def _create(asked: _Request, state: Mapping[str, Tensor] | None = None, **more: 
     )
     if asked.network.registered != asked.network.given:
         cfg = {**asked.network.cfg, **cfg}
+    if asked.num_classes and state is not None:
+        cfg["num_classes"] = asked.num_classes  # else timm drops a head of another length than the name's
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -240,20 +244,34 @@ def _trained(asked: _Request, loaded: Checkpoint | None, revision: str | None) -
 def _filled(asked: _Request, loaded: Checkpoint) -> tuple[nn.Module, Weights]:
     """The whole network with the weights of the user's file: as they are, else as timm translates them.
 
-    timm knows the names of the authors' own files, and fits tables of positions to another size of image. It also drops
-    a head of another length without a word, so that is never left to it.
+    timm knows the names of the authors' own files, and fits tables of positions to another size of image. It also
+    leaves out without a word what it takes for another head, which is looked for here.
     """
     model = _whole(asked)
     try:
         return model, fill(model, loaded, asked.network.given)
     except CheckpointError as misfit:
-        own = (asked.network.cfg.get("num_classes"), evaluated_size(asked.network.cfg)[0])
-        if (asked.num_classes or own[0], asked.in_channels) != own:
+        if asked.in_channels != evaluated_size(asked.network.cfg)[0]:
             raise
         try:
-            return _whole(asked, loaded.tensors), loaded.weights
+            made = _whole(asked, loaded.tensors)
         except UsageError:
             raise misfit from None
+        if asked.num_classes and not _has_head_of(made, loaded, asked):
+            raise
+        return made, loaded.weights
+
+
+def _has_head_of(model: nn.Module, loaded: Checkpoint, asked: _Request) -> bool:
+    """Whether the head's weights are those of the file, under the name that the file's authors gave it or another."""
+    import torch
+
+    head = asked.network.cfg.get("classifier")
+    name = f"{head[0] if isinstance(head, list | tuple) and head else head}.weight"
+    mine = model.state_dict().get(name)
+    return mine is not None and any(
+        tensor.shape == mine.shape and torch.equal(tensor.float(), mine) for tensor in loaded.tensors.values()
+    )
 
 
 def replace_source(weights: Weights, repository: str, revision: str) -> Weights:
@@ -321,7 +339,7 @@ def _stem(asked: _Request, batch: int) -> str:
         parts.append(f"a{hashlib.sha256(asked.described.encode()).hexdigest()[:8]}")
     if asked.task is Task.FEATURES:
         parts.append("features")
-    if asked.num_classes not in (None, cfg.get("num_classes")):
+    elif asked.num_classes not in (None, cfg.get("num_classes")):
         parts.append(f"{asked.num_classes}classes")
     if asked.in_channels != evaluated_size(cfg)[0]:
         parts.append(f"{asked.in_channels}ch")

@@ -56,9 +56,11 @@ def spec_for(
         options: What else tells this network from others of the same ``variant``.
 
     Raises:
-        UsageError: The run failed (names the line), or returned no tensors; names or labels do not fit.
+        UsageError: The run failed (names the line), or returned no tensors; names or labels do not fit; weights or
+            inputs are float64.
     """
     given = (example,) if _is_tensor(example) else tuple(example)
+    _refuse_double(model, given)
     inputs = _inputs(model, given, input_names)
     answers = named_tensors(run(model, given), "output")
     task = _likely_task(answers) if task is None else parse_choice("task", Task, task)
@@ -76,6 +78,21 @@ def spec_for(
         labels=tuple(labels),
         options=dict(options or {}),
     )
+
+
+def _refuse_double(model: nn.Module, example: Sequence[Tensor]) -> None:
+    """Refuse what no runtime for phones computes; buffers that are only read may be float64."""
+    import torch
+
+    wide = [name for name, tensor in model.named_parameters() if tensor.dtype == torch.float64]
+    wide += [
+        f"input {place}" for place, tensor in enumerate(example, 1) if getattr(tensor, "dtype", 0) == torch.float64
+    ]
+    if wide:
+        raise UsageError(
+            f"{type(model).__name__} is float64 ({', '.join(wide[:3])}): an artifact is float32 throughout",
+            hint="call .float() on the module and on its example",
+        )
 
 
 def _classes(outputs: Sequence[TensorSpec], task: Task, labels: Sequence[str]) -> int | None:

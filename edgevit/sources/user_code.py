@@ -20,6 +20,8 @@ FACTORY = "get_model"
 EXAMPLE = "get_args"
 """What files for LiteRT's converter define: ``get_model()`` makes the module, ``get_args()`` its example inputs."""
 
+_HINT = "--module FILE.py:FACTORY, or PACKAGE.MODULE:FACTORY"
+
 
 @dataclass(frozen=True)
 class UserCode:
@@ -39,6 +41,12 @@ class UserCode:
     path: Path
     sha256: str
 
+    @property
+    def stem(self) -> str:
+        """What artifacts are named after: the file's name without ``.py``, or the whole name of a package's module."""
+        place = split_target(self.given)[0]
+        return self.path.stem if place.endswith(".py") else place.replace(".", "-")
+
     def call(self, name: str) -> object:
         """What the function ``name`` of the code returns.
 
@@ -48,7 +56,7 @@ class UserCode:
         function: Callable[[], object] = getattr(self.module, name)
         try:
             return function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{name}() of {printable(self.path.name)} fails: {told_with_line(error)}") from error
 
 
@@ -94,17 +102,19 @@ def _file_of(place: str) -> Path:
         if not path.is_file():
             raise UsageError(f"no such file: {printable(place)}")
         return path
+    if Path(place).is_file() or "/" in place:
+        raise UsageError(f"{printable(place)} is no file whose name ends in .py, and no module's name", hint=_HINT)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
         found = importlib.util.find_spec(place)
+    except ModuleNotFoundError:  # of the package around it
+        found = None
     except (ImportError, ValueError) as error:
         raise UsageError(f"cannot import {printable(place)}: {told_with_line(error)}") from error
     if found is None or found.origin is None or not Path(found.origin).is_file():
-        raise UsageError(
-            f"no module '{printable(place)}' can be imported from here",
-            hint="--module FILE.py:FACTORY, or PACKAGE.MODULE:FACTORY",
-        )
+        why = "can be imported from here" if found is None else "is a file of Python code"
+        raise UsageError(f"no module '{printable(place)}' {why}", hint=_HINT)
     return Path(found.origin)
 
 
@@ -113,8 +123,12 @@ def _imported(place: str, path: Path, sha256: str) -> ModuleType:
         if not place.endswith(".py"):
             return importlib.import_module(place)
         return _from_file(path, sha256)
-    except Exception as error:
-        raise UsageError(f"cannot import {printable(place)}: {told_with_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        relative = place.endswith(".py") and isinstance(error, ImportError) and "relative import" in str(error)
+        raise UsageError(
+            f"cannot import {printable(place)}: {told_with_line(error)}",
+            hint="name it as a part of its package: --module PACKAGE.MODULE" if relative else None,
+        ) from error
 
 
 def _from_file(path: Path, sha256: str) -> ModuleType:

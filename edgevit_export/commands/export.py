@@ -26,6 +26,7 @@ from edgevit_export.console import (
     print_text,
 )
 from export.formats.table import FORMATS, parse_format
+from export.quiet import quiet
 from export.recipe import Format, Optimize, Recipe
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def export(options: ExportOptions) -> None:
     asked = recipes(options)
     check_request(asked, options.output, verify=options.verify)
     progress = Progress()
-    with progress.step("building the model"):
+    with progress.step("building the model"), quiet(verbose=True):  # a user's own code may print
         model, spec = build(options)
     if spec.weights.source == "random":
         progress.note(f"weights are random (seed {spec.weights.seed}): good for latency and parity, not for accuracy")
@@ -138,7 +139,7 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
 def _print_reasons(report: ExportReport) -> None:
     for outcome in report.outcomes:
         for reason in outcome.reasons:
-            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.verdict == "error")
+            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.exit_code != 0)
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:

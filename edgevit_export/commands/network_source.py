@@ -107,6 +107,10 @@ def _normalisation(options: ExportOptions) -> tuple[_Numbers, _Numbers] | None:
     if mean is None or std is None:
         raise UsageError("--mean and --std belong together: one of them is missing",
                          hint="--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5")  # fmt: skip
+    if max(mean) > 1:
+        scaled = " ".join(f"--{name} {','.join(f'{value / 255:.4g}' for value in values)}"
+                          for name, values in (("mean", mean), ("std", std)))  # fmt: skip
+        raise UsageError(f"--mean {max(mean):g} is no mean of pixels from 0 to 1", hint=f"of 0 to 255: {scaled}")
     return mean, std
 
 
@@ -167,7 +171,8 @@ def _timm(
 def _no_source(name: str) -> UsageError:
     from edgevit.network.variants import variants
 
-    meant = f"--variant {name}" if name in variants() else f"--model {TIMM}{name}"
+    own = name.rpartition(":")[2] if name.lower().startswith(TIMM) else name
+    meant = f"--variant {name}" if name in variants() else f"--model {TIMM}{own}"
     return UsageError(f"--model '{name}' does not say whose it is: expected {TIMM}NAME", hint=meant)
 
 

@@ -9,6 +9,7 @@ from edgevit.errors import UsageError
 from edgevit.shell import quoted
 from edgevit.spec import ModelSpec
 from export.golden import GoldenSet, make_golden
+from export.quiet import quiet
 
 
 class PhotoReferences:
@@ -58,6 +59,7 @@ class PhotoReferences:
                 hint=f"--checkpoint {quoted(Path(spec.weights.file or 'FILE'))}",
             )
         own_file = trained or spec.weights.source == "hub"
-        model = rebuild_model(spec, self._checkpoint if own_file else None, self._module)
+        with quiet(verbose=True):  # a user's own code may print
+            model = rebuild_model(spec, self._checkpoint if own_file else None, self._module)
         golden = make_golden(model, spec, photos)
         return golden[len(golden) - len(photos.labels) :]

@@ -26,6 +26,7 @@ def independent_copy(model: nn.Module) -> nn.Module:
     """
     import torch
 
+    model = getattr(model, "_orig_mod", model)  # of ``torch.compile``, whose kernels add up in an order of their own
     _refuse_without_values(model)
     with torch.no_grad():
         copied = _copy(model).to("cpu").eval().requires_grad_(False)

@@ -213,6 +213,24 @@ def test_a_model_that_answers_otherwise_each_time_is_refused() -> None:
     assert caught.value.hint == "remove random operations, or seed them inside forward"
 
 
+def test_attention_that_computes_otherwise_where_nobody_looks_on_is_steady() -> None:
+    """torch's own encoder layers take another path, with other rounding, unless a mode looks on."""
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 16, 4, 4)
+            self.layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+            self.head = torch.nn.Linear(16, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.layer(self.conv(x).flatten(2).transpose(1, 2)).mean(1))
+
+    model, spec = Encoder().eval(), conv_net()[1]
+    golden = make_golden(model, spec)
+    assert golden.outputs["logits"].shape == (len(golden), 10)
+
+
 def test_a_model_that_fails_in_float64_alone_is_told_apart() -> None:
     class Single(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,9 @@ def described():
                             weights=Weights(source="random", seed=3), num_classes=5, options={"depth": "1"})
 def number(): return 3
 def pair(): return Net(), "a spec"
+def scripted(): return torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3)))
+def double(): return Net().double()
+def compiled(): return torch.compile(Net())
 def get_model(): return Net()
 """
 ARGS = "def get_args():\n    return (torch.zeros(2, 3, 12, 10),)\n"
@@ -118,6 +121,8 @@ def test_a_checkpoint_goes_into_the_module(file: Path, tmp_path: Path) -> None:
     ("factory", "options", "words"),
     [
         ("number", {}, r"number\(\) of net.py returns int, expected a torch.nn.Module"),
+        ("scripted", {}, r"scripted\(\) of net.py returns a module that torch.jit has compiled"),
+        ("double", {"input_size": (12, 12)}, r"Net is float64 \(conv.weight, conv.bias, head.weight\): an artifact is"),
         ("pair", {}, r"returns \(Net, str\), expected"),
         ("make", {"entry": "ema"}, "checkpoint entry 'ema' was asked for"),
         ("make", {"in_channels": 1}, r"Net fails on inputs of shape \(1, 1, 224, 224\): .*net.py:11, in forward"),
@@ -127,3 +132,18 @@ def test_a_checkpoint_goes_into_the_module(file: Path, tmp_path: Path) -> None:
 def test_what_makes_no_network(file: Path, factory: str, options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         build_module(f"{file}:{factory}", **options)  # type: ignore[arg-type]
+
+
+def test_what_torch_compiled_is_the_module_inside(file: Path) -> None:
+    model, spec = build_module(f"{file}:compiled", input_size=(12, 12))
+    assert type(model).__name__ == "Net"
+    assert not any("_orig_mod" in name for name in model.state_dict())
+    assert spec.outputs[0].shape == (1, 5)
+
+
+def test_a_module_of_a_package_is_called_by_its_whole_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_nets").mkdir()
+    (tmp_path / "own_nets" / "small.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    spec = build_module("own_nets.small:make", input_size=(12, 12))[1]
+    assert (spec.name, spec.variant) == ("own_nets-small-make-12x12", "module:own_nets-small:make")

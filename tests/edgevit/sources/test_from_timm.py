@@ -119,8 +119,24 @@ def test_a_checkpoint_of_ones_own(tmp_path: Path) -> None:
     assert (spec.num_classes, spec.inputs[0].shape) == (9, (1, 1, 64, 64))
     assert (spec.weights.source, spec.weights.entry, spec.weights.prefix) == ("checkpoint", "state_dict", "module.")
     assert torch.equal(model.state_dict()["conv_stem.weight"], trained.state_dict()["conv_stem.weight"])
+    maps, spec = build_timm("mobilenetv3_small_050", task="features", checkpoint=path, input_size=SIZE)
+    assert "9classes" not in spec.name
+    assert torch.equal(maps.state_dict()["conv_stem.weight"], trained.state_dict()["conv_stem.weight"])
     with pytest.raises(CheckpointError, match=r"best.pth does not fit mobilenetv3_large_100: .*missing"):
         build_timm("mobilenetv3_large_100", checkpoint=path, input_size=SIZE)
+
+
+def test_a_checkpoint_at_another_size_keeps_its_head(tmp_path: Path) -> None:
+    """Its positions are fitted by timm, which drops a head of another length than the name's."""
+    small = {"embed_dim": 48, "depth": 3, "num_heads": 2}
+    trained = timm.create_model("deit_tiny_patch16_224", num_classes=7, **small)
+    torch.save(trained.state_dict(), tmp_path / "d.pth")
+    model, _ = build_timm("deit_tiny_patch16_224", architecture=small, checkpoint=tmp_path / "d.pth", input_size=SIZE)
+    assert model.state_dict()["pos_embed"].shape == (1, 17, 48)
+    assert torch.equal(model.state_dict()["head.weight"], trained.head.weight)
+    torch.save({k: v for k, v in trained.state_dict().items() if "head" not in k}, tmp_path / "h.pth")
+    maps, _ = build_timm("deit_tiny_patch16_224", task="features", architecture=small, checkpoint=tmp_path / "h.pth")
+    assert torch.equal(maps.state_dict()["model.cls_token"], trained.cls_token)
 
 
 @pytest.mark.parametrize(

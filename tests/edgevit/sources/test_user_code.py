@@ -76,6 +76,9 @@ def test_another_file_is_refused_before_any_of_it_runs(tmp_path: Path) -> None:
         ("import own_nowhere\n", r"ModuleNotFoundError: .*own_nowhere.*net.py:1"),
         ("def broken(:\n", r"SyntaxError: .*net.py:1\)"),
         ("def make(): pass\nget_model = 3\n", "has no function 'get_model'"),
+        ("from .x import y\n", r"relative import"),
+        ("import sys\nsys.exit()\n", r"cannot import .*net.py: SystemExit.*net.py:2, in <module>\)"),
+        ("def get_model():\n    raise SystemExit(0)\n", r"of net.py fails: SystemExit: 0 \(.*net.py:2, in get_model\)"),
         ("import sys\ndef get_model():\n    sys.nowhere\n", r"of net.py fails: AttributeError.*net.py:3, in get_model"),
     ],
 )  # fmt: skip
@@ -86,10 +89,13 @@ def test_failures_of_the_code_keep_their_line(tmp_path: Path, text: str, words: 
         load_user_code(str(path)).call("get_model")
     if "make" in text:
         assert f"--module {path}:make" in str(caught.value.hint)
+    assert ("PACKAGE.MODULE" in str(caught.value.hint)) == ("relative" in words)
     assert "get_model" in text or not [name for name in set(sys.modules) - before if name.startswith("_edgevit")]
 
 
-@pytest.mark.parametrize("name", ["gone.py", "own_gone.net:make", "own_gone", "sys:exit", ""])
+@pytest.mark.parametrize("name", ["gone.py", "own_gone.net:make", "own_gone", "sys:exit", "", "/tmp", __file__ + "x"])
 def test_what_cannot_be_found(name: str) -> None:
-    with pytest.raises(UsageError, match=r"no such file: gone.py|no module|cannot import"):
+    with pytest.raises(
+        UsageError, match=r"no such file: gone.py|no module|cannot import|no file whose name ends in .py"
+    ):
         load_user_code(name)

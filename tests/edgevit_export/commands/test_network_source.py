@@ -61,7 +61,10 @@ def test_one_source_is_enough(source: dict[str, object]) -> None:
     assert check_source(ExportOptions(**source)) == next(iter(source))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "hint"), [("resnet18", "--model timm:resnet18"), ("xxs", "--variant xxs")])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("resnet18", "--model timm:resnet18"), ("TIMM:resnet18", "--model timm:resnet18"), ("xxs", "--variant xxs")],
+)
 def test_a_name_without_a_source(name: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"--model '{name}' does not say whose it is") as caught:
         build(ExportOptions(model=name))
@@ -99,10 +102,11 @@ def test_ones_own_code(file: Path) -> None:
         ("0", "1", "have 1 and 1 values: expected 3"),
         ("0,0,0", "1,0,1", "more than 0"),
         ("0,0,0", None, "belong together"),
+        ("123.6,116,103", "58,57,57", "123.6 is no mean of pixels from 0 to 1|takes no single image"),
     ],
 )
 def test_normalisations_that_do_not_fit(file: Path, mean: str, std: str | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         build(ExportOptions(module=f"{file}:make", input_size="32", mean=mean, std=std))
-    with pytest.raises(UsageError, match=r"takes no single image|belong together"):
+    with pytest.raises(UsageError, match=r"takes no single image|belong together|from 0 to 1"):
         build(ExportOptions(module=str(file), mean=mean, std=std))
