@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -107,3 +110,70 @@ def test_a_product_is_centred_once_and_rounded_once() -> None:
     net = Lambda(lambda m, x: m["norm"](m["fc"](x)), fc=nn.Linear(3, 5), norm=nn.LayerNorm(5))
     assert apply(net, (2, 3), centre_before_norm, centre_before_norm)[1].rewrites == 0
     assert_folded_in_double(net, (2, 3), centre_before_norm)
+
+
+class _Stream(nn.Module):
+    """Class token, positions, and ``blocks`` residual branches, each behind its own norm: a small transformer."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 6, 2, 2)
+        self.token, self.place = nn.Parameter(torch.randn(1, 1, 6)), nn.Parameter(torch.randn(1, 5, 6))
+        self.norms = nn.ModuleList(nn.LayerNorm(6) for _ in range(blocks))
+        self.branches = nn.ModuleList(nn.Linear(6, 6) for _ in range(blocks))
+        self.last = nn.LayerNorm(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x).permute(0, 2, 3, 1).reshape(-1, 4, 6)
+        x = torch.cat([self.token, x], 1) + self.place
+        for norm, branch in zip(self.norms, self.branches, strict=True):
+            x = x + branch(norm(x))
+        return self.last(x[:, 0:1])
+
+
+def test_a_whole_residual_stream() -> None:
+    net = _Stream(3)
+    assert apply(net, (1, 3, 4, 4), centre_before_norm)[1].rewrites == 3 + 3
+    module, _ = apply(net, (1, 3, 4, 4), centre_before_norm, layer_norm_as_products)
+    assert calls(module, aten.sub.Tensor) == 0
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x.sum(),
+        lambda x: torch.cat([x, x], 2).sum(),
+        lambda x: torch.cat([x, x], -1).sum(),
+        lambda x: x[..., 1:].mean(),
+        lambda x: x.permute(0, 2, 1)[:, :2].mean(),
+        lambda x: x.select(2, 1).mean(),
+        lambda x: (x + 1).mean(),
+        lambda x: (x * x).mean(),
+        lambda x: (x + x[..., :1]).mean(),
+        lambda x: torch.nn.functional.layer_norm(x, x.shape[1:]).mean(),
+    ],
+)
+def test_one_other_reader_keeps_the_whole_stream(read: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        stream = m["first"](x)
+        stream = stream + m["branch"](m["norm"](stream))
+        return m["last"](stream) + read(stream)
+
+    layers = {"first": nn.Linear(4, 6), "branch": nn.Linear(6, 6), "norm": nn.LayerNorm(6), "last": nn.LayerNorm(6)}
+    assert apply(Lambda(forward, **layers), (1, 5, 4), centre_before_norm)[1].rewrites == 0
+
+
+def test_a_part_that_cannot_be_centred_keeps_the_whole_stream() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return m["norm"](m["first"](x) + x.exp())
+
+    layers = {"first": nn.Linear(6, 6), "norm": nn.LayerNorm(6)}
+    assert apply(Lambda(forward, **layers), (1, 5, 6), centre_before_norm)[1].rewrites == 0
+
+
+def test_weights_of_a_norm_are_no_stream() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        scale = m["fc"](x)
+        return torch.nn.functional.layer_norm(scale, [6], weight=scale)
+
+    assert apply(Lambda(forward, fc=nn.Linear(3, 6)), (3,), centre_before_norm)[1].rewrites == 0
