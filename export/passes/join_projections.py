@@ -10,6 +10,7 @@ the heads per part, and a transposition of the last two axes where a part was tr
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,18 +38,30 @@ class _Part:
 
 def run(editor: GraphEditor) -> PassLog:
     """Join all projections that fit."""
+    return join_where(editor, "join_projections", lambda _: True)
+
+
+def join_where(editor: GraphEditor, name: str, pays: Callable[[list[int]], bool]) -> PassLog:
+    """Join the projections that fit and of which ``pays``, given the output columns of each, says that it helps.
+
+    Args:
+        editor: The graph.
+        name: The pass that the log is of.
+        pays: Asked for two or more projections that can be joined.
+    """
     groups: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
     for node in editor.nodes(aten.linear.default):
         part = _part(editor, node)
         if part is not None:
             groups[node.args[0], shape_of(part.reshape)[1:], part.bias is None].append(part)
-    joined = [parts for parts in groups.values() if len(parts) > 1]
+    fitting = [parts for parts in groups.values() if len(parts) > 1]
+    joined = [parts for parts in fitting if pays([part.weight.shape[0] for part in parts])]
     for parts in joined:
         _join(editor, parts)
     editor.sweep()
     layers = sum(len(parts) for parts in joined)
     detail = f"{layers} projections in {len(joined)} linear layers"
-    return PassLog(name="join_projections", rewrites=len(joined), detail=detail)
+    return PassLog(name=name, rewrites=len(joined), detail=detail)
 
 
 def _part(editor: GraphEditor, linear: Node) -> _Part | None:
