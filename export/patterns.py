@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.fx import Node
 from torch.utils._pytree import tree_leaves
 
@@ -27,6 +28,13 @@ class Window(NamedTuple):
 def is_call(node: object, *targets: object) -> TypeGuard[Node]:
     """Whether ``node`` is a call of one of ``targets``, or any call if none is given."""
     return isinstance(node, Node) and node.op == "call_function" and (not targets or node.target in targets)
+
+
+def operator_name(target: object) -> str:
+    """What TorchScript calls an operator, with its overload: ``aten::add_.Tensor``."""
+    assert isinstance(target, OpOverload)
+    overload = target._schema.overload_name
+    return f"{target._schema.name}.{overload}" if overload else str(target._schema.name)
 
 
 def is_permute(node: object, axes: tuple[int, ...]) -> TypeGuard[Node]:

@@ -1,38 +1,44 @@
 """Let elementwise calls write into an operand that nobody else reads.
 
-Needs: ``gelu``, ``erf``, ``tanh``, or ``add`` or ``mul`` of two tensors or by their overload for a number; one operand
-of the result's shape and dtype and just computed (by a product, a normalisation or another such call, also seen through
-views) from an input, for this call alone.
+Needs: an activation of ``WRITING``, or ``add``, ``sub``, ``mul`` or ``div`` of two tensors or by their overload for a
+number; one operand of the result's shape and dtype (of ``sub`` and ``div`` the first) and just computed (by a product,
+a normalisation or another such call, also seen through views) from an input, for this call alone.
 Guarantees: the same function with ``gelu_``, ``add_`` and so on. For a runtime that allocates every result anew: fewer
 tensors live at once, and no fresh memory is touched. The last pass of a list: no other one may run on calls that write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from torch._ops import OpOverload
 from torch.fx import Node
 
 from export.artifact import PassLog
+from export.formats.ptl_file.releases import BY_BYTECODE, runs
 from export.graph_editor import GraphEditor
 from export.passes import prepacked
-from export.patterns import VIEWS, aten, has_tensor, is_call, only_user, operand, value_of
+from export.patterns import VIEWS, aten, has_tensor, is_call, only_user, operand, operator_name, value_of
 
-WRITING: dict[object, Callable[..., object]] = {
-    aten.gelu.default: aten.gelu_.default,
-    aten.erf.default: aten.erf_.default,
-    aten.tanh.default: aten.tanh_.default,
-    aten.add.Tensor: aten.add_.Tensor,
-    aten.mul.Tensor: aten.mul_.Tensor,
-    aten.add.Scalar: aten.add_.Scalar,
-    aten.mul.Scalar: aten.mul_.Scalar,
-}
-WITH_NUMBER = (aten.add.Scalar, aten.mul.Scalar)
-SINCE_8 = (aten.gelu.default,)
-"""Calls whose writing form no runtime of an older bytecode than 8 has."""
+_ONE = (
+    "gelu", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "hardswish", "hardsigmoid",
+    "hardtanh", "sigmoid", "tanh", "erf", "exp", "sqrt", "rsqrt", "neg", "abs", "clamp", "clamp_min", "clamp_max",
+)  # fmt: skip
+_TWO = ("add", "mul", "sub", "div")
+_OF_TWO = (aten.add.Tensor, aten.mul.Tensor, aten.sub.Tensor, aten.div.Tensor)
+_IN_ANY_ORDER = (aten.add.Tensor, aten.mul.Tensor)
+
+
+def _writing(name: str, overload: str) -> tuple[OpOverload, OpOverload]:
+    """A call and the one that writes."""
+    return getattr(getattr(aten, name), overload), getattr(getattr(aten, f"{name}_"), overload)
+
+
+WRITING: dict[object, OpOverload] = dict(
+    [_writing(name, "default") for name in _ONE]
+    + [_writing(name, overload) for name in _TWO for overload in ("Tensor", "Scalar")]
+)
 FRESH = (
-    aten.linear.default, aten.conv2d.default, aten.matmul.default, aten.bmm.default, aten.layer_norm.default,
-    prepacked.CALL,
+    aten.linear.default, aten.conv2d.default, aten.conv_transpose2d.input, aten.matmul.default, aten.bmm.default,
+    aten.layer_norm.default, aten.batch_norm.default, prepacked.CALL,
     *WRITING.keys(), *WRITING.values(),
 )  # fmt: skip
 """Calls whose result is never a view of what they take."""
@@ -42,20 +48,26 @@ def run(editor: GraphEditor, bytecode: int | None = None) -> PassLog:
     """Rewrite every call that has such an operand, and that the runtimes of ``bytecode`` (None: torch's own) have."""
     found = 0
     computed = _computed(editor)
-    for node in editor.nodes(*(call for call in WRITING if bytecode is None or call not in SINCE_8)):
-        operands = [arg for arg in node.args if has_tensor(arg)]
-        tensors = 1 if node.target in WITH_NUMBER else len(node.args)
-        if len(operands) != tensors or len(set(operands)) != len(operands):
+    for node in editor.nodes(*WRITING):
+        writing = WRITING[node.target]
+        if bytecode is not None and not runs(BY_BYTECODE[bytecode], operator_name(writing), bytecode):
             continue
-        choice = operands[:1] if node.kwargs else operands  # alpha belongs to the second operand
-        target = next((arg for arg in choice if arg in computed and _is_free(arg, node)), None)
+        target = next((arg for arg in _choice(node) if arg in computed and _is_free(arg, node)), None)
         if target is not None:
             others = [arg for arg in node.args if arg is not target]
-            new = editor.call(node, WRITING[node.target], target, *others, kwargs=node.kwargs)
+            new = editor.call(node, writing, target, *others, kwargs=node.kwargs)
             editor.replace(node, new)
             computed.add(new)
             found += 1
     return PassLog(name="in_place", rewrites=found, detail=f"{found} calls write into an operand")
+
+
+def _choice(node: Node) -> list[Node]:
+    """The operands that ``node`` could write into, by what it computes."""
+    operands = [arg for arg in node.args if has_tensor(arg)]
+    if len(set(operands)) != len(operands) or (node.target in _OF_TWO and len(operands) != len(node.args)):
+        return []
+    return operands if node.target in _IN_ANY_ORDER and not node.kwargs else operands[:1]  # alpha is the second's
 
 
 def _computed(editor: GraphEditor) -> set[Node]:

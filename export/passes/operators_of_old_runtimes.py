@@ -16,14 +16,14 @@ from torch.fx import Node
 from export.artifact import PassLog
 from export.formats.ptl_file.releases import BY_BYTECODE, runs
 from export.graph_editor import GraphEditor, Refusals
-from export.patterns import aten, operand, value_of
+from export.patterns import aten, operand, operator_name, value_of
 
 
 def run(editor: GraphEditor, bytecode: int) -> PassLog:
     """Rewrite every such call for the runtimes of ``bytecode``."""
     found, refusals = 0, Refusals()
     for node in editor.nodes(*REWRITES):
-        if runs(BY_BYTECODE[bytecode], _name(node), bytecode, _given(node)):
+        if runs(BY_BYTECODE[bytecode], operator_name(node.target), bytecode, _given(node)):
             continue
         new = REWRITES[node.target](editor, node)
         if isinstance(new, str):
@@ -76,12 +76,6 @@ REWRITES: dict[object, Callable[[GraphEditor, Node], Node | str]] = {
     aten.scaled_dot_product_attention.default: _attention,
     aten.pad.default: _pad,
 }
-
-
-def _name(node: Node) -> str:
-    assert isinstance(node.target, OpOverload)
-    overload = node.target._schema.overload_name
-    return f"{node.target._schema.name}.{overload}" if overload else node.target._schema.name
 
 
 def _arguments(node: Node) -> dict[str, object]:

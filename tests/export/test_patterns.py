@@ -29,6 +29,11 @@ def test_calls_and_permutes_are_told_apart() -> None:
     assert not patterns.is_permute(relu, (0, 3, 1, 2))
 
 
+def test_operators_are_named_as_torchscript_does() -> None:
+    assert patterns.operator_name(aten.add_.Tensor) == "aten::add_.Tensor"
+    assert patterns.operator_name(aten.gelu_.default) == "aten::gelu_"
+
+
 def test_operands_and_integers_are_checked() -> None:
     add, *_ = nodes_of(Lambda(lambda m, x: x + 1), (2, 3))
     assert patterns.operand(add).op == "placeholder"

@@ -19,9 +19,8 @@ from validation.artifact.limits import ALLOWED, Precision
 EVERYWHERE = ("Residual", "SlicesInPlace", "WithoutBatch", "Pixels")
 """Kinds that every format has to hold; the others go through the two formats that convert in a second."""
 FAST = (Format.PTL, Format.ONNX)
-OTHERS = {"FactoriesAndCasts": (Format.ONNX, Format.PTE), "Parametrised": (Format.PTL, Format.PTE)}
-"""Instead of ``FAST``. As ptl the first is refused, since an addition would write into a constant of the file; ONNX's
-exporter has no ``vdot``, with which spectral norm computes its weight."""
+OTHERS = {"Parametrised": (Format.PTL, Format.PTE)}
+"""Instead of ``FAST``: ONNX's exporter has no ``vdot``, with which spectral norm computes its weight."""
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in EVERYWHERE])

@@ -11,11 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pass_rig import Lambda, apply, calls, few
 from torch import nn
+from torch.nn import functional
 
 from export.passes import in_place
 
 aten = torch.ops.aten
-gelu = torch.nn.functional.gelu
+gelu = functional.gelu
 
 
 @few
@@ -79,23 +80,72 @@ def test_leaves_alone_what_others_read() -> None:
     assert (log.rewrites, calls(module, aten.gelu_.default)) == (1, 0)
 
 
-@pytest.mark.parametrize(("bytecode", "written"), [(None, 1), (7, 0)])
-def test_runtimes_of_an_old_bytecode_have_no_gelu_that_writes(bytecode: int | None, written: int) -> None:
-    net = Lambda(lambda m, x: gelu(m["a"](x)) * x.cos(), a=nn.Linear(4, 4))
+@pytest.mark.parametrize(
+    ("name", "bytecode", "written"),
+    [("gelu", None, 1), ("gelu", 7, 0), ("relu", 4, 1), ("relu6", 4, 0), ("relu6", 5, 1), ("hardswish", 4, 1)],
+)
+def test_only_calls_that_the_runtimes_of_a_bytecode_have(name: str, bytecode: int | None, written: int) -> None:
+    """1.9, the first release with bytecode 5, brought ``relu6_``; ``gelu_`` came behind all that still read 7 only."""
+    net = Lambda(lambda m, x: getattr(aten, name)(m["a"](x)) * x.cos(), a=nn.Linear(4, 4))
     old = ModuleType("in_place")
     old.__dict__["run"] = lambda editor: in_place.run(editor, bytecode)
     module, _ = apply(net, (2, 4), old)
-    assert (calls(module, aten.gelu_.default), calls(module, aten.mul_.Tensor)) == (written, 1)
+    assert (calls(module, getattr(aten, f"{name}_").default), calls(module, aten.mul_.Tensor)) == (written, 1)
 
 
-@pytest.mark.parametrize("call", [aten.add.Scalar, aten.mul.Scalar])
-def test_a_sum_or_product_with_a_number_writes_too(call: Callable[..., torch.Tensor]) -> None:
+@pytest.mark.parametrize("call", [aten.add.Scalar, aten.mul.Scalar, aten.sub.Scalar, aten.div.Scalar])
+def test_arithmetic_with_a_number_writes_too(call: Callable[..., torch.Tensor]) -> None:
     module, log = apply(Lambda(lambda m, x: call(m["a"](x), 3), a=nn.Linear(4, 4)), (2, 4), in_place)
     assert (log.rewrites, calls(module, call)) == (1, 0)
 
 
-def _layer_norm(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.layer_norm(x, [4])
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "relu6": functional.relu6,
+    "leaky_relu": lambda y: functional.leaky_relu(y, 0.3),
+    "elu": lambda y: functional.elu(y, 0.7),
+    "celu": functional.celu,
+    "selu": torch.selu,
+    "silu": functional.silu,
+    "mish": functional.mish,
+    "hardswish": functional.hardswish,
+    "hardsigmoid": functional.hardsigmoid,
+    "hardtanh": lambda y: functional.hardtanh(y, -0.25, 0.5),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "exp": torch.exp,
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "clamp": lambda y: torch.clamp(y, -0.5, 0.25),
+    "clamp_min": lambda y: aten.clamp_min(y, 0.1),
+    "clamp_max": lambda y: aten.clamp_max(y, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_writes_into_the_product_before_it(name: str) -> None:
+    net = Lambda(lambda m, x: ACTIVATIONS[name](m["a"](x)), a=nn.Linear(4, 4))
+    module, log = apply(net, (6, 4), in_place)
+    assert (log.rewrites, calls(module, getattr(aten, f"{name}_").default)) == (1, 1)
+
+
+def test_a_root_writes_into_the_sum_before_it() -> None:
+    module, _ = apply(Lambda(lambda m, x: (x * x + x.cos().abs()).sqrt().rsqrt()), (6, 4), in_place)
+    assert calls(module, aten.sqrt_.default) == calls(module, aten.rsqrt_.default) == 1
+
+
+@pytest.mark.parametrize("call", [torch.sub, torch.div])
+def test_a_difference_or_quotient_writes_into_its_first_operand_only(call: Callable[..., torch.Tensor]) -> None:
+    def first(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return call(m["a"](x), x.cos() + 2)
+
+    def second(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return call(x, m["a"](x))
+
+    for forward, expected in ((first, 1), (second, 0)):
+        module, _ = apply(Lambda(forward, a=nn.Linear(4, 4)), (2, 4), in_place)
+        assert calls(module, aten.sub_.Tensor) + calls(module, aten.div_.Tensor) == expected, forward.__name__
 
 
 FRESH = {
@@ -103,16 +153,22 @@ FRESH = {
     "conv": lambda m, x: m["conv"](x),
     "matmul": lambda m, x: x @ x,
     "bmm": lambda m, x: torch.bmm(x, x),
-    "layer norm": _layer_norm,
+    "layer norm": lambda m, x: functional.layer_norm(x, [4]),
     "sum": lambda m, x: torch.add(x, 2 * x.sin()),
     "product": lambda m, x: torch.mul(x, x.sin()),
+    "difference": lambda m, x: torch.sub(x, x.sin()),
+    "quotient": lambda m, x: torch.div(x, x.sin() + 3),
+    "relu": lambda m, x: torch.relu(x.sin()),
+    "transposed conv": lambda m, x: m["up"](x),
+    "batch norm": lambda m, x: m["norm"](x),
     "gelu": lambda m, x: gelu(x.sin()),
 }
 
 
 @pytest.mark.parametrize("kind", FRESH)
 def test_every_call_that_makes_memory_of_its_own(kind: str) -> None:
-    layers = {"a": nn.Linear(4, 4), "conv": nn.Conv2d(4, 4, 1)}
+    layers = {"a": nn.Linear(4, 4), "conv": nn.Conv2d(4, 4, 1), "up": nn.ConvTranspose2d(4, 4, 1)}
+    layers["norm"] = nn.BatchNorm1d(4)
     net = Lambda(lambda m, x: FRESH[kind](m, x) * x.cos(), **layers)
     module, _ = apply(net, (4, 4, 4), in_place)
     written = [node for node in module.graph.nodes if node.target is aten.mul_.Tensor]
@@ -136,7 +192,7 @@ def test_leaves_views_of_others_other_dtypes_and_other_shapes_alone() -> None:
         return m["a"](x)[:, :1] * x.sin()
 
     def narrow(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(x.float(), m["a"].weight.float()) + x
+        return functional.linear(x.float(), m["a"].weight.float()) + x
 
     for forward, expected in ((sliced, 0), (wider, 1), (view_of_input, 0), (number, 0), (spread_twice, 0), (narrow, 0)):
         log = apply(Lambda(forward, a=nn.Linear(4, 4)), (2, 4, 4), in_place)[1]
