@@ -53,6 +53,7 @@ from export.passes import (
     sample_before_norm,
     sampling_as_depthwise,
     sink_views,
+    softmax_over_rows,
     split_projection,
     sums_as_products,
     thin_images_as_rows,
@@ -160,6 +161,7 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         repeats_as_products,
         hard_sigmoid_as_clamp,
         numbers_as_floats,
+        softmax_over_rows,
         merge_duplicates,
     ),
 }

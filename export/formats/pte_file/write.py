@@ -50,7 +50,7 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
     from executorch.exir import to_edge_transform_and_lower
 
     with torch.no_grad(), quick_lowering(), _refusals() as refusals:
-        exported = torch.export.export(program.module, program.example, strict=False)
+        exported = torch.export.export(_in_plain_order(program.module), program.example, strict=False)
         manager: EdgeProgramManager = to_edge_transform_and_lower(
             exported, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_METHOD: ""}
         )
@@ -60,6 +60,28 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
         manager._config_methods[METADATA_METHOD] = json.dumps(texts, sort_keys=True, ensure_ascii=False)
         data: bytes = manager.to_executorch().buffer
     return data
+
+
+def _in_plain_order(module: GraphModule) -> GraphModule:
+    """``module`` with every constant alone in its memory, in the order of its axes; ``module`` itself stays as it is.
+
+    ExecuTorch reads from strides whether an image is channels last: a scale (1, C, 1, 1) that was a permuted
+    (1, 1, 1, C) is taken for one, and the file fails when it is run. It also writes all of a tensor's memory, from its
+    start, where the tensor is a part of it.
+    """
+    import torch
+    from torch.fx import GraphModule
+
+    copy = GraphModule(module, module.graph)
+    constants = [*copy.named_parameters(remove_duplicate=False), *copy.named_buffers(remove_duplicate=False)]
+    for name, tensor in constants:
+        plain = tensor.detach().clone(memory_format=torch.contiguous_format)
+        if plain.stride() == tensor.stride() and plain.nbytes == tensor.untyped_storage().nbytes():
+            continue
+        place, _, own = name.rpartition(".")
+        kept = torch.nn.Parameter(plain, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else plain
+        setattr(copy.get_submodule(place), own, kept)
+    return copy
 
 
 def _where(error: BaseException) -> str:

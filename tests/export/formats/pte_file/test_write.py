@@ -20,6 +20,7 @@ from export.formats.pte_file.write import write
 from export.pipeline import optimize
 from export.quiet import quiet
 from export.recipe import Format, Optimize, Recipe
+from runtimes.sessions.table import open_session
 
 
 def test_metadata_is_inside_the_file() -> None:
@@ -92,3 +93,44 @@ def test_what_executorch_cannot_lower_is_named_with_its_layer(tmp_path: Path) ->
     assert "at aten::convolution in 1.mix: " in caught.value.message
     assert "Conv1dUnsqueezePass" in caught.value.message
     assert "expected stride" in caught.value.message
+
+
+class Scaled(nn.Module):
+    """A convolution, times and plus constants of each channel, then what ``scale`` may be beside an image."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.conv, self.scale = nn.Conv2d(3, 8, 3, padding=1), nn.Parameter(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).relu() * self.scale + self.scale
+        y = torch.maximum(self.scale - y / self.scale, self.scale * y - self.scale)
+        return self.conv(y[:, :3]) + y
+
+
+CHANNELS = torch.linspace(0.5, 1.5, 8)
+SCALES = {
+    "three axes": CHANNELS.reshape(8, 1, 1),
+    "four axes": CHANNELS.reshape(1, 8, 1, 1),
+    "four axes in channels-last memory": CHANNELS.reshape(1, 1, 1, 8).permute(0, 3, 1, 2),
+    "part of a larger tensor": torch.linspace(2, 4, 20)[12:].reshape(8, 1, 1),
+    "one axis": CHANNELS,
+    "whole rows": torch.linspace(0.5, 1.5, 64).reshape(8, 1, 8),
+}
+
+
+@pytest.mark.parametrize("level", [Optimize.NONE, Optimize.FULL])
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_constants_are_right_in_every_shape_and_memory(scale: Tensor, level: Optimize, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Scaled(scale).eval()
+    recipe, path, x = Recipe(format=Format.PTE, optimize=level), tmp_path / "scaled.pte", torch.randn(1, 3, 8, 8)
+    program = captured(net, (1, 3, 8, 8), torch.float32)
+    with quiet():
+        write(optimize(program, recipe), recipe, path)
+        session = open_session(path, Format.PTE)
+    (seen,) = session.run({"x": x.numpy()}).values()
+    session.close()
+    with torch.no_grad():
+        expected = net.double()(x.double())
+    assert ((torch.from_numpy(seen) - expected).abs() / (1 + expected.abs())).max() < 1e-5
