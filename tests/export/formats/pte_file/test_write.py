@@ -126,11 +126,13 @@ def test_constants_are_right_in_every_shape_and_memory(scale: Tensor, level: Opt
     net = Scaled(scale).eval()
     recipe, path, x = Recipe(format=Format.PTE, optimize=level), tmp_path / "scaled.pte", torch.randn(1, 3, 8, 8)
     program = captured(net, (1, 3, 8, 8), torch.float32)
+    held = {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in program.module.state_dict().items()}
     with quiet():
         write(optimize(program, recipe), recipe, path)
         session = open_session(path, Format.PTE)
     (seen,) = session.run({"x": x.numpy()}).values()
     session.close()
+    assert held == {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in program.module.state_dict().items()}
     with torch.no_grad():
         expected = net.double()(x.double())
     assert ((torch.from_numpy(seen) - expected).abs() / (1 + expected.abs())).max() < 1e-5
