@@ -8,13 +8,16 @@ import dataclasses
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node
+from torch.fx.node import Argument
 
 from edgevit.errors import ExportError, first_line
 from export.patterns import argument, aten, shape_of
 from export.program import Program, module_of
 
 _INFERS_ONE_SIZE = frozenset({"view", "reshape", "_unsafe_view", "_reshape_alias"})
-_COPIES_SIZES = frozenset({"expand", "repeat", "zeros", "ones", "full", "empty"})
+_LIKE_INPUT = frozenset({"new_zeros", "new_ones", "new_full", "new_empty"})
+"""Take no more of a tensor than its dtype."""
+_COPIES_SIZES = frozenset({"expand", "repeat", "zeros", "ones", "full", "empty"}) | _LIKE_INPUT
 _NEEDS_EQUAL_SIZES = frozenset({"cat", "concat", "concatenate", "stack"})
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
@@ -54,18 +57,24 @@ def _batch(program: Program) -> int:
 def _free(graph: Graph, batch: int) -> None:
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     from_input = set(inputs)
+    size = _batch_of(graph, inputs[0])
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        if not from_input.isdisjoint(node.all_input_nodes):
-            from_input.add(node)
         name = _operator(node)
+        if name not in _LIKE_INPUT and not from_input.isdisjoint(node.all_input_nodes):
+            from_input.add(node)
         if name in _INFERS_ONE_SIZE and node in from_input:
             _infer_first_size(node)
         elif name == "flatten" and node in from_input:
             _write_out_flatten(node)
-        elif name in _COPIES_SIZES:
-            _compute_first_size(graph, node, inputs[0], batch)
+        elif copies_batch(node, batch) and batch > 1:  # a leading 1 need not be the batch, and is broadcast
+            _compute_first_size(node, size)
+        elif name in _NEEDS_EQUAL_SIZES and node in from_input:
+            for constant in set(node.all_input_nodes) - from_input:
+                _expand_to_batch(graph, node, constant, size, batch)
+    if not size.users:
+        graph.erase_node(size)
 
 
 def _operator(node: Node) -> str:
@@ -90,17 +99,46 @@ def _write_out_flatten(node: Node) -> None:
         node.args, node.kwargs = (node.args[0], [-1, *shape_of(node)[1:]]), {}
 
 
-def _compute_first_size(graph: Graph, node: Node, first_input: Node, batch: int) -> None:
-    """Replace a leading size equal to the batch by the batch of the input, where the size is not the tensor's own."""
-    lists = ((i, list(value)) for i, value in enumerate(node.args) if isinstance(value, (list, tuple)))
-    position, sizes = next(lists, (0, []))
-    is_batch = sizes[:1] == [batch] and "val" in node.meta and shape_of(node)[0] == batch
-    # a leading 1 means the batch only where sizes must be equal: all else broadcasts a 1
-    if not is_batch or (batch == 1 and not any(_operator(user) in _NEEDS_EQUAL_SIZES for user in node.users)):
+def copies_batch(node: Node, batch: int) -> bool:
+    """Whether ``node`` makes a tensor of a size that is written down, and its first one may be the batch."""
+    sizes = _sizes(node) if _operator(node) in _COPIES_SIZES else []
+    return sizes[:1] == [batch] and "val" in node.meta and shape_of(node)[0] == batch
+
+
+def _sizes(call: Node) -> list[Argument]:
+    lists = (list(value) for value in call.args if isinstance(value, (list, tuple)))
+    return next(lists, [])
+
+
+def _batch_of(graph: Graph, first_input: Node) -> Node:
+    """The size that stands for the batch, behind the inputs."""
+    behind = next(node for node in graph.nodes if node.op not in ("placeholder", "get_attr"))
+    with graph.inserting_before(behind):
+        return graph.call_function(aten.sym_size.int, (first_input, 0))
+
+
+def _compute_first_size(node: Node, size: Node) -> None:
+    """Replace the leading size by the batch of the input."""
+    position = next(i for i, value in enumerate(node.args) if isinstance(value, (list, tuple)))
+    node.update_arg(position, [size, *_sizes(node)[1:]])
+
+
+def _expand_to_batch(graph: Graph, node: Node, constant: Node, size: Node, batch: int) -> None:
+    """Copy what no input reaches for every sample where ``node`` puts it beside what comes from an input.
+
+    A class token, as it is or with its position: all else broadcasts a first size of 1.
+    """
+    axis = argument(node, 1, "dim", 0)
+    is_token = batch == 1 and "val" in constant.meta and shape_of(constant)[:1] == (1,)
+    if not is_token or (_operator(node) != "stack" and axis in (0, -len(shape_of(constant)))):
+        return
+    if copies_batch(constant, batch) and len(constant.users) == 1:
+        _compute_first_size(constant, size)
         return
     with graph.inserting_before(node):
-        size = graph.call_function(aten.sym_size.int, (first_input, 0))
-    node.update_arg(position, [size, *sizes[1:]])
+        copied = graph.call_function(aten.expand.default, (constant, [size, *shape_of(constant)[1:]]))
+    copied.meta = {key: value for key, value in constant.meta.items() if key != "val"}
+    node.replace_input_with(constant, copied)
 
 
 def _prove(program: Program, freed: Program, batch: int) -> None:

@@ -67,6 +67,7 @@ from export.recipe import Format, Optimize, Precision, Recipe
 BASIC: tuple[ModuleType, ...] = (
     functional_form,
     drop_no_ops,
+    compute_constants,
     canonical_views,
     sink_views,
     fold_batch_norm,
@@ -207,6 +208,8 @@ def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe, *, left: bool) -
     elif left and step is not prepacked:
         why = "functional_form had to leave calls that write into tensors"
         log = PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)
+    elif step is compute_constants:
+        log = step.run(editor, free_batch=recipe.dynamic_batch)
     else:
         log = step.run(editor)
     return log

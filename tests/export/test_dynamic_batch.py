@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pass_rig import Lambda, calls
+from pass_rig import Lambda, calls, captured
 from small_models import conv_net, spec_of, two_inputs
 from torch import Tensor, nn
 
 from edgevit.errors import ExportError
 from edgevit.spec import TensorSpec
 from export.dynamic_batch import with_dynamic_batch
+from export.pipeline import optimize
 from export.program import Program, capture
+from export.recipe import Format, Optimize, Recipe
+
+aten = torch.ops.aten
 
 
 def freed(module: nn.Module, shape: tuple[int, ...]) -> Program:
@@ -52,6 +56,45 @@ def test_sizes_that_tracing_wrote_down_are_freed(batch: int) -> None:
     x = torch.randn(7, 3, 4)
     with torch.no_grad():
         torch.testing.assert_close(program.module(x), Tokens()(x))
+
+
+class Tokens(nn.Module):
+    """Patches behind two tokens, as DeiT has them: one made by a parameter alone, one by a product, with a position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.place = nn.Parameter(torch.ones(1, 1, 4)), nn.Parameter(torch.arange(4.0))
+        self.mixed, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.token.expand(len(x), -1, -1)
+        x = torch.cat([tokens, self.mixed(tokens) + self.place, x.new_zeros(len(x), 1, 4), x], dim=1)
+        scores = (x @ x.transpose(1, 2)).softmax(-1)
+        return self.head((scores @ x)[:, 0])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("optimize_", Optimize)
+@pytest.mark.parametrize("format", [Format.PTL, Format.ONNX])
+def test_tokens_are_copied_for_every_sample_whatever_passes_compute(
+    format: Format, optimize_: Optimize, batch: int
+) -> None:
+    torch.manual_seed(0)
+    model = Tokens().double().eval()
+    program = captured(model, (batch, 5, 4))
+    freed = with_dynamic_batch(optimize(program, Recipe(format=format, optimize=optimize_, dynamic_batch=True)))
+    images = torch.randn(7, 5, 4).double()
+    with torch.no_grad():
+        torch.testing.assert_close(freed.module(images), model(images))
+
+
+def test_what_is_computed_for_one_sample_is_not_computed_again() -> None:
+    program = optimize(captured(Tokens().double(), (1, 5, 4)), Recipe(format=Format.PTL))
+    assert calls(program.module, aten.zeros.default, aten.expand.default) == 0
+    freed = with_dynamic_batch(program)
+    assert calls(freed.module, aten.expand.default) == 2  # what reads an input is none that passes compute: zeros
+    assert calls(freed.module, aten.sym_size.int) == 1
+    assert calls(with_dynamic_batch(captured(nn.Linear(4, 4).double(), (1, 4))).module, aten.sym_size.int) == 0
 
 
 def test_a_network_that_mixes_samples_is_refused() -> None:

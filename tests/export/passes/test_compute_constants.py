@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from pass_rig import Lambda, apply, calls
+from pass_rig import Lambda, apply, calls, captured
 from torch import Tensor, nn
 
 from export.graph_editor import GraphEditor
@@ -58,3 +59,24 @@ def test_a_value_that_would_fill_the_file_stays_and_is_said() -> None:
         0,
         [("aten::expand", "its value takes more than 4 MiB")],
     )
+
+
+def test_a_large_weight_that_is_normalised_in_every_run() -> None:
+    """Weight standardisation (NFNet): the value takes the place of the parameter, and the file stays as large."""
+
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        weight = m["fc"].weight
+        return nn.functional.linear(x, (weight - weight.mean(1, keepdim=True)) / weight.std(1, keepdim=True))
+
+    module, log = apply(Lambda(forward, fc=nn.Linear(1025, 1025)), (2, 1025), compute_constants)
+    assert (log.rewrites, log.refused) == (1, ())
+    assert [node.target for node in module.graph.nodes if node.op == "call_function"] == [aten.linear.default]
+
+
+@pytest.mark.parametrize(("batch", "free_batch", "found"), [(3, True, 0), (3, False, 1), (1, True, 1)])
+def test_what_is_made_for_each_sample_of_a_free_batch_stays(batch: int, free_batch: bool, found: int) -> None:
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return torch.cat([m["fc"].bias.expand(len(x), 1, -1).sin(), x], dim=1)
+
+    editor = GraphEditor(captured(Lambda(forward, fc=nn.Linear(2, 2)), (batch, 4, 2)).module)
+    assert compute_constants.run(editor, free_batch=free_batch).rewrites == found
