@@ -8,20 +8,32 @@ import pytest
 from timm_networks import ATTENTION, CONVOLUTIONAL, build
 
 from edgevit_export import export
-from export.recipe import Format
+from export.recipe import Format, Recipe
 
-ALL = tuple(Format)
+WITHOUT_PTE = (Format.PTL, Format.ONNX, Format.TFLITE)
 FORMATS = {
-    "RepVGG": ALL,
-    "MobileNetV3": (Format.PTL, Format.ONNX, Format.PTE),
-    "GhostNet": (Format.PTL, Format.ONNX, Format.PTE),
-    "DeiT": ALL,
-    "PVT v2": ALL,
-    "Swin": ALL,
-    "XCiT": (Format.PTL, Format.ONNX, Format.TFLITE),
-    "FastViT": (Format.PTL, Format.ONNX),
+    "RepVGG": tuple(Format),
+    "MobileNetV3": tuple(Format),
+    "MobileNetV4": tuple(Format),
+    "EfficientNet": tuple(Format),
+    "GhostNet": tuple(Format),
+    "ConvMixer": tuple(Format),
+    "ConvNeXt": tuple(Format),
+    "DeiT": tuple(Format),
+    "TNT": tuple(Format),
+    "Swin": tuple(Format),
+    "PVT v2": tuple(Format),
+    "Twins-PCPVT": tuple(Format),
+    "LeViT": tuple(Format),
+    "MobileViT": tuple(Format),
+    "EfficientFormer V2": tuple(Format),
+    "RepViT": tuple(Format),
+    "XCiT": WITHOUT_PTE,
+    "FastViT": WITHOUT_PTE,
 }
 """By family, the formats in which they are known to pass."""
+LEFT = {"ConvMixer": "aten::batch_norm x 6"}
+"""Of the shortfalls, those that are in the network: its norms stand behind an activation, with two readers."""
 NETWORKS = {network.family: network for network in (*CONVOLUTIONAL, *ATTENTION)}
 
 
@@ -33,3 +45,12 @@ def test_every_format_is_optimised_and_passes(family: str, tmp_path: Path) -> No
         assert outcome.verdict == "passed", (outcome.recipe.format, outcome.reasons)
         assert any(log.rewrites for log in outcome.passes), outcome.recipe.format
         assert {log.name: log.not_run for log in outcome.passes if log.not_run} == {}, outcome.recipe.format
+        unexpected = [line for line in outcome.shortfalls if family not in LEFT or LEFT[family] not in line]
+        assert unexpected == [], outcome.recipe.format
+
+
+def test_a_class_token_is_copied_for_a_free_batch(tmp_path: Path) -> None:
+    model, spec = build(NETWORKS["DeiT"])
+    recipes = [Recipe(format=format, dynamic_batch=True) for format in (Format.PTL, Format.ONNX)]
+    report = export(model, spec, recipes, output=tmp_path)
+    assert report.passed, [outcome.reasons for outcome in report.outcomes]

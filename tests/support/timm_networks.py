@@ -21,6 +21,14 @@ TALL = (96, 64)
 
 
 @dataclass(frozen=True)
+class Made:
+    """In the options of a class: what ``function`` of the same module returns for ``options``."""
+
+    function: str
+    options: dict[str, object]
+
+
+@dataclass(frozen=True)
 class Network:
     """``source`` is a name that timm has, or ``MODULE:CLASS`` under ``timm.models``; ``options`` are its arguments.
 
@@ -52,6 +60,8 @@ class Network:
 
 
 def _resolved(module: ModuleType, value: object) -> object:
+    if isinstance(value, Made):
+        return getattr(module, value.function)(**{key: _resolved(module, one) for key, one in value.options.items()})
     if isinstance(value, tuple):
         return tuple(_resolved(module, one) for one in value)
     return getattr(module, value[1:]) if isinstance(value, str) and value.startswith("@") else value
@@ -60,6 +70,12 @@ def _resolved(module: ModuleType, value: object) -> object:
 def _square(pixels: int, **options: object) -> tuple[tuple[int, int], dict[str, object]]:
     """A network that is built for one size of image."""
     return (pixels, pixels), {"img_size": pixels, **options}
+
+
+def _branched(stem: str, blocks: str, **options: object) -> dict[str, object]:
+    """A network of blocks whose branches are joined for inference: ``options`` are those of ``blocks``."""
+    made = Made(blocks, {"d": (1, 2, 1, 1), "wf": (0.25, 0.25, 0.25, 0.25), **options})
+    return {"cfg": Made("ByoModelCfg", {"blocks": made, "stem_type": stem, "stem_chs": 16})}
 
 
 CONVOLUTIONAL = (
@@ -89,8 +105,8 @@ CONVOLUTIONAL = (
     Network("EfficientNet", "tinynet_e"),
     Network("MixNet", "mixnet_s"),
     Network("GhostNet", "ghostnet_050"),
-    Network("RepVGG", "repvgg_a0"),
-    Network("MobileOne", "mobileone_s0"),
+    Network("RepVGG", "byobnet:ByobNet", options=_branched("rep", "_rep_vgg_bcfg")),
+    Network("MobileOne", "byobnet:ByobNet", options=_branched("one", "_mobileone_bcfg", num_conv_branches=4)),
     Network("FasterNet", "fasternet_t0"),
     Network("StarNet", "starnet_s050", batch=2),
     Network("ConvMixer", "convmixer:ConvMixer", options={"dim": 32, "depth": 3, "patch_size": 8}),
@@ -138,19 +154,23 @@ ATTENTION = (
         "VOLO", "volo:VOLO", *_square(64, layers=(1, 1, 1, 1), embed_dims=(24, 48, 48, 48), num_heads=(2, 4, 4, 4))
     ),
     Network("FocalNet", "focalnet:FocalNet", options={"depths": (1, 1, 1, 1), "embed_dim": 24}),
-    Network("LeViT", "levit_128s", (224, 224)),
+    Network(
+        "LeViT",
+        "levit_128s",
+        *_square(96, depth=(1, 1, 1), embed_dim=(48, 64, 96), num_heads=(2, 3, 4), key_dim=8),
+    ),
     Network("MobileViT", "mobilevit_xxs"),
     Network("MobileNetV4 with attention", "mobilenetv4_hybrid_medium_075"),
     Network("EfficientFormer", "efficientformer_l1", (224, 224), {"depths": (1, 1, 1, 2)}),
-    Network("EfficientFormer V2", "efficientformerv2_s0", *_square(64)),
+    Network("EfficientFormer V2", "efficientformerv2_s0", *_square(64, depths=(1, 1, 2, 2), num_vit=1)),
     Network("FastViT", "fastvit_sa12", options={"layers": (1, 1, 1, 1)}),
     Network("EdgeNeXt", "edgenext_xx_small", options={"depths": (1, 1, 2, 1)}),
-    Network("RepViT", "repvit_m0_9"),
+    Network("RepViT", "repvit_m0_9", options={"depth": (1, 1, 2, 1), "embed_dim": (24, 48, 96, 128)}),
     Network("SwiftFormer", "swiftformer_xs"),
     Network("SHViT", "shvit_s1"),
     Network("TinyViT", "tiny_vit_5m_224", (64, 64), {"depths": (1, 1, 2, 1), "window_sizes": (7, 7, 3, 7)}),
     Network("EfficientViT of MIT", "efficientvit_b0"),
-    Network("EfficientViT of MSRA", "efficientvit_m0", *_square(224)),
+    Network("EfficientViT of MSRA", "efficientvit_m0", *_square(224, depth=(1, 1, 1))),
     Network(
         "CAFormer",
         "metaformer:MetaFormer",
