@@ -78,6 +78,9 @@ def _branched(stem: str, blocks: str, **options: object) -> dict[str, object]:
     return {"cfg": Made("ByoModelCfg", {"blocks": made, "stem_type": stem, "stem_chs": 16})}
 
 
+GHOSTS = (((3, 16, 16, 0, 1),), ((3, 48, 24, 0, 2), (3, 72, 24, 0, 1)), ((5, 72, 40, 0.25, 2), (5, 120, 40, 0.25, 1)))
+"""Stages of blocks: kernel, channels inside and behind, those of squeeze-excite, stride."""
+
 CONVOLUTIONAL = (
     Network("VGG", "vgg:VGG", (32, 32), {"cfg": (8, "M", 16, "M", 16, "M", 24, "M", 24, "M"), "mlp_ratio": 0.1}),
     Network("ResNet", "resnet10t"),
@@ -97,14 +100,12 @@ CONVOLUTIONAL = (
     Network("VoVNet", "ese_vovnet19b_slim_dw", batch=2),
     Network("HGNet", "hgnetv2_b0"),
     Network("NFNet", "test_nfnet"),
-    Network("MobileNetV1", "mobilenetv1_100"),
     Network("MobileNetV2", "mobilenetv2_035", batch=2),
     Network("MobileNetV3", "mobilenetv3_small_050"),
     Network("MobileNetV4", "mobilenetv4_conv_small_035"),
-    Network("MNASNet", "mnasnet_small"),
     Network("EfficientNet", "tinynet_e"),
     Network("MixNet", "mixnet_s"),
-    Network("GhostNet", "ghostnet_050"),
+    Network("GhostNet", "ghostnet:GhostNet", options={"cfgs": GHOSTS, "width": 0.5}),
     Network("RepVGG", "byobnet:ByobNet", options=_branched("rep", "_rep_vgg_bcfg")),
     Network("MobileOne", "byobnet:ByobNet", options=_branched("one", "_mobileone_bcfg", num_conv_branches=4)),
     Network("FasterNet", "fasternet_t0"),
@@ -147,7 +148,11 @@ ATTENTION = (
         "davit_tiny",
         options={"depths": (1, 1, 1, 1), "embed_dims": (24, 48, 72, 96), "num_heads": (1, 2, 3, 4)},
     ),
-    Network("MViTv2", "mvitv2_tiny", *_square(64)),
+    Network(
+        "MViTv2",
+        "mvitv2:MultiScaleVit",
+        *_square(64, cfg=Made("MultiScaleVitCfg", {"depths": (1, 1, 1, 1), "embed_dim": 48})),
+    ),
     Network("Hiera", "hiera_tiny_224", *_square(224, stages=(1, 1, 2, 1), embed_dim=24)),
     Network("GC ViT", "gcvit:GlobalContextVit", *_square(64, depths=(1, 1, 2, 1), embed_dim=32)),
     Network(
