@@ -42,6 +42,7 @@ from export.passes import (
     merge_parallel_convs,
     numbers_as_floats,
     operators_of_old_runtimes,
+    padding_in_numbers,
     parts_as_slices,
     patches_as_linear,
     pointwise_as_linear,
@@ -67,6 +68,7 @@ from export.recipe import Format, Optimize, Precision, Recipe
 BASIC: tuple[ModuleType, ...] = (
     functional_form,
     drop_no_ops,
+    padding_in_numbers,
     compute_constants,
     canonical_views,
     sink_views,

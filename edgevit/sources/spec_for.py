@@ -103,14 +103,14 @@ def _classes(outputs: Sequence[TensorSpec], task: Task, labels: Sequence[str]) -
 
 
 def run(model: nn.Module, example: Sequence[Tensor]) -> object:
-    """What ``forward`` returns in eval mode without gradients; the modes of all modules are as before afterwards.
+    """What ``forward`` returns in eval mode without gradients; modes and buffers are as before afterwards.
 
     Raises:
         UsageError: It failed; names the line of the code.
     """
     import torch
 
-    with _in_eval_mode(model), torch.no_grad():
+    with _in_eval_mode(model), _buffers_kept(model), torch.no_grad():
         try:
             return model(*example)
         except Exception as error:
@@ -129,6 +129,23 @@ def _in_eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Give every module its buffers back, with the values that they had: a counter counts no run of ours."""
+    kept = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None and not buffer.is_meta
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, values in kept:
+            buffer.data.copy_(values)
+            module._buffers[name] = buffer
 
 
 def _is_tensor(value: object) -> TypeGuard[Tensor]:

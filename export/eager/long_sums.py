@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 LONG = 128
 """Terms from which on an average counts as long. Chosen: EdgeViT's longest has 49 at 224 pixels and 121 at 352."""
-_BLOCK = 256
-"""Terms that are added one after the other before their sums are; in normalisations all are, as ONNX Runtime does."""
 _Call = Callable[..., object]
 
 
@@ -51,7 +49,7 @@ def long_sums(*, in_order: bool) -> Iterator[list[int]]:
         yield seen
 
 
-def _average(values: Tensor, axes: Sequence[int], seen: list[int], block: int = _BLOCK) -> Tensor | None:
+def _average(values: Tensor, axes: Sequence[int], seen: list[int]) -> Tensor | None:
     """The mean over ``axes``, which stay as axes of 1; None if it is not long."""
     import torch
 
@@ -61,9 +59,7 @@ def _average(values: Tensor, axes: Sequence[int], seen: list[int], block: int = 
     seen.append(terms)
     moved = np.moveaxis(values.detach().numpy(), axes, range(-len(axes), 0))
     flat = moved.reshape(*moved.shape[: -len(axes)], terms)
-    cuts = range(0, terms, block)
-    sums = np.stack([np.cumsum(flat[..., cut : cut + block], -1, dtype=np.float32)[..., -1] for cut in cuts], -1)
-    mean = np.cumsum(sums, -1, dtype=np.float32)[..., -1] / np.float32(terms)
+    mean = np.cumsum(flat, -1, dtype=np.float32)[..., -1] / np.float32(terms)
     return torch.from_numpy(np.ascontiguousarray(mean)).reshape(
         [1 if axis in axes else size for axis, size in enumerate(values.shape)]
     )
@@ -84,9 +80,8 @@ def _pool(seen: list[int], input: Tensor, output_size: object, *others: object) 
 
 
 def _normalised(seen: list[int], values: Tensor, axes: Sequence[int], eps: float) -> Tensor | None:
-    terms = math.prod(values.shape[axis] for axis in axes)
-    mean = _average(values, axes, seen, terms)
-    variance = None if mean is None else _average((values - mean).square(), axes, seen, terms)
+    mean = _average(values, axes, seen)
+    variance = None if mean is None else _average((values - mean).square(), axes, seen)
     return None if mean is None or variance is None else (values - mean) * (variance + eps).rsqrt()
 
 

@@ -44,7 +44,8 @@ UNARY = frozenset(
         aten.hardsigmoid.default, aten.hardtanh.default, aten.hardtanh_.default, aten.leaky_relu.default,
         aten.elu.default, aten.exp.default, aten.erf.default, aten.neg.default, aten.abs.default,
         aten.sqrt.default, aten.rsqrt.default, aten.square.default, aten.pow.Tensor_Scalar, aten.clamp.default,
-        aten.relu6.default, aten.mish.default, aten.softplus.default,
+        aten.relu6.default, aten.mish.default, aten.softplus.default, aten.rsub.Scalar, aten.reciprocal.default,
+        aten.log.default, aten.sin.default, aten.cos.default, aten.sign.default, aten.floor.default, aten.selu.default,
     )
 )  # fmt: skip
 BINARY = frozenset((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.add_.Tensor))

@@ -20,7 +20,7 @@ from runtimes.sessions.session import Array, Session
 FREE_BATCHES = (1, 3)
 """Chosen: the batch that apps use, and the smallest that neither divides nor is a power of two."""
 
-_TO_NHWC = (0, 2, 3, 1)
+_TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 MOST_BATCH = 4096  # chosen: nothing that runs on a phone takes as many at once
 MOST_ELEMENTS = 2**27  # chosen: half a GiB of float32; the largest input of our models at batch 64 has 2**23
 FEEDABLE = frozenset({"bool", "float16", "float32", "float64"}) | {
@@ -127,8 +127,9 @@ def widened(golden: GoldenSet, other: GoldenSet) -> GoldenSet:
 
 def _as_taken(array: Array, spec: TensorSpec) -> Array:
     """``(batch, ...)`` in the artifact's layout; floats in the float type that it declares (half precision)."""
-    if spec.layout is Layout.NHWC and array.ndim == 4:
-        array = array.transpose(_TO_NHWC)
+    native = all(size in (-1, seen) for size, seen in zip(spec.shape[1:], array.shape[1:], strict=False))
+    if spec.layout is not None and array.ndim == 4 and not native:
+        array = array.transpose(_TO_NHWC if spec.layout is Layout.NHWC else _TO_NCHW)
     if array.dtype.kind == "f" and spec.dtype in ("float16", "float64"):
         return np.ascontiguousarray(array, np.dtype(spec.dtype))
     return np.ascontiguousarray(array)

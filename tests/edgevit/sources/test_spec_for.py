@@ -184,3 +184,21 @@ def test_maps_have_the_proportions_of_the_image(
             return x.new_zeros(answer)
 
     assert spec_for(Makes(), torch.zeros(image)).outputs[0].layout is layout
+
+
+def test_a_counter_counts_no_run_of_ours() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("written", torch.zeros(1))
+            self.register_buffer("replaced", torch.zeros(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.written += 1
+            self.replaced = self.replaced + 1
+            return x.flatten(1) + self.written + self.replaced
+
+    model = Counting()
+    buffers = dict(model.named_buffers())
+    spec_for(model, torch.zeros(1, 3, 4, 4))
+    assert all(model.get_buffer(name) is buffer and buffer == 0 for name, buffer in buffers.items())

@@ -185,3 +185,17 @@ def test_tensors_of_which_no_array_can_be_made_are_refused(dtype: str, shape: tu
 def test_batches_that_nobody_runs_are_refused(batch: int) -> None:
     with pytest.raises(SessionError, match=f"a batch of {batch}: expected 1 to 4096"):
         batch_sizes((TensorSpec(name="x", shape=(batch, 1)),))
+
+
+@pytest.mark.parametrize("native", [(3, 8, 6), (8, 6, 3)])
+@pytest.mark.parametrize(
+    ("layout", "shape"), [(Layout.NCHW, (1, 3, 8, 6)), (Layout.NHWC, (1, 8, 6, 3)), (Layout.NCHW, (1, 3, -1, -1))]
+)
+def test_an_image_is_laid_out_for_the_artifact_whatever_the_models_own_layout(
+    native: tuple[int, ...], layout: Layout, shape: tuple[int, ...]
+) -> None:
+    pixels = np.arange(144, dtype=np.float32).reshape(1, 3, 8, 6)
+    own = pixels if native[0] == 3 else pixels.transpose(0, 2, 3, 1)
+    golden = golden_set({"x": own}, {"y": np.zeros((1, 1))})
+    fed = feed_of((TensorSpec(name="x", shape=shape, layout=layout),), golden, range(1), 1)["x"]
+    np.testing.assert_array_equal(fed, pixels if layout is Layout.NCHW else pixels.transpose(0, 2, 3, 1))
