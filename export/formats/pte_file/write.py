@@ -63,11 +63,10 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
 
 
 def _in_plain_order(module: GraphModule) -> GraphModule:
-    """``module`` with every constant alone in its memory, in the order of its axes; ``module`` itself stays as it is.
+    """``module`` with every constant in memory in the order of its axes; ``module`` itself stays as it is.
 
     ExecuTorch reads from strides whether an image is channels last: a scale (1, C, 1, 1) that was a permuted
-    (1, 1, 1, C) is taken for one, and the file fails when it is run. It also writes all of a tensor's memory, from its
-    start, where the tensor is a part of it.
+    (1, 1, 1, C) is taken for one, and the file fails when it is run.
     """
     import torch
     from torch.fx import GraphModule
@@ -76,7 +75,7 @@ def _in_plain_order(module: GraphModule) -> GraphModule:
     constants = [*copy.named_parameters(remove_duplicate=False), *copy.named_buffers(remove_duplicate=False)]
     for name, tensor in constants:
         plain = tensor.detach().clone(memory_format=torch.contiguous_format)
-        if plain.stride() == tensor.stride() and plain.nbytes == tensor.untyped_storage().nbytes():
+        if plain.stride() == tensor.stride():
             continue
         place, _, own = name.rpartition(".")
         kept = torch.nn.Parameter(plain, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else plain
