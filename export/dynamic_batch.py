@@ -20,6 +20,8 @@ _LIKE_INPUT = frozenset({"new_zeros", "new_ones", "new_full", "new_empty"})
 _COPIES_SIZES = frozenset({"expand", "repeat", "zeros", "ones", "full", "empty"}) | _LIKE_INPUT
 _NEEDS_EQUAL_SIZES = frozenset({"cat", "concat", "concatenate", "stack"})
 
+_COPY = aten.index_select.default
+
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Chosen far above float32's noise between two batch sizes, and far below what another sample's answer differs by."""
 
@@ -57,7 +59,7 @@ def _batch(program: Program) -> int:
 def _free(graph: Graph, batch: int) -> None:
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     from_input = set(inputs)
-    size = _batch_of(graph, inputs[0])
+    rows = _rows_of(graph, inputs[0])
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
@@ -69,12 +71,14 @@ def _free(graph: Graph, batch: int) -> None:
         elif name == "flatten" and node in from_input:
             _write_out_flatten(node)
         elif copies_batch(node, batch) and batch > 1:  # a leading 1 need not be the batch, and is broadcast
-            _compute_first_size(node, size)
+            _set_first_size(node, -1 if node in from_input else 1)
+            if node not in from_input:
+                for user in list(node.users):
+                    user.replace_input_with(node, _copied(graph, node, rows, user))
         elif name in _NEEDS_EQUAL_SIZES and node in from_input:
             for constant in set(node.all_input_nodes) - from_input:
-                _expand_to_batch(graph, node, constant, size, batch)
-    if not size.users:
-        graph.erase_node(size)
+                _copy_beside_samples(graph, node, constant, rows, batch)
+    graph.eliminate_dead_code()
 
 
 def _operator(node: Node) -> str:
@@ -110,35 +114,38 @@ def _sizes(call: Node) -> list[Argument]:
     return next(lists, [])
 
 
-def _batch_of(graph: Graph, first_input: Node) -> Node:
-    """The size that stands for the batch, behind the inputs."""
+def _rows_of(graph: Graph, first_input: Node) -> Node:
+    """A 0 for every sample, computed without a size: converters write a size that stands in Python as a number."""
     behind = next(node for node in graph.nodes if node.op not in ("placeholder", "get_attr"))
     with graph.inserting_before(behind):
-        return graph.call_function(aten.sym_size.int, (first_input, 0))
+        values = first_input
+        for _ in shape_of(first_input)[1:]:
+            values = graph.call_function(aten.select.int, (values, 1, 0))
+        return graph.call_function(aten.zeros_like.default, (values,), {"dtype": torch.int64})
 
 
-def _compute_first_size(node: Node, size: Node) -> None:
-    """Replace the leading size by the batch of the input."""
+def _set_first_size(node: Node, size: int) -> None:
     position = next(i for i, value in enumerate(node.args) if isinstance(value, (list, tuple)))
     node.update_arg(position, [size, *_sizes(node)[1:]])
 
 
-def _expand_to_batch(graph: Graph, node: Node, constant: Node, size: Node, batch: int) -> None:
+def _copied(graph: Graph, node: Node, rows: Node, user: Node) -> Node:
+    """The one row of ``node`` for every sample, in front of ``user``."""
+    with graph.inserting_before(user):
+        copied = graph.call_function(_COPY, (node, 0, rows))
+    copied.meta = {key: value for key, value in node.meta.items() if key != "val"}
+    return copied
+
+
+def _copy_beside_samples(graph: Graph, node: Node, constant: Node, rows: Node, batch: int) -> None:
     """Copy what no input reaches for every sample where ``node`` puts it beside what comes from an input.
 
     A class token, as it is or with its position: all else broadcasts a first size of 1.
     """
     axis = argument(node, 1, "dim", 0)
     is_token = batch == 1 and "val" in constant.meta and shape_of(constant)[:1] == (1,)
-    if not is_token or (_operator(node) != "stack" and axis in (0, -len(shape_of(constant)))):
-        return
-    if copies_batch(constant, batch) and len(constant.users) == 1:
-        _compute_first_size(constant, size)
-        return
-    with graph.inserting_before(node):
-        copied = graph.call_function(aten.expand.default, (constant, [size, *shape_of(constant)[1:]]))
-    copied.meta = {key: value for key, value in constant.meta.items() if key != "val"}
-    node.replace_input_with(constant, copied)
+    if is_token and (_operator(node) == "stack" or axis not in (0, -len(shape_of(constant)))):
+        node.replace_input_with(constant, _copied(graph, constant, rows, node))
 
 
 def _prove(program: Program, freed: Program, batch: int) -> None:

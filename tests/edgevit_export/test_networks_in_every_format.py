@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,6 @@ FORMATS = {
     "ConvMixer": tuple(Format),
     "ConvNeXt": tuple(Format),
     "DeiT": tuple(Format),
-    "TNT": tuple(Format),
     "Swin": tuple(Format),
     "PVT v2": tuple(Format),
     "Twins-PCPVT": tuple(Format),
@@ -32,8 +32,12 @@ FORMATS = {
     "FastViT": WITHOUT_PTE,
 }
 """By family, the formats in which they are known to pass."""
-LEFT = {"ConvMixer": "aten::batch_norm x 6"}
-"""Of the shortfalls, those that are in the network: its norms stand behind an activation, with two readers."""
+LEFT = {
+    "ConvMixer": "aten::batch_norm x 6",  # behind an activation, with two readers
+    "PVT v2": "aten::layer_norm x 6",  # read by the queries' linear layer and by the convolution of keys and values
+    "Swin": "aten::mul x 4",  # the scale of queries from a joint projection, as TorchScript lite
+}
+"""Of the shortfalls, those that are in the network."""
 NETWORKS = {network.family: network for network in (*CONVOLUTIONAL, *ATTENTION)}
 
 
@@ -49,8 +53,9 @@ def test_every_format_is_optimised_and_passes(family: str, tmp_path: Path) -> No
         assert unexpected == [], outcome.recipe.format
 
 
-def test_a_class_token_is_copied_for_a_free_batch(tmp_path: Path) -> None:
-    model, spec = build(NETWORKS["DeiT"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_class_token_is_copied_for_a_free_batch(batch: int, tmp_path: Path) -> None:
+    model, spec = build(replace(NETWORKS["DeiT"], batch=batch))
     recipes = [Recipe(format=format, dynamic_batch=True) for format in (Format.PTL, Format.ONNX)]
     report = export(model, spec, recipes, output=tmp_path)
     assert report.passed, [outcome.reasons for outcome in report.outcomes]
