@@ -8,7 +8,19 @@ from difflib import get_close_matches
 
 from edgevit.errors import UsageError
 
-COMMANDS = ("bench", "compare", "devices", "doctor", "energy", "export", "inspect", "models", "report", "verify")
+COMMANDS = (
+    "bench",
+    "compare",
+    "devices",
+    "doctor",
+    "energy",
+    "export",
+    "inspect",
+    "models",
+    "paper",
+    "report",
+    "verify",
+)
 ENERGY_COMMANDS = ("analyze", "meters", "simulate")
 
 _EXPORT = "edgevit-export export --variant s --format ptl,onnx,tflite"

@@ -219,8 +219,8 @@ def _not_optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> Iterator[str]
 
 
 def _last_runs(passes: tuple[PassLog, ...]) -> tuple[PassLog, ...]:
-    """The last log of each pass: what one leaves behind that runs twice, its last run says."""
-    return tuple({log.name: log for log in passes}.values())
+    """The log of each pass's last run: what one leaves behind that runs twice, that one says."""
+    return tuple({log.name: log for log in passes if log.not_run is None}.values())
 
 
 def _not_delegated(delegation: Delegation) -> Iterator[str]:

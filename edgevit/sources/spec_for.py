@@ -56,11 +56,9 @@ def spec_for(
         options: What else tells this network from others of the same ``variant``.
 
     Raises:
-        UsageError: The run failed (names the line), or returned no tensors; names or labels do not fit; weights or
-            inputs are float64.
+        UsageError: The run failed (names the line); no tensors, or float64 ones; names or labels do not fit.
     """
     given = (example,) if _is_tensor(example) else tuple(example)
-    _refuse_double(model, given)
     inputs = _inputs(model, given, input_names)
     answers = named_tensors(run(model, given), "output")
     task = _likely_task(answers) if task is None else parse_choice("task", Task, task)
@@ -160,6 +158,7 @@ def _inputs(model: nn.Module, example: Sequence[Tensor], names: Sequence[str]) -
         raise UsageError(f"the example holds {kinds}: expected a tensor for each input")
     found = names or _parameter_names(model, len(example))
     _check_names(found, len(example), "inputs")
+    _refuse_double(model, example)
     return tuple(
         TensorSpec(
             name=name, shape=tuple(tensor.shape), dtype=_dtype(tensor), layout=_image_layout(tuple(tensor.shape))

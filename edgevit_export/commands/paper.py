@@ -127,8 +127,8 @@ def paper(options: PaperOptions) -> None:
         print_comparisons(comparisons)
     for error in done.errors:
         print_error(error)
-    results, artifacts = quoted(options.output / "results"), quoted(options.output / "artifacts")
-    print_next(f"edgevit-export report {results} --artifacts {artifacts}")
+    results, artifacts = options.output / "results", options.output / "artifacts"
+    print_next(f"edgevit-export report {quoted(results)} --artifacts {quoted(artifacts)}")
     if done.code:
         raise typer.Exit(done.code)
 

@@ -104,6 +104,7 @@ RULES: tuple[Rule, ...] = (
         artifact__recipe__opset="opset",
         artifact__recipe__dynamic_batch="dynamic batch",
         artifact__recipe__ptl_bytecode="bytecode",
+        artifact__recipe__ptl_prepacked="prepacked weights",
         artifact__inputs__layout="input layout",
         tool="tool",
         workload__runs="runs",

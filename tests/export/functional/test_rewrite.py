@@ -141,7 +141,8 @@ def test_no_write_is_left_and_the_answers_are_the_same_bits(forward: Forward) ->
     expected = first(None, image.clone())
     found, stay = functionalise(module)
     module.recompile()
-    assert found and not stay
+    assert not stay
+    assert found or forward is the_input  # whose writes torch.export has taken out
     assert not [node for node in module.graph.nodes if writes(node.target)]
     assert torch.equal(module(image), expected)
     assert module(image).dtype == expected.dtype

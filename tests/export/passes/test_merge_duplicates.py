@@ -31,8 +31,10 @@ def test_leaves_different_calls_alone() -> None:
 
 
 def test_calls_that_draw_numbers_are_not_the_same() -> None:
-    net = Lambda(lambda m, x: torch.rand_like(x) - torch.rand_like(x))
+    net = Lambda(lambda m, x: torch.zeros_like(x) - torch.zeros_like(x))
     editor = GraphEditor(captured(net, (2, 3)).module)
+    for node in editor.nodes(aten.zeros_like.default):  # capture refuses what draws numbers
+        node.target = aten.rand_like.default
     assert merge_duplicates.run(editor).rewrites == 0
     assert calls(editor.finish(), aten.rand_like.default) == 2
 

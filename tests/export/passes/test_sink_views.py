@@ -138,7 +138,9 @@ SINKS = {
         [aten.permute.default, aten.gelu.default],
     ),
     "number in front": (lambda m, x: 2 - x.permute(0, 2, 3, 1), [aten.rsub.Scalar, aten.permute.default]),
-    "quotient of a number": (lambda m, x: 1 / x.permute(0, 2, 3, 1), [aten.reciprocal.default, aten.mul.Tensor, aten.permute.default]),
+    "quotient of a number": (
+        lambda m, x: 1 / x.permute(0, 2, 3, 1), [aten.reciprocal.default, aten.mul.Tensor, aten.permute.default]
+    ),
     "number behind": (lambda m, x: x.permute(3, 2, 0, 1) - 2, [aten.sub.Tensor, aten.permute.default]),
     "vector beside a permute": (
         lambda m, x: x.permute(0, 2, 1, 3) / m["norm"].weight, [aten.div.Tensor, aten.permute.default]

@@ -13,6 +13,8 @@ _INSTALLED = "reads how this package was installed, as pip wrote it"
 _PUSHED = "on the device: what this program has just pushed, hash compared"
 _OWN_PROCESS = "a pickle between this process and one that it started, in its own directory"
 _OTHER_PYTHON = "between this process and one that it started with a Python of the user's choice and a script of ours"
+_CONVERTERS = "what a converter printed, for a message that names the layer"
+_OWN_GRAPH = "a number in the graph that this process has captured"
 _RECORD = "one line around a record that a row reads: "
 _AUDITED = "hands the file to its runtime, behind reader and audit; the runtime's own parser is not this project's"
 
@@ -21,9 +23,17 @@ REASONS: dict[str, str] = {
     "edgevit/installation.py:_is_source_tree": _INSTALLED,
     "edgevit/installation.py:_source": _INSTALLED,
     "edgevit/sources/timm_installed.py:torchvision_for": _INSTALLED,
-    "edgevit/sources/from_timm.py:_length": "an axis of a tensor that a row of checkpoints read",
     "edgevit/sources/hub.py:hub_config": "the bytes of a file for the row hub-config, in the cache of the hub's client",
     "edgevit/sources/results.py:named_tensors": "names that the user's own module gives its results",
+    "edgevit/neighbours.py:neighbours": _OWN_DATA,
+    "export/eager/failures.py:_places": "lines of a traceback of this process, for a message",
+    "export/formats/failing_layers.py:layers_named": _CONVERTERS,
+    "export/formats/failure.py:layers_in": _CONVERTERS,
+    "export/formats/tflite_file/quick_conversion.py:is_known": "hashes the sources of an installed package",
+    "export/functional/regions.py:_rows": _OWN_GRAPH,
+    "export/passes/numbers_as_floats.py:run": _OWN_GRAPH,
+    "export/passes/prepacked.py:_limits_of": _OWN_GRAPH,
+    "export/passes/prepacked.py:compute": _OWN_GRAPH,
     "edgevit/rebuild.py:_module": "a seed of digits, for code that the user named and whose hash agrees",
     "export/formats/pte_file/contents.py:stock_kernels": _OWN_DATA,
     "export/formats/onnx_file/protobuf.py:_schema": "a text of that module, read as it is imported",
