@@ -39,6 +39,14 @@ It is one sample of what float32 loses: where few roundings are made, torch may 
 to six layers: 0 to 1.3 steps, where ONNX Runtime, which adds up in another order, is 9 to 12 steps off; EdgeViT of any
 size, task and options: 2.4 to 13 steps, so that its yardsticks are what was measured.
 """
+MOST_STEPS = 256
+"""No yardstick is larger than so many float32 steps; ``validation.artifact.golden_checks`` believes no larger one."""
+OUTLIER = 16
+"""Times the median error on all samples, from which on a sample is one that float32 cannot compute well.
+
+Chosen: the worst sample of EdgeViT (XXS and S at 64 and 224 pixels) is at 1.3 to 2.0 medians, that of LeViT with random
+weights, whose attention saturates, at 1400.
+"""
 IN_ORDER = 4
 """How many yardsticks a run may be off that adds up its long averages one after the other.
 
@@ -199,6 +207,9 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     slack: dict[str, Floats] = {}
     if terms:
         yardstick, slack = _in_order(yardstick, model, spec, samples, reference)
+    for name, values in reference.items():
+        if yardstick[name] > _steps(MOST_STEPS, values):
+            yardstick[name], slack[name] = _without_outliers(_errors(single[name], values), slack.get(name))
     arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
     prints = fingerprint(model, arrays, FINGERPRINTED, batch=_batch(spec))
     return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec), slack)
@@ -216,7 +227,7 @@ def _in_order(
         other = _run(independent_copy(model), spec, samples, double=False)
     grown, slack = {}, {}
     for name, values in reference.items():
-        errors = np.abs(other[name] - values).reshape(len(values), -1).max(axis=1, initial=0.0) / IN_ORDER
+        errors = _errors(other[name], values) / IN_ORDER
         grown[name] = max(yardstick[name], float(np.median(errors)))
         factors = np.maximum(1.0, errors / grown[name])
         if factors.max() > 1:
@@ -224,10 +235,27 @@ def _in_order(
     return grown, slack
 
 
+def _without_outliers(errors: Floats, slack: Floats | None) -> tuple[float, Floats]:
+    """The yardstick that all but a few samples of ``(count,)`` need, and slack for those, on top of what they have."""
+    most = OUTLIER * float(np.median(errors))
+    yardstick = float(errors[errors <= most].max())
+    return yardstick, np.maximum(errors / yardstick, 1.0 if slack is None else slack)
+
+
+def _errors(answer: Floats, reference: Floats) -> Floats:
+    """The largest absolute error on each sample of ``(count, ...)``."""
+    found: Floats = np.abs(answer - reference).reshape(len(reference), -1).max(axis=1, initial=0.0)
+    return found
+
+
+def _steps(number: int, reference: Floats) -> float:
+    """So many float32 steps at the largest value of ``(count, ...)``."""
+    return number * float(np.finfo(np.float32).eps) * float(np.abs(reference).max(initial=0.0))
+
+
 def _yardstick(single: Floats, reference: Floats) -> float:
     """The largest error of ``single``, or the least that counts as one, over ``(count, ...)``."""
-    least = LEAST_STEPS * float(np.finfo(np.float32).eps) * float(np.abs(reference).max(initial=0.0))
-    return max(float(np.abs(single - reference).max(initial=0.0)), least)
+    return max(float(_errors(single, reference).max(initial=0.0)), _steps(LEAST_STEPS, reference))
 
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:

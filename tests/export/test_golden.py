@@ -231,6 +231,27 @@ def test_attention_that_computes_otherwise_where_nobody_looks_on_is_steady() -> 
     assert golden.outputs["logits"].shape == (len(golden), 10)
 
 
+def test_a_sample_that_float32_cannot_compute_well_has_slack_and_the_others_stay_tight() -> None:
+    """A difference of two large numbers on one image alone, whose error would hide any fault on the others."""
+
+    class Cancelling(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(3, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            means = x.mean((2, 3))
+            large = torch.relu(means.sum(1, keepdim=True) - 2.5) * 1e6
+            return self.head(means) + ((large + 0.3 * means[:, :1]) - large)
+
+    torch.manual_seed(0)
+    golden = make_golden(Cancelling().eval(), conv_net()[1])
+    loose = {label for label, factor in zip(golden.labels, golden.slack["logits"], strict=True) if factor > 1}
+    assert "white" in loose and len(loose) <= 3
+    assert golden.slack["logits"].max() > 1000
+    assert golden.yardstick["logits"] < 2e-6
+
+
 def test_a_model_that_fails_in_float64_alone_is_told_apart() -> None:
     class Single(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
