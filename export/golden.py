@@ -57,6 +57,7 @@ FLOAT64_LIMIT_BYTES = 64 << 20
 """Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
 _GROUPS = ("labels", "inputs", "outputs", "yardstick", "slack", "whole")
 _WITHOUT_NAMES = ("labels", "whole")
+_TINY = float(np.finfo(np.float32).tiny)
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -229,7 +230,7 @@ def _in_order(
     for name, values in reference.items():
         errors = _errors(other[name], values) / IN_ORDER
         grown[name] = max(yardstick[name], float(np.median(errors)))
-        factors = np.maximum(1.0, errors / grown[name])
+        factors = np.maximum(1.0, errors / max(grown[name], _TINY))
         if factors.max() > 1:
             slack[name] = factors
     return grown, slack
@@ -239,7 +240,7 @@ def _without_outliers(errors: Floats, slack: Floats | None) -> tuple[float, Floa
     """The yardstick that all but a few samples of ``(count,)`` need, and slack for those, on top of what they have."""
     most = OUTLIER * float(np.median(errors))
     yardstick = float(errors[errors <= most].max())
-    return yardstick, np.maximum(errors / yardstick, 1.0 if slack is None else slack)
+    return yardstick, np.maximum(errors / max(yardstick, _TINY), 1.0 if slack is None else slack)
 
 
 def _errors(answer: Floats, reference: Floats) -> Floats:

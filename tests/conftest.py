@@ -4,7 +4,19 @@ The suite runs on small machines beside other work, where spinning threads cost 
 depend on it.
 """
 
+import gc
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def garbage_is_looked_for_as_before() -> Iterator[None]:
+    """A command looks for garbage rarely; here, what one test leaves behind would fail another."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)

@@ -139,7 +139,7 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
 def _print_reasons(report: ExportReport) -> None:
     for outcome in report.outcomes:
         for reason in outcome.reasons:
-            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.exit_code != 0)
+            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.verdict == "error")
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Spell every change of shape as ``reshape`` and every change of order as ``permute``.
 
 Needs: shapes on the nodes; at most axis 0 free.
-Guarantees: ``flatten``, ``view``, ``unflatten``, ``squeeze``, ``unsqueeze`` become ``reshape`` with -1 for axis 0 (so
-the graph holds for every batch), ``transpose``, ``t``, ``movedim`` become ``permute`` with positive axes, ``unbind``
+Guarantees: ``flatten``, ``view``, ``unflatten``, ``squeeze``, ``unsqueeze``, ``reshape_as`` become ``reshape`` with
+-1 for axis 0 (so the graph holds for every batch), ``transpose``, ``t``, ``movedim`` become ``permute`` with positive axes, ``unbind``
 becomes ``select``; a sampling ``avg_pool2d`` or ``max_pool2d`` of kernel 1 becomes two strided slices. Values and
 shapes are the same. A ``reshape`` whose first axis is not its input's keeps its meaning: all other sizes are explicit.
 """
@@ -20,7 +20,8 @@ from export.patterns import are_fixed, argument, aten, has_tensor, operand, pair
 
 RESHAPES = (
     aten.flatten.using_ints, aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unflatten.int,
-    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default,
+    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.unsqueeze.default, aten.reshape_as.default,
+    aten.view_as.default,
 )  # fmt: skip
 PERMUTES = (
     aten.permute.default, aten.transpose.int, aten.t.default, aten.mT.default, aten.numpy_T.default, aten.movedim.int,

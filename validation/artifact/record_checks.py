@@ -24,11 +24,13 @@ _COSINE_APART = 1e-6  # chosen: rounding in float32 leaves 1e-12, float32 itself
 _SHARE_APART = 0.2  # chosen: where the reference is undecided, another machine may choose the other of two classes
 
 
-def record_problems(manifest: Manifest) -> list[str]:
-    """What a manifest says of its own proof that says no, or cannot be."""
+def record_problems(manifest: Manifest, *, slack: bool = False) -> list[str]:
+    """What a manifest says of its own proof that says no, or cannot be; ``slack``: some inputs have own units."""
     problems = _audit_problems(manifest.audit)
     if manifest.parity is not None:
-        problems += _parity_problems(manifest.parity, manifest) + _runtime_problems(manifest.parity.runtime, manifest)
+        problems += _parity_problems(manifest.parity, manifest, slack=slack) + _runtime_problems(
+            manifest.parity.runtime, manifest
+        )
     if manifest.delegation is not None:
         problems += _delegation_problems(manifest.delegation, manifest)
     return problems
@@ -91,17 +93,17 @@ def _audit_problems(audit: AuditResult) -> list[str]:
     return [f"the manifest records an audit that {said}: {'; '.join(audit.violations[:2]) or 'without a reason'}"]
 
 
-def _parity_problems(parity: ParityResult, manifest: Manifest) -> list[str]:
+def _parity_problems(parity: ParityResult, manifest: Manifest, *, slack: bool) -> list[str]:
     if not parity.passed or parity.reasons:
         said = "passed" if parity.passed else "failed"
         return [f"the manifest records parity that {said}: {'; '.join(parity.reasons[:2]) or 'without a reason'}"]
     expected = manifest.golden.inputs
     product = parity.multiple * parity.yardstick
+    agree = isclose(parity.max_abs_error, product, rel_tol=CLOSE, abs_tol=0.0)
+    agree = agree or (slack and 0 <= product < parity.max_abs_error)
     contradictions = {
         f"{parity.inputs_compared} inputs, of {expected}": parity.inputs_compared != expected,
-        f"an error of {parity.max_abs_error:.3g}, as {parity.multiple:.3g} times {parity.yardstick:.3g}": not isclose(
-            parity.max_abs_error, product, rel_tol=CLOSE, abs_tol=0.0
-        ),
+        f"an error of {parity.max_abs_error:.3g}, as {parity.multiple:.3g} times {parity.yardstick:.3g}": not agree,
         f"a mean error of {parity.mean_abs_error:.3g}, the largest being {parity.max_abs_error:.3g}": not (
             0 <= parity.mean_abs_error <= parity.max_abs_error * (1 + CLOSE)
         ),

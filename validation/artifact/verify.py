@@ -266,7 +266,8 @@ def _judged(run: _Run, session: Session, golden: GoldenSet, report: ParityReport
 
 
 def _record(run: _Run) -> Sequence[str]:
-    problems, remarks = record_problems(run.stated), list[str]()
+    slack = run.golden is not None and bool(run.golden.slack)
+    problems, remarks = record_problems(run.stated, slack=slack), list[str]()
     if run.facts is not None:
         problems += tool_problems(run.stated, run.facts)
     if run.parity is not None and run.parity.passed and run.stated.parity is not None and run.stated.parity.passed:

@@ -67,6 +67,18 @@ def test_folds_through_the_mean_into_the_head(mean: str, bias: bool) -> None:
         assert calls(module, aten.batch_norm.default) == log.rewrites ^ 1
 
 
+def test_folds_where_only_the_shape_of_the_product_is_read_again() -> None:
+    """LeViT gives the normalised rows the shape of the tokens that they were."""
+    layers = {"linear": nn.Linear(6, 4), "norm": nn.BatchNorm1d(4)}
+
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        tokens = m["linear"](x)
+        return m["norm"](tokens.flatten(0, 1)).reshape_as(tokens)
+
+    module, _ = apply(Lambda(forward, **layers), (2, 5, 6), canonical_views, fold_batch_norm)
+    assert calls(module, aten.batch_norm.default) == 0
+
+
 def test_leaves_what_is_no_mean_of_positions_alone() -> None:
     def relu(m: nn.ModuleDict, x: Tensor) -> Tensor:
         return m["head"](m["norm"](x).relu().mean((2, 3)))

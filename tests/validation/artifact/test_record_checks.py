@@ -193,3 +193,11 @@ def test_only_prepacked_weights_may_have_been_proven_by_another_torch() -> None:
         assert any(told in line for line in record_problems(replace(MANIFEST, recipe=other, parity=parity)))
     near = replace(parity, runtime="torch 2.1.0 lite interpreter")
     assert any(told in line for line in record_problems(replace(MANIFEST, recipe=recipe, parity=near)))
+
+
+def test_where_inputs_have_slack_the_worst_multiple_may_be_of_a_smaller_error() -> None:
+    smaller = replace(MANIFEST, parity=replace(RECORDED, multiple=RECORDED.multiple / 2))
+    assert record_problems(smaller, slack=True) == []
+    assert record_problems(smaller) != []
+    larger = replace(MANIFEST, parity=replace(RECORDED, multiple=RECORDED.multiple * 2))
+    assert record_problems(larger, slack=True) != []
