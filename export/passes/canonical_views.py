@@ -3,8 +3,9 @@
 Needs: shapes on the nodes; at most axis 0 free.
 Guarantees: ``flatten``, ``view``, ``unflatten``, ``squeeze``, ``unsqueeze``, ``reshape_as`` become ``reshape`` with
 -1 for axis 0 (so the graph holds for every batch), ``transpose``, ``t``, ``movedim`` become ``permute`` with positive
-axes, ``unbind`` becomes ``select``; a sampling ``avg_pool2d`` or ``max_pool2d`` of kernel 1 becomes two strided slices. Values and
-shapes are the same. A ``reshape`` whose first axis is not its input's keeps its meaning: all other sizes are explicit.
+axes, ``unbind`` becomes ``select``; a sampling ``avg_pool2d`` or ``max_pool2d`` of kernel 1 becomes two strided slices.
+Values and shapes are the same. A ``reshape`` whose first axis is not its input's keeps its meaning: all other sizes are
+explicit.
 """
 
 from __future__ import annotations
