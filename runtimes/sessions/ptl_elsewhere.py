@@ -19,9 +19,8 @@ from edgevit.errors import ArtifactError, MissingDependencyError, SessionError
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
 from export.formats.ptl_file.prepacked import ELSEWHERE
-from export.formats.ptl_file.read import read
 from export.recipe import Format
-from runtimes.sessions.run_ptl import PTL_PYTHON, XNNPACK_HINT, has_xnnpack, no_xnnpack, tensors_of
+from runtimes.sessions.run_ptl import PTL_PYTHON, XNNPACK_HINT, facts_of, has_xnnpack, no_xnnpack, tensors_of
 from runtimes.sessions.session import Array, Arrays, LocalSession, Session
 from runtimes.sessions.table import open_session
 
@@ -93,10 +92,7 @@ class ElsewhereSession(LocalSession):
 
     def __init__(self, path: Path, threads: int = 1, inputs: tuple[TensorSpec, ...] = ()) -> None:
         super().__init__(path, threads)
-        try:
-            facts = read(path)
-        except ArtifactError as error:
-            raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
+        facts = facts_of(path)
         self._require_standard(facts)
         self.inputs, self.outputs = tensors_of(path.name, facts, inputs)
         self.runtime = f"torch {other_torch().torch} {ELSEWHERE}"

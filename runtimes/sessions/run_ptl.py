@@ -38,10 +38,7 @@ class PtlSession(LocalSession):
         import torch
 
         super().__init__(path, threads)
-        try:
-            facts = read(path)
-        except ArtifactError as error:
-            raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
+        facts = facts_of(path)
         self._require_standard(facts)
         if (called := [row.name for row in facts.operators if row.name in RUNS]) and not has_xnnpack():
             raise no_xnnpack(f"{path.name} ({', '.join(called)})")
@@ -83,6 +80,18 @@ def no_xnnpack(what: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"cannot run {what}: torch {torch.__version__} here was built without XNNPACK", hint=XNNPACK_HINT
     )
+
+
+def facts_of(path: Path) -> FileFacts:
+    """What the file itself says, read before any interpreter opens it.
+
+    Raises:
+        SessionError: It is no lite file.
+    """
+    try:
+        return read(path)
+    except ArtifactError as error:
+        raise SessionError(f"the lite interpreter cannot load {path.name}: {error.message}") from error
 
 
 def tensors_of(
