@@ -41,7 +41,8 @@ class _Evaluation(msgspec.Struct):
     hf_hub_filename: str | None = None
 
 
-_IN_STEAD = "--checkpoint FILE with the weights, or --weights random"
+_IN_STEAD = "--weights random, or --checkpoint FILE with the weights"
+_OTHER_CACHE = "or HF_HOME=DIR of a cache that has them"
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,22 @@ class HubFile:
     revision: str
 
 
-def hub_config(repository: str, *, download: bool = True) -> tuple[Mapping[str, object], Mapping[str, object]]:
+def hub_config(
+    repository: str, *, download: bool = True, hint: str | None = None
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """What a repository's ``config.json`` says; ``repository`` may end in ``@revision``. See ``read_config``.
 
+    Args:
+        repository: ``OWNER/NAME``.
+        download: Whether the hub may be asked for what the cache has not.
+        hint: What to do where it cannot be had.
+
     Raises:
-        UsageError: It is no repository of timm's networks.
+        UsageError: There is no such repository, or none of timm's networks.
         FailureError: It is neither in the cache nor to be downloaded.
     """
     name, _, revision = repository.partition("@")
-    found = hub_file(name, (CONFIG,), revision or None, download=download)
+    found = hub_file(name, (CONFIG,), revision or None, download=download, hint=hint)
     data = read_bytes(found.path, what=CONFIG, limit_bytes=CONFIG_BYTES, failure=UsageError)
     return read_config(data, repository)
 
@@ -114,49 +122,119 @@ def hub_weights(cfg: Mapping[str, object], revision: str | None = None) -> HubFi
     return hub_file(repository, names, revision or named or None, download=revision is None)
 
 
-def hub_file(repository: str, names: Sequence[str], revision: str | None = None, *, download: bool = True) -> HubFile:
+def hub_file(
+    repository: str,
+    names: Sequence[str],
+    revision: str | None = None,
+    *,
+    download: bool = True,
+    hint: str | None = None,
+) -> HubFile:
     """The first of ``names`` that the repository has: what the cache holds, else, with ``download``, the hub.
 
     Raises:
-        FailureError: None of them is in the cache, and the hub cannot be asked, or refuses.
+        UsageError: No repository is called so, or the hub has none of that name or revision.
+        FailureError: None of the files is in the cache, and the hub cannot be asked, or refuses.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    _check_repository(repository, revision, hint)
+    for name in names:
+        if (path := _cached(repository, name, revision)) is not None:
+            return HubFile(path, repository, _commit(path))
+    wanted = f"{' or '.join(names)} of {printable(repository)}"
+    if not download:
+        raise FailureError(
+            f"{wanted} is not in the hub's cache, and nothing is downloaded because a record says so",
+            hint="--checkpoint FILE with the weights",
+        )
+    path = _downloaded(repository, names, revision, wanted, hint or f"{_IN_STEAD}, {_OTHER_CACHE}")
+    return HubFile(path, repository, _commit(path))
 
-    reason: Exception | None = None
-    for local in (True, False) if download else (True,):
-        for name in names:
-            try:
-                path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=local))
-                return HubFile(path, repository, _commit(path))
-            except LocalEntryNotFoundError as error:
-                reason = error
-                if not local:  # the hub cannot be reached: no other name will be found there
-                    break
-            except EntryNotFoundError as error:
-                reason = error
-            except Exception as error:  # of the hub's client, of its HTTP library, of the system
-                raise _unavailable(repository, names, error, download=download) from error
-    assert reason is not None
-    raise _unavailable(repository, names, reason, download=download) from reason
+
+def _check_repository(repository: str, revision: str | None, hint: str | None) -> None:
+    """Refuse what no repository or revision is called; a part of a path of the cache is made of both."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise UsageError(
+            f"'{printable(repository)}' is no name of a repository on a hub: expected OWNER/NAME", hint=hint
+        ) from error
+    if revision is not None and (not revision.isprintable() or {"", ".", ".."} & set(revision.split("/"))):
+        raise UsageError(f"'{printable(revision)}' is no revision of {printable(repository)}", hint=hint)
+
+
+def _cached(repository: str, name: str, revision: str | None) -> Path | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
+    except EntryNotFoundError:
+        return None
+    except OSError as error:
+        raise FailureError(
+            f"cannot read {name} of {printable(repository)} in the hub's cache: {first_line(error)}"
+        ) from error
+
+
+def _downloaded(repository: str, names: Sequence[str], revision: str | None, wanted: str, hint: str) -> Path:
+    """The first of ``names`` that the hub has, in its cache from now on."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    _reach(repository, names[0], revision, wanted, hint)
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, name, revision=revision))
+        except GatedRepoError as error:
+            raise FailureError(f"cannot get {wanted}: its owner asks who reads it", hint="hf auth login") from error
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            where = "such revision" if isinstance(error, RevisionNotFoundError) else "such repository that all may read"
+            raise UsageError(f"cannot get {wanted}: the hub has no {where}", hint=hint) from error
+        except LocalEntryNotFoundError as error:
+            raise _unreachable(wanted, error.__cause__ or error, hint) from error
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # of the hub's client, of its HTTP library, of the system
+            raise _unreachable(wanted, error, hint) from error
+    raise UsageError(f"cannot get {wanted}: the repository has no such file", hint=hint)
+
+
+def _reach(repository: str, name: str, revision: str | None, wanted: str, hint: str) -> None:
+    """Ask the hub once: where there is no network, downloading would try for half a minute, and log every time.
+
+    What a hub that can be reached answers is left to the download, which may try again.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import FileMetadataError, HfHubHTTPError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, name, revision=revision), timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except (HfHubHTTPError, FileMetadataError):
+        return
+    except Exception as error:
+        raise _unreachable(wanted, error, hint) from error
+
+
+def _unreachable(wanted: str, error: BaseException, hint: str) -> FailureError:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    why = f"{constants.ENDPOINT} cannot be asked: {type(error).__name__}: {printable(first_line(error))}"
+    if isinstance(error, OfflineModeIsEnabled):
+        why = "HF_HUB_OFFLINE forbids to ask the hub"
+    return FailureError(f"cannot get {wanted}: the cache {constants.HF_HUB_CACHE} has it not, and {why}", hint=hint)
 
 
 def _commit(path: Path) -> str:
     """``…/snapshots/COMMIT/file``: the commit, as the cache names it."""
     parts = path.parts
     return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else ""
-
-
-def _unavailable(repository: str, names: Sequence[str], error: Exception, *, download: bool) -> FailureError:
-    wanted = " or ".join(names)
-    if not download:
-        return FailureError(
-            f"{wanted} of {printable(repository)} is not in the hub's cache, "
-            "and nothing is downloaded because a record says so",
-            hint="--checkpoint FILE with the weights",
-        )
-    return FailureError(
-        f"cannot get {wanted} of {printable(repository)}, neither from the hub's cache nor from the hub: "
-        f"{type(error).__name__}: {printable(first_line(error))}",
-        hint=_IN_STEAD,
-    )

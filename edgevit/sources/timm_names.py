@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from edgevit.text import parse_json, printable
 
 HUB = "hf-hub:"
 _OWN_HUB = "timm/"
+_LEAST_PART = 3  # letters of a part of a name that tell anything; chosen: "vit" does
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def find_network(name: str, *, download: bool = True) -> TimmName:
     if name.startswith(HUB):
         from edgevit.sources.hub import hub_config
 
-        cfg, arguments = hub_config(name.removeprefix(HUB), download=download)
+        repository = name.removeprefix(HUB)
+        cfg, arguments = hub_config(repository, download=download, hint=_instead_of(repository))
         _registered(str(cfg["architecture"]))
         return TimmName(name, cfg, read_architecture(describe_architecture(_own_arguments(arguments))))
     if ":" in name:
@@ -78,7 +81,7 @@ def _registered(name: str) -> Mapping[str, object]:
 
     architecture, _, tag = name.partition(".")
     if not name or not is_model(name):
-        raise UsageError(f"timm has no network '{printable(name)}'", hint=_nearest(architecture))
+        raise UsageError(f"timm has no network '{printable(name)}'", hint=nearest(architecture))
     try:
         found = get_pretrained_cfg(name)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -93,15 +96,30 @@ def _tagged(architecture: str) -> list[str]:
     return [str(name) for name in list_models(architecture, include_tags=True) if "." in name]
 
 
-def _nearest(name: str) -> str:
+def nearest(name: str) -> str:
     """The names that were probably meant, or how to list them."""
     from timm import list_models
 
-    known = list_models()
-    close = get_close_matches(name, known, n=3, cutoff=0.6) or [other for other in known if name and name in other][:3]
+    known, name = list_models(), name.lower()
+    close = (
+        get_close_matches(name, known, n=3, cutoff=0.6)
+        or [other for other in known if len(name) >= _LEAST_PART and name in other][:3]
+    )
     if close:
         return f"did you mean {' or '.join(f'timm:{other}' for other in close)}?"
     return "edgevit-export models --timm '*'"
+
+
+def _instead_of(repository: str) -> str:
+    """What to ask for where a repository cannot be had: the network of that name in timm itself, or one like it."""
+    from timm.models import is_model
+
+    parts = re.split(r"[/:@\\]", repository.partition("@")[0])
+    names = [name for part in reversed(parts) if (name := part.partition(".")[0])]
+    for name in names:
+        if is_model(name):
+            return f"--model timm:{name}, which timm has itself; with --weights random it needs no hub"
+    return nearest(names[0] if names else "")
 
 
 RESERVED = (

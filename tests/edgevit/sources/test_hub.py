@@ -5,8 +5,13 @@ from __future__ import annotations
 import torchvision_operators  # noqa: F401
 
 # isort: split
+import hashlib
 import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import huggingface_hub.constants
 import msgspec
@@ -45,17 +50,107 @@ def test_another_commit_is_another_file(cache: Path) -> None:
         hub_weights({"hf_hub_id": "timm/net"}, revision="f" * 40)
 
 
-def test_what_is_not_there_names_what_would_do_instead() -> None:
-    with pytest.raises(FailureError, match="neither from the hub's cache nor from the hub") as caught:
+def test_what_is_not_there_names_what_would_do_instead(cache: Path) -> None:
+    with pytest.raises(FailureError, match=r"config.json of timm/gone: the cache .* HF_HUB_OFFLINE forbids") as caught:
         hub_file("timm/gone", ("config.json",))
-    assert caught.value.hint == "--checkpoint FILE with the weights, or --weights random"
+    assert str(cache) in caught.value.message
+    assert caught.value.hint == (
+        "--weights random, or --checkpoint FILE with the weights, or HF_HOME=DIR of a cache that has them"
+    )
     with pytest.raises(
         UsageError, match="no weights of net on a hub: timm has them at https://x alone"
     ) as caught_usage:
         hub_weights({"architecture": "net", "url": "https://x"})
     assert "--weights random" in str(caught_usage.value.hint)
-    with pytest.raises(FailureError, match="cannot get"):
-        hub_file("no/such/repository", ("config.json",))
+
+
+@pytest.mark.parametrize("name", ["no/such/repository", "", "../x", "a/..", "a/b\x00", "a" * 97])
+def test_what_no_repository_is_called(name: str) -> None:
+    with pytest.raises(UsageError, match="is no name of a repository"):
+        hub_file(name, ("config.json",))
+    with pytest.raises(UsageError, match=r"'../x' is no revision of me/net"):
+        hub_file("me/net", ("config.json",), "../x")
+
+
+class Hub(ThreadingHTTPServer):
+    """Answers as a hub does: ``files`` by their paths; 401 for what no repository is; counts what it was asked."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.files, self.asked = files, list[str]()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        data = self.server.files.get(self.path)
+        known = data is not None or any(self.path.split("/")[1:3] == path.split("/")[1:3] for path in self.server.files)
+        self.send_response(200 if data is not None else 404 if known else 401)
+        if data is None:
+            self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(data or b"").hexdigest()}"')
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        if body:
+            self.wfile.write(data or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def point_to(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    main = "/timm/net/resolve/main"
+    with Hub({f"{main}/config.json": b"{}", f"{main}/pytorch_model.bin": b"weights"}) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        point_to(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+
+
+def test_what_the_cache_has_not_is_downloaded_into_it_once(hub: Hub) -> None:
+    found = hub_weights({"hf_hub_id": "timm/net"})
+    assert (found.path.name, found.path.read_bytes(), found.revision) == ("pytorch_model.bin", b"weights", COMMIT)
+    asked = list(hub.asked)
+    assert [line for line in asked if line.startswith("GET")] == ["GET /timm/net/resolve/main/pytorch_model.bin"]
+    assert hub_weights({"hf_hub_id": "timm/net"}) == found and hub.asked == asked
+
+
+def test_a_hub_that_has_no_such_thing(hub: Hub) -> None:
+    with pytest.raises(UsageError, match=r"other.json of timm/net: the repository has no such file"):
+        hub_file("timm/net", ("other.json",))
+    with pytest.raises(UsageError, match=r"config.json of timm/gone: the hub has no such repository") as caught:
+        hub_config("timm/gone", hint="--model timm:gone")
+    assert caught.value.hint == "--model timm:gone"
+    assert len(hub.asked) < 8
+
+
+def test_without_a_network_there_is_one_attempt_and_no_word_but_the_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waits {seconds} s to try again"))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        point_to(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(FailureError, match=r"cannot be asked: ConnectError: .*refused"):
+            hub_file("timm/net", ("model.safetensors", "pytorch_model.bin"))
+    assert capfd.readouterr() == ("", "") and not caplog.records
 
 
 def test_the_configuration_of_a_repository(cache: Path) -> None:

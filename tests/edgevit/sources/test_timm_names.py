@@ -28,7 +28,7 @@ def test_registered_names_bring_their_configuration() -> None:
 def test_a_repository_is_one_however_it_is_written(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"depth": 2, "num_classes": 7}
     monkeypatch.setattr(
-        hub, "hub_config", lambda repository, *, download: ({"architecture": "resnet18", "from": repository}, said)
+        hub, "hub_config", lambda repository, **_: ({"architecture": "resnet18", "from": repository}, said)
     )
     found = find_network(name)
     assert found == TimmName("hf-hub:timm/x.y", {"architecture": "resnet18", "from": "timm/x.y"}, {"depth": 2})
@@ -50,6 +50,15 @@ def test_stems_are_file_names_and_differ_where_owners_do() -> None:
         ("resnet18.a9", "timm's resnet18 has no weights 'a9': it has .*a1_in1k", ""),
         ("local-dir:/tmp/x", "unknown source of networks in 'local-dir:/tmp/x'", "timm:hf-hub:OWNER/NAME"),
         ("esc\x1b[2J", r"no network 'esc\\x1b\[2J'", ""),
+        ("RESNET18", "no network 'RESNET18'", "timm:resnet18 "),
+        ("resnet18/../../x", "'resnet18/../../x' is no name of a repository", "--model timm:resnet18, "),
+        ("hf-hub:timm/resnet18.a1_in1k/x", "no name of a repository", "--model timm:resnet18, "),
+        ("mobilevit_zzs/", "no name of a repository", "did you mean timm:mobilevit_"),
+        ("/etc/passwd", "no name of a repository", "models --timm"),
+        ("a/" + "b" * 5000, "no name of a repository", "models --timm"),
+        ("a/b\x00", r"'a/b\\x00' is no name", "models --timm"),
+        ("hf-hub:", "'' is no name", "models --timm"),
+        ("timm/resnet18@../../x", "'../../x' is no revision of timm/resnet18", "timm:resnet18"),
     ],
 )
 def test_what_timm_has_not(name: str, words: str, hint: str) -> None:
