@@ -9,18 +9,21 @@ from types import ModuleType
 
 from edgevit.errors import MissingDependencyError, first_line
 from edgevit.installation import reinstall_package
+from edgevit.sources.origin import told_with_line
 
 _BEFORE_TORCH_2 = {"1.12": "0.13", "1.13": "0.14"}
 _OFFSET = 15
 """torch 2.N goes with torchvision 0.(N + 15), from 2.0 and 0.15 on (the table in torchvision's README)."""
 
 
+OLDEST_TIMM = "1.0.20"  # as the extra ``timm`` of pyproject.toml asks for
+
+
 def timm_module() -> ModuleType:
     """The package timm.
 
     Raises:
-        MissingDependencyError: timm or torchvision is not installed, or torchvision does not load beside this torch.
-            What else may fail in their import is not caught: it is broken in its own way.
+        MissingDependencyError: timm or torchvision is not installed, or does not load: names the line, and what fits.
     """
     for package in ("timm", "torchvision"):
         if find_spec(package) is None:
@@ -29,9 +32,26 @@ def timm_module() -> ModuleType:
         import_module("torchvision")
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
         raise _misfit(error) from error
-    import timm
-
+    try:
+        timm = import_module("timm")
+        for needed in ("timm.models", "timm.utils.model"):
+            import_module(needed)
+    except Exception as error:  # whatever the code of an installation that is broken does
+        raise _broken(error) from error
     return timm
+
+
+def _broken(error: Exception) -> MissingDependencyError:
+    """The error for a timm that does not load: what is here, where it fails, and from which version on it fits."""
+    try:
+        seen = metadata.version("timm")
+    except metadata.PackageNotFoundError:  # a folder of that name
+        seen = "of an unknown version"
+    return MissingDependencyError(
+        f"cannot use timm's networks: timm {seen} does not load: {told_with_line(error)}; "
+        f"expected timm {OLDEST_TIMM} or later, whole and with what it imports",
+        hint=reinstall_package(f"timm>={OLDEST_TIMM}"),
+    )
 
 
 def torchvision_for(torch_version: str) -> str | None:

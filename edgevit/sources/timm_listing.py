@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from edgevit.errors import UsageError
 from edgevit.records import Record
 from edgevit.sources.pretrained_cfg import evaluated_size
-from edgevit.sources.timm_names import TimmName, find_network
+from edgevit.sources.timm_installed import timm_module
+from edgevit.sources.timm_names import TimmName, find_network, nearest
 from edgevit.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
 
+_SOURCE = re.compile(r"^(?:timm:)?(?:hf[-_]hub:)?(?:timm/)?")
 MOST_COUNTED = 60  # networks whose parameters are counted, a tenth of a second each: chosen, as a screen or two hold
 
 
@@ -28,28 +31,42 @@ class ListedNetwork(Record):
 def list_timm(pattern: str) -> tuple[ListedNetwork, ...]:
     """The networks whose names fit ``pattern`` (``mobilevit*``), with the tags of the weights that a hub has of each.
 
+    A pattern with a dot (``resnet18.*``) is one of names with tags. What ``--model`` takes before a name may be there.
+
     Raises:
         UsageError: None fits.
         MissingDependencyError: timm, or the torchvision that it imports, is missing or does not load.
     """
-    from edgevit.sources.timm_installed import timm_module
-
     timm_module()
     from timm import list_models
 
-    names = [str(name) for name in list_models(pattern)]
+    bare = _SOURCE.sub("", pattern)
+    names = [str(name) for name in list_models(bare, include_tags="." in bare)] if bare else []
     if not names:
-        raise UsageError(f"timm has no network '{printable(pattern)}'", hint="edgevit-export models --timm '*vit*'")
+        architecture, _, tag = bare.partition(".")
+        raise UsageError(
+            f"timm has no network '{printable(pattern)}'" + _tags_instead(architecture, tag),
+            hint=nearest(architecture.strip("*")),
+        )
     return tuple(_listed(name, counted=len(names) <= MOST_COUNTED) for name in names)
+
+
+def _tags_instead(architecture: str, tag: str) -> str:
+    """Which tags there are, where the name is right and the tag is not."""
+    from timm.models import is_model
+
+    there = ", ".join(_tags(architecture)) if tag and is_model(architecture) else ""
+    return f": {printable(architecture)} has {there}" if there else ""
 
 
 def _listed(name: str, *, counted: bool) -> ListedNetwork:
     network = find_network(name)
+    tag = name.partition(".")[2]
     return ListedNetwork(
         name=name,
         input=evaluated_size(network.cfg),
         parameters=_parameters(network) if counted else None,
-        weights=_tags(name),
+        weights=tuple(other for other in _tags(name) if tag in ("", other)),
     )
 
 

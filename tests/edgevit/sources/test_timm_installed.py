@@ -1,17 +1,18 @@
-"""What is said where timm or its torchvision is missing, does not fit, or is broken in its own way."""
+"""What is said where timm or its torchvision is missing, does not fit, or is broken."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from edgevit.errors import MissingDependencyError
 from edgevit.sources import timm_installed
-from edgevit.sources.timm_installed import timm_module, torchvision_for
+from edgevit.sources.timm_installed import OLDEST_TIMM, timm_module, torchvision_for
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,28 @@ def test_a_torchvision_of_another_torch_is_told_with_the_pair_that_fits(tmp_path
     assert "torch 2.13 goes with torchvision 0.28" in told
 
 
-def test_what_is_broken_in_its_own_way_keeps_its_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def load():\n    raise KeyError('half an update')\nload()", "KeyError: 'half an update'"),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("def f(:", "SyntaxError"),
+        ("import os\nos.no_such_name", "AttributeError"),
+        ("", "No module named 'timm.models'"),
+    ],
+)
+def test_a_broken_timm_is_one_error_with_the_line_and_what_fits(tmp_path: Path, code: str, words: str) -> None:
     a_package(tmp_path, "torchvision", "")
-    a_package(tmp_path, "timm", "def load():\n    raise KeyError('half an update')\nload()")
-    told = importing(tmp_path)
-    assert "KeyError: 'half an update'" in told and str(tmp_path / "timm") in told
+    a_package(tmp_path, "timm", code)
+    told = importing(tmp_path).splitlines()[-1]
+    assert "MissingDependencyError: cannot use timm's networks: timm" in told and "does not load" in told
+    assert words in told and "expected timm 1.0.20 or later" in told
+    assert code == "" or f"{tmp_path / 'timm' / '__init__.py'}:" in told
+
+
+def test_the_oldest_timm_is_that_of_the_extra() -> None:
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert f"timm>={OLDEST_TIMM}" in extras["optional-dependencies"]["timm"]
 
 
 def test_timm_itself() -> None:
