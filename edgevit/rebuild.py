@@ -14,9 +14,11 @@ import msgspec
 from edgevit.build import build_model
 from edgevit.errors import CheckpointError, UsageError, first_line
 from edgevit.network.config_file import range_problems
+from edgevit.network.describe import ModelRequest
 from edgevit.network.variants import Delegate, Propagation, VariantConfig, VariantTable, variants
 from edgevit.records import sha256_file
 from edgevit.shell import quoted
+from edgevit.sources.cost import refuse_cost
 from edgevit.sources.from_module import AN_IMAGE, FILE_SHA256, INPUTS, OWN_SPEC, SEED, build_module
 from edgevit.sources.from_module import PREFIX as MODULE
 from edgevit.sources.from_timm import EMBEDDING, Source, build_timm
@@ -33,13 +35,17 @@ if TYPE_CHECKING:
 _NAMED: dict[str, Source] = {"hub": "hub", "random": "random"}  # weights that need no file of the user's
 
 
-def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None, module: str | None = None) -> nn.Module:
+def rebuild_model(
+    spec: ModelSpec, checkpoint: Path | None = None, module: str | None = None, held_bytes: int | None = None
+) -> nn.Module:
     """The network that ``spec`` describes: random weights from its seed, the hub's, or those in ``checkpoint``.
 
     Args:
         spec: As ``build_model``, ``build_timm`` or ``build_module`` made it, perhaps read back from a manifest.
         checkpoint: The weights file, when ``spec`` says that they came from one.
         module: The user's own code, as ``build_module`` takes it, when ``spec`` says that the network is from there.
+        held_bytes: Size of the artifact that ``spec`` came with: a network of names and numbers that goes beyond what
+            such a file can hold is not built. None: ``spec`` is no stranger's.
 
     Raises:
         UsageError: ``spec`` describes nothing that can be rebuilt, or names options that this version does not know;
@@ -52,16 +58,25 @@ def rebuild_model(spec: ModelSpec, checkpoint: Path | None = None, module: str |
     if module is not None and not spec.variant.startswith(MODULE):
         raise UsageError(f"{spec.name} is {spec.variant}, which needs no --module", hint="leave --module out")
     if spec.variant.startswith(TIMM):
-        return _timm(spec, checkpoint)
+        return _timm(spec, checkpoint, held_bytes)
     if spec.variant.startswith(MODULE):
         return _module(spec, checkpoint, module)
-    return _edgevit(spec, checkpoint)
+    return _edgevit(spec, checkpoint, held_bytes)
 
 
-def _edgevit(spec: ModelSpec, checkpoint: Path | None) -> nn.Module:
+def _edgevit(spec: ModelSpec, checkpoint: Path | None, held_bytes: int | None) -> nn.Module:
     batch, channels, height, width = _image_shape(spec)
+    config = configuration_of(spec)
+    if held_bytes is not None:
+        from edgevit.network.model import empty_model
+
+        request = ModelRequest(
+            config=config, task=spec.task, num_classes=spec.num_classes, in_channels=channels,
+            input_size=(height, width), batch=batch,
+        )  # fmt: skip
+        refuse_cost(lambda: empty_model(request), spec.inputs[0].shape, held_bytes, spec.name)
     model, _ = build_model(
-        configuration_of(spec),
+        config,
         task=spec.task,
         num_classes=spec.num_classes,
         in_channels=channels,
@@ -76,7 +91,7 @@ def _edgevit(spec: ModelSpec, checkpoint: Path | None) -> nn.Module:
     return model
 
 
-def _timm(spec: ModelSpec, checkpoint: Path | None) -> nn.Module:
+def _timm(spec: ModelSpec, checkpoint: Path | None, held_bytes: int | None) -> nn.Module:
     """One of timm's networks; what a stranger's specification may ask of timm is names and small numbers."""
     batch, channels, height, width = _image_shape(spec)
     embeds = [tensor.name for tensor in spec.outputs] == [EMBEDDING]
@@ -94,6 +109,7 @@ def _timm(spec: ModelSpec, checkpoint: Path | None) -> nn.Module:
         in_channels=channels,
         input_size=(height, width),
         batch=batch,
+        held_bytes=held_bytes,
     )
     _check_weights(spec, found)
     return model

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from edgevit.checkpoint.load import Checkpoint
 from edgevit.errors import CheckpointError, UsageError, parse_choice
 from edgevit.network.describe import check_counts
+from edgevit.sources.cost import refuse_cost
 from edgevit.sources.digest import weights_sha256
 from edgevit.sources.hub import hub_weights
 from edgevit.sources.noise import noise_images, varied_images
@@ -71,6 +72,7 @@ def build_timm(
     batch: int = 1,
     labels: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
+    held_bytes: int | None = None,
 ) -> tuple[nn.Module, ModelSpec]:
     """One of timm's networks in eval mode, without gradients, joined where it offers that; its specification.
 
@@ -83,12 +85,13 @@ def build_timm(
         checkpoint: Weights file of this network instead; see ``edgevit.checkpoint.entries`` for what it may be.
         entry: Which weights in the checkpoint to take.
         seed: Seed of the random weights; see ``edgevit.sources.random_weights``.
-        num_classes: Length of the logits; None takes it from the checkpoint's head, else from the name.
-        in_channels: Channels of the image; None takes them from the checkpoint's first layer, else from the name.
+        num_classes: Length of the logits; None: of the checkpoint's head, else as the name has it.
+        in_channels: Channels of the image; None: of the checkpoint's first layer, else as the name has it.
         input_size: (height, width) in pixels; None: what the weights were evaluated at, as timm's ``validate.py`` does.
         batch: Images per run.
         labels: One name per class.
         preprocessing: Overrides that of the name's ``pretrained_cfg``.
+        held_bytes: Size of the artifact that a record of a stranger's describes so; see ``edgevit.sources.cost``.
 
     Raises:
         UsageError: No such network, tag or size of it, labels or a weights file that do not fit.
@@ -98,13 +101,11 @@ def build_timm(
     task = parse_choice("task", Task, task)
     check_counts(task, num_classes, in_channels, batch)
     loaded = _loaded(weights, checkpoint, entry)
-    network = find_network(name, download=revision is None)
-    asked = _request(network, task, architecture, num_classes, in_channels, input_size, loaded)
+    asked = _request(name, task, architecture, num_classes, in_channels, input_size, loaded, download=revision is None)
+    if held_bytes is not None:
+        refuse_cost(lambda: _whole(asked), (batch, asked.in_channels, *asked.input_size), held_bytes, name)
     whole, origin = _random(asked, seed) if weights == "random" else _trained(asked, loaded, revision)
-    model, image = _features(asked, whole), noise_images((batch, asked.in_channels, *asked.input_size))
-    model, kind = reparameterised(model.requires_grad_(False).eval(), (image,))
-    options = {key: word for key, word in (("reparameterised", kind), ("architecture", asked.described)) if word}
-    return model, _spec(model, asked, image, origin, labels, preprocessing, options)
+    return _finished(whole, asked, batch, origin, labels, preprocessing)
 
 
 def _loaded(weights: str | None, checkpoint: Path | str | None, entry: str | None) -> Checkpoint | None:
@@ -119,15 +120,18 @@ def _loaded(weights: str | None, checkpoint: Path | str | None, entry: str | Non
 
 
 def _request(
-    network: TimmName,
+    name: str,
     task: Task,
     architecture: Mapping[str, object] | None,
     num_classes: int | None,
     in_channels: int | None,
     input_size: tuple[int, int] | None,
     loaded: Checkpoint | None,
+    *,
+    download: bool,
 ) -> _Request:
     """What is built: as asked for, else as the checkpoint has it, else as the name has it."""
+    network = find_network(name, download=download)
     channels, *size = evaluated_size(network.cfg)
     tensors = {} if loaded is None else loaded.tensors
     if num_classes is None:
@@ -190,10 +194,12 @@ def _whole(asked: _Request, state: Mapping[str, Tensor] | None = None) -> nn.Mod
 
     Some networks take any size, some a size that they are told, and ``pretrained_cfg`` does not tell them apart.
     """
+    import torch
+
     model = _create(asked, state)
     if asked.input_size == asked.own_size or "img_size" in asked.architecture:
         return model
-    image = (noise_images((1, asked.in_channels, *asked.input_size)),)
+    image = (torch.zeros((1, asked.in_channels, *asked.input_size)),)  # on the meta device, where that is the default
     try:
         run(model, image)
     except UsageError:
@@ -299,15 +305,18 @@ def _told_size(whole: nn.Module) -> dict[str, object]:
     return {"img_size": arguments["img_size"]} if "img_size" in arguments else {}
 
 
-def _spec(
-    model: nn.Module,
+def _finished(
+    whole: nn.Module,
     asked: _Request,
-    image: Tensor,
+    batch: int,
     origin: Weights,
     labels: Sequence[str],
     preprocessing: Preprocessing | None,
-    options: Mapping[str, str],
-) -> ModelSpec:
+) -> tuple[nn.Module, ModelSpec]:
+    """The network for the task, joined where it offers that, and its specification."""
+    model, image = _features(asked, whole), noise_images((batch, asked.in_channels, *asked.input_size))
+    model, kind = reparameterised(model.requires_grad_(False).eval(), (image,))
+    options = {key: word for key, word in (("reparameterised", kind), ("architecture", asked.described)) if word}
     embeds = asked.task is Task.CLASSIFY and getattr(model, "num_classes", None) == 0
     answers = run(model, (image,))
     names: tuple[str, ...] = ()
@@ -316,10 +325,10 @@ def _spec(
     elif embeds:
         names = (EMBEDDING,)
     cfg, channels = asked.network.cfg, asked.in_channels
-    return spec_for(
+    spec = spec_for(
         model,
         image,
-        name=_stem(asked, len(image)),
+        name=_stem(asked, batch),
         variant=f"{PREFIX}{asked.network.given}",
         task=Task.FEATURES if embeds else asked.task,
         weights=origin,
@@ -329,6 +338,7 @@ def _spec(
         output_names=names,
         options=options,
     )
+    return model, spec
 
 
 def _stem(asked: _Request, batch: int) -> str:

@@ -35,8 +35,12 @@ class PhotoReferences:
         self._module = module
         self._known: dict[str, GoldenSet] = {}
 
-    def of(self, spec: ModelSpec) -> GoldenSet:
+    def of(self, spec: ModelSpec, held_bytes: int) -> GoldenSet:
         """The photos as inputs of the model, and its answers to them.
+
+        Args:
+            spec: The model, as a manifest describes it.
+            held_bytes: Size of its artifact; see ``rebuild_model``.
 
         Raises:
             UsageError: The photos cannot be used, the network cannot be rebuilt, or its weights or code were not given.
@@ -44,10 +48,10 @@ class PhotoReferences:
         """
         key = spec.to_json()
         if key not in self._known:
-            self._known[key] = self._compute(spec)
+            self._known[key] = self._compute(spec, held_bytes)
         return self._known[key]
 
-    def _compute(self, spec: ModelSpec) -> GoldenSet:
+    def _compute(self, spec: ModelSpec, held_bytes: int) -> GoldenSet:
         from edgevit.rebuild import rebuild_model
         from export.photos import load_photos
 
@@ -60,6 +64,6 @@ class PhotoReferences:
             )
         own_file = trained or spec.weights.source == "hub"
         with quiet(verbose=True):  # a user's own code may print
-            model = rebuild_model(spec, self._checkpoint if own_file else None, self._module)
+            model = rebuild_model(spec, self._checkpoint if own_file else None, self._module, held_bytes)
         golden = make_golden(model, spec, photos)
         return golden[len(golden) - len(photos.labels) :]

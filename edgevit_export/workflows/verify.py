@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import UsageError
 from edgevit_export.console import Progress
 from edgevit_export.workflows.photo_references import PhotoReferences
 from export.formats.table import format_of
@@ -69,7 +70,7 @@ def verify(
     for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
         name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
         with progress.step(f"verifying {name}") as step, quiet(verbose=verbose):
-            extra = _photos(path, references)
+            extra = None if references is None else partial(_photos, path, references)
             report = verify_artifact(
                 path, opener=open_to_prove, artifact=artifact, limits=limits, extra=extra, threads=threads
             )
@@ -140,15 +141,10 @@ def _foreign_files(path: Path) -> list[Path]:
     return files
 
 
-def _photos(path: Path, references: PhotoReferences | None) -> GoldenSet | None:
-    """The photos for the artifact of a manifest; None where that cannot be read, which verification itself reports."""
-    if references is None:
-        return None
-    try:
-        spec = load_manifest(path).spec
-    except ArtifactError:
-        return None
-    return references.of(spec)
+def _photos(path: Path, references: PhotoReferences) -> GoldenSet:
+    """The photos for an artifact that is what its manifest says."""
+    manifest = load_manifest(path)
+    return references.of(manifest.spec, manifest.bytes)
 
 
 def targets(paths: Sequence[Path]) -> list[tuple[Path, Path | None]]:

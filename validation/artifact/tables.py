@@ -18,8 +18,17 @@ VERIFY_ALIKE = ("inputs", "cosine", "top-1", "top-5", "non-finite", "runtime")
 
 
 def verify_rows(reports: Sequence[VerifyReport]) -> list[tuple[str, ...]]:
-    """One row per artifact, in the order of ``VERIFY_COLUMNS``; what was not measured is ``-``."""
-    return [(report.file, verdict(report), *_numbers(report.parity)) for report in reports]
+    """One row per artifact, in the order of ``VERIFY_COLUMNS``; what was not measured is ``-``.
+
+    A comparison on the user's own inputs is one more row.
+    """
+    rows = []
+    for report in reports:
+        rows.append((report.file, verdict(report), *_numbers(report.parity)))
+        if report.parity_extra is not None:
+            judged = "passed" if report.parity_extra.passed else "failed"
+            rows.append((f"{report.file} on your images", judged, *_numbers(report.parity_extra)))
+    return rows
 
 
 def verdict(report: VerifyReport) -> str:

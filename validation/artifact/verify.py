@@ -21,7 +21,7 @@ computed afresh as ``extra``, and the artifact is compared with the network itse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ from export.manifest import SUFFIX, load_manifest, renamed
 from export.recipe import Format
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
-from validation.artifact.checks import Check, VerifyReport
+from validation.artifact.checks import Check, CheckStatus, VerifyReport
 from validation.artifact.consistency import content_problems, tensor_problems
 from validation.artifact.divergence import Divergence
 from validation.artifact.explain import explained
@@ -79,7 +79,7 @@ def verify_artifact(
     artifact: Path | None = None,
     known: KnownArtifact | None = None,
     limits: Limits | None = None,
-    extra: GoldenSet | None = None,
+    extra: GoldenSet | Callable[[], GoldenSet] | None = None,
     threads: int = 1,
 ) -> VerifyReport:
     """Verify one artifact.
@@ -90,20 +90,21 @@ def verify_artifact(
         artifact: The file to judge, where it is not the one that the manifest names, beside it.
         known: What need not be read from files again; there need be no manifest on disk then.
         limits: What parity must keep, ``Limits()`` when None; the manifest's recipe says for which precision.
-        extra: Further inputs with reference outputs (the user's own images); their yardstick is widened to the golden
-            set's where that is larger, since few inputs give a small one by chance.
+        extra: Further inputs with reference outputs (the user's own images), or what makes them, which is called only
+            for an artifact that is what its manifest says. Their yardstick is widened to the golden set's where that is
+            larger, since few inputs give a small one by chance.
         threads: Threads of the runtime.
 
     Returns:
         The report; nothing that is wrong with the artifact, its manifest or its golden set raises.
+
+    Raises:
+        EdgevitExportError: ``extra`` raises it.
     """
-    run = _Run(manifest_path, limits or Limits(), opener, threads, extra, known, artifact)
+    run = _Run(manifest_path, limits or Limits(), opener, threads, known, artifact)
     started = datetime.now(UTC)
-    checks: dict[str, Check] = {}
     try:
-        for step in STEPS:
-            if step.name != "parity-extra" or extra is not None:
-                checks[step.name] = perform(step, run, checks)
+        checks = _all_steps(run, extra)
     finally:
         if run.session is not None:
             run.session.close()
@@ -112,13 +113,25 @@ def verify_artifact(
         manifest=str(manifest_path),
         started_utc=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         format=run.manifest.recipe.format if run.manifest else None,
-        checks=tuple(checks.values()),
+        checks=checks,
         audit=run.audit,
         parity=run.parity,
         parity_extra=run.parity_extra,
         divergence=run.divergence,
         shortfalls=run.manifest.shortfalls() if run.manifest else (),
     )
+
+
+def _all_steps(run: _Run, extra: GoldenSet | Callable[[], GoldenSet] | None) -> tuple[Check, ...]:
+    checks: dict[str, Check] = {}
+    for step in STEPS:
+        if step.name == "parity-extra":
+            if extra is None:
+                continue
+            if all(checks[name].status is CheckStatus.PASSED for name in step.needs):
+                run.extra = extra() if callable(extra) else extra
+        checks[step.name] = perform(step, run, checks)
+    return tuple(checks.values())
 
 
 @dataclass
@@ -129,11 +142,11 @@ class _Run:
     asked: Limits
     opener: SessionOpener
     threads: int
-    extra: GoldenSet | None
     known: KnownArtifact | None
     file: Path | None = None
     manifest: Manifest | None = None
     golden: GoldenSet | None = None
+    extra: GoldenSet | None = None
     facts: FileFacts | None = None
     session: Session | None = None
     audit: AuditResult | None = None

@@ -3,10 +3,15 @@
 import shutil
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
-from small_artifacts import small_net
+from edgevit_tiny import tiny
+from PIL import Image
+from small_artifacts import edit_manifest, small_net
 from small_exports import small_spec
 
+from edgevit.build import build_model
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
@@ -57,6 +62,31 @@ def test_the_line_of_a_verification_says_how_it_ended(
     seen = capfd.readouterr().err
     assert "verifying small-net.onnx: failed" in seen
     assert "verifying small-net.ptl: passed" in seen
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    directory = tmp_path / "photos"
+    directory.mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(directory / f"{number}.png")
+    return directory
+
+
+def test_photos_are_compared_and_a_network_beyond_its_file_is_not_built(photos: Path, tmp_path: Path) -> None:
+    model, spec = build_model(tiny(), input_size=(64, 64))
+    assert export(model, spec, "ptl", output=tmp_path / "out").passed
+    (report,) = verify(tmp_path / "out", images=photos)
+    assert report.passed and report.parity_extra is not None and report.parity_extra.inputs_compared == 2
+    options = {**spec.options, "channels": "8,16,24,60000", "heads": "1,2,3,1"}
+    edit_manifest(tmp_path / "out" / f"{spec.name}.ptl.json", spec__options=options)
+    (report,) = verify(tmp_path / "out", images=photos)
+    assert report.failed_checks[0].name == "contents", "the file says otherwise: nothing is built for it"
+    export(model, msgspec.structs.replace(spec, options=options), "ptl", output=tmp_path / "agreed")
+    with pytest.raises(UsageError, match=r"the manifest of .+ describes is not built"):
+        verify(tmp_path / "agreed", images=photos)
+    assert verify(tmp_path / "agreed")[0].passed, "which builds nothing"
 
 
 def test_nothing_to_verify_is_an_error_not_a_pass(tmp_path: Path) -> None:

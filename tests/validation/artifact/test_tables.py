@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from verify_reports import FAILED, MISSING, PASSED, check, report
 
@@ -24,6 +25,14 @@ def test_rows_fit_the_columns() -> None:
     assert (passed["inputs"], passed["top-1"], passed["SQNR dB"], passed["non-finite"]) == ("1", "100.0%", "300.0", "0")
     assert dict(zip(VERIFY_COLUMNS, rows[1], strict=True))["max error"] == "5.00e-01"
     assert rows[2][2:] == ("-",) * (len(VERIFY_COLUMNS) - 2)
+
+
+def test_what_was_compared_on_the_users_images_is_a_row_of_its_own() -> None:
+    on_images = msgspec.structs.replace(PASSED, parity_extra=FAILED.parity)
+    rows = verify_rows([on_images, MISSING])
+    assert [row[0] for row in rows] == [PASSED.file, f"{PASSED.file} on your images", MISSING.file]
+    assert rows[1] == (rows[1][0], "failed", *verify_rows([FAILED])[0][2:])
+    assert rows[0] == verify_rows([PASSED])[0]
 
 
 def test_reasons_are_lines_and_long_lists_are_cut() -> None:
