@@ -132,7 +132,10 @@ def _plain(value: object) -> object:
 
 
 def print_note(text: str, *, is_error: bool = False) -> None:
-    """One line for the person to stderr; on a terminal folded at its spaces. With ``--quiet`` only what is an error."""
+    """One line for the person to stderr; on a terminal folded at its spaces. With ``--quiet`` only what is an error.
+
+    An error is also the reason of an exit code that is not 0.
+    """
     if _VOICE.quiet and not is_error:
         return
     for line in _lines(sys.stderr, text):

@@ -306,8 +306,7 @@ def print_runs(
     tried = [failure_to_write(path, partial(_save_text, text)) for path, text in files if path is not None]
     unwritten = [error for error in tried if error is not None]
     if options.as_json:
-        failures_told = [failure_of(error) for error in (*errors, *unwritten)]
-        print_records(latency=reports, energy=judged, errors=failures_told)
+        print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in (*errors, *unwritten)])
     else:
         print_table(
             tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE,
@@ -320,13 +319,14 @@ def print_runs(
             print_text("± is half of a 95 % interval")
     reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
-    for line in (*tables.reason_lines(reports), *reasons, *failed):
-        print_note(line)
-    for error in unwritten:
-        print_error(error)
     failures = [failure for run in runs for failure in (run.failure, run.energy_failure) if failure is not None]
     wrong = not all([*(report.passed for report in reports), *(energy.passed for energy in judged)])
-    return max([int(wrong), *(each.exit_code for each in failures), *(each.exit_code for each in unwritten)])
+    code = max([int(wrong), *(each.exit_code for each in (*failures, *unwritten))])
+    for line in (*tables.reason_lines(reports), *reasons, *failed):
+        print_note(line, is_error=code != 0)
+    for error in unwritten:
+        print_error(error)
+    return code
 
 
 def _judge_energies(

@@ -51,8 +51,10 @@ def compare(options: CompareOptions) -> None:
     elif not result.refused:
         for line in comparison_lines(result):
             print_text(line)
-        for text in (*result.warnings, *result.reasons):
+        for text in result.warnings:
             print_note(text)
+        for text in result.reasons:
+            print_note(text, is_error=not result.passed)
     if result.refused:
         raise _unlike(result)
     if not result.passed:

@@ -177,6 +177,6 @@ def _restore(options: DevicesOptions) -> None:
             undone = ", ".join(each.undone) or "nothing to undo"
             print_line(f"{each.serial}: {f'failed: {each.problem}' if each.problem else undone}")
             if each.hint:
-                print_note(f"{each.serial}: {each.hint}")
+                print_note(f"{each.serial}: {each.hint}", is_error=bool(each.problem))
     if any(each.problem for each in restored):
         raise typer.Exit(RestoreError.exit_code)

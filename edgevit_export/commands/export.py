@@ -88,7 +88,7 @@ def export(options: ExportOptions) -> None:
     asked = recipes(options)
     check_request(asked, options.output, verify=options.verify)
     progress = Progress()
-    with progress.step("building the model"), quiet(verbose=True):  # a user's own code may print
+    with progress.step("building the model"), quiet(verbose=not options.quiet):  # user's code and downloads may print
         model, spec = build(options)
     if spec.weights.source == "random":
         progress.note(f"weights are random (seed {spec.weights.seed}): good for latency and parity, not for accuracy")
@@ -139,7 +139,7 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
 def _print_reasons(report: ExportReport) -> None:
     for outcome in report.outcomes:
         for reason in outcome.reasons:
-            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.verdict == "error")
+            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.exit_code != 0)
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:

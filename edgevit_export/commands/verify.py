@@ -72,7 +72,7 @@ def verify(options: VerifyOptions) -> None:
         print_shortfalls([(report.file, report.shortfalls) for report in reports])
         for report in reports:
             for line in reason_lines(report):
-                print_note(f"{report.file}: {line}")
+                print_note(f"{report.file}: {line}", is_error=report.exit_code != 0)
     if unwritten:
         raise unwritten
     if code := exit_code(reports):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -97,6 +98,18 @@ def test_a_whole_export_prints_a_row_a_format_and_what_is_next(
     assert seen.err == ""
 
 
+def test_quiet_is_quiet_about_what_a_users_code_prints(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.py").write_text(
+        "import os, sys\nos.system('echo child')\nprint('out')\nsys.stderr.write('err')\n"
+        "def get_model():\n    return 3\n"
+    )
+    words = ["--module", str(tmp_path / "net.py"), "-f", "ptl", "-o", str(tmp_path / "out")]
+    assert run([*words, "-q"]) == 2
+    seen = capfd.readouterr()
+    assert seen.out == "" and seen.err.startswith("error: get_model() of net.py returns int, expected")
+    assert len(seen.err.splitlines()) == 1
+
+
 WIDEST = FormatOutcome(
     recipe=Recipe(format=Format.TFLITE),
     verdict="passed",
@@ -140,13 +153,14 @@ def test_why_a_format_could_not_be_finished_stands_on_stderr_whatever_is_printed
 ) -> None:
     full = FormatOutcome(recipe=Recipe(format=Format.PTE), verdict="error", exit_code=5, seconds=2, reasons=("full",))
     wrong = FormatOutcome(recipe=Recipe(format=Format.PTL), verdict="failed", exit_code=1, seconds=2, reasons=("off",))
-    report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(full, wrong))
+    right = msgspec.structs.replace(full, verdict="passed", exit_code=0, reasons=("a remark",))
+    report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(full, wrong, right))
     print_report(report, ExportOptions(as_json=as_json))
-    assert capsys.readouterr().err == "pte: full\nptl: off\n"
+    assert capsys.readouterr().err == "pte: full\nptl: off\npte: a remark\n"
     hush()
     print_report(report, ExportOptions(as_json=as_json))
     begin()
-    assert capsys.readouterr().err == "pte: full\n"
+    assert capsys.readouterr().err == "pte: full\nptl: off\n", "of an exit code that is not 0"
 
 
 def build_spec() -> ModelSpec:

@@ -39,6 +39,9 @@ def test_a_failed_check_is_the_exit_code_and_its_reason_a_note(
     seen = capfd.readouterr()
     assert "failed: checksum" in seen.out
     assert "small0.ptl: checksum: small0.ptl must have SHA-256 000" in seen.err
+    assert run(["verify", "-q"]) == 1
+    (reason,) = capfd.readouterr().err.splitlines()
+    assert reason.startswith("small0.ptl: checksum: small0.ptl must have SHA-256 000")
 
 
 def test_json_is_alone_on_stdout(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
