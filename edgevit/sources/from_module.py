@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.errors import UsageError
-from edgevit.names import file_name
 from edgevit.sources.noise import noise_images
 from edgevit.sources.pretrained_cfg import evaluated_size
 from edgevit.sources.spec_for import spec_for
@@ -173,4 +172,4 @@ def _stem(code: UserCode, spec: ModelSpec) -> str:
     parts = [code.stem] if code.factory == FACTORY else [code.stem, code.factory]
     sizes = spec.name.rpartition("-")[2] if spec.inputs[0].layout is not None else ""
     batch = spec.inputs[0].shape[0] if spec.inputs[0].layout is not None else 1
-    return file_name("-".join([*parts, *([f"batch{batch}"] if batch != 1 else []), *([sizes] if sizes else [])]))
+    return "-".join([*parts, *([f"batch{batch}"] if batch != 1 else []), *([sizes] if sizes else [])])

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec.structs import replace
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import ArtifactError, EdgevitExportError
 from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
-from edgevit_export.workflows.export_request import check_request, refuse_idle_limits, whole_recipe
+from edgevit_export.workflows.export_request import check_request, refuse_idle_limits, whole_recipes
 from export.artifact import Delegation, Manifest, ParityResult, PassLog
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
 from export.formats.table import FORMATS
 from export.golden import GoldenSet, load_golden, make_golden
-from export.manifest import manifest_path
+from export.manifest import load_manifest, manifest_path
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Recipe
 from export.side_process import SideProcess, can_fork
@@ -119,7 +119,7 @@ class _Job:
 def export(
     model: nn.Module,
     spec: ModelSpec,
-    formats: Iterable[Recipe | Format | str],
+    formats: Iterable[Recipe | Format | str] | Recipe | str,
     *,
     output: Path | str = "artifacts",
     verify: bool = True,
@@ -138,7 +138,7 @@ def export(
     Args:
         model: Any module in eval mode whose forward takes ``spec.inputs`` and returns ``spec.outputs``.
         spec: The model's contract.
-        formats: Recipes, or formats for which the default recipe serves.
+        formats: Recipes, or formats for which the default recipe serves; one of them, or ``"onnx,tflite"``, does too.
         output: Directory of the artifacts.
         verify: Prove each artifact in its own runtime before it is committed.
         images: A directory of photos to compare on as well; they do not go into the golden set.
@@ -154,7 +154,7 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
-    recipes, output = tuple(whole_recipe(item) for item in formats), Path(output)
+    recipes, output = whole_recipes(formats), Path(output)
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     forked = side_by_side and can_fork()
     refuse_idle_limits(limits, images, verify=verify)
@@ -299,6 +299,17 @@ def _make(directory: Path) -> None:
         raise translate(error, directory) from error
 
 
+def _replaced(file: Path, spec: ModelSpec) -> str | None:
+    """What is told where ``file`` is another network's, or has other weights: its name says neither."""
+    try:
+        old = load_manifest(manifest_path(file)).spec
+    except ArtifactError:
+        return None
+    if (old.variant, old.weights, old.options) == (spec.variant, spec.weights, spec.options):
+        return None
+    return f"{file} replaces that of {old.variant} with weights {old.weights.describe()}"
+
+
 def _commit(
     manifest: Manifest,
     staged: StagedArtifact,
@@ -313,6 +324,8 @@ def _commit(
         directory = job.output / REJECTED
         _make(directory)
         reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
+    if (replaced := _replaced(directory / manifest.file, manifest.spec)) is not None:
+        job.progress.note(replaced)
     commit(manifest, staged.path, job.references.result().golden.path, directory)
     return FormatOutcome(
         recipe=staged.recipe,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import ValidationError, convert, to_builtins
@@ -51,6 +52,19 @@ def refuse_idle_limits(limits: Limits, images: Path | str | None, *, verify: boo
         raise UsageError(
             f"{', '.join(idle)} with --no-verify: nothing would be compared", hint=f"leave {idle[0]} or --no-verify out"
         )
+
+
+def whole_recipes(formats: Iterable[Recipe | Format | str] | Recipe | str) -> tuple[Recipe, ...]:
+    """A whole recipe for each of ``formats``; a text is one name or several, as ``--format`` takes them.
+
+    Raises:
+        UsageError: No such format, or a field of a recipe that holds something else than its type.
+    """
+    if isinstance(formats, Recipe):
+        return (whole_recipe(formats),)
+    if isinstance(formats, str):
+        formats = dict.fromkeys(name.strip() for name in formats.split(",") if name.strip())
+    return tuple(whole_recipe(item) for item in formats)
 
 
 def whole_recipe(item: Recipe | Format | str) -> Recipe:

@@ -9,7 +9,7 @@ from small_exports import small_spec
 from edgevit.errors import MissingDependencyError, UsageError
 from edgevit_export import export
 from edgevit_export.workflows import export_request
-from edgevit_export.workflows.export_request import check_request, whole_recipe
+from edgevit_export.workflows.export_request import check_request, whole_recipe, whole_recipes
 from export.recipe import DEFAULT_OPSET, Format, Recipe
 
 
@@ -30,6 +30,16 @@ def test_an_onnx_recipe_says_which_opset_was_meant() -> None:
     assert whole_recipe("onnx").opset == DEFAULT_OPSET
     assert whole_recipe(Recipe(format=Format.ONNX, opset=14)).opset == 14
     assert whole_recipe("ptl") == Recipe(format=Format.PTL)
+
+
+def test_formats_are_one_or_several_in_a_list_or_a_text() -> None:
+    onnx, ptl = whole_recipe("onnx"), whole_recipe("ptl")
+    assert whole_recipes("onnx") == whole_recipes(Format.ONNX) == whole_recipes(Recipe(format=Format.ONNX)) == (onnx,)
+    assert whole_recipes("onnx, ptl,onnx") == whole_recipes(["onnx", Format.PTL]) == (onnx, ptl)
+    assert whole_recipes("") == ()
+    with pytest.raises(UsageError, match="unknown format 'onx'") as caught:
+        whole_recipes("onx,ptl")
+    assert caught.value.hint == "did you mean 'onnx'?"
 
 
 @pytest.mark.parametrize(
