@@ -89,11 +89,9 @@ def build(options: ExportOptions) -> tuple[nn.Module, ModelSpec]:
     size_px = None if options.input_size is None else parse_size(options.input_size)
     labels = () if options.labels is None else read_labels(options.labels)
     normalisation = _normalisation(options)
-    if named == "model":
-        return _timm(options, size_px, labels, normalisation)
-    if named == "module":
-        return _module(options, size_px, labels, normalisation)
-    return _edgevit(options, size_px or DEFAULT_SIZE_PX, labels, normalisation)
+    door = {"model": _timm, "module": _module}.get(named, _edgevit)
+    model, spec = door(options, size_px, labels)
+    return model, spec if normalisation is None else _normalised(spec, *normalisation)
 
 
 _Numbers = tuple[float, ...]
@@ -115,11 +113,10 @@ def _normalisation(options: ExportOptions) -> tuple[_Numbers, _Numbers] | None:
 
 
 def _edgevit(
-    options: ExportOptions, size_px: tuple[int, int], labels: tuple[str, ...], given: tuple[_Numbers, _Numbers] | None
+    options: ExportOptions, size_px: tuple[int, int] | None, labels: tuple[str, ...]
 ) -> tuple[nn.Module, ModelSpec]:
     from edgevit.build import build_model
     from edgevit.network.config_file import read_config
-    from edgevit.network.describe import standard_preprocessing
 
     model = options.variant if options.config is None else read_config(options.config)
     assert model is not None  # ``check_source`` has refused the case of neither
@@ -128,13 +125,12 @@ def _edgevit(
         task=parse_choice("task", Task, options.task or Task.CLASSIFY),
         num_classes=options.num_classes,
         in_channels=options.in_channels,
-        input_size=size_px,
+        input_size=size_px or DEFAULT_SIZE_PX,
         batch=options.batch or 1,
         checkpoint=options.checkpoint,
         entry=options.checkpoint_entry,
         seed=options.seed,
         labels=labels,
-        preprocessing=None if given is None else standard_preprocessing(size_px, *given),
         delegate=options.delegate,
         propagation=options.propagation,
         aggregation=options.aggregation,
@@ -142,17 +138,14 @@ def _edgevit(
 
 
 def _timm(
-    options: ExportOptions,
-    size_px: tuple[int, int] | None,
-    labels: tuple[str, ...],
-    given: tuple[_Numbers, _Numbers] | None,
+    options: ExportOptions, size_px: tuple[int, int] | None, labels: tuple[str, ...]
 ) -> tuple[nn.Module, ModelSpec]:
     from edgevit.sources.from_timm import build_timm
 
     assert options.model is not None
     if not options.model.startswith(TIMM):
         raise _no_source(options.model)
-    model, spec = build_timm(
+    return build_timm(
         options.model.removeprefix(TIMM),
         task=options.task or Task.CLASSIFY,
         weights=cast(Literal["hub", "random"] | None, options.weights),
@@ -165,7 +158,6 @@ def _timm(
         batch=options.batch or 1,
         labels=labels,
     )
-    return model, spec if given is None else _normalised(spec, *given)
 
 
 def _no_source(name: str) -> UsageError:
@@ -177,15 +169,12 @@ def _no_source(name: str) -> UsageError:
 
 
 def _module(
-    options: ExportOptions,
-    size_px: tuple[int, int] | None,
-    labels: tuple[str, ...],
-    given: tuple[_Numbers, _Numbers] | None,
+    options: ExportOptions, size_px: tuple[int, int] | None, labels: tuple[str, ...]
 ) -> tuple[nn.Module, ModelSpec]:
     from edgevit.sources.from_module import build_module
 
     assert options.module is not None
-    model, spec = build_module(
+    return build_module(
         options.module,
         task=options.task,
         checkpoint=options.checkpoint,
@@ -196,7 +185,6 @@ def _module(
         batch=options.batch,
         labels=labels,
     )
-    return model, spec if given is None else _normalised(spec, *given)
 
 
 def _normalised(spec: ModelSpec, mean: _Numbers, std: _Numbers) -> ModelSpec:
