@@ -25,7 +25,7 @@ from export.artifact import (
     Manifest,
     PassLog,
 )
-from export.formats.failing_layers import layers_named
+from export.formats.failing_layers import layers_in
 from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
@@ -169,12 +169,11 @@ def _translated(program: Program, recipe: Recipe, stage: Path) -> Iterator[None]
     except Exception as error:
         if disk := _disk_error(error):
             raise translate(disk, stage.parent) from error
-        layers = layers_named(str(error), program)
         if isinstance(error, EdgevitExportError):
-            error.__notes__ = [*layers, *getattr(error, "__notes__", ())]
             raise
-        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}: {first_line(error)}")
-        raised.__notes__ = [*layers, *getattr(error, "__notes__", ())]
+        where = layers_in(program, error)
+        raised = ExportError(f"cannot write {program.spec.name} as {recipe.format}{where}: {first_line(error)}")
+        raised.__notes__ = list(getattr(error, "__notes__", ()))
         raise raised from error
 
 

@@ -1,4 +1,4 @@
-"""Which layers a converter's error is about: it names operators, the graph knows where they come from."""
+"""Which layer a converter failed at: converters name an operator or a line of somebody's source, users know modules."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import re
 from typing import TYPE_CHECKING
 
 from export.artifact import MODULES_NAMED
+from export.program import Program, module_of
 
 if TYPE_CHECKING:
-    from export.program import Program
+    from torch.fx import Node
 
+_MARK = "layer "
+_MARKED = re.compile(_MARK + r'(?P<path>[^":\n]*)(?:", line |:)(?P<place>\d+)')
 _OPERATOR = re.compile(r"\baten(?:::|\.)(\w+)")  # aten::linalg_inv, torch._ops.aten.linalg_inv.default
 
 
-def layers_named(text: str, program: Program) -> tuple[str, ...]:
-    """A line for each operator in ``text`` that the network calls: ``aten::linalg_inv is called in mix.1``.
-
-    A converter may name what it made of a call: ``_linalg_det`` or ``linalg_inv_ex`` for ``linalg_det`` and
-    ``linalg_inv``. Nothing where none is named, or it stands in no module.
-    """
-    places: dict[str, list[str]] = {}
-    for operator in dict.fromkeys(_OPERATOR.findall(text)):
-        for called, module in _calls(program):
-            if module and f"{operator.strip('_')}_".startswith(f"{called.strip('_')}_"):
-                places.setdefault(called, []).append(module)
-    return tuple(_line(called, list(dict.fromkeys(modules))) for called, modules in places.items())
+def mark(node: Node, place: int) -> None:
+    """Let converters that tell the line of source tell ``node``, the call at ``place`` of its graph, instead."""
+    node.meta["stack_trace"] = f'  File "{_MARK}{module_of(node)}", line {place}, in {node.name}\n    {node.target}\n'
 
 
-def _calls(program: Program) -> list[tuple[str, str]]:
-    """Operator and module of every call."""
-    from export.program import module_of
+def layers_in(program: Program, error: BaseException) -> str:
+    """`` (in blocks1.0.attn: softmax)`` of the calls that ``error`` speaks of, by mark or operator; "" of none."""
+    calls = list(program.module.graph.nodes)
+    marked = [int(found["place"]) for found in _MARKED.finditer(str(error))]
+    named = set(_OPERATOR.findall(str(error)))
+    blamed = [calls[place] for place in marked if place < len(calls)] if marked else _called(calls, named)
+    told = list(dict.fromkeys(f"{module_of(node) or 'the network itself'}: {_operator(node)}" for node in blamed))
+    more = f" and {len(told) - MODULES_NAMED} more" if len(told) > MODULES_NAMED else ""
+    return f" (in {', '.join(told[:MODULES_NAMED])}{more})" if told else ""
 
+
+def _called(calls: list[Node], named: set[str]) -> list[Node]:
+    """The calls of what is ``named``: a converter may name what it made of ``linalg_inv``, as ``linalg_inv_ex``."""
+    words = [f"{name.strip('_')}_" for name in named]
     return [
-        (node.target._schema.name.rpartition("::")[2], module_of(node))
-        for node in program.module.graph.nodes
-        if node.op == "call_function" and hasattr(node.target, "_schema")
+        node
+        for node in calls
+        if node.op == "call_function" and any(word.startswith(f"{_operator(node).strip('_')}_") for word in words)
     ]
 
 
-def _line(operator: str, modules: list[str]) -> str:
-    more = f" and {len(modules) - MODULES_NAMED} more" if len(modules) > MODULES_NAMED else ""
-    return f"aten::{operator} is called in {', '.join(modules[:MODULES_NAMED])}{more}"
+def _operator(node: Node) -> str:
+    """``softmax`` of ``aten.softmax.int``."""
+    return str(node.target).removeprefix("aten.").partition(".")[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
-from export.formats.failure import layers_in
+from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.errors import ExportError, first_line
+from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.pte_file.quick_lowering import quick_lowering
 from export.formats.pte_file.read import EXECUTORCH, METADATA_METHOD, OUTSIDE, Outside
@@ -40,7 +41,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     try:
         data = _lower(program, artifact_metadata(program.spec, recipe, program.inputs, program.outputs))
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
-        raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(error)}") from error
+        raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(program, error)}") from error
     path.write_bytes(data)
 
 
@@ -83,7 +84,7 @@ def _in_plain_order(module: GraphModule) -> GraphModule:
     return copy
 
 
-def _where(error: BaseException) -> str:
+def _where(program: Program, error: BaseException) -> str:
     """``error`` as the end of a sentence, with the call that the converter was at and its module of the network."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
@@ -91,7 +92,7 @@ def _where(error: BaseException) -> str:
     # the deepest cause says what was wrong; what a pass manager raises around it only names its pass
     said = ": ".join(dict.fromkeys([first_line(error), first_line(causes[-1])]))
     node = next((found for cause in reversed(causes) if (found := _node_at(cause)) is not None), None)
-    return f": {said}" if node is None else f", at {_call_of(node)}: {said}"
+    return f"{layers_in(program, causes[-1])}: {said}" if node is None else f", at {_call_of(node)}: {said}"
 
 
 def _node_at(error: BaseException) -> Node | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
-from export.formats.failure import layers_in
+from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.ptl_file.canonical import canonical, records_of
 from export.formats.ptl_file.pack import packed

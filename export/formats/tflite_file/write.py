@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ExportError, first_line
 from edgevit.paths import utf8_path
 from edgevit.spec import Task
-from export.formats.failure import layers_in, mark
+from export.formats.failing_layers import layers_in, mark
 from export.formats.metadata import PREFIX, artifact_metadata
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
 from export.formats.tflite_file.quick_conversion import quick_conversion
