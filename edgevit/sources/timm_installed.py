@@ -28,15 +28,16 @@ def timm_module() -> ModuleType:
     for package in ("timm", "torchvision"):
         if find_spec(package) is None:
             raise MissingDependencyError(f"cannot use timm's networks: {package} is not installed", extra="timm")
+    # An installation that is broken fails as it likes: half an update is a SyntaxError or a KeyError.
     try:
         import_module("torchvision")
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:
+    except Exception as error:
         raise _misfit(error) from error
     try:
         timm = import_module("timm")
         for needed in ("timm.models", "timm.utils.model"):
             import_module(needed)
-    except Exception as error:  # whatever the code of an installation that is broken does
+    except Exception as error:
         raise _broken(error) from error
     return timm
 
