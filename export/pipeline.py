@@ -50,6 +50,7 @@ from export.passes import (
     prepacked,
     repeats_as_products,
     roll_as_slices,
+    rows_that_are_read,
     rsqrt_as_quotient,
     sample_before_norm,
     sampling_as_depthwise,
@@ -83,6 +84,7 @@ BASIC: tuple[ModuleType, ...] = (
     fold_norm_affine,
     sink_views,
     mean_before_product,
+    rows_that_are_read,
     merge_duplicates,
 )
 """Folds that are the same for every format: fewer calls on the same layout."""
