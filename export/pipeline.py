@@ -61,6 +61,7 @@ from export.passes import (
     thin_images_as_rows,
     tokens_as_rows,
     unfold_as_views,
+    views_as_one,
     windows_in_five_axes,
 )
 from export.program import Program
@@ -133,6 +134,7 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         thin_images_as_rows,
         centre_before_norm,
         layer_norm_as_means,
+        views_as_one,
         rsqrt_as_quotient,
         merge_duplicates,
     ),
