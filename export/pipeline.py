@@ -63,6 +63,7 @@ from export.passes import (
     unfold_as_views,
     views_as_one,
     windows_in_five_axes,
+    windows_once,
 )
 from export.program import Program
 from export.recipe import Format, Optimize, Precision, Recipe
@@ -134,6 +135,7 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
         thin_images_as_rows,
         centre_before_norm,
         layer_norm_as_means,
+        windows_once,
         views_as_one,
         rsqrt_as_quotient,
         merge_duplicates,
