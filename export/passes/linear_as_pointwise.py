@@ -14,9 +14,8 @@ from export.patterns import argument, aten, operand, rank_of
 from export.program import TO_NCHW, TO_NHWC
 
 
-@each_call(aten.linear.default, done="linear layers as pointwise convolutions")
-def run(editor: GraphEditor, node: Node) -> bool | str:
-    """Rewrite every such linear layer."""
+def rewrite(editor: GraphEditor, node: Node) -> bool | str:
+    """Rewrite a linear layer on an image; False if it is none, the reason if its weights are not constant."""
     if rank_of(operand(node)) != 4 or node.kwargs:
         return False
     weight = editor.constant(node.args[1])
@@ -27,3 +26,6 @@ def run(editor: GraphEditor, node: Node) -> bool | str:
     conv = editor.call(node, aten.conv2d.default, first, kernel, argument(node, 2, "bias"))
     editor.replace(node, editor.permute(node, conv, TO_NHWC))
     return True
+
+
+run = each_call(aten.linear.default, done="linear layers as pointwise convolutions")(rewrite)
