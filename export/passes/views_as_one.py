@@ -18,9 +18,7 @@ from export.passes.channels_last import SPATIAL
 from export.patterns import VIEWS, are_fixed, aten, axes_of, is_call, is_permute, only_user, operand, rank_of, shape_of
 from export.program import TO_NCHW, TO_NHWC
 
-MOST_AXES = 6
-"""XNN_MAX_TENSOR_DIMS: XNNPACK transposes no more."""
-AXES_OF_OLD_KERNELS = 5
+MOST_AXES = 5
 """What TRANSPOSE takes outside of a delegate up to TFLite 2.11 (``tflite_file.ranks``)."""
 
 
@@ -55,7 +53,7 @@ def _pays(axes: list[int], moved: list[Node]) -> bool:
     """Whether one permute into the order ``axes`` is better than ``moved``."""
     if not moved or len(axes) < 2:
         return bool(moved)
-    return len(moved) > 1 or len(axes) <= AXES_OF_OLD_KERNELS < rank_of(moved[0])
+    return len(moved) > 1 or len(axes) <= MOST_AXES < rank_of(moved[0])
 
 
 def _chain_to(last: Node) -> list[Node]:
