@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import ctypes
 import locale
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import NoReturn
 
 from edgevit.errors import EdgevitExportError, FailureError, is_of_the_system
 from edgevit_export.interrupt import watch
@@ -27,7 +31,7 @@ def main() -> None:
     watch()
     code = run(sys.argv[1:])
     flush_or_forget(sys.stderr)
-    sys.exit(code)
+    _leave(code)
 
 
 def _leave_ascii() -> None:
@@ -39,6 +43,22 @@ def _leave_ascii() -> None:
     if os.name == "posix" and not sys.flags.utf8_mode and codecs.lookup(locale.getencoding()).name == "ascii":
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _leave(code: int) -> NoReturn:
+    """End without taking the interpreter apart, which takes a second behind an export and frees what ends anyway.
+
+    What was registered for the end runs, and what native code still holds for a stream is written. A thread that is to
+    be waited for, and a system other than POSIX, get the usual end.
+    """
+    waited_for = [thread for thread in threading.enumerate() if not thread.daemon]
+    if os.name != "posix" or waited_for != [threading.main_thread()]:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        flush_or_forget(stream)
+    ctypes.CDLL(None).fflush(None)
+    os._exit(code)
 
 
 def _survive_narrow_streams() -> None:

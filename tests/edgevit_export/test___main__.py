@@ -12,6 +12,8 @@ import pytest
 from edgevit.errors import MissingDependencyError
 from edgevit_export.__main__ import run
 
+THREAD = "threading.Thread(target=lambda: (time.sleep(0.5), print('waited for'))).start()"
+
 
 def test_ctrl_c_says_that_nothing_unfinished_was_left(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -114,3 +116,27 @@ def test_json_stays_json(narrow: str) -> None:
 def test_where_the_locale_is_ascii_sources_and_names_are_utf_8_all_the_same() -> None:
     done = _run("no locale", "verify", os.fsencode("größe.onnx"))
     assert "größe.onnx".encode() in done.stderr
+
+
+@pytest.mark.parametrize(("before", "last"), [("", b""), (THREAD, b"waited for\n")])
+def test_the_end_runs_what_was_registered_and_waits_for_threads(before: str, last: bytes) -> None:
+    program = (
+        f"import atexit, ctypes, sys, threading, time\n{before}\natexit.register(print, 'registered')\n"
+        "atexit.register(ctypes.CDLL(None).printf, b'native')\nfrom edgevit_export import __main__\n"
+        "sys.argv = ['edgevit-export', 'verify', 'gone']\n__main__.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"gone" in done.stderr
+    assert last in done.stdout and b"registered\n" in done.stdout and b"native" in done.stdout
+
+
+def test_the_end_takes_nothing_apart() -> None:
+    program = (
+        "import sys\nfrom edgevit_export import __main__\n"
+        "class Held:\n    def __del__(self):\n        print('freed')\n"
+        "held = Held()\nsys.argv = ['edgevit-export', '--version']\n__main__.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("edgevit-export ") and "freed" not in done.stdout
