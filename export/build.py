@@ -30,6 +30,7 @@ from export.formats.table import FORMATS, check_recipe, load, read_artifact, req
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout
+from export.quick.late_code import late_code
 from export.quiet import quiet
 from export.recipe import Recipe
 from export.staging import golden_name, translate
@@ -88,7 +89,7 @@ def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: b
     row = FORMATS[recipe.format]
     path = stage / recipe.file_name(file_name(program.spec.name))
     start_s = time.perf_counter()
-    with _translated(program, recipe, stage), quiet(verbose=verbose), _collector_paused():
+    with _translated(program, recipe, stage), quiet(verbose=verbose), _collector_paused(), late_code():
         program = _prepare(program, recipe)
         load(row.exporter)(program, recipe, path)
         if not path.is_file() or path.stat().st_size == 0:

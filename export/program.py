@@ -76,12 +76,13 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
     from export.eager.failures import failure
     from export.eager.flatten import flatten
     from export.eager.refusals import refuse_what_no_file_holds, without_state
+    from export.quick.late_code import late_code
 
     example = _example_inputs(spec)
     frozen = independent_copy(model)
     _refuse_nan(frozen, spec)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), late_code():
             # A table that the network keeps for its next run (LeViT's position biases) goes with the copy.
             warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export", UserWarning)
             exported = torch.export.export(frozen, example, strict=False).module()

@@ -5,7 +5,7 @@ since the last time, and a fifth copies the history of every node at every one o
 
 - a pass of XNNPACK that has changed nothing keeps the graph instead of tracing it again;
 - ``run_decompositions`` returns a program in which it has nothing to decompose and no call that writes into a tensor;
-- the history of a node (``from_node``), which nobody writes into, is shared instead of copied.
+- the history of a node is shared instead of copied (``export.quick.shared_history``).
 
 The bytes are those of the plain lowering; a test compares them. All three rest on how these versions work inside, so
 they stand aside (the plain lowering runs) unless the installed packages have the very source that they were tried with.
@@ -13,15 +13,14 @@ they stand aside (the plain lowering runs) unless the installed packages have th
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 from unittest import mock
+
+from export.quick.known_sources import are_known
+from export.quick.shared_history import shared_history
 
 if TYPE_CHECKING:
     from executorch.exir.pass_base import ExportPass
@@ -34,9 +33,8 @@ TRIED_WITH = {"executorch": "1.4.1", "torch": "2.13.0"}
 SOURCES = {
     "executorch.exir.pass_base._ExportPassBase.call": "689e39bb23b9834cd8d0862b213ef510",
     "torch.export.ExportedProgram.run_decompositions": "c74cbc17d387402184fe5656d24fe9b1",
-    "torch.fx.traceback.NodeSource.__init__": "99395e7f40a4a0490145b2b1ca70c03c",
 }
-"""The first 32 digits of the SHA-256 of the source of what is replaced."""
+"""What is replaced, as ``export.quick.known_sources`` has it."""
 
 HOOKS = (
     "call_cond", "call_delegate", "call_getitem", "call_map", "call_operator", "call_scan", "call_submodule",
@@ -51,36 +49,18 @@ Table = Mapping["OpOverload[..., object]", object]
 @contextmanager
 def quick_lowering() -> Iterator[bool]:
     """Leave out what repeats while the block runs; yields False, and does nothing, beside packages not tried with."""
-    if not _is_tried():
+    if not are_known(TRIED_WITH, SOURCES):
         yield False
         return
     from executorch.exir.pass_base import _ExportPassBase
     from torch.export import ExportedProgram
-    from torch.fx.traceback import NodeSource
 
     with (
         mock.patch.object(_ExportPassBase, "call", _kept_where_unchanged(_ExportPassBase.call)),
         mock.patch.object(ExportedProgram, "run_decompositions", _once(ExportedProgram.run_decompositions)),
-        mock.patch.object(NodeSource, "__deepcopy__", lambda source, memo: source, create=True),
+        shared_history(),
     ):
         yield True
-
-
-def _is_tried() -> bool:
-    """Whether the installed packages are those that all this was tried with, to the letter."""
-    if any(version(package).partition("+")[0] != tried for package, tried in TRIED_WITH.items()):
-        return False
-    return all(_source_hash(name) == expected for name, expected in SOURCES.items())
-
-
-def _source_hash(name: str) -> str:
-    """Of the function ``package.module.Class.function``, "" where there is none."""
-    module, owner, function = name.rsplit(".", 2)
-    try:
-        source = inspect.getsource(getattr(getattr(import_module(module), owner), function))
-    except (ImportError, AttributeError, OSError):
-        return ""
-    return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 
 def _kept_where_unchanged(trace: Call) -> Call:

@@ -14,7 +14,9 @@ The first decompositions cannot be spared: that of ``linear`` asks whether its i
 pass changes (tried: other files for NHWC, ``basic`` and ``none``).
 
 Most operators are lowered by JAX, which sets up an MLIR context with all its dialects for each of them; the text that
-it prints is the same from one context for all.
+it prints is the same from one context for all. litert-torch then carries the text from JAX's StableHLO to its own by
+way of bytes that outlive releases, in another such context; of these two releases the one reads what the other prints,
+where it is StableHLO and nothing else.
 
 All this was read in one release, so nothing is spared with another one, or if one of the files in question differs.
 """
@@ -23,18 +25,21 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from export.quick.shared_history import shared_history
+
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-RELEASES = {"litert-torch": "0.10.0", "jax": "0.10.2"}
+RELEASES = {"litert-torch": "0.10.0", "litert-converter": "0.5.0", "jax": "0.10.2", "jaxlib": "0.10.2"}
 SOURCES = (
     "_convert/core.py",
     "_convert/fx_passes/build_aten_composite_pass.py",
@@ -44,13 +49,16 @@ SOURCES = (
     "_convert/fx_passes/reduce_view_rank_pass.py",
     "_convert/fx_passes/remove_non_user_outputs_pass.py",
     "backend/export.py",
+    "backend/jax_bridge/_wrap.py",
     "fx_infra/_canonicalize_pass.py",
     "fx_infra/_safe_run_decompositions.py",
 )
 """The files of ``litert_torch`` that decide what the retrace does and who sees it."""
-DIGEST = "e474167aae6b9dcdc333d9cee7468ed97ddc08dd9eb0e92cf560b90a8c4a7cab"
+DIGEST = "7e5bafb65be33fcc09ea378a3da7f5734c8e1d2a253308c49f360f2cefaa30bb"
 """SHA-256 of these files, one behind the other, as they were read."""
 _CONVOLUTION = "_aten_convolution_rewriter.<locals>.conv_nhwc"
+_NAMED = re.compile(r"\b[a-z_]+\.[a-z_]+")
+_NOTES = {"jax.result_info", "mhlo.num_partitions", "mhlo.num_replicas"}  # attributes that say nothing of the function
 _MOST_AXES = 4  # ReduceViewRankPass leaves tensors of up to four axes alone
 
 
@@ -64,6 +72,7 @@ def quick_conversion() -> Iterator[None]:
         yield
         return
     from jax._src.interpreters import mlir
+    from litert_torch.backend.jax_bridge import _wrap
     from litert_torch.fx_infra import CanonicalizePass, ExportedProgramPassResult
 
     whole = CanonicalizePass.call
@@ -76,7 +85,31 @@ def quick_conversion() -> Iterator[None]:
     with ExitStack() as undo:
         _replace(CanonicalizePass, "call", call, undo)
         _replace(mlir, "make_ir_context", cache(mlir.make_ir_context), undo)
+        _replace(_wrap, "_stablehlo_to_vhlo", _text_where_read(_wrap._stablehlo_to_vhlo), undo)
+        undo.enter_context(shared_history())
         yield
+
+
+def _text_where_read(carried: Callable[[str], bytes]) -> Callable[[str], str | bytes]:
+    """The text of JAX's StableHLO as it is where litert-torch can read it, else what ``carried`` makes of it."""
+
+    def text_or_bytes(text: str) -> str | bytes:
+        from litert_converter.mlir import ir  # type: ignore[import-untyped]
+
+        if not is_stablehlo(text):
+            return carried(text)
+        try:
+            ir.Module.parse(text)
+        except ir.MLIRError:
+            return carried(text)
+        return text
+
+    return text_or_bytes
+
+
+def is_stablehlo(text: str) -> bool:
+    """Whether a module in MLIR's text names nothing but functions, StableHLO, and JAX's notes."""
+    return all(name.startswith(("func.", "stablehlo.")) for name in {*_NAMED.findall(text)} - _NOTES)
 
 
 def _replace(owner: object, name: str, replacement: object, undo: ExitStack) -> None:

@@ -95,9 +95,9 @@ def test_it_stands_aside_where_it_was_not_tried(change: str, monkeypatch: pytest
     if change == "version":
         monkeypatch.setitem(quick_lowering.TRIED_WITH, "executorch", "1.4.2")
     elif change == "source":
-        monkeypatch.setitem(quick_lowering.SOURCES, "torch.fx.traceback.NodeSource.__init__", "0" * 32)
+        monkeypatch.setitem(quick_lowering.SOURCES, "torch.export.ExportedProgram.run_decompositions", "0" * 32)
     else:
-        monkeypatch.setitem(quick_lowering.SOURCES, "torch.fx.traceback.NodeSource.__missing__", "0" * 32)
+        monkeypatch.setitem(quick_lowering.SOURCES, "torch.export.ExportedProgram.gone", "0" * 32)
     plain = _ExportPassBase.call
     with quick_lowering.quick_lowering() as on:
         assert not on
