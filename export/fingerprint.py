@@ -11,7 +11,8 @@ eager: the yardstick of parity, layer by layer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 PREFIX = "fingerprint_"
+FINGERPRINTED = (0, 11)
+"""Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Chosen, because they tell distributions apart whose extremes and moments agree."""
 MOST_CHANNELS = 4096
@@ -148,16 +151,44 @@ def fingerprint(
     """
     import torch
 
+    exact, rounded = Traces(indices, batch), Traces(indices, batch)
     double, single = independent_copy(model).double(), independent_copy(model)
-    traces: list[list[_Layer]] = []
-    noises: list[list[float]] = []
     for index in indices:
         samples = [torch.from_numpy(np.ascontiguousarray(array[[index] * batch])) for array in inputs]
         wide = [tensor.double() if tensor.is_floating_point() else tensor.clone() for tensor in samples]
-        exact, rounded = _trace(double, wide, batch, double=True), _trace(single, samples, batch, double=False)
-        traces.append(exact)
-        noises.append([a.distance(b) for a, b in zip(exact, rounded, strict=True)])
-    return _assemble(np.asarray(indices, np.int64), traces, np.array(noises, np.float64).T)
+        for traces, network, arguments in ((exact, double, wide), (rounded, single, samples)):
+            with reference_mode(double=network is double), traces.taken(network, index):
+                network(*arguments)
+    return exact.beside(rounded)
+
+
+class Traces:
+    """Fingerprints of a network's layers on chosen inputs, taken while it runs on them.
+
+    Args:
+        indices: Positions of the chosen inputs, each of which gets run once.
+        batch: How many samples a run has.
+    """
+
+    def __init__(self, indices: Sequence[int], batch: int = 1) -> None:
+        self._batch, self._layers = batch, {index: list[_Layer]() for index in indices}
+
+    @contextmanager
+    def taken(self, model: nn.Module, index: int) -> Iterator[None]:
+        """Record what ``model`` does in the block if ``index``, the input that it runs on there, is a chosen one."""
+        with ExitStack() as hooks:
+            if index in self._layers:
+                record = partial(_record, self._layers[index], Counter(), self._batch)
+                for path, module in model.named_modules():
+                    hooks.callback(module.register_forward_hook(partial(record, path or ROOT)).remove)
+            yield
+
+    def beside(self, rounded: Traces) -> TraceFingerprint:
+        """The fingerprint of float64, with the distance to the ``rounded`` ones of float32 as its noise."""
+        pairs = zip(self._layers.values(), rounded._layers.values(), strict=True)
+        noises = [[a.distance(b) for a, b in zip(*pair, strict=True)] for pair in pairs]
+        indices = np.asarray([*self._layers], np.int64)
+        return _assemble(indices, [*self._layers.values()], np.array(noises, np.float64).T)
 
 
 @dataclass(frozen=True)
@@ -175,29 +206,18 @@ class _Layer:
         return float(max(np.abs(self.stats - other.stats).max(), channels))
 
 
-def _trace(model: nn.Module, inputs: Sequence[Tensor], batch: int, *, double: bool) -> list[_Layer]:
-    """The fingerprints of one inference, in execution order."""
+def _record(
+    layers: list[_Layer], calls: Counter[str], batch: int, path: str, module: nn.Module, _: object, output: object
+) -> None:
+    """A forward hook: append what ``module`` hands out to ``layers``."""
     import torch
     from torch.utils._pytree import tree_leaves
 
-    layers: list[_Layer] = []
-    calls: Counter[str] = Counter()
-
-    def record(path: str, module: nn.Module, _: object, output: object) -> None:
-        calls[path] += 1
-        name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-        for position, result in enumerate(tree_leaves(output)):
-            if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
-                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
-
-    handles = [module.register_forward_hook(partial(record, path or ROOT)) for path, module in model.named_modules()]
-    try:
-        with reference_mode(double=double):
-            model(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return layers
+    calls[path] += 1
+    name = path if calls[path] == 1 else f"{path}#{calls[path]}"
+    for position, result in enumerate(tree_leaves(output)):
+        if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
+            layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
 
 
 def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:

@@ -21,7 +21,7 @@ from export.eager.copies import independent_copy
 from export.eager.failures import failure
 from export.eager.long_sums import long_sums
 from export.eager.reference_mode import reference_mode
-from export.fingerprint import FINGERPRINT_KEYS, PREFIX, TraceFingerprint, fingerprint
+from export.fingerprint import FINGERPRINT_KEYS, FINGERPRINTED, PREFIX, TraceFingerprint, Traces, fingerprint
 from export.identify import told, what_it_is
 from export.stimuli import Floats, Samples, make_samples
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-
-FINGERPRINTED = (0, 11)
-"""Positions among the samples: a spectral image, one of dead leaves. They placed 12 of 12 corrupted weights of XXS."""
 LEAST_STEPS = 2
 """A yardstick is at least so many float32 steps at the output's largest value.
 
@@ -196,10 +193,12 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     samples = make_samples(spec)
     if extra_inputs is not None:
         samples = _join(samples, extra_inputs, spec)
+    rows = FINGERPRINTED if _batch(spec) == 1 else ()
+    exact, rounded = Traces(rows), Traces(rows)
     with long_sums(in_order=False) as terms:
-        single = _run(independent_copy(model), spec, samples, double=False)
+        single = _run(independent_copy(model), spec, samples, double=False, traces=rounded)
     _refuse_unsteady(model, spec, samples, single)
-    reference = _run(independent_copy(model).double(), spec, samples, double=True)
+    reference = _run(independent_copy(model).double(), spec, samples, double=True, traces=exact)
     for name, values in reference.items():
         bad = [label for label, row in zip(samples.labels, values, strict=True) if not np.isfinite(row).all()]
         if bad:
@@ -211,8 +210,8 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     for name, values in reference.items():
         if yardstick[name] > _steps(MOST_STEPS, values):
             yardstick[name], slack[name] = _without_outliers(_errors(single[name], values), slack.get(name))
-    arrays = [samples.arrays[tensor.name] for tensor in spec.inputs]
-    prints = fingerprint(model, arrays, FINGERPRINTED, batch=_batch(spec))
+    inputs = [*samples.arrays.values()]
+    prints = exact.beside(rounded) if rows else fingerprint(model, inputs, FINGERPRINTED, batch=_batch(spec))
     return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec), slack)
 
 
@@ -274,7 +273,9 @@ def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single
             )
 
 
-def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -> dict[str, Floats]:
+def _run(
+    model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool, traces: Traces | None = None
+) -> dict[str, Floats]:
     """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
     import torch
 
@@ -285,7 +286,7 @@ def _run(model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool) -
         chosen = [min(row, count - 1) for row in range(start, start + batch)]  # the last chunk repeats its last sample
         arguments = [_tensor(samples.arrays[tensor.name][chosen], double=double) for tensor in spec.inputs]
         try:
-            with reference_mode(double=double):
+            with reference_mode(double=double), (traces or Traces(())).taken(model, start):
                 results: tuple[torch.Tensor, ...] = model(*arguments)
         except Exception as error:
             raise failure(f"{spec.name} fails in {'float64' if double else 'float32'} eager", error) from error

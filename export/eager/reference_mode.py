@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def reference_mode(*, double: bool) -> Iterator[None]:
             args, kwargs = _widened(func, args, kwargs or {})
             if func is torch.conv2d and (result := _depthwise(*args, **kwargs)) is not None:
                 return result
+            if func is torch.conv_transpose2d and (result := _spread(*args, **kwargs)) is not None:
+                return result
             return func(*args, **kwargs)
 
     before = torch.get_default_dtype()
@@ -62,23 +65,35 @@ def _widened(
 
     A call that writes into its first argument, or asks for a tensor's own memory, gets that one as it is.
     """
+    name = getattr(func, "__name__", "")
+    is_own = name in _OF_THE_TENSOR_ITSELF or (name.endswith("_") and not name.endswith("__")) or name in _WRITING
+    widen = _widen()
+    kept, rest = (args[:1], args[1:]) if is_own else ((), args)
+    return (*kept, *map(widen, rest)), {key: widen(value) for key, value in kwargs.items()}
+
+
+@cache
+def _widen() -> Callable[[object], object]:
+    """What puts float64 for float32 into a value, and into those in a list, tuple or other tree of torch's."""
     import torch
     from torch.utils._pytree import tree_map
 
     dtypes = {torch.float32: torch.float64, torch.complex64: torch.complex128}
     names: dict[object, object] = {torch.FloatTensor: torch.DoubleTensor, "torch.FloatTensor": "torch.DoubleTensor"}
 
-    def widen(value: object) -> object:
+    def leaf(value: object) -> object:
         if isinstance(value, torch.Tensor):
             return value.to(dtypes[value.dtype]) if value.dtype in dtypes else value
         if isinstance(value, torch.dtype):
             return dtypes.get(value, value)
         return names.get(value, value) if isinstance(value, type | str) else value
 
-    name = getattr(func, "__name__", "")
-    is_own = name in _OF_THE_TENSOR_ITSELF or (name.endswith("_") and not name.endswith("__")) or name in _WRITING
-    kept, rest = (args[:1], args[1:]) if is_own else ((), args)
-    return (*kept, *tree_map(widen, tuple(rest))), tree_map(widen, dict(kwargs))
+    def widen(value: object) -> object:
+        if isinstance(value, int | float | torch.Tensor):  # nearly all; walking trees takes ten times as long
+            return leaf(value)
+        return tree_map(leaf, value)
+
+    return widen
 
 
 _WRITING = frozenset({"__setitem__"} | {f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "pow")})
@@ -128,3 +143,37 @@ def _depthwise(
         total = scaled if total is None else total.add_(scaled)
     assert total is not None
     return total if bias is None else total.add_(bias[None, :, None, None])
+
+
+def _spread(
+    input: object,
+    weight: object,
+    bias: object = None,
+    stride: object = 1,
+    padding: object = 0,
+    output_padding: object = 0,
+    groups: object = 1,
+    dilation: object = 1,
+) -> Tensor | None:
+    """``torch.conv_transpose2d`` of ``(N, C, H, W) float64`` with ``(C, 1, kh, kw)`` to ``(N, C, H kh, W kw)``.
+
+    Bit for bit, since every result is one product and the bias; torch runs each channel by itself. None for any other
+    dtype, where there is not one channel per group, and where windows overlap or leave gaps.
+    """
+    import torch
+
+    from export.patterns import pair
+
+    if not isinstance(input, torch.Tensor) or not isinstance(weight, torch.Tensor):
+        return None
+    if input.dtype is not torch.float64 or input.ndim != 4 or weight.shape[:2] != (groups, 1):
+        return None
+    if groups != input.shape[1] or not (bias is None or isinstance(bias, torch.Tensor)):
+        return None
+    plain = (pair(padding), pair(output_padding), pair(dilation)) == ((0, 0), (0, 0), (1, 1))
+    if not plain or pair(stride) != tuple(weight.shape[2:]):
+        return None
+    spread = input[:, :, :, None, :, None] * weight[:, 0][None, :, None, :, None, :]
+    count, channels, height, rows, width, columns = spread.shape
+    spread = spread.reshape(count, channels, height * rows, width * columns)
+    return spread if bias is None else spread.add_(bias[None, :, None, None])

@@ -40,6 +40,33 @@ def test_it_is_the_same_convolution(
     assert torch.allclose(seen, expected, rtol=0, atol=1e-13)
 
 
+@given(
+    channels=st.integers(1, 5), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), more=st.integers(0, 1),
+    padding=st.integers(0, 1), extra=st.integers(0, 1), dilation=st.integers(1, 2), bias=st.booleans(),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_a_transposed_one_per_channel_is_the_same_to_the_bit(
+    channels: int, kernel: tuple[int, int], more: int, padding: int, extra: int, dilation: int, bias: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(2, channels, 5, 6, generator=generator, dtype=torch.float64)
+    weight = torch.randn(channels, 1, *kernel, generator=generator, dtype=torch.float64)
+    shift = torch.randn(channels, generator=generator, dtype=torch.float64) if bias else None
+    stride = (kernel[0] + more, kernel[1])
+    extra = extra if extra < max(min(stride), dilation) else 0
+    arguments = {
+        "bias": shift, "stride": stride, "padding": padding, "output_padding": extra, "groups": channels,
+        "dilation": dilation,
+    }  # fmt: skip
+    if padding * 2 >= min(kernel):
+        arguments["padding"] = 0
+    expected = functional.conv_transpose2d(image, weight, **arguments)
+    with reference_mode(double=True):
+        seen = functional.conv_transpose2d(image, weight, **arguments)
+    assert torch.equal(seen, expected)
+
+
 def test_other_convolutions_stay_as_they_are() -> None:
     image = torch.randn(1, 4, 8, 8, dtype=torch.float64)
     for weight, groups in ((torch.randn(4, 4, 3, 3), 1), (torch.randn(4, 2, 3, 3), 2), (torch.randn(8, 1, 3, 3), 4)):
