@@ -39,8 +39,9 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     constants_to_initializers(model)
     name_by_module(model, weight_paths(converted))
     _describe(model, program, recipe)
-    _check(model, program.spec.name)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    data = model.SerializeToString(deterministic=True)
+    _check(data, program.spec.name)
+    path.write_bytes(data)
 
 
 def _convert(program: Program, opset: int) -> onnx.ModelProto:
@@ -94,8 +95,8 @@ def _describe(model: onnx.ModelProto, program: Program, recipe: Recipe) -> None:
     onnx.helper.set_model_props(model, texts)
 
 
-def _check(model: onnx.ModelProto, name: str) -> None:
-    """Run the full checker with shape inference."""
+def _check(model: bytes, name: str) -> None:
+    """Run the full checker with shape inference on a file's bytes."""
     import onnx
 
     try:
