@@ -217,7 +217,8 @@ def _record(
     name = path if calls[path] == 1 else f"{path}#{calls[path]}"
     for position, result in enumerate(tree_leaves(output)):
         if isinstance(result, torch.Tensor) and result.is_floating_point() and result.numel():
-            layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and Inf are judged where they reach the answer
+                layers.append(_layer(name if position == 0 else f"{name}[{position}]", result, module, batch))
 
 
 def _layer(name: str, tensor: Tensor, module: nn.Module, batch: int) -> _Layer:
