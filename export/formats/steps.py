@@ -17,14 +17,10 @@ from export.program import Program, module_of
 
 
 class _Step(nn.Module):
-    """One call of the graph."""
+    """One call of the graph, or those of one module of the network."""
 
-    def __init__(self, target: Callable[..., object]) -> None:
-        super().__init__()
-        self.target = target
-
-    def forward(self, *args: object, **kwargs: object) -> object:
-        return self.target(*args, **kwargs)
+    def forward(self, target: Callable[..., object], *args: object, **kwargs: object) -> object:
+        return target(*args, **kwargs)
 
 
 class _Walk(Interpreter):
@@ -38,20 +34,29 @@ class _Walk(Interpreter):
         if n.op != "call_function":
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        return self.steps[n.name](*args, **kwargs)
+        return self.steps[n.name](n.target, *args, **kwargs)
 
 
 class Steps(nn.Module):
-    """The program's graph, one named module per call; same inputs and outputs as ``program.module``."""
+    """The program's graph, one named module per call; same inputs and outputs as ``program.module``.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: What to run.
+        together: Give the calls of one module of the network one step, where nobody needs to tell them apart.
+    """
+
+    def __init__(self, program: Program, *, together: bool = False) -> None:
         super().__init__()
         self.graph_module = program.module
         self.steps: dict[str, _Step] = {}
+        shared: dict[str, _Step] = {}
         for node in program.module.graph.nodes:
             if node.op == "call_function":
-                self.steps[node.name] = _Step(node.target)
-                self.add_module(self._free_name(step_name(node)), self.steps[node.name])
+                name = step_name(node, "calls" if together else node.name)
+                if name not in shared or not together:
+                    shared[name] = _Step()
+                    self.add_module(self._free_name(name), shared[name])
+                self.steps[node.name] = shared[name]
         self.eval()
 
     def _free_name(self, name: str) -> str:
@@ -65,9 +70,9 @@ class Steps(nn.Module):
         return _Walk(self.graph_module, self.steps).run(*inputs)
 
 
-def step_name(node: Node) -> str:
+def step_name(node: Node, name: str) -> str:
     """Name of the step that runs ``node``, e.g. ``stages/1/blocks/0/attn/softmax``."""
-    return "/".join([*filter(None, module_of(node).split(".")), node.name])
+    return "/".join([*filter(None, module_of(node).split(".")), name])
 
 
 def module_of_step(name: str) -> str:
@@ -78,7 +83,7 @@ def module_of_step(name: str) -> str:
 def trace(program: Program) -> torch.jit.ScriptModule:
     """Trace the program and freeze it, which also folds batch norms into the convolutions before them."""
     with torch.no_grad():
-        traced = torch.jit.trace(Steps(program), program.example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(Steps(program, together=True), program.example, check_trace=False)  # type: ignore[no-untyped-call]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(traced.eval())
     return frozen
 

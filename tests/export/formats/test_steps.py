@@ -8,6 +8,7 @@ from mobile_artifacts import small_program
 from pass_rig import Lambda, captured
 
 from export.formats.steps import Steps, module_of_step, modules_by_operator, step_name, trace
+from export.program import module_of
 
 
 def test_steps_compute_the_same_and_are_named_by_module() -> None:
@@ -15,9 +16,20 @@ def test_steps_compute_the_same_and_are_named_by_module() -> None:
     steps = Steps(program)
     torch.testing.assert_close(steps(*program.example), program.module(*program.example))
     calls = [node for node in program.module.graph.nodes if node.op == "call_function"]
-    assert list(steps._modules)[1:] == [step_name(node) for node in calls]
+    assert list(steps._modules)[1:] == [step_name(node, node.name) for node in calls]
     (head,) = (name for name in steps._modules if "linear" in name)
     assert (head, module_of_step(head)) == ("head/linear", "head")
+
+
+def test_the_calls_of_a_module_may_share_a_step() -> None:
+    program = small_program()
+    steps = Steps(program, together=True)
+    torch.testing.assert_close(steps(*program.example), program.module(*program.example))
+    calls = [node for node in program.module.graph.nodes if node.op == "call_function"]
+    names = list(dict.fromkeys(step_name(node, "calls") for node in calls))
+    assert list(steps._modules)[1:] == names
+    assert len(names) < len(calls)
+    assert {module_of_step(name) for name in names} == {module_of(node) for node in calls}
 
 
 def test_traced_operators_name_the_modules_that_they_came_from() -> None:
