@@ -14,7 +14,8 @@ from small_artifacts import small_net
 from torch import nn
 
 from edgevit.errors import ArtifactError
-from export.fingerprint import PREFIX, QUANTILES, TraceFingerprint, fingerprint, marginals, statistics
+from export.eager.reference_mode import reference_mode
+from export.fingerprint import PREFIX, QUANTILES, TraceFingerprint, Traces, fingerprint, marginals, statistics
 
 arrays = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-9, 9))
 
@@ -51,6 +52,20 @@ def test_fingerprints_cover_leaves_and_blocks_once_and_survive_storage(tmp_path:
     assert again is not None
     for name, array in prints.to_arrays().items():
         np.testing.assert_array_equal(again.to_arrays()[name], array)
+
+
+def test_traces_of_other_peoples_runs_give_the_same_fingerprint() -> None:
+    images = np.random.default_rng(7).normal(size=(3, 3, 16, 16)).astype(np.float32)
+    exact, rounded = Traces([0, 2]), Traces([0, 2])
+    for traces, network in ((exact, small_net().double()), (rounded, small_net())):
+        for index in range(3):
+            image = torch.from_numpy(images[[index]])
+            with reference_mode(double=traces is exact), traces.taken(network, index):
+                network(image.double() if traces is exact else image)
+        assert not any(module._forward_hooks for module in network.modules())
+    expected = prints_of(small_net()).to_arrays()
+    for name, array in exact.beside(rounded).to_arrays().items():
+        np.testing.assert_array_equal(array, expected[name])
 
 
 def test_damaged_fingerprints_are_refused() -> None:

@@ -99,3 +99,30 @@ def test_another_release_or_another_source_is_converted_whole(monkeypatch: pytes
     monkeypatch.setattr(quick_conversion, "SOURCES", quick_conversion.SOURCES[:-1])
     with quick_conversion.quick_conversion():
         assert CanonicalizePass.call is whole
+
+
+PLAIN = """module @jit_f attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 : i32} {
+  func.func public @main(%arg0: tensor<2xf32>) -> (tensor<2xf32> {jax.result_info = "result"}) {
+    %0 = stablehlo.negate %arg0 : tensor<2xf32>
+    return %0 : tensor<2xf32>
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (PLAIN, True),
+        (PLAIN.replace("stablehlo.negate", "chlo.erf"), False),
+        (PLAIN.replace("stablehlo.negate", "stablehlo.unheard_of"), False),
+        (PLAIN.replace("jax.result_info", "sdy.sharding"), False),
+        (PLAIN.replace("stablehlo.negate", '"mhlo.topk"'), False),
+    ],
+)
+def test_only_stablehlo_that_can_be_read_goes_as_text(text: str, read: bool) -> None:
+    from litert_torch.backend import export_utils
+
+    carry = quick_conversion._text_where_read(lambda given: given.encode())
+    with export_utils.create_ir_context():
+        assert carry(text) == (text if read else text.encode())
