@@ -2,18 +2,23 @@
 
 Its values live as long as it is loaded. Whatever is read in a call before the same call has written it holds what the
 call before has left there, or an initial value that a later instruction overwrites: such a program may answer rightly
-while it is verified, and otherwise later.
+while it is verified, and otherwise later. A value counts as written if its bytes are: ExecuTorch leaves out the calls
+that make views of fixed shape, and gives the view the place of what it shows.
 """
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.formats.flatbuffer import FlatbufferError, Table
 
 NULL, TENSOR, INTS, TENSORS, OPTIONAL_TENSORS = 1, 5, 7, 10, 11
-_DATA, _PLANNED = 5, 6  # slots of Tensor
+_SCALAR, _OFFSET, _SIZES, _DATA, _PLANNED, _DYNAMISM = 0, 1, 2, 5, 6, 8  # slots of Tensor
+_BYTES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 8, 5: 2, 6: 4, 7: 8, 11: 1}  # of an element, by ScalarType
+_STATIC = 0
 # Results of kernels that have another number than one, as torch's schemas say; a list of tensors counts as one.
 RESULTS = {
     "aten::_native_batch_norm_legit.no_stats_out": 3, "aten::_native_batch_norm_legit_no_training.out": 3,
@@ -84,6 +89,52 @@ def members(index: int, values: Sequence[Table]) -> tuple[int, ...]:
     return tuple(place for place in found if place >= 0)
 
 
+class _Memory:
+    """Which bytes this call has written."""
+
+    def __init__(self, values: Sequence[Table]) -> None:
+        self._values = values
+        self._spans: dict[int, tuple[int, int, int] | None] = {}
+        self._written: dict[int, list[int]] = {}  # by memory: start, end, start, end, ... in order, none overlapping
+
+    def write(self, index: int) -> None:
+        """Note a value of a fixed shape; of others less than all may be written."""
+        if (span := self._span(index)) is None:
+            return
+        memory, start, end = span
+        edges = self._written.setdefault(memory, [])
+        first, last = bisect_left(edges, start), bisect_right(edges, end)
+        edges[first:last] = [start] * (first % 2 == 0) + [end] * (last % 2 == 0)
+
+    def holds(self, index: int) -> bool:
+        """Whether all bytes of a value have been written."""
+        if (span := self._span(index)) is None:
+            return False
+        memory, start, end = span
+        edges = self._written.get(memory, [])
+        place = bisect_right(edges, start)
+        return place % 2 == 1 and end <= edges[place]
+
+    def _span(self, index: int) -> tuple[int, int, int] | None:
+        if index not in self._spans:
+            self._spans[index] = _span(self._values[index]) if 0 <= index < len(self._values) else None
+        return self._spans[index]
+
+
+def _span(value: Table) -> tuple[int, int, int] | None:
+    """Memory, first byte and the byte behind the last of a planned tensor of a fixed shape; None of anything else."""
+    tensor = value.table(1) if _is_tensor(value) else None
+    planned = tensor.table(_PLANNED) if tensor is not None else None
+    if tensor is None or planned is None or tensor.scalar(_DYNAMISM, "b") != _STATIC or tensor.scalar(_OFFSET, "i"):
+        return None
+    sizes, width = tensor.numbers(_SIZES, "int32").tolist(), _BYTES.get(tensor.scalar(_SCALAR, "b"))
+    if width is None or any(size < 1 for size in sizes):
+        return None
+    memory, low, high = (planned.scalar(slot, "I") for slot in range(3))
+    start = (high << 32) + low
+    return memory, start, start + width * math.prod(sizes)
+
+
 def require_no_state(plan: Table, steps: Sequence[Step]) -> None:
     """Refuse a method that could keep a state.
 
@@ -101,10 +152,14 @@ def require_no_state(plan: Table, steps: Sequence[Step]) -> None:
         raise FlatbufferError(f"an instruction writes into value {wrong[0]}, which is stored in the file")
     unwritten = written_somewhere | {index for index, value in enumerate(values) if _is_tensor(value)}
     unwritten -= stored | inputs
+    memory = _Memory(values)
+    for place in inputs:  # the caller writes them
+        memory.write(place)
     views: set[int] = set()
     for step in (*steps, Step("its end", tuple(map(int, plan.numbers(4, "int32"))), ())):
         for place in step.reads:
-            if early := sorted(unwritten.intersection(members(place, values))):
+            unseen = unwritten.intersection(members(place, values))
+            if early := sorted(each for each in unseen if not memory.holds(each)):
                 raise FlatbufferError(
                     f"{step.name} reads value {early[0]} before this call has written it: a state from call to call"
                 )
@@ -114,6 +169,8 @@ def require_no_state(plan: Table, steps: Sequence[Step]) -> None:
         elif views & done:
             raise FlatbufferError(f"{step.name} writes into value {min(views & done)}, a view of another value")
         unwritten -= done
+        for place in done:
+            memory.write(place)
 
 
 def _is_tensor(value: Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import torch
 from executorch.exir import ExecutorchBackendConfig, to_edge
 from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
 from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
+from executorch.exir.schema import TensorShapeDynamism
 from executorch.runtime import Runtime
 from torch import Tensor, nn
 from torch.export import export
 
 from edgevit.errors import ArtifactError
 from export.formats.pte_file.contents import stock_kernels
-from export.formats.pte_file.memory import IN_PLACE, RESULTS
+from export.formats.pte_file.memory import IN_PLACE, RESULTS, _Memory
 from export.formats.pte_file.read import read
 
 IMAGE = torch.ones(1, 3, 4, 4)
@@ -59,6 +61,52 @@ def test_a_program_that_counts_its_calls_is_refused(initialised: tuple[str, ...]
     assert answers[-1] > answers[0] + 100
     with pytest.raises(ArtifactError, match="a state from call to call"):
         read(path)
+
+
+class Shown(Plain):
+    """Reads what it computed through views, whose calls ExecuTorch leaves out, and writes by index into new memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = torch.relu(x).flatten(2).topk(4, 2).indices
+        picked = x.flatten(2).gather(2, rows.reshape(1, 3, 4, 1).expand(1, 3, 4, 2).flatten(2))
+        new = torch.zeros(1, 3, 16).scatter(2, rows, picked[..., :4])
+        new[:, 1, ::2] = picked[:, 0]
+        return new
+
+
+def test_views_of_fixed_shape_are_as_written_as_what_they_show(tmp_path: Path) -> None:
+    path = written(Shown(), tmp_path / "m.pte")
+    program = deserialize_pte_binary(path.read_bytes())
+    plan = program.program.execution_plan[0]
+    made = {place for each in plan.chains[0].instructions for place in each.instr_args.args[-1:]} | set(plan.inputs)
+    read_ = {place for each in plan.chains[0].instructions for place in each.instr_args.args[:-1]}
+    planned = {at for at, each in enumerate(plan.values) if getattr(each.val, "allocation_info", None)}
+    shown = sorted((read_ & planned) - made)
+    assert shown, "no view was left out: the test shows nothing"
+    assert read(path).operator_count > 3
+    for change in ("memory_offset_low", "memory_id", "shape_dynamism"):
+        changed = deserialize_pte_binary(path.read_bytes())
+        tensor = changed.program.execution_plan[0].values[shown[-1]].val
+        if change == "shape_dynamism":
+            tensor.shape_dynamism = TensorShapeDynamism.DYNAMIC_BOUND
+        else:
+            setattr(tensor.allocation_info, change, getattr(tensor.allocation_info, change) + 1_000_000)
+        elsewhere = tmp_path / "elsewhere.pte"
+        elsewhere.write_bytes(bytes(serialize_pte_binary(changed)))
+        with pytest.raises(ArtifactError, match=f"reads value {shown[-1]} before this call has written it"):
+            read(elsewhere)
+
+
+def test_which_bytes_are_written_is_what_a_set_of_bytes_says() -> None:
+    generator = random.Random(0)
+    for _ in range(300):
+        spans = [(start, start + generator.randrange(1, 9)) for start in generator.choices(range(40), k=12)]
+        memory, seen = _Memory([]), set[int]()
+        memory._spans = {at: (1, *span) for at, span in enumerate(spans)}
+        for at, span in enumerate(spans[:6]):
+            memory.write(at)
+            seen |= {*range(*span)}
+            assert [memory.holds(each) for each in range(12)] == [{*range(*span)} <= seen for span in spans]
 
 
 def test_a_program_without_state_is_taken_and_its_order_matters(tmp_path: Path) -> None:
