@@ -1,9 +1,11 @@
-"""Small edits of ONNX graphs after simplification: constants, and names that tell the network's module."""
+"""Small edits of ONNX graphs after simplification: constants, shapes, names that tell the network's module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from edgevit.spec import TensorSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -41,6 +43,33 @@ def _content(tensor: onnx.TensorProto) -> bytes:
     nameless.CopyFrom(tensor)
     nameless.ClearField("name")
     return bytes(nameless.SerializeToString(deterministic=True))
+
+
+def state_output_shapes(model: onnx.ModelProto, outputs: Sequence[TensorSpec], batch: str) -> None:
+    """Write the sizes of outputs that the exporter did not find out, as behind a resize or scatter of a free batch.
+
+    A size that stands there stays, right or wrong: the file is compared with what was asked for.
+
+    Args:
+        model: Edited in place.
+        outputs: Those of ``model``, in their order; -1 for the batch.
+        batch: The name of the batch.
+    """
+    for value, tensor in zip(model.graph.output, outputs, strict=True):
+        is_known = value.type.tensor_type.HasField("shape")
+        shape = value.type.tensor_type.shape
+        if not is_known:
+            for _ in tensor.shape:
+                shape.dim.add()
+        if len(shape.dim) != len(tensor.shape):
+            continue
+        for axis, size in zip(shape.dim, tensor.shape, strict=True):
+            if axis.HasField("dim_value"):
+                continue
+            if size < 0:
+                axis.dim_param = batch
+            else:
+                axis.dim_value = size
 
 
 def weight_paths(model: onnx.ModelProto) -> dict[str, str]:

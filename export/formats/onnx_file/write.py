@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import ExportError, first_line
 from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
-from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
+from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, state_output_shapes, weight_paths
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
 from export.program import Program
 from export.recipe import DEFAULT_OPSET, Optimize, Recipe
@@ -38,6 +38,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     model = _simplify(converted, program, recipe)
     constants_to_initializers(model)
     name_by_module(model, weight_paths(converted))
+    state_output_shapes(model, program.outputs, BATCH)
     _describe(model, program, recipe)
     data = model.SerializeToString(deterministic=True)
     _check(data, program.spec.name)

@@ -6,7 +6,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, weight_paths
+from edgevit.spec import TensorSpec
+from export.formats.onnx_file.graph import (
+    constants_to_initializers,
+    name_by_module,
+    state_output_shapes,
+    weight_paths,
+)
 
 
 def model_of(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> onnx.ModelProto:
@@ -59,3 +65,15 @@ def test_a_weight_of_two_steps_belongs_to_neither() -> None:
         helper.make_node("Mul", ["h", "w"], ["y"], name="/b/mul/Mul"),
     ]
     assert weight_paths(model_of(nodes, {"w": np.ones(2, np.float32)})) == {}
+
+
+def test_only_sizes_that_nobody_knows_are_written() -> None:
+    """Known before: nothing, the rank, one size (another than what is written for it), that there is no axis."""
+    kinds = [None, ["n", "m"], ["n", 3], []]
+    values = [helper.make_tensor_value_info(f"y{at}", onnx.TensorProto.FLOAT, kind) for at, kind in enumerate(kinds)]
+    model = helper.make_model(helper.make_graph([], "g", [], values))
+    state_output_shapes(model, [TensorSpec(name=value.name, shape=(-1, 5)) for value in values], "batch")
+    found = [
+        [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in model.graph.output
+    ]
+    assert found == [["batch", 5], ["batch", 5], ["batch", 3], []]

@@ -74,6 +74,27 @@ def test_equal_programs_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first.onnx").read_bytes() != (tmp_path / "second.onnx").read_bytes()
 
 
+class Sizes(torch.nn.Module):
+    """What ONNX's inference of shapes does not follow for a free batch: a resize to sizes, and a scatter."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        places = x.topk(2, -1).indices
+        resized = torch.nn.functional.interpolate(x, size=(5, 7), mode="bilinear")
+        return resized, torch.zeros_like(x).scatter(-1, places, x[..., :2])
+
+
+def test_sizes_that_inference_does_not_find_are_written(tmp_path: Path) -> None:
+    shape, path = (1, 2, 4, 4), tmp_path / "model.onnx"
+    outputs = (TensorSpec(name="resized", shape=(1, 2, 5, 7)), TensorSpec(name="placed", shape=shape))
+    program = with_dynamic_batch(capture(Sizes(), spec_of("sizes", (TensorSpec(name="x", shape=shape),), outputs)))
+    write(program, RECIPE, path)
+    assert read(path).outputs == program.outputs
+    assert [output.shape for output in program.outputs] == [(-1, 2, 5, 7), (-1, 2, 4, 4)]
+    images = torch.randn(3, 2, 4, 4)
+    for seen, expected in zip(run(path, images), Sizes()(images), strict=True):
+        np.testing.assert_allclose(seen, expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_dynamic_batch_runs_at_other_batches(tmp_path: Path) -> None:
     model, spec = edgevit_xxs(Task.CLASSIFY)
     path = tmp_path / "model.onnx"
