@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from contextlib import suppress
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, Node
+from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import Argument
 
 from edgevit.errors import ExportError, first_line
-from export.patterns import argument, aten, shape_of
+from export.eager.failures import behind, place_near
+from export.patterns import argument, aten, operand, shape_of
 from export.program import Program, module_of
 
 _INFERS_ONE_SIZE = frozenset({"view", "reshape", "_unsafe_view", "_reshape_alias"})
 _LIKE_INPUT = frozenset({"new_zeros", "new_ones", "new_full", "new_empty"})
 """Take no more of a tensor than its dtype."""
 _COPIES_SIZES = frozenset({"expand", "repeat", "zeros", "ones", "full", "empty"}) | _LIKE_INPUT
+_WRITES_PART = frozenset({"index_put", "index_put_", "copy_"})
+"""What these put somewhere has lost its leading axes of size 1 when it was captured."""
 _NEEDS_EQUAL_SIZES = frozenset({"cat", "concat", "concatenate", "stack"})
 
 _COPY = aten.index_select.default
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Chosen far above float32's noise between two batch sizes, and far below what another sample's answer differs by."""
+
+_FREE_SIZES = "capturing wrote the size of the batch there: leave it to torch (-1, a tensor that broadcasts), or fix it"
 
 
 def with_dynamic_batch(program: Program) -> Program:
@@ -67,7 +73,7 @@ def _free(graph: Graph, batch: int) -> None:
         if name not in _LIKE_INPUT and not from_input.isdisjoint(node.all_input_nodes):
             from_input.add(node)
         if name in _INFERS_ONE_SIZE and node in from_input:
-            _infer_first_size(node)
+            _infer_first_size(node, batch)
         elif name == "flatten" and node in from_input:
             _write_out_flatten(node)
         elif copies_batch(node, batch) and batch > 1:  # a leading 1 need not be the batch, and is broadcast
@@ -86,14 +92,24 @@ def _operator(node: Node) -> str:
     return node.target._schema.name.partition("::")[2] if isinstance(node.target, torch._ops.OpOverload) else ""
 
 
-def _infer_first_size(node: Node) -> None:
+def _infer_first_size(node: Node, batch: int) -> None:
     given = node.args[1]
     sizes = list(given) if isinstance(given, (list, tuple)) else []
+    if batch == 1 and _lost_its_batch(node):
+        node.update_arg(1, [-1, *shape_of(node)])
+        return
     if not sizes or not isinstance(sizes[0], int) or sizes[0] == -1:
         return
     if -1 in sizes:  # only one size can be inferred: the other one does not depend on the batch
         sizes[sizes.index(-1)] = shape_of(node)[sizes.index(-1)]
     node.update_arg(1, [-1, *sizes[1:]])
+
+
+def _lost_its_batch(node: Node) -> bool:
+    """Whether a view drops the axis of a batch of 1 only to be written into a part of each sample."""
+    if "val" not in node.meta or {*map(_operator, node.users)} - _WRITES_PART:
+        return False
+    return shape_of(operand(node)) == (1, *shape_of(node))
 
 
 def _write_out_flatten(node: Node) -> None:
@@ -157,18 +173,35 @@ def _prove(program: Program, freed: Program, batch: int) -> None:
         try:
             together = _tuple(freed.module(*doubled))
         except Exception as error:
-            reason = first_line(error)
-            raise ExportError(
-                f"dynamic batch: {program.spec.name}, captured for batch {batch}, fails for {2 * batch}: {reason}"
-            ) from error
+            reason = first_line(error).rstrip(".")
+            what = f"dynamic batch: {program.spec.name}, captured for batch {batch}, fails for {2 * batch}: {reason}"
+            raise ExportError(behind(what, _place_of_failure(freed.module, doubled)), hint=_FREE_SIZES) from error
     for tensor, pair, seen in zip(program.outputs, apart, together, strict=True):
         expected = torch.cat(pair)
         if seen.shape != expected.shape or not torch.allclose(seen, expected, rtol=RELATIVE, atol=ABSOLUTE):
-            fixed = ", ".join(sorted({module_of(node) or "(root)" for node in _fixed(freed.module.graph, batch)}))
-            raise ExportError(
+            nodes = _fixed(freed.module.graph, batch)
+            fixed = ", ".join(sorted({module_of(node) or "(root)" for node in nodes}))
+            what = (
                 f"dynamic batch: output '{tensor.name}' of {program.spec.name} depends on the other samples of the "
                 f"batch or on its size{'; sizes are fixed in ' + fixed if fixed else ''}"
             )
+            raise ExportError(behind(what, next((place for node in nodes if (place := place_near(node))), "")))
+
+
+class _Walk(Interpreter):
+    """Runs a graph and notes at which call it is."""
+
+    def run_node(self, n: Node) -> object:
+        self.at = n
+        return super().run_node(n)
+
+
+def _place_of_failure(module: GraphModule, inputs: tuple[Tensor, ...]) -> str:
+    """The line of the network whose call fails on ``inputs``."""
+    walk = _Walk(module)
+    with suppress(Exception), torch.no_grad():
+        walk.run(*(tensor.clone() for tensor in inputs))
+    return place_near(walk.at)
 
 
 def _another(tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,8 +8,12 @@ import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
+
+if TYPE_CHECKING:
+    from torch.fx import Node
 
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n?(?P<code>[^\n]*)', re.M)
 
@@ -34,6 +38,13 @@ def place_of(error: BaseException) -> str:
 def place_of_call(stack_trace: object) -> str:
     """The same for a call of a captured graph, from its ``meta["stack_trace"]``."""
     return next(reversed(list(_places(str(stack_trace or "")))), "")
+
+
+def place_near(call: Node) -> str:
+    """The line of a call of a captured graph; of what it takes, or of who takes it, where it has none itself."""
+    near = (call, *reversed(call.all_input_nodes), *call.users)
+    traces = (node.meta.get("stack_trace") for node in near)
+    return next((place for trace in traces if (place := place_of_call(trace))), "")
 
 
 def behind(text: str, place: str) -> str:

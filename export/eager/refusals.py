@@ -8,7 +8,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from edgevit.errors import ExportError
-from export.eager.failures import behind, place_of_call
+from export.eager.failures import behind, place_near
 from export.functional.rewrite import functionalise, writes_outside
 from export.patterns import aten
 
@@ -27,7 +27,7 @@ def refuse_what_no_file_holds(module: GraphModule, name: str) -> None:
         if node.op == "call_function" and (found := _problem(node)) is not None:
             why, hint = found
             what = f"cannot capture {name}: {_name(node)} {why}"
-            raise ExportError(behind(what, _place(node)), hint=hint)
+            raise ExportError(behind(what, place_near(node)), hint=hint)
 
 
 def without_state(module: GraphModule, name: str) -> None:
@@ -42,7 +42,7 @@ def without_state(module: GraphModule, name: str) -> None:
     outside = writes_outside(module)
     if not outside:
         return
-    calls = {call: (str(kept.target), _place(call)) for call, kept in outside.items() if kept.op == "get_attr"}
+    calls = {call: (str(kept.target), place_near(call)) for call, kept in outside.items() if kept.op == "get_attr"}
     _, stay = functionalise(module)
     if not stay:
         module.graph.eliminate_dead_code()
@@ -91,10 +91,3 @@ def _is_random(node: Node) -> bool:
 def _name(node: Node) -> str:
     schema = getattr(node.target, "_schema", None)
     return str(node.target) if schema is None else str(schema.name)
-
-
-def _place(call: Node) -> str:
-    """The line of a call; of what it takes, or of who takes it, where the call itself has none."""
-    near = (call, *reversed(call.all_input_nodes), *call.users)
-    traces = (node.meta.get("stack_trace") for node in near)
-    return next((place for trace in traces if (place := place_of_call(trace))), "")

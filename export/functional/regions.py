@@ -76,14 +76,27 @@ class Chosen:
     sizes: tuple[int, ...]
 
     def put(self, parent: Node, part: Node, call: Call, constant: Constant) -> Node:
-        """``parent`` with ``part`` in these places."""
-        total = torch.Size(self.sizes).numel()
+        """``parent`` with ``part`` in these places: for every batch, if they are the same in each sample."""
+        axis, places, size = (
+            (1, self.places[0], self.sizes[1:]) if self._is_by_sample() else (0, self.places, self.sizes)
+        )
+        total = torch.Size(size).numel()
         source = torch.arange(total)
-        source[self.places.flatten()] = total + torch.arange(self.places.numel())
-        flat = [call(aten.reshape.default, node, [-1]) for node in (parent, part)]
-        both = call(aten.cat.default, flat, 0)
-        picked = call(aten.index_select.default, both, 0, constant(source, "places"))
-        return call(aten.reshape.default, picked, list(self.sizes))
+        source[places.flatten()] = total + torch.arange(places.numel())
+        flat = [
+            call(aten.reshape.default, node, [-1, count] if axis else [count])
+            for node, count in ((parent, total), (part, places.numel()))
+        ]
+        both = call(aten.cat.default, flat, axis)
+        picked = call(aten.index_select.default, both, axis, constant(source, "places"))
+        return call(aten.reshape.default, picked, _free_first(self.sizes))
+
+    def _is_by_sample(self) -> bool:
+        if not self.places.numel() or self.places.shape[:1] != self.sizes[:1]:
+            return False
+        stride = torch.Size(self.sizes[1:]).numel()
+        starts = torch.arange(self.sizes[0]).reshape(-1, *[1] * (self.places.dim() - 1)) * stride
+        return bool(self.places[0].max() < stride) and torch.equal(self.places, self.places[:1] + starts)
 
 
 Region = Reshaped | Permuted | Rows | Chosen

@@ -105,8 +105,47 @@ def test_a_size_that_stays_fixed_is_refused_with_its_place() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + constant
 
-    with pytest.raises(ExportError, match="captured for batch 2, fails for 4: The size of tensor"):
+    place = r"The size of tensor .* at .*test_dynamic_batch.py:\d+ in forward: return x \+ constant$"
+    with pytest.raises(ExportError, match=f"captured for batch 2, fails for 4: {place}") as raised:
         freed(nn.Sequential(Added()), (2, 4))
+    assert "-1" in (raised.value.hint or "")
+
+
+class Writes(nn.Module):
+    """Into parts of what it computed: by slices, by numbers of rows, by a mask; a diagonal at last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y[:, 1:, ::2] = 0.5
+        y[:, 0] = x[:, 1]
+        y[:, [0, 2]] += 1
+        y[y > 3] = -3.0
+        y.transpose(1, 2)[:, -1].mul_(0.25)
+        y.diagonal(0, 1, 2).fill_(1.0)
+        return y
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("optimize_", [Optimize.NONE, Optimize.FULL])
+def test_writes_into_parts_are_freed(optimize_: Optimize, batch: int) -> None:
+    program = captured(Writes(), (batch, 3, 5))
+    freed = with_dynamic_batch(optimize(program, Recipe(format=Format.PTL, optimize=optimize_, dynamic_batch=True)))
+    images = torch.randn(7, 3, 5).double()
+    with torch.no_grad():
+        torch.testing.assert_close(freed.module(images), Writes()(images))
+
+
+def test_a_write_into_one_sample_is_refused_with_its_line() -> None:
+    class First(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 2
+            y[:1] = x[:1].expand(len(x), -1, -1)
+            return y
+
+    program = captured(First(), (1, 3, 3))
+    recipe = Recipe(format=Format.PTL, optimize=Optimize.NONE, dynamic_batch=True)
+    with pytest.raises(ExportError, match=r"dynamic batch: .* at .*test_dynamic_batch.py:\d+ in forward: y\[:1\] ="):
+        with_dynamic_batch(optimize(program, recipe))
 
 
 def test_tensors_without_a_shared_batch_are_refused() -> None:
