@@ -6,6 +6,7 @@ import dataclasses
 from types import ModuleType
 
 from export.artifact import PassLog
+from export.functional.aliases import writes
 from export.graph_editor import GraphEditor
 from export.passes import (
     affine_as_depthwise,
@@ -19,6 +20,7 @@ from export.passes import (
     channels_last,
     compute_constants,
     conv1d_as_conv2d,
+    decompose,
     drop_no_ops,
     fold_batch_norm,
     fold_channel_affine,
@@ -185,36 +187,56 @@ def optimize(program: Program, recipe: Recipe) -> Program:
     A graph with a write that ``functional_form`` has to leave is left as it is, but for calls that the recipe's
     runtimes do not have. ``passes`` gets a log of every pass that was asked for, those that did not run included.
     """
-    asked = _asked_for(recipe)
+    asked = _asked_for(recipe, program)
     if not asked:
         return program
     editor = GraphEditor(program.module)
     logs: tuple[PassLog, ...] = ()
     left = False
     for step in asked:
-        logs += (_run(step, editor, recipe, left=left),)
-        left = left or (step is functional_form and bool(logs[-1].refused))
-    module = program.module if left and not any(log.rewrites for log in logs) else editor.finish()
-    return dataclasses.replace(program, module=module, passes=program.passes + logs)
+        log = _run(step, editor, recipe, left=left)
+        if step is not decompose or log.rewrites or log.refused:
+            logs += (log,)
+        left = left or (step is functional_form and bool(log.refused))
+    if not any(log.rewrites for log in logs) and (left or not _is_optimised(recipe)):
+        return dataclasses.replace(program, passes=program.passes + logs)
+    return dataclasses.replace(program, module=editor.finish(), passes=program.passes + logs)
 
 
 def _is_optimised(recipe: Recipe) -> bool:
     return recipe.optimize is not Optimize.NONE
 
 
-def _asked_for(recipe: Recipe) -> tuple[ModuleType, ...]:
-    steps: tuple[ModuleType, ...] = ()
+def _asked_for(recipe: Recipe, program: Program) -> tuple[ModuleType, ...]:
+    steps = _needed(recipe, program)
     if _is_optimised(recipe):
-        steps = BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
+        passes = BASIC if recipe.optimize is Optimize.BASIC else FULL[recipe.format, recipe.precision]
+        # behind the first pass, for all others to see; and at the end for what they have made of a call
+        steps = (passes[0], *steps, *passes[1:], *(() if in_place in passes else steps))
     place = steps.index(in_place) if in_place in steps else len(steps)
     asked = ((operators_of_old_runtimes, recipe.ptl_bytecode is not None), (prepacked, recipe.ptl_prepacked))
     return (*steps[:place], *(step for step, is_asked in asked if is_asked), *steps[place:])
+
+
+def _needed(recipe: Recipe, program: Program) -> tuple[ModuleType, ...]:
+    """What no file could be written without, whatever is optimised."""
+    targets = {node.target for node in program.module.graph.nodes}
+    is_plain = not _is_optimised(recipe)
+    asked = (
+        # torch's ONNX exporter loses some writes into parts of tensors
+        (functional_form, is_plain and recipe.format is Format.ONNX and any(map(writes, targets))),
+        (padding_in_numbers, is_plain and not targets.isdisjoint(padding_in_numbers.WORDS)),
+        (decompose, decompose.is_needed(program.module, recipe.format)),
+    )
+    return tuple(step for step, is_asked in asked if is_asked)
 
 
 def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe, *, left: bool) -> PassLog:
     """Run a pass; ``left`` says that the graph is not to be optimised."""
     if step is operators_of_old_runtimes or (step is in_place and not left):
         log: PassLog = step.run(editor, recipe.ptl_bytecode)
+    elif step is decompose:
+        log = step.run(editor, recipe.format)
     elif left and step is not prepacked:
         why = "functional_form had to leave calls that write into tensors"
         log = PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)

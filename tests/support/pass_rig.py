@@ -15,7 +15,9 @@ from torch.fx import GraphModule
 from edgevit.spec import ModelSpec, Task, TensorSpec, Weights
 from export.artifact import PassLog
 from export.graph_editor import GraphEditor
+from export.passes import decompose
 from export.program import Program, capture, module_of
+from export.recipe import Format
 
 TOLERANCE = 1e-10
 few = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
@@ -134,3 +136,10 @@ class _ShapeCheck(torch.fx.Interpreter):
             assert tuple(n.meta["val"].shape) == tuple(result.shape), n.format_node()
             assert n.meta["val"].dtype == result.dtype
         return result
+
+
+def decomposing(format: Format) -> ModuleType:
+    """The pass ``decompose`` for ``format`` as ``rewritten`` and ``apply`` run passes."""
+    step = ModuleType("decomposing")
+    step.__dict__["run"] = lambda editor: decompose.run(editor, format)
+    return step

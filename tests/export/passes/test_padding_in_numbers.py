@@ -32,3 +32,12 @@ def test_the_same_convolution(padding: str, kernel: tuple[int, int], dilation: i
 def test_strides_stay_where_the_word_allows_them() -> None:
     module, _ = apply(nn.Conv2d(3, 4, 3, stride=2, padding="valid"), (1, 3, 9, 8), padding_in_numbers)
     assert calls(module, aten.conv2d.default) == 1
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv1d(4, 2, 4, padding="same", dilation=3), nn.Conv3d(4, 2, (2, 3, 4), padding="same")]
+)
+def test_one_and_three_axes(layer: nn.Module) -> None:
+    shape = (2, 4, 13) if isinstance(layer, nn.Conv1d) else (2, 4, 5, 6, 7)
+    module, log = apply(layer, shape, padding_in_numbers)
+    assert (log.rewrites, calls(module, aten.conv1d.padding, aten.conv3d.padding)) == (1, 0)

@@ -1,0 +1,1 @@
+"""Calls that a converter or runtime does not have, or gets wrong, in calls that it has: the same function."""

@@ -1,0 +1,113 @@
+"""Write what a format's converter or runtimes do not have, or get wrong, with calls that they have.
+
+Needs: calls of ``REWRITES`` in the form that the format lacks, as it is said there.
+Guarantees: the same function. Any ``optimize`` has this pass where there is such a call: it is no optimisation, the
+file could not be written, or not be right, without it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+from torch.fx import GraphModule, Node
+
+from export.artifact import PassLog
+from export.decompositions import arithmetic, placing, pooling
+from export.functional.aliases import writes
+from export.graph_editor import GraphEditor, Refusals
+from export.patterns import aten
+from export.recipe import Format
+
+Rewrite = Callable[[GraphEditor, Node], Node | str | None]
+ADAPTIVE_MAX: dict[object, Rewrite] = dict.fromkeys(
+    (aten.adaptive_max_pool1d.default, aten.adaptive_max_pool2d.default, aten.adaptive_max_pool3d.default),
+    pooling.adaptive_maximum,
+)
+ADAPTIVE_MEAN: dict[object, Rewrite] = dict.fromkeys(
+    (aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten.adaptive_avg_pool3d.default),
+    pooling.adaptive_average,
+)
+EXACT: dict[object, Rewrite] = dict.fromkeys(
+    (aten._upsample_nearest_exact1d.vec, aten._upsample_nearest_exact2d.vec, aten._upsample_nearest_exact3d.vec),
+    placing.nearest,
+)
+VOLUMES: dict[object, Rewrite] = {
+    aten.avg_pool3d.default: pooling.average_3d,
+    aten.max_pool3d.default: pooling.maximum_3d,
+    aten.adaptive_avg_pool3d.default: pooling.adaptive_average_3d,
+}
+REWRITES: dict[Format, dict[object, Rewrite]] = {
+    # younger than the last mobile runtime
+    Format.PTL: {aten.rms_norm.default: arithmetic.rms_norm},
+    # unknown to torch's exporter, in general or with these arguments; a divisor and a long roll it writes wrongly
+    Format.ONNX: {
+        **ADAPTIVE_MAX,
+        **ADAPTIVE_MEAN,
+        **EXACT,
+        aten.avg_pool2d.default: pooling.average_with_divisor,
+        aten.bilinear.default: arithmetic.bilinear,
+        aten.channel_shuffle.default: placing.channel_shuffle,
+        aten.col2im.default: placing.fold,
+        aten.lift_fresh_copy.default: placing.copied(aten.clone.default),
+        aten.max_unpool2d.default: pooling.max_unpool,
+        aten.max_unpool3d.default: pooling.max_unpool,
+        aten.rms_norm.default: arithmetic.rms_norm,
+        aten.roll.default: placing.roll_within,
+        aten.threshold.default: arithmetic.threshold,
+    },
+    # not lowered, or lowered to StableHLO, which no stock runtime runs; nearest rows it rounds otherwise than torch
+    Format.TFLITE: {
+        **ADAPTIVE_MAX,
+        **VOLUMES,
+        aten.avg_pool2d.default: pooling.average_without_border,
+        aten.bilinear.default: arithmetic.bilinear,
+        aten.col2im.default: placing.fold,
+        aten.pow.Tensor_Scalar: arithmetic.power_of_few_axes,
+        aten.rrelu.default: arithmetic.rrelu,
+        aten.upsample_nearest1d.vec: placing.nearest_by_no_whole,
+        aten.upsample_nearest2d.vec: placing.nearest_by_no_whole,
+    },
+    # outside of Core ATen or of the stock kernels. Its group norm loses the digits of what varies little, XNNPACK takes
+    # each GELU for the exact one, a border around starts from memory that nobody has written, one of less than nothing
+    # and patches that overlap stop the run (error 0x12).
+    Format.PTE: {
+        **ADAPTIVE_MAX,
+        **VOLUMES,
+        aten.bilinear.default: arithmetic.bilinear,
+        aten.col2im.default: placing.overlapping_fold,
+        aten.constant_pad_nd.default: placing.pad,
+        aten.gelu.default: arithmetic.gelu_by_tanh,
+        aten.group_norm.default: arithmetic.group_norm,
+        aten.instance_norm.default: arithmetic.instance_norm,
+        aten.pad.default: placing.pad,
+        aten.rrelu.default: arithmetic.rrelu,
+    },
+}
+
+
+def is_needed(module: GraphModule, format: Format) -> bool:
+    """Whether there is a call that this pass may have to write otherwise."""
+    return any(node.target in REWRITES[format] for node in module.graph.nodes)
+
+
+def run(editor: GraphEditor, format: Format) -> PassLog:
+    """Rewrite every such call for ``format``."""
+    found, refusals = 0, Refusals()
+    others_write = any(writes(node.target) for node in editor.graph.nodes)
+    for node in editor.nodes(*REWRITES[format]):
+        results = [user for user in node.users if user.target is operator.getitem]
+        if any(user.args[1] != 0 and user.users for user in results):
+            refusals.add(node, "its indices are read")
+            continue
+        new = REWRITES[format][node.target](editor, node)
+        if isinstance(new, str):
+            refusals.add(node, new)
+        elif new is not None:
+            if others_write:  # into the result, which must not be a view then
+                new = editor.call(node, aten.clone.default, new)
+            for old in [user for user in results if user.args[1] == 0] or [node]:
+                editor.replace(old, new)
+            found += 1
+    editor.sweep()
+    return PassLog(name="decompose", rewrites=found, detail=f"{found} calls written otherwise", refused=refusals.rows())
