@@ -13,6 +13,13 @@ from torch.fx import Node
 from export.graph_editor import GraphEditor
 from export.patterns import argument, aten, ints, operand, pair, rank_of, shape_of, value_of
 
+_ZEROS: dict[object, Callable[..., object]] = {
+    aten.empty.memory_format: aten.zeros.default,
+    aten.empty_like.default: aten.zeros_like.default,
+    aten.new_empty.default: aten.new_zeros.default,
+}
+EMPTY = tuple(_ZEROS)
+
 
 def channel_shuffle(editor: GraphEditor, node: Node) -> Node:
     """Swap the axes of groups and of channels in them."""
@@ -121,6 +128,12 @@ def _around(editor: GraphEditor, node: Node, sides: list[tuple[int, int, int]]) 
         if len(parts) > 1:
             source = editor.call(node, aten.cat.default, parts, axis)
     return source
+
+
+def zeros(editor: GraphEditor, node: Node) -> Node:
+    """Memory that nobody has written, as zeros: what a file computes must not depend on what was there."""
+    kwargs = {name: given for name, given in node.kwargs.items() if name in ("dtype", "device") and given is not None}
+    return editor.call(node, _ZEROS[node.target], *node.args, kwargs=kwargs)
 
 
 def copied(target: Callable[..., object]) -> Callable[[GraphEditor, Node], Node]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from export.artifact import MODULES_NAMED
+from export.eager.failures import place_near
 from export.program import Program, module_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def layers_in(program: Program, error: BaseException) -> str:
     marked = [int(found["place"]) for found in _MARKED.finditer(str(error))]
     named = set(_OPERATOR.findall(str(error)))
     blamed = [calls[place] for place in marked if place < len(calls)] if marked else _called(calls, named)
-    told = list(dict.fromkeys(f"{module_of(node) or 'the network itself'}: {_operator(node)}" for node in blamed))
+    told = list(dict.fromkeys(f"{_where(node)}: {_operator(node)}" for node in blamed))
     more = f" and {len(told) - MODULES_NAMED} more" if len(told) > MODULES_NAMED else ""
     return f" (in {', '.join(told[:MODULES_NAMED])}{more})" if told else ""
 
@@ -40,6 +41,11 @@ def _called(calls: list[Node], named: set[str]) -> list[Node]:
         for node in calls
         if node.op == "call_function" and any(word.startswith(f"{_operator(node).strip('_')}_") for word in words)
     ]
+
+
+def _where(node: Node) -> str:
+    """The module of a call; of one that stands in no module its line in the network, if that is known."""
+    return module_of(node) or place_near(node) or "the network itself"
 
 
 def _operator(node: Node) -> str:

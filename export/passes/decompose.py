@@ -37,11 +37,13 @@ VOLUMES: dict[object, Rewrite] = {
     aten.max_pool3d.default: pooling.maximum_3d,
     aten.adaptive_avg_pool3d.default: pooling.adaptive_average_3d,
 }
+EMPTY: dict[object, Rewrite] = dict.fromkeys(placing.EMPTY, placing.zeros)
 REWRITES: dict[Format, dict[object, Rewrite]] = {
-    # younger than the last mobile runtime
-    Format.PTL: {aten.rms_norm.default: arithmetic.rms_norm},
+    # memory that nobody has written, in all formats; younger than the last mobile runtime
+    Format.PTL: {**EMPTY, aten.rms_norm.default: arithmetic.rms_norm},
     # unknown to torch's exporter, in general or with these arguments; a divisor and a long roll it writes wrongly
     Format.ONNX: {
+        **EMPTY,
         **ADAPTIVE_MAX,
         **ADAPTIVE_MEAN,
         **EXACT,
@@ -58,6 +60,7 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
     },
     # not lowered, or lowered to StableHLO, which no stock runtime runs; nearest rows it rounds otherwise than torch
     Format.TFLITE: {
+        **EMPTY,
         **ADAPTIVE_MAX,
         **VOLUMES,
         aten.avg_pool2d.default: pooling.average_without_border,
@@ -72,6 +75,7 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
     # each GELU for the exact one, a border around starts from memory that nobody has written, one of less than nothing
     # and patches that overlap stop the run (error 0x12).
     Format.PTE: {
+        **EMPTY,
         **ADAPTIVE_MAX,
         **VOLUMES,
         aten.bilinear.default: arithmetic.bilinear,

@@ -32,6 +32,7 @@ IN_PLACE = {
     "aten::copy_": (0,), "aten::index_put_": (0,), "aten::_native_batch_norm_legit.out": (3, 4),
     "executorch_prim::et_copy_index.tensor": (0,),
 }  # fmt: skip
+_EMPTY = {"aten::empty.out", "dim_order_ops::_empty_dim_order.out"}  # hand out memory as it is
 _VIEW = "executorch_prim::et_view.default"
 _PLAIN = ("executorch_prim::", "aten::sym_", "aten::_local_scalar_dense")  # the last value is the only result
 
@@ -68,6 +69,8 @@ def kernel_step(name: str, arguments: Sequence[int], values: Sequence[Table]) ->
     given, put = (tuple(each for place in places for each in members(place, values)) for places in (last, written))
     if len(written) != count or given != put:
         raise FlatbufferError(f"{name} gives back the values {given}, but writes {put}")
+    if name in _EMPTY:
+        return Step(name, tuple(arguments[: -1 - count]), ())
     changed = tuple(arguments[place] for place in IN_PLACE.get(name, ()) if place < len(arguments))
     return Step(name, tuple(arguments[: -1 - count]), (*written, *changed, *last))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgevit.errors import ExportError, first_line
+from export.eager.failures import place_near
 from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.pte_file.quick_lowering import quick_lowering
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
 
 _PARTITIONER_LOGGER = "executorch.backends.xnnpack.partition"
+_NOT_CORE = re.compile(r"Operator torch\._ops\.(\S+) is not in Core ATen opset \(.*")
+_IS_NOT_CORE = r"\1 is not among the core operators of ATen, which are all that ExecuTorch takes"
 _NOT_IN_PARTITIONER = "the XNNPACK partitioner does not have this operator"
 
 
@@ -38,11 +42,27 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     Raises:
         ExportError: ExecuTorch refused the program.
     """
+    _refuse_volumes(program)
     try:
         data = _lower(program, artifact_metadata(program.spec, recipe, program.inputs, program.outputs))
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
         raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(program, error)}") from error
     path.write_bytes(data)
+
+
+def _refuse_volumes(program: Program) -> None:
+    """Refuse convolutions that ExecuTorch takes and then cannot run (error 0x12).
+
+    Raises:
+        ExportError: Names the layer.
+    """
+    for node in program.module.graph.nodes:
+        if str(node.target).startswith(("aten.conv3d", "aten.conv_transpose3d")):
+            place = module_of(node) or place_near(node) or "the network itself"
+            raise ExportError(
+                f"executorch cannot run {program.spec.name} as pte (in {place}): its kernels convolve over one or two "
+                "axes, not three"
+            )
 
 
 def _lower(program: Program, texts: dict[str, str]) -> bytes:
@@ -90,7 +110,7 @@ def _where(program: Program, error: BaseException) -> str:
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     # the deepest cause says what was wrong; what a pass manager raises around it only names its pass
-    said = ": ".join(dict.fromkeys([first_line(error), first_line(causes[-1])]))
+    said = ": ".join(dict.fromkeys(_NOT_CORE.sub(_IS_NOT_CORE, first_line(each)) for each in (error, causes[-1])))
     node = next((found for cause in reversed(causes) if (found := _node_at(cause)) is not None), None)
     return f"{layers_in(program, causes[-1])}: {said}" if node is None else f", at {_call_of(node)}: {said}"
 

@@ -86,3 +86,14 @@ def test_padding(edges: tuple[int, ...], mode: str, rewrites: int) -> None:
 def test_a_number_made_in_forward_is_a_copy() -> None:
     module, log = apply(Lambda(lambda m, x: x + torch.tensor(2.0)), (2, 3), decomposing(Format.ONNX))
     assert (log.rewrites, calls(module, aten.lift_fresh_copy.default)) == (1, 0)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_memory_that_nobody_has_written_is_zeros(format: Format) -> None:
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        made = [torch.empty(2, 3, dtype=x.dtype), torch.empty_like(x), x.new_empty(2, 3)]
+        return sum((each.mul(0).nan_to_num() for each in made), x)
+
+    empties = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default)
+    module, log = apply(Lambda(forward), (2, 3), decomposing(format))
+    assert (log.rewrites, calls(module, *empties)) == (3, 0)

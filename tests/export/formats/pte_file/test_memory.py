@@ -97,6 +97,15 @@ def test_views_of_fixed_shape_are_as_written_as_what_they_show(tmp_path: Path) -
             read(elsewhere)
 
 
+def test_memory_that_nobody_has_written_is_refused(tmp_path: Path) -> None:
+    class Empty(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.empty(1, 3, 4, 4) + x
+
+    with pytest.raises(ArtifactError, match="before this call has written it: a state from call to call"):
+        read(written(Empty(), tmp_path / "m.pte"))
+
+
 def test_which_bytes_are_written_is_what_a_set_of_bytes_says() -> None:
     generator = random.Random(0)
     for _ in range(300):

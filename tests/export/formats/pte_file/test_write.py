@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -93,6 +94,33 @@ def test_what_executorch_cannot_lower_is_named_with_its_layer(tmp_path: Path) ->
     assert "at aten::convolution in 1.mix: " in caught.value.message
     assert "Conv1dUnsqueezePass" in caught.value.message
     assert "expected stride" in caught.value.message
+
+
+class Sorted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.median(-1).values
+
+
+def refusal(module: nn.Module, shape: tuple[int, ...], path: Path) -> str:
+    with pytest.raises(ExportError) as caught, quiet():
+        write(captured(module.eval(), shape, torch.float32), Recipe(format=Format.PTE), path)
+    assert not path.exists()
+    return caught.value.message
+
+
+def test_what_executorch_does_not_take_is_named_with_its_layer_or_line(tmp_path: Path) -> None:
+    end = r"aten\.median\.dim is not among the core operators of ATen, which are all that ExecuTorch takes$"
+    assert re.search(
+        "to pte, at aten::median in 1: " + end, refusal(nn.Sequential(nn.Tanh(), Sorted()), (1, 3), tmp_path / "a")
+    )
+    said = refusal(Sorted(), (1, 3), tmp_path / "b")
+    assert re.search(r"\(in \S*test_write.py:\d+ in forward: return x.median\(-1\).values: median\): " + end, said)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv3d(2, 3, 2), nn.ConvTranspose3d(2, 3, 2)])
+def test_convolutions_over_three_axes_are_refused_before_anything_is_written(layer: nn.Module, tmp_path: Path) -> None:
+    said = refusal(nn.Sequential(nn.Tanh(), layer), (1, 2, 3, 4, 5), tmp_path / "a")
+    assert said.endswith("(in 1): its kernels convolve over one or two axes, not three")
 
 
 class Scaled(nn.Module):
