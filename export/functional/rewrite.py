@@ -130,7 +130,7 @@ class _Rewriting:
                 if self.aliases.places[node].dtype != self.aliases.places[parent].dtype:
                     return "it writes into what reads memory as another type"
                 if self._region(node, parent) is None:
-                    return "it writes into a tensor that shows an element twice"
+                    return "it writes into a tensor that shows an element twice, or takes its shape from another"
             node = parent
         if self._shares_unseen(node):
             return "it writes into memory that others share unseen"
@@ -219,10 +219,13 @@ class _Rewriting:
         return self._call(_operator(node), *map_arg(node.args, self._value), **map_arg(node.kwargs, self._value))
 
     def _region(self, node: Node, parent: Node) -> Region | None:
-        """Which elements of ``parent`` the view ``node`` shows."""
+        """Which elements of ``parent`` the view ``node`` shows; None if an element twice, or as another tensor says."""
         sizes = self.aliases.places[parent].sizes
         if self.aliases.is_same_tensor(node, parent):
             return Reshaped(sizes)
+        others = [each for each in node.all_input_nodes if each is not parent]
+        if any(isinstance(self.aliases.values[each], Tensor) for each in others):
+            return None
 
         def view(numbers: Tensor) -> Tensor:
             def number(value: Node) -> object:
