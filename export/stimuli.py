@@ -23,6 +23,8 @@ DEAD_LEAVES_IMAGES = 5
 DISCS = 250
 """Chosen: discs then cover 66 to 85 % of an image of 224 pixels, and the rest shows a smooth background."""
 SEED = 2205
+SIGNED = 2.5
+"""The largest value of a normalised image whose preprocessing is not known; ImageNet's reach from -2.2 to 2.7."""
 _EDGES: dict[str, Callable[[Floats], Floats]] = {
     "zeros": np.zeros_like,
     "ones": np.ones_like,
@@ -45,7 +47,8 @@ class Samples:
 def make_samples(spec: ModelSpec) -> Samples:
     """At least 16 deterministic samples for the inputs of ``spec``.
 
-    Image inputs get the images of ``images``, normalised by ``spec.preprocessing``; other floats get normal values
+    Image inputs get the images of ``images``, normalised by ``spec.preprocessing``. Where that is missing, nobody says
+    whether the network takes values of 0 to 1 or of both signs: it gets both in turns. Other floats get normal values
     and edge values, integers and booleans 0 and 1.
     """
     labels = sample_labels(spec)
@@ -53,7 +56,10 @@ def make_samples(spec: ModelSpec) -> Samples:
     arrays: dict[str, Array] = {}
     for position, tensor in enumerate(spec.inputs):
         if tensor.name in drawn:
-            arrays[tensor.name] = normalise(drawn[tensor.name], tensor, spec.preprocessing)
+            values = normalise(drawn[tensor.name], tensor, spec.preprocessing)
+            if spec.preprocessing is None and tensor.dtype != "uint8":
+                values[1::2] = SIGNED * (2 * values[1::2].astype(np.float64) - 1)
+            arrays[tensor.name] = values
         else:
             arrays[tensor.name] = _values(tensor, labels, position)
     return Samples(labels, arrays)

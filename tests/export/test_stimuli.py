@@ -55,3 +55,14 @@ def test_flat_inputs_get_normal_and_edge_values() -> None:
 def test_the_labels_are_known_without_drawing() -> None:
     for _, spec in (conv_net(), two_inputs()):
         assert sample_labels(spec) == make_samples(spec).labels and len(sample_labels(spec)) >= 16
+
+
+def test_images_without_preprocessing_are_of_0_to_1_and_of_both_signs() -> None:
+    _, spec = conv_net()
+    samples = make_samples(msgspec.structs.replace(spec, preprocessing=None))
+    found = dict(zip(samples.labels, samples.arrays[spec.inputs[0].name], strict=True))
+    for label, image in found.items():
+        assert np.abs(image).max() > 0.5 or label == "black"
+    signed = [label for label, image in found.items() if image.min() < -1]
+    assert {"natural-01", "natural-11", "noise"} <= {*signed} and "natural-00" not in signed
+    assert found["noise"].max() > 2 and found["noise"].min() < -2 and (found["black"] == 0).all()

@@ -16,7 +16,7 @@ from edgevit.errors import first_line
 from edgevit.spec import ModelSpec, Preprocessing, TensorSpec
 from export.artifact import Manifest
 from export.golden import GoldenSet
-from export.stimuli import Array, make_samples, sample_labels
+from export.stimuli import SIGNED, Array, make_samples, sample_labels
 from validation.artifact.agreement import Floats
 from validation.artifact.limits import ALLOWED
 
@@ -96,7 +96,7 @@ def _other_rows(seen: Array, drawn: Array, tensor: TensorSpec, preprocessing: Pr
 
 def _narrowest(preprocessing: Preprocessing | None) -> float:
     """The deviation by which the normalisation divides at least; infinite where it is none, so that nothing fits."""
-    deviations = preprocessing.std if preprocessing is not None else (1.0,)
+    deviations = preprocessing.std if preprocessing is not None else (1 / (2 * SIGNED),)
     return min((abs(value) if value else inf for value in deviations), default=1.0)
 
 
