@@ -29,6 +29,7 @@ REASONS: dict[str, str] = {
     "export/eager/failures.py:_places": "lines of a traceback of this process, for a message",
     "export/formats/failing_layers.py:layers_in": _CONVERTERS,
     "export/formats/tflite_file/quick_conversion.py:is_known": "hashes the sources of an installed package",
+    "export/formats/tflite_file/quick_conversion.py:is_stablehlo": "what JAX lowered in this very process",
     "export/functional/regions.py:_rows": _OWN_GRAPH,
     "export/passes/numbers_as_floats.py:run": _OWN_GRAPH,
     "export/passes/prepacked.py:_limits_of": _OWN_GRAPH,
