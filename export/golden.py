@@ -17,16 +17,14 @@ from edgevit.records import atomic_path, sha256_file
 from edgevit.spec import ModelSpec
 from edgevit.text import printable
 from export.artifact import GoldenReference
+from export.eager.answers import answers, batch_of, whole_outputs
 from export.eager.copies import independent_copy
-from export.eager.failures import failure
 from export.eager.long_sums import long_sums
-from export.eager.reference_mode import reference_mode
 from export.fingerprint import FINGERPRINT_KEYS, FINGERPRINTED, PREFIX, TraceFingerprint, Traces, fingerprint
 from export.identify import told, what_it_is
 from export.stimuli import Floats, Samples, make_samples
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 LEAST_STEPS = 2
@@ -193,12 +191,12 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     samples = make_samples(spec)
     if extra_inputs is not None:
         samples = _join(samples, extra_inputs, spec)
-    rows = FINGERPRINTED if _batch(spec) == 1 else ()
+    rows = FINGERPRINTED if batch_of(spec) == 1 else ()
     exact, rounded = Traces(rows), Traces(rows)
     with long_sums(in_order=False) as terms:
-        single = _run(independent_copy(model), spec, samples, double=False, traces=rounded)
+        single = answers(independent_copy(model), spec, samples, double=False, watch=rounded.taken)
     _refuse_unsteady(model, spec, samples, single)
-    reference = _run(independent_copy(model).double(), spec, samples, double=True, traces=exact)
+    reference = answers(independent_copy(model).double(), spec, samples, double=True, watch=exact.taken)
     for name, values in reference.items():
         bad = [label for label, row in zip(samples.labels, values, strict=True) if not np.isfinite(row).all()]
         if bad:
@@ -211,7 +209,7 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
         if yardstick[name] > _steps(MOST_STEPS, values):
             yardstick[name], slack[name] = _without_outliers(_errors(single[name], values), slack.get(name))
     inputs = [*samples.arrays.values()]
-    prints = exact.beside(rounded) if rows else fingerprint(model, inputs, FINGERPRINTED, batch=_batch(spec))
+    prints = exact.beside(rounded) if rows else fingerprint(model, inputs, FINGERPRINTED, batch=batch_of(spec))
     return GoldenSet(samples.labels, samples.arrays, reference, yardstick, prints, whole_outputs(spec), slack)
 
 
@@ -224,7 +222,7 @@ def _in_order(
     whose terms are all rounded the same way, get slack instead.
     """
     with long_sums(in_order=True):
-        other = _run(independent_copy(model), spec, samples, double=False)
+        other = answers(independent_copy(model), spec, samples, double=False)
     grown, slack = {}, {}
     for name, values in reference.items():
         errors = _errors(other[name], values) / IN_ORDER
@@ -260,10 +258,10 @@ def _yardstick(single: Floats, reference: Floats) -> float:
 
 def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
     """Run the first samples again in float32: they must give the same bits as ``single``, by output name."""
-    count = min(_batch(spec), len(samples.labels))
+    count = min(batch_of(spec), len(samples.labels))
     first = Samples(samples.labels[:count], {name: array[:count] for name, array in samples.arrays.items()})
     with long_sums(in_order=False):  # as ``single`` was run: some modules compute otherwise where nobody looks on
-        again = _run(independent_copy(model), spec, first, double=False)
+        again = answers(independent_copy(model), spec, first, double=False)
     for name, values in again.items():
         if not np.array_equal(values, single[name][:count], equal_nan=True):
             raise ExportError(
@@ -271,72 +269,6 @@ def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single
                 "without randomness",
                 hint="remove random operations, or seed them inside forward",
             )
-
-
-def _run(
-    model: nn.Module, spec: ModelSpec, samples: Samples, *, double: bool, traces: Traces | None = None
-) -> dict[str, Floats]:
-    """By output name, what ``model`` answers in eager: ``(count, *shape without batch)``."""
-    import torch
-
-    batch, whole = _batch(spec), whole_outputs(spec)
-    count = len(samples.labels)
-    parts: list[list[Floats]] = [[] for _ in spec.outputs]
-    for start in range(0, count, batch):
-        chosen = [min(row, count - 1) for row in range(start, start + batch)]  # the last chunk repeats its last sample
-        arguments = [_tensor(samples.arrays[tensor.name][chosen], double=double) for tensor in spec.inputs]
-        try:
-            with reference_mode(double=double), (traces or Traces(())).taken(model, start):
-                results: tuple[torch.Tensor, ...] = model(*arguments)
-        except Exception as error:
-            raise failure(f"{spec.name} fails in {'float64' if double else 'float32'} eager", error) from error
-        _check_shapes(results, spec)
-        for part, result, tensor in zip(parts, results, spec.outputs, strict=True):
-            rows = result[None] if tensor.name in whole else result
-            part.append(rows.to(torch.float64).numpy()[: count - start])
-    names = [tensor.name for tensor in spec.outputs]
-    return {name: np.concatenate(part) for name, part in zip(names, parts, strict=True)}
-
-
-def whole_outputs(spec: ModelSpec) -> tuple[str, ...]:
-    """The outputs without a batch axis, such as a scalar or a table of anchors: whole answers to a batch of 1.
-
-    Raises:
-        ExportError: There are some, and the batch is larger: nobody could say which sample they belong to.
-    """
-    batch = _batch(spec)
-    whole = [tensor for tensor in spec.outputs if tensor.shape[:1] != (batch,)]
-    if whole and batch > 1:
-        raise ExportError(
-            f"output '{whole[0].name}' of {spec.name} is {whole[0].shape}, without the batch axis of {batch} that the "
-            "inputs have: no sample could be told from another in it",
-            hint="use a batch of 1",
-        )
-    return tuple(tensor.name for tensor in whole)
-
-
-def _batch(spec: ModelSpec) -> int:
-    """The size of the first axis that all inputs share."""
-    sizes = {tensor.shape[:1] for tensor in spec.inputs}
-    if len(sizes) != 1 or min(sizes) < (1,):
-        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
-        raise ExportError(f"inputs of {spec.name} must share their first axis, the batch; seen: {shapes}")
-    return sizes.pop()[0]
-
-
-def _tensor(array: Array, *, double: bool) -> torch.Tensor:
-    """``array`` as a tensor of its shape and dtype; floats in float64 if ``double``."""
-    import torch
-
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.double() if double and tensor.is_floating_point() else tensor
-
-
-def _check_shapes(results: tuple[torch.Tensor, ...], spec: ModelSpec) -> None:
-    seen = [tuple(result.shape) for result in results]
-    expected = [tensor.shape for tensor in spec.outputs]
-    if seen != expected:
-        raise ExportError(f"{spec.name} answers with the shapes {seen}, its spec says {expected}")
 
 
 def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:
