@@ -65,23 +65,3 @@ def test_parameters_without_shape_or_values_are_named() -> None:
         empty = nn.Linear(2, 2)
     with pytest.raises(ExportError, match="without values, on the device 'meta': weight, bias"):
         independent_copy(empty)
-
-
-def test_what_is_refused_twice_is_named() -> None:
-    class Never:
-        def __reduce_ex__(self, protocol: object) -> str:
-            raise TypeError("no copies of this")
-
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.part = nn.Linear(2, 2)
-            self.part.odd = {"key": Never()}
-
-        def __deepcopy__(self, memo: object) -> nn.Module:
-            raise TypeError("the network itself is not copied")
-
-    with pytest.raises(
-        ExportError, match=r"the network itself is not copied; its attributes .*part\.odd\.key refuse it"
-    ):
-        independent_copy(Odd())
