@@ -20,6 +20,7 @@ from export.artifact import GoldenReference
 from export.eager.answers import answers, batch_of, whole_outputs
 from export.eager.copies import independent_copy
 from export.eager.long_sums import long_sums
+from export.eager.steady import refuse_unsteady
 from export.fingerprint import FINGERPRINT_KEYS, FINGERPRINTED, PREFIX, TraceFingerprint, Traces, fingerprint
 from export.identify import told, what_it_is
 from export.stimuli import Floats, Samples, make_samples
@@ -195,7 +196,7 @@ def make_golden(model: nn.Module, spec: ModelSpec, extra_inputs: Samples | None 
     exact, rounded = Traces(rows), Traces(rows)
     with long_sums(in_order=False) as terms:
         single = answers(independent_copy(model), spec, samples, double=False, watch=rounded.taken)
-    _refuse_unsteady(model, spec, samples, single)
+    refuse_unsteady(model, spec, samples, single)
     reference = answers(independent_copy(model).double(), spec, samples, double=True, watch=exact.taken)
     for name, values in reference.items():
         bad = [label for label, row in zip(samples.labels, values, strict=True) if not np.isfinite(row).all()]
@@ -254,21 +255,6 @@ def _steps(number: int, reference: Floats) -> float:
 def _yardstick(single: Floats, reference: Floats) -> float:
     """The largest error of ``single``, or the least that counts as one, over ``(count, ...)``."""
     return max(float(_errors(single, reference).max(initial=0.0)), _steps(LEAST_STEPS, reference))
-
-
-def _refuse_unsteady(model: nn.Module, spec: ModelSpec, samples: Samples, single: dict[str, Floats]) -> None:
-    """Run the first samples again in float32: they must give the same bits as ``single``, by output name."""
-    count = min(batch_of(spec), len(samples.labels))
-    first = Samples(samples.labels[:count], {name: array[:count] for name, array in samples.arrays.items()})
-    with long_sums(in_order=False):  # as ``single`` was run: some modules compute otherwise where nobody looks on
-        again = answers(independent_copy(model), spec, first, double=False)
-    for name, values in again.items():
-        if not np.array_equal(values, single[name][:count], equal_nan=True):
-            raise ExportError(
-                f"{spec.name} answers differently on the same input at output '{name}': a reference needs a model "
-                "without randomness",
-                hint="remove random operations, or seed them inside forward",
-            )
 
 
 def _join(samples: Samples, extra: Samples, spec: ModelSpec) -> Samples:

@@ -28,7 +28,7 @@ def place_of(error: BaseException) -> str:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         frames = traceback.extract_tb(cause.__traceback__)
-        found = [_place(each.filename, each.lineno or 0, each.name, each.line or "") for each in frames]
+        found = [place_at(each.filename, each.lineno or 0, each.name, each.line or "") for each in frames]
         if own := [place for place in found if place]:
             return own[-1]
         cause = cause.__cause__ or cause.__context__
@@ -67,11 +67,12 @@ def _hint(error: Exception) -> str | None:
 
 def _places(text: str) -> Iterator[str]:
     for found in _FRAME.finditer(text):
-        if place := _place(found["file"], int(found["line"]), found["function"], found["code"]):
+        if place := place_at(found["file"], int(found["line"]), found["function"], found["code"]):
             yield place
 
 
-def _place(file: str, line: int, function: str, code: str) -> str:
+def place_at(file: str, line: int, function: str, code: str) -> str:
+    """A line as errors name it, its file as seen from here; empty for lines of torch, of Python and of ours."""
     if file.startswith("<") or any(Path(file).is_relative_to(folder) for folder in _others()):
         return ""
     path = Path(file)
