@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import MethodType
 from typing import TYPE_CHECKING
 
-from edgevit.errors import ExportError, first_line
+from edgevit.errors import ExportError, UsageError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,12 +94,26 @@ def _is_copied(value: object) -> bool:
     return True
 
 
-def refuse_without_values(model: nn.Module) -> None:
-    """Refuse a network whose weights are not there.
+def refuse_no_module(model: object) -> None:
+    """Refuse a function, a class, or whatever else is no ``torch.nn.Module``.
 
     Raises:
-        ExportError: Parameters that have no shape or no values yet; the message names them.
+        UsageError: It is none.
     """
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise UsageError(f"the network is {kind}, expected a torch.nn.Module", hint="call it in the forward of one")
+
+
+def refuse_weights_not_there(model: nn.Module) -> None:
+    """Refuse a network whose weights are not there, or not all there.
+
+    Raises:
+        ExportError: Parameters that have no shape or no values yet, or are sparse; the message names them.
+    """
+    import torch
     from torch.nn.parameter import is_lazy
 
     tensors = [*model.named_parameters(), *model.named_buffers()]
@@ -114,6 +128,12 @@ def refuse_without_values(model: nn.Module) -> None:
         raise ExportError(
             f"the network has parameters without values, on the device 'meta': {_few(empty)}",
             hint="load the weights with load_state_dict(..., assign=True) before the export",
+        )
+    sparse = [f"{name} ({tensor.layout})" for name, tensor in tensors if tensor.layout is not torch.strided]
+    if sparse:
+        raise ExportError(
+            f"the network has parameters that are not dense: {_few(sparse)}",
+            hint="call .to_dense() on them: a file holds every number of a weight",
         )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
+
+from edgevit.text import printable
 
 LONGEST_BYTES = 255  # of a file name, on every usual file system
 KEPT_BYTES = 140  # chosen: what is put behind a name (recipe, suffixes, the marks of temporary files) takes up to 100
@@ -41,4 +44,15 @@ def why_not_beside(name: str) -> str | None:
         return "it holds characters that cannot be printed"  # NUL, newline, escape sequences, lone surrogates
     if (size := len(name.encode())) > LONGEST_BYTES:
         return f"it has {size} bytes, where a file name has at most {LONGEST_BYTES}"
+    return None
+
+
+def tensor_names_problem(inputs: Sequence[str], outputs: Sequence[str]) -> str | None:
+    """Why no file can name its tensors so; None where it can."""
+    names = [*inputs, *outputs]
+    odd = [name for name in names if not name.isprintable() or not name or " " in name]
+    if odd:
+        return f"'{printable(odd[0])}' is no name of a tensor: expected no blanks, and no characters that are not seen"
+    if twice := [name for name in names if names.count(name) > 1]:
+        return f"'{twice[0]}' is the name of two tensors: expected one for each input and output"
     return None

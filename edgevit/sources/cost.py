@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from edgevit.errors import UsageError
+from edgevit.errors import ExportError, UsageError
 from edgevit.sources.spec_for import run
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def refuse_cost(make: Callable[[], nn.Module], shape: tuple[int, ...], held_byte
             _refuse_weights(sum(tensor.numel() for tensor in model.parameters()), held_bytes, name)
             with FlopCounterMode(display=False) as counter:
                 run(model, (torch.empty(shape),))
-    except (UsageError, RuntimeError) as error:
+    except (UsageError, ExportError, RuntimeError) as error:
         if problems:
             raise _beyond(name, problems[0]) from error
         raise

@@ -16,7 +16,7 @@ def named_tensors(result: object, single: str) -> list[tuple[str, Tensor]]:
     """The tensors in ``result`` in the order in which capture takes them, each with a name of its own.
 
     A mapping and a dataclass name what is in them, a tuple or a list counts from 1; names within names are joined by
-    ``_``. A dataclass is made known to torch, which else takes it for one value.
+    ``_``, which also stands for blanks. A dataclass is made known to torch, which else takes it for one value.
 
     Args:
         result: A tensor, or tensors in mappings, tuples, lists and dataclasses, however nested.
@@ -30,13 +30,18 @@ def named_tensors(result: object, single: str) -> list[tuple[str, Tensor]]:
         raise UsageError("forward returns nothing: expected a tensor, or tensors in a tuple, list, dict or dataclass")
     names: dict[str, Tensor] = {}
     for path, tensor in found:
-        name = "_".join(part for part in path if part) or single
+        name = _visible("_".join(part for part in path if part)) or single
         if name[:1].isdecimal():
             name = f"{single}{name}"
         while name in names:
             name += "_"
         names[name] = tensor
     return list(names.items())
+
+
+def _visible(name: str) -> str:
+    """``name`` with a ``_`` for blanks and for what is not seen: no file can name a tensor by them."""
+    return "".join(char if char.isprintable() and char != " " else "_" for char in name)
 
 
 def _walk(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Tensor]]:

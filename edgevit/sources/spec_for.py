@@ -8,11 +8,12 @@ is ``logits`` where it is ``(N, classes)``, and ``output`` where not, several ar
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
+from edgevit.copies import deep_copy, refuse_no_module, refuse_weights_not_there
 from edgevit.errors import UsageError, parse_choice
+from edgevit.names import tensor_names_problem
 from edgevit.network.describe import check_labels
 from edgevit.sources.digest import weights_sha256
 from edgevit.sources.origin import told_with_line
@@ -43,7 +44,7 @@ def spec_for(
     """The specification of ``model``: names, shapes and types of what it takes and returns, found by one run.
 
     Args:
-        model: Any module; it stays as it is, and is run in eval mode, without gradients.
+        model: Any module; it stays as it is: a copy is run in eval mode, without gradients.
         example: What ``forward`` takes, by position, with the batch that is wanted.
         name: Stem of the files; None takes the class's name and the size of the image.
         variant: What network it is; None takes the class's name.
@@ -56,9 +57,10 @@ def spec_for(
         options: What else tells this network from others of the same ``variant``.
 
     Raises:
-        UsageError: The run failed (names the line); no tensors, or float64 ones; names or labels do not fit.
+        UsageError: The run failed (names the line); no tensors, float64 ones or empty ones; names or labels do not fit.
+        ExportError: Weights that are not there, or sparse; a module that cannot be copied.
     """
-    given = (example,) if _is_tensor(example) else tuple(example)
+    given = _checked(model, example)
     inputs = _inputs(model, given, input_names)
     answers = named_tensors(run(model, given), "output")
     task = _likely_task(answers) if task is None else parse_choice("task", Task, task)
@@ -76,6 +78,26 @@ def spec_for(
         labels=tuple(labels),
         options=dict(options or {}),
     )
+
+
+def _checked(model: nn.Module, example: object) -> tuple[Tensor, ...]:
+    """The example as a tuple, after what is no module, and what holds no tensors, was refused."""
+    refuse_no_module(model)
+    refuse_weights_not_there(model)
+    given = (example,) if _is_tensor(example) else tuple(example) if isinstance(example, Iterable) else None
+    if not given or not all(_is_tensor(tensor) for tensor in given):
+        kinds = type(example).__name__ if given is None else ", ".join(type(value).__name__ for value in given)
+        raise UsageError(
+            f"the example holds {kinds or 'nothing'}: expected a tensor, or a sequence of one for each input"
+        )
+    for place, tensor in enumerate(given, 1):
+        _refuse_empty(f"input {place}", tensor, "leave it out of forward")
+    return given
+
+
+def _refuse_empty(what: str, tensor: Tensor, hint: str) -> None:
+    if not tensor.numel():
+        raise UsageError(f"{what} has the shape {tuple(tensor.shape)}, which holds no number", hint=hint)
 
 
 def _refuse_double(model: nn.Module, example: Sequence[Tensor]) -> None:
@@ -101,49 +123,24 @@ def _classes(outputs: Sequence[TensorSpec], task: Task, labels: Sequence[str]) -
 
 
 def run(model: nn.Module, example: Sequence[Tensor]) -> object:
-    """What ``forward`` returns in eval mode without gradients; modes and buffers are as before afterwards.
+    """What ``forward`` returns in eval mode without gradients, run on copies: module and example stay as they are.
 
     Raises:
-        UsageError: It failed; names the line of the code.
+        UsageError: It failed; names the line.
+        ExportError: The module cannot be copied.
     """
     import torch
 
-    with _in_eval_mode(model), _buffers_kept(model), torch.no_grad():
+    copied = deep_copy(getattr(model, "_orig_mod", model)).eval()
+    with torch.no_grad():
+        given = [tensor.clone() for tensor in example]
         try:
-            return model(*example)
+            return copied(*given)
         except Exception as error:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in example)
             raise UsageError(
                 f"{type(model).__name__} fails on inputs of shape {shapes}: {told_with_line(error)}"
             ) from error
-
-
-@contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def _buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Give every module its buffers back, with the values that they had: a counter counts no run of ours."""
-    kept = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None and not buffer.is_meta
-    ]
-    try:
-        yield
-    finally:
-        for module, name, buffer, values in kept:
-            buffer.data.copy_(values)
-            module._buffers[name] = buffer
 
 
 def _is_tensor(value: object) -> TypeGuard[Tensor]:
@@ -153,9 +150,6 @@ def _is_tensor(value: object) -> TypeGuard[Tensor]:
 
 
 def _inputs(model: nn.Module, example: Sequence[Tensor], names: Sequence[str]) -> tuple[TensorSpec, ...]:
-    if not example or not all(_is_tensor(tensor) for tensor in example):
-        kinds = ", ".join(type(value).__name__ for value in example) or "nothing"
-        raise UsageError(f"the example holds {kinds}: expected a tensor for each input")
     found = names or _parameter_names(model, len(example))
     _check_names(found, len(example), "inputs")
     _refuse_double(model, example)
@@ -209,12 +203,29 @@ def _likely_task(answers: Sequence[tuple[str, Tensor]]) -> Task:
 def _outputs(
     answers: Sequence[tuple[str, Tensor]], task: Task, inputs: Sequence[TensorSpec], names: Sequence[str]
 ) -> tuple[TensorSpec, ...]:
-    found = names or _result_names(answers, task)
+    found = names or _apart_from(inputs, _result_names(answers, task))
     _check_names(found, len(answers), "outputs")
+    for name, (_, tensor) in zip(found, answers, strict=True):
+        _refuse_empty(f"output '{name}'", tensor, "leave it out of what forward returns")
+    if problem := tensor_names_problem([tensor.name for tensor in inputs], found):
+        raise UsageError(problem)
     return tuple(
         TensorSpec(name=name, shape=tuple(tensor.shape), dtype=_dtype(tensor), layout=_map_layout(tensor.shape, inputs))
         for name, (_, tensor) in zip(found, answers, strict=True)
     )
+
+
+def _apart_from(inputs: Sequence[TensorSpec], names: Sequence[str]) -> list[str]:
+    """``names`` with a ``_`` behind those that an input has: a file has one name for one tensor."""
+    own = {tensor.name for tensor in inputs}
+    taken, found = own | set(names), list[str]()
+    for name in names:
+        new = name
+        while new in own or (new != name and new in taken):
+            new += "_"
+        taken.add(new)
+        found.append(new)
+    return found
 
 
 def _map_layout(shape: Sequence[int], inputs: Sequence[TensorSpec]) -> Layout | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgevit.names import LONGEST_BYTES, file_name, why_not_beside
+from edgevit.names import LONGEST_BYTES, file_name, tensor_names_problem, why_not_beside
 
 ROOM_BYTES = 100  # for ".partial.json", ".energy.npz", a recipe and the marks of temporary files
 
@@ -77,3 +78,20 @@ def test_names_that_are_no_file_beside_another(name: str, words: str) -> None:
 @pytest.mark.parametrize("name", ["a", "edgevit s (1).onnx", "ä" * 127, ".hidden", "x" * 255, "модель.tflite"])
 def test_names_of_files_beside_another(name: str) -> None:
     assert why_not_beside(name) is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "words"),
+    [
+        (["x"], ["y", "a.b/c:0", "é"], None),
+        (["x"], ["y", "x"], "'x' is the name of two tensors"),
+        (["x", "x"], ["y"], "'x' is the name of two tensors"),
+        (["x"], ["a b"], "'a b' is no name of a tensor"),
+        (["x\n"], ["y"], r"'x\\n' is no name of a tensor"),
+        (["\x1b[31m"], ["y"], r"'\\x1b\[31m' is no name of a tensor"),
+        ([""], ["y"], "'' is no name of a tensor"),
+    ],
+)
+def test_names_of_tensors(inputs: list[str], outputs: list[str], words: str | None) -> None:
+    found = tensor_names_problem(inputs, outputs)
+    assert found is None if words is None else re.match(words, found or "")

@@ -34,6 +34,7 @@ class Pair:
         ((A, {"x": B}), ["out1", "out2_x"]),
         ({"a": {"b": A}, "a_b": B}, ["a_b", "a_b_"]),
         (Pair(A, None, C), ["first", "third"]),
+        ({"a b": A, "a\n": B, "\x1b": C}, ["a_b", "a_", "_"]),
     ],
 )
 def test_names_and_order(result: object, names: list[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgevit.errors import UsageError
+from edgevit.errors import ExportError, UsageError
 from edgevit.sources.digest import weights_sha256
 from edgevit.sources.spec_for import run, spec_for
 from edgevit.spec import Layout, ModelSpec, Preprocessing, Task, TensorSpec, Weights
@@ -202,3 +202,54 @@ def test_a_counter_counts_no_run_of_ours() -> None:
     buffers = dict(model.named_buffers())
     spec_for(model, torch.zeros(1, 3, 4, 4))
     assert all(model.get_buffer(name) is buffer and buffer == 0 for name, buffer in buffers.items())
+
+
+def test_what_forward_keeps_and_writes_stays_out_of_the_module_and_the_example() -> None:
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first: Tensor | None = None
+            self.maps: list[Tensor] = []
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.first = x if self.first is None else self.first
+            self.maps.append(x)
+            self.weight.data.mul_(0.5)
+            return x.add_(1) * self.weight[0]
+
+    model, image = Keeps(), torch.zeros(1, 3, 4, 4)
+    spec_for(model, image)
+    assert model.first is None and model.maps == [] and model.training
+    assert torch.equal(model.weight, torch.ones(3)) and not image.any()
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "error", "words"),
+    [
+        (nn.Flatten(), None, UsageError, "the example holds NoneType: expected a tensor, or a sequence of one"),
+        (nn.Flatten(), {"x": IMAGE}, UsageError, "the example holds str"),
+        (nn.Flatten(), torch.zeros(1, 0, 4), UsageError, r"input 1 has the shape \(1, 0, 4\), which holds no number"),
+        (lambda x: x, IMAGE, UsageError, "the network is a function, expected a torch.nn.Module"),
+        (Returns(lambda a, b, c: (b, b[:, :0])), IMAGE, UsageError, r"output 'stage2' has the shape \(2, 0, 8, 6\)"),
+        (
+            nn.Linear(4, 4, device="meta"),
+            torch.zeros(1, 4),
+            ExportError,
+            "without values, on the device 'meta'",
+        ),
+        (nn.LazyLinear(4), torch.zeros(1, 4), ExportError, "parameters without a shape: weight, bias"),
+    ],
+)
+def test_what_no_file_could_be_made_of(model: nn.Module, example: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        spec_for(model, example)  # type: ignore[arg-type]
+
+
+def test_outputs_never_have_the_name_of_an_input() -> None:
+    spec = spec_for(Returns(lambda a, b, c: {"pixels": a, "pixels_": b, "a b\n": c}), IMAGE)
+    assert [tensor.name for tensor in spec.outputs] == ["pixels__", "pixels_", "a_b_"]
+    with pytest.raises(UsageError, match="'pixels' is the name of two tensors: expected one for each input and output"):
+        spec_for(Returns(lambda a, b, c: a), IMAGE, output_names=["pixels"])
+    with pytest.raises(UsageError, match=r"'x y\\n' is no name of a tensor"):
+        spec_for(Returns(lambda a, b, c: a), IMAGE, input_names=["x y\n"])
