@@ -18,7 +18,7 @@ from edgevit.errors import ArtifactError, EdgevitExportError
 from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
-from edgevit_export.workflows.export_request import check_request, refuse_idle_limits, whole_recipes
+from edgevit_export.workflows.export_request import check_network, check_request, refuse_idle_limits, whole_recipes
 from export.artifact import Delegation, Manifest, ParityResult, PassLog
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
 from export.formats.table import FORMATS
@@ -158,6 +158,7 @@ def export(
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     forked = side_by_side and can_fork()
     refuse_idle_limits(limits, images, verify=verify)
+    check_network(model, spec)
     check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
     with staging(output) as stage, ExitStack() as sides:
         work = partial(_references, model, spec, _photos(images, spec, progress), stage, verbose=verbose)

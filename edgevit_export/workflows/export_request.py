@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
+from edgevit.copies import refuse_no_module, refuse_weights_not_there
 from edgevit.errors import UsageError
+from edgevit.names import tensor_names_problem
+from edgevit.sources.digest import refuse_other_weights
+from edgevit.spec import ModelSpec
 from export.formats.table import FORMATS, check_recipe, parse_format, require_export
 from export.recipe import DEFAULT_OPSET, Format, Recipe
 from export.staging import check_output
 from runtimes.sessions.ptl_elsewhere import require_xnnpack
 from runtimes.sessions.table import require_runtime
 from validation.artifact.limits import Limits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def check_network(model: nn.Module, spec: ModelSpec) -> None:
+    """Refuse what is no module, and a spec that no file can hold, or that speaks of other weights.
+
+    Raises:
+        UsageError: It is so.
+        ExportError: Weights that are not there, or sparse.
+    """
+    refuse_no_module(model)
+    refuse_weights_not_there(model)
+    names = ([tensor.name for tensor in tensors] for tensors in (spec.inputs, spec.outputs))
+    if problem := tensor_names_problem(*names):
+        raise UsageError(f"the spec of {spec.name}: {problem}")
+    refuse_other_weights(model, spec)
 
 
 def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, needed_bytes: int = 0) -> None:

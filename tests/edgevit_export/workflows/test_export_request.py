@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from small_artifacts import small_net
 from small_exports import small_spec
+from torch import nn
 
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.spec import Weights
 from edgevit_export import export
 from edgevit_export.workflows import export_request
 from edgevit_export.workflows.export_request import check_request, whole_recipe, whole_recipes
@@ -91,3 +94,19 @@ def test_prepacked_weights_need_a_runtime_that_has_them(tmp_path: Path, monkeypa
         check_request(packed, tmp_path, verify=True)
     with pytest.raises(UsageError, match="prepacked weights for onnx: only ptl has them"):
         check_request((Recipe(format=Format.ONNX, ptl_prepacked=True),), tmp_path, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        (lambda x: x, {}, "the network is a function, expected a torch.nn.Module"),
+        (small_net(), {"weights": Weights(source="module", sha256="0" * 64)}, "the weights have the SHA-256"),
+        (small_net(), {"outputs": small_spec().inputs}, "is the name of two tensors"),
+    ],
+)
+def test_a_network_that_is_not_what_its_spec_says_is_refused_before_any_work(
+    model: nn.Module, changes: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        export(model, msgspec.structs.replace(small_spec(), **changes), ["onnx"], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
