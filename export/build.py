@@ -189,5 +189,10 @@ def _disk_error(error: BaseException | None) -> OSError | None:
 
 def _check_tensors(seen: tuple[TensorSpec, ...], expected: tuple[TensorSpec, ...], kind: str, file: str) -> None:
     found, wanted = ([(tensor.name, tensor.shape, tensor.dtype) for tensor in each] for each in (seen, expected))
+    if gone := [name for name, *_ in wanted if name not in {each[0] for each in found}] if kind == "inputs" else []:
+        raise ExportError(
+            f"{file} lacks the inputs {', '.join(gone)}: the converter leaves out what no answer depends on",
+            hint="leave them out of forward",
+        )
     if found != wanted:
         raise ExportError(f"{file} has the {kind} {found}, expected {wanted}")

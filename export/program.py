@@ -68,14 +68,15 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
 
     Raises:
         ExportError: The weights hold NaN, or infinities that reach the answer; the model cannot be captured, keeps a
-            state or draws random numbers; what it takes and returns is not what ``spec`` says.
+            state, draws random numbers or computes nothing; what it takes and returns is not what ``spec`` says.
     """
     import torch
 
     from export.eager.copies import independent_copy
     from export.eager.failures import failure
     from export.eager.flatten import flatten
-    from export.eager.refusals import refuse_what_no_file_holds, without_state
+    from export.eager.refusals import refuse_idle, refuse_what_no_file_holds, without_state
+    from export.eager.steady import refuse_kept
     from export.quick.late_code import late_code
 
     example = _example_inputs(spec)
@@ -87,12 +88,15 @@ def capture(model: nn.Module, spec: ModelSpec) -> Program:
             warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export", UserWarning)
             exported = torch.export.export(frozen, example, strict=False).module()
     except Exception as error:
+        if "fake tensor" in str(error):  # what capture wrote into weights, past their gradients
+            refuse_kept(model, example, spec.name)
         shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
         raise failure(f"cannot capture {spec.name} with inputs {shapes}", error) from error
     module = flatten(exported)
     refuse_what_no_file_holds(module, spec.name)
     without_state(module, spec.name)
     _check_outputs(module, spec)
+    refuse_idle(module, spec.name)
     _refuse_infinity(frozen, module, example, spec)
     return Program(module=module, spec=spec, example=example)
 

@@ -56,6 +56,23 @@ def without_state(module: GraphModule, name: str) -> None:
             )
 
 
+def refuse_idle(module: GraphModule, name: str) -> None:
+    """Refuse a graph without anything to compute: the formats have no file for that, or none that could be judged.
+
+    Raises:
+        ExportError: No answer comes from an input, or each is an input as it is.
+    """
+    inputs = module.graph.find_nodes(op="placeholder")
+    names = ", ".join(f"'{node.name}'" for node in inputs)
+    if not any(node.op == "call_function" for node in module.graph.nodes):
+        raise ExportError(f"{name} computes nothing: it returns its input {names} as it is, or what it holds")
+    if not any(node.users for node in inputs):
+        raise ExportError(
+            f"{name} does not read its input {names}: it gives one answer to all",
+            hint="an artifact is for what depends on an input: keep the answer as data",
+        )
+
+
 def _problem(node: Node) -> tuple[str, str | None] | None:
     """Why a call cannot be in an artifact and what to do, or None."""
     if node.target in _READ_OUT:

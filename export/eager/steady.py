@@ -1,4 +1,4 @@
-"""Refuses what answers otherwise from call to call: random numbers, and what a network keeps in its attributes."""
+"""Refuses what answers otherwise from call to call: random numbers, and what a network keeps to itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from export.eager.answers import answers, batch_of
 from export.eager.copies import independent_copy
 from export.eager.failures import behind, place_at
 from export.eager.long_sums import long_sums
+from export.eager.reference_mode import reference_mode
 from export.stimuli import Floats, Samples
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _DEEPEST = 4  # of what is looked into for a change; chosen: a dict of lists of records of tensors
 _MOST_NAMED = 3
@@ -65,27 +66,52 @@ def _unsteady(
 ) -> ExportError:
     """The error for a network, of which ``fresh`` has not run yet; ``first`` is what another fresh copy answered."""
     what = f"{name} answers differently on the same input at output '{output}'"
-    before = dict(_kept(fresh))
-    if _differing(run(fresh), first) is not None:
+    again: dict[str, Floats] = {}
+    kept = kept_by(fresh, lambda network: again.update(run(network)))
+    if _differing(again, first) is not None:
         return ExportError(
             f"{what}: a reference needs a model without randomness",
             hint="remove random operations, or seed them inside forward",
         )
-    after = dict(_kept(fresh))
+    path, words = kept or ("it", "it keeps something from call to call outside of its attributes")
+    return ExportError(f"{what}: {words}", hint=_hint(path))
+
+
+def refuse_kept(model: nn.Module, example: Sequence[Tensor], name: str) -> None:
+    """Refuse a network whose run changes its weights or attributes.
+
+    Args:
+        model: The network; it stays as it is.
+        example: What it takes.
+        name: What it is called in errors.
+
+    Raises:
+        ExportError: It does; names the first attribute and the line.
+    """
+    with reference_mode(double=False):
+        kept = kept_by(independent_copy(model), lambda fresh: fresh(*(tensor.clone() for tensor in example)))
+    if kept is not None:
+        raise ExportError(f"cannot capture {name}: {kept[1]}", hint=_hint(kept[0]))
+
+
+def _hint(path: str) -> str:
+    kept = "it" if path == "it" else f"'{path}'"
+    return f"an artifact keeps nothing from run to run: take {kept} as an input and return it"
+
+
+def kept_by(model: nn.Module, run: Callable[[nn.Module], object]) -> tuple[str, str] | None:
+    """The first attribute that ``run`` changes in ``model``, and words that name all and the line; None for none."""
+    before = dict(_kept(model))
+    run(model)
+    after = dict(_kept(model))
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if not changed:
-        return ExportError(
-            f"{what}: it keeps something from call to call outside of its attributes",
-            hint="an artifact keeps nothing from run to run: take it as an input and return it",
-        )
+        return None
     paths = [f"{path}.{attribute}".lstrip(".") for path, attribute in changed[:_MOST_NAMED]]
-    named = ", ".join(f"'{each}'" for each in paths)
-    path, attribute = changed[0]
-    where = line_that_changes(fresh.get_submodule(path), attribute)
-    return ExportError(
-        behind(f"{what}: it keeps {named} from call to call", where),
-        hint=f"an artifact keeps nothing from run to run: take '{paths[0]}' as an input and return it",
-    )
+    parts, attribute = changed[0][0].split("."), changed[0][1]
+    owners = [model.get_submodule(".".join(parts[:end])) for end in range(len(parts), -1, -1)]
+    where = next((line for owner in owners if (line := line_that_changes(owner, attribute))), "")
+    return paths[0], behind(f"it keeps {', '.join(map(repr, paths))} from call to call", where)
 
 
 def _kept(model: nn.Module) -> Iterator[tuple[tuple[str, str], object]]:

@@ -106,3 +106,38 @@ def test_what_changes_no_answer_is_captured(name: str) -> None:
         expected = net(program.example[0].clone())
         assert torch.equal(program.module(*program.example), expected)
         assert torch.equal(program.module(*program.example), expected)
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (lambda net, x: x, r"net computes nothing: it returns its input 'x' as it is, or what it holds"),
+        (lambda net, x: torch.ones(1, 3, 4, 4), "net does not read its input 'x': it gives one answer to all"),
+        (lambda net, x: net.conv(torch.ones(1, 3, 4, 4)), "net does not read its input 'x'"),
+    ],
+)
+def test_what_computes_nothing_of_its_input_is_told(way: Callable[[Net, Tensor], object], words: str) -> None:
+    with pytest.raises(ExportError, match=words):
+        captured(way)
+
+
+def test_a_write_into_weights_past_their_gradients_is_named_with_its_line() -> None:
+    class Decays(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.conv.weight.data.mul_(0.5)
+            return self.conv(x)
+
+    image = TensorSpec(name="x", shape=(1, 3, 4, 4))
+    model = Decays()
+    before = model.conv.weight.detach().clone()
+    words = r"cannot capture net: it keeps 'conv\.weight' from call to call, at .*:\d+ in forward: self\.conv\.weight"
+    with pytest.raises(ExportError, match=words) as caught:
+        capture(model, spec_of("net", (image,), (TensorSpec(name="y", shape=(1, 3, 4, 4)),)))
+    assert caught.value.hint == (
+        "an artifact keeps nothing from run to run: take 'conv.weight' as an input and return it"
+    )
+    assert torch.equal(model.conv.weight, before)
