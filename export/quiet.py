@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import IO
 
 TAIL_LINES = 15
+_ONE_THREAD = threading.RLock()
+"""The streams are the process's: threads that both put them back would leave each other's log in their place."""
 
 
 @contextmanager
@@ -17,11 +20,17 @@ def quiet(*, verbose: bool = False) -> Iterator[None]:
     """Send all that is written to stdout and stderr to a temporary log while the block runs.
 
     Both the process's file descriptors and Python's own streams are redirected, so that native code is silenced too.
-    When the block raises, the last lines of the log become a note of the exception (``error.__notes__``).
+    Another thread's block waits for the end of this one. When the block raises, the last lines of the log become a note
+    of the exception (``error.__notes__``).
 
     Args:
         verbose: Let everything through, to stderr: stdout carries data only.
     """
+    with _ONE_THREAD:
+        yield from _redirected(verbose=verbose)
+
+
+def _redirected(*, verbose: bool) -> Iterator[None]:
     if verbose:
         with _descriptors(2, 1), redirect_stdout(sys.stderr):
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from export.stimuli import Samples
 
 REJECTED = "rejected"
+_ONE_AT_A_TIME = threading.RLock()
+"""Capture, float64 and the console's streams belong to the whole process: a second thread's export waits."""
 
 Converted = TypeVar("Converted")
 Verdict = Literal["passed", "failed", "not verified", "error"]
@@ -160,13 +163,12 @@ def export(
     refuse_idle_limits(limits, images, verify=verify)
     check_network(model, spec)
     check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
-    with staging(output) as stage, ExitStack() as sides:
+    with _ONE_AT_A_TIME, staging(output) as stage, ExitStack() as sides:
         work = partial(_references, model, spec, _photos(images, spec, progress), stage, verbose=verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
         program = _captured(model, spec, progress, verbose=verbose)
         job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
-        job.conversions = _start_slow(recipes, job, sides) if forked else {}
-        return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job))
+        return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job, sides, forked=forked))
 
 
 def _start_references(
@@ -234,8 +236,9 @@ def _in_turn(turn: Path, convert: Callable[[], Converted]) -> Converted:
         return convert()
 
 
-def _export_all(recipes: tuple[Recipe, ...], job: _Job) -> tuple[FormatOutcome, ...]:
+def _export_all(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack, *, forked: bool) -> tuple[FormatOutcome, ...]:
     """One format after the other, those that are converted beside the rest last; outcomes in the order asked for."""
+    job.conversions = _start_slow(recipes, job, sides) if forked else {}
     slow_last = sorted(recipes, key=lambda recipe: recipe in job.conversions)
     done = {recipe: _export_one(recipe, job) for recipe in slow_last}
     return tuple(done[recipe] for recipe in recipes)

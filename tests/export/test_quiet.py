@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -29,3 +30,24 @@ def test_the_end_of_the_log_becomes_a_note_of_the_error() -> None:
         raise ValueError("no such operator")
     (note,) = notes_of(caught.value)
     assert note.splitlines()[1:] == [f"line {number}" for number in range(5, 20)]
+
+
+def test_blocks_of_two_threads_take_turns_and_leave_the_streams_as_they_were(capfd: pytest.CaptureFixture[str]) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with quiet():
+            entered.set()
+            release.wait(5)
+
+    thread = threading.Thread(target=other)
+    with quiet():
+        thread.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(5)
+    release.set()
+    thread.join()
+    os.write(1, b"native\n")
+    print("python")
+    sys.stdout.flush()
+    assert capfd.readouterr() == ("native\npython\n", "")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections import namedtuple
 from functools import partial
@@ -276,3 +277,17 @@ def test_slow_converters_take_turns(tmp_path: Path) -> None:
     assert [side.result() for side in started] == ["one", "other"]
     lines = log.read_text().splitlines()
     assert [line.split()[0] for line in lines] in (["one"] * 2 + ["other"] * 2, ["other"] * 2 + ["one"] * 2)
+
+
+def test_exports_of_two_threads_take_turns(tmp_path: Path) -> None:
+    passed: dict[int, bool] = {}
+
+    def run(number: int) -> None:
+        passed[number] = export(small_net(), small_spec(), ["onnx"], output=tmp_path / str(number)).passed
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert passed == {0: True, 1: True}
