@@ -128,7 +128,13 @@ def _module(spec: ModelSpec, checkpoint: Path | None, module: str | None) -> nn.
             "for that",
             hint=f"--module {quoted(Path(f'{file}:{factory}'))}, if you trust that file",
         )
-    target = module if split_target(module)[1] else f"{module}:{factory}"
+    place, named = split_target(module)
+    if named not in ("", factory):
+        raise UsageError(
+            f"{spec.name} was made by {printable(factory)}() of {file}, not by {printable(named)}()",
+            hint=f"--module {quoted(Path(f'{place}:{factory}'))}",
+        )
+    target = f"{place}:{factory}"
     seed = spec.options.get(SEED, "0")
     channels, size, batch = _asked_image(spec)
     model, found = build_module(

@@ -58,11 +58,20 @@ def load_photos(directory: Path, spec: ModelSpec, note: Callable[[str], None] = 
 
 
 def _image_input(spec: ModelSpec) -> tuple[TensorSpec, Preprocessing]:
-    if len(spec.inputs) != 1 or spec.inputs[0].layout is None:
+    if len(spec.inputs) == 1 and spec.inputs[0].layout is None:
+        raise UsageError(
+            f"{spec.name} cannot take photos: its input {spec.inputs[0].name} is {spec.inputs[0].shape}, expected an "
+            "image of 1 or 3 channels"
+        )
+    if len(spec.inputs) != 1:
         names = ", ".join(tensor.name for tensor in spec.inputs)
         raise UsageError(f"{spec.name} cannot take photos: it has the inputs {names}, not a single image")
     if spec.preprocessing is None:
-        raise UsageError(f"{spec.name} cannot take photos: its spec has no preprocessing (mean, std, resize, crop)")
+        half = ",".join(["0.5"] * image_size(spec.inputs[0])[2])
+        raise UsageError(
+            f"{spec.name} cannot take photos: its spec has no preprocessing (mean, std, resize, crop)",
+            hint=f"export it with --mean {half} --std {half}, or what it was trained with",
+        )
     height, width, channels = image_size(spec.inputs[0])
     if spec.preprocessing.crop_px != (height, width):
         raise UsageError(

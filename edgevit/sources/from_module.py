@@ -154,7 +154,12 @@ def _example(model: nn.Module, given: object, image: _Inputs) -> tuple[Tensor, .
         raise UsageError(f"{', '.join(image.given)} beside {EXAMPLE}(), which says what the module takes")
     tensors = (given,) if isinstance(given, torch.Tensor) else given
     if not isinstance(tensors, tuple | list) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
-        raise UsageError(f"{EXAMPLE}() returns {type(given).__name__}, expected a tuple of tensors")
+        kinds = ", ".join(type(part).__name__ for part in given) if isinstance(given, tuple | list) else ""
+        seen = f"{type(given).__name__} ({kinds})" if kinds else type(given).__name__
+        raise UsageError(
+            f"{EXAMPLE}() returns {seen}, expected a tuple of tensors, one for each input by position",
+            hint="give keyword arguments their default in forward",
+        )
     return tuple(tensors)
 
 

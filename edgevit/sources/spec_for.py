@@ -61,8 +61,7 @@ def spec_for(
         ExportError: Weights that are not there, or sparse; a module that cannot be copied.
     """
     given = _checked(model, example)
-    inputs = _inputs(model, given, input_names)
-    answers = named_tensors(run(model, given), "output")
+    inputs, answers = _inputs(model, given, input_names), named_tensors(run(model, given), "output")
     task = _likely_task(answers) if task is None else parse_choice("task", Task, task)
     outputs = _outputs(answers, task, inputs, output_names)
     kind = variant or type(model).__name__

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import UsageError
 from edgevit.records import Record
+from edgevit.shell import quoted
 from edgevit.sources.pretrained_cfg import evaluated_size
 from edgevit.sources.timm_installed import timm_module
 from edgevit.sources.timm_names import TimmName, find_network, nearest
@@ -46,9 +47,15 @@ def list_timm(pattern: str) -> tuple[ListedNetwork, ...]:
         architecture, _, tag = bare.partition(".")
         raise UsageError(
             f"timm has no network '{printable(pattern)}'" + _tags_instead(architecture, tag),
-            hint=nearest(architecture.strip("*")),
+            hint=_one_at_a_time(bare) or nearest(architecture.strip("*")),
         )
     return tuple(_listed(name, counted=len(names) <= MOST_COUNTED) for name in names)
+
+
+def _one_at_a_time(pattern: str) -> str:
+    """How to ask where several names were given at once; empty for one."""
+    first, *others = pattern.replace(",", " ").split() or [pattern]
+    return f"one pattern at a time: edgevit-export models --timm {quoted(first)}" if others else ""
 
 
 def _tags_instead(architecture: str, tag: str) -> str:

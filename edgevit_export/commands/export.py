@@ -127,13 +127,20 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
     for outcome in report.outcomes:
         if outcome.file is not None:
             print_line(outcome.file)
-    print_shortfalls([(outcome.recipe.format, outcome.shortfalls) for outcome in report.outcomes])
+    shortfalls = [(each.recipe.format, (*_fixed(each, options), *each.shortfalls)) for each in report.outcomes]
+    print_shortfalls(shortfalls)
     _print_reasons(report)
     if report.exit_code == 0:
         print_note("")
         if not options.verify:
             print_note("not verified yet")
         print_next(f"edgevit-export verify {quoted(options.output)}")
+
+
+def _fixed(outcome: FormatOutcome, options: ExportOptions) -> tuple[str, ...]:
+    """Where a free batch was asked for, why this format has none."""
+    why = FORMATS[outcome.recipe.format].fixed_batch
+    return (f"--dynamic-batch: the batch is {options.batch or 1}, {why}",) if options.dynamic_batch and why else ()
 
 
 def _print_reasons(report: ExportReport) -> None:

@@ -103,8 +103,9 @@ def _normalisation(options: ExportOptions) -> tuple[_Numbers, _Numbers] | None:
     if mean is None and std is None:
         return None
     if mean is None or std is None:
+        half = ",".join(["0.5"] * (options.in_channels or len(mean or std or ())))
         raise UsageError("--mean and --std belong together: one of them is missing",
-                         hint="--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5")  # fmt: skip
+                         hint=f"--mean {half} --std {half}")  # fmt: skip
     if max(mean) > 1:
         scaled = " ".join(f"--{name} {','.join(f'{value / 255:.4g}' for value in values)}"
                           for name, values in (("mean", mean), ("std", std)))  # fmt: skip
@@ -163,7 +164,7 @@ def _timm(
 def _no_source(name: str) -> UsageError:
     from edgevit.network.variants import variants
 
-    own = name.rpartition(":")[2] if name.lower().startswith(TIMM) else name
+    own = name if name.startswith("hf-hub:") else name.rpartition(":")[2]
     meant = f"--variant {name}" if name in variants() else f"--model {TIMM}{own}"
     return UsageError(f"--model '{name}' does not say whose it is: expected {TIMM}NAME", hint=meant)
 

@@ -125,6 +125,9 @@ def test_code_runs_only_where_the_user_names_it_and_only_the_file_that_was_expor
     for target in (str(own_code), f"{own_code}:make"):
         rebuilt = rebuild_model(spec, module=target)
         assert torch.equal(rebuilt.state_dict()["0.weight"], model.state_dict()["0.weight"])
+    with pytest.raises(UsageError, match=r"was made by make\(\) of net\.py, not by other\(\)") as caught:
+        rebuild_model(spec, module=f"{own_code}:other")
+    assert str(caught.value.hint) == f"--module {own_code}:make"
     own_code.write_text(own_code.read_text() + "# changed\n")
     mark.unlink(missing_ok=True)
     with pytest.raises(UsageError, match="nothing of it was run"):

@@ -45,8 +45,14 @@ def test_unreadable_photos_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff but no more")
     with pytest.raises(UsageError, match=r"broken\.jpg"):
         load_photos(tmp_path, spec)
-    with pytest.raises(UsageError, match="has no preprocessing"):
+    with pytest.raises(UsageError, match="has no preprocessing") as caught:
         load_photos(tmp_path, msgspec.structs.replace(spec, preprocessing=None))
+    assert str(caught.value.hint).startswith("export it with --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5, or")
+    wide = msgspec.structs.replace(spec.inputs[0], shape=(1, 5, 32, 32), layout=None)
+    with pytest.raises(UsageError, match=r"its input image is \(1, 5, 32, 32\), expected an image of 1 or 3 channels"):
+        load_photos(tmp_path, msgspec.structs.replace(spec, inputs=(wide,)))
+    with pytest.raises(UsageError, match="it has the inputs image, image, not a single image"):
+        load_photos(tmp_path, msgspec.structs.replace(spec, inputs=spec.inputs * 2))
 
 
 def _bomb(path: Path, width: int, height: int) -> None:

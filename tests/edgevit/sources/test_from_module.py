@@ -84,10 +84,18 @@ def test_files_as_the_converter_of_litert_takes_them(tmp_path: Path) -> None:
         build_module(str(tmp_path / "net.py"), input_size=(8, 8), batch=1)
 
 
-@pytest.mark.parametrize("returned", ["7", "{'x': torch.zeros(1)}", "(torch.zeros(1, 3, 8, 8), 3)"])
-def test_arguments_that_are_none(tmp_path: Path, returned: str) -> None:
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ("7", "int"),
+        ("{'x': torch.zeros(1)}", "dict"),
+        ("(torch.zeros(1, 3, 8, 8), 3)", r"tuple \(Tensor, int\)"),
+        ("((torch.zeros(1),), {})", r"tuple \(tuple, dict\)"),
+    ],
+)
+def test_arguments_that_are_none(tmp_path: Path, returned: str, words: str) -> None:
     (tmp_path / "net.py").write_text(f"{CODE}def get_args(): return {returned}\n")
-    with pytest.raises(UsageError, match=r"get_args\(\) returns \w+, expected a tuple of tensors"):
+    with pytest.raises(UsageError, match=rf"get_args\(\) returns {words}, expected a tuple of tensors"):
         build_module(str(tmp_path / "net.py"))
 
 

@@ -51,6 +51,8 @@ def test_names_with_tags_and_as_model_takes_them() -> None:
         ("mobilevit_zzs*", "no network", "did you mean timm:mobilevit_"),
         ("resnet18.a9", "no network 'resnet18.a9': resnet18 has a1_in1k, a2_in1k", "timm:resnet18"),
         ("timm:", "no network 'timm:'", "models --timm"),
+        ("resnet18,resnet34", "no network", "one pattern at a time: edgevit-export models --timm resnet18"),
+        (",", "no network ','", "models --timm"),
     ],
 )
 def test_no_name_fits(pattern: str, words: str, hint: str) -> None:

@@ -147,6 +147,12 @@ def test_the_closing_table_fits_80_columns_and_says_what_was_not_done_as_asked(
     assert seen.err == "pte: no\n"
 
 
+def test_a_format_that_leaves_no_batch_free_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    report = ExportReport(spec=build_spec(), directory="artifacts", outcomes=(WIDEST,))
+    print_report(report, ExportOptions(dynamic_batch=True, batch=2))
+    assert "tflite        --dynamic-batch: the batch is 2, litert-torch fixes every shape" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_why_a_format_could_not_be_finished_stands_on_stderr_whatever_is_printed(
     as_json: bool, capsys: pytest.CaptureFixture[str]

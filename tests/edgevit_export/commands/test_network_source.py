@@ -63,12 +63,24 @@ def test_one_source_is_enough(source: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("resnet18", "--model timm:resnet18"), ("TIMM:resnet18", "--model timm:resnet18"), ("xxs", "--variant xxs")],
+    [
+        ("resnet18", "--model timm:resnet18"),
+        ("TIMM:resnet18", "--model timm:resnet18"),
+        ("hub:resnet18", "--model timm:resnet18"),
+        ("hf-hub:a/b", "--model timm:hf-hub:a/b"),
+        ("xxs", "--variant xxs"),
+    ],
 )
 def test_a_name_without_a_source(name: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"--model '{name}' does not say whose it is") as caught:
         build(ExportOptions(model=name))
     assert caught.value.hint == hint
+
+
+def test_the_hint_for_a_normalisation_has_a_number_for_each_channel() -> None:
+    with pytest.raises(UsageError, match="belong together") as caught:
+        build(ExportOptions(variant="s", in_channels=4, mean="0.5,0.5,0.5"))
+    assert caught.value.hint == "--mean 0.5,0.5,0.5,0.5 --std 0.5,0.5,0.5,0.5"
 
 
 def test_a_network_of_timm() -> None:
