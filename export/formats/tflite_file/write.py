@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     named after the modules of the network that they came from. The same program gives the same bytes.
 
     Raises:
-        ExportError: litert-torch refused the program.
+        ExportError: litert-torch refused the program, or cannot write the name of an input.
     """
     model = _convert(program)
     _set_metadata(model, program, recipe)
@@ -45,6 +46,11 @@ def _convert(program: Program) -> Model:
     import litert_torch
 
     names = [tensor.name for tensor in program.inputs]
+    if odd := [name for name in names if not name.isidentifier() or iskeyword(name)]:
+        raise ExportError(
+            f"tflite cannot have an input '{odd[0]}': litert-torch takes names that a variable of Python can have",
+            hint="spec_for(model, example, input_names=[...]) gives other ones",
+        )
     wide = any(tensor.dtype in _WIDE for tensor in (*program.inputs, *program.outputs))
     try:
         with quick_conversion():

@@ -91,3 +91,13 @@ def test_edgevit_features_have_the_names_of_the_stages() -> None:
         ("stage3", (1, 144, 4, 4)),
         ("stage4", (1, 288, 2, 2)),
     ]
+
+
+@pytest.mark.parametrize("name", ["a/c", "class", "1x"])
+def test_an_input_that_litert_torch_cannot_name_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    program = small_program()
+    inputs = (msgspec.structs.replace(program.spec.inputs[0], name=name), *program.spec.inputs[1:])
+    named = dataclasses.replace(program, spec=msgspec.structs.replace(program.spec, inputs=inputs))
+    with pytest.raises(ExportError, match=f"tflite cannot have an input '{name}': litert-torch takes names") as caught:
+        write(named, small(Format.TFLITE).recipe, tmp_path / "odd.tflite")
+    assert caught.value.hint == "spec_for(model, example, input_names=[...]) gives other ones"
