@@ -105,3 +105,21 @@ def bilinear(editor: GraphEditor, node: Node) -> Node | str:
     new = editor.call(node, aten.sum.dim_IntList, editor.call(node, aten.mul.Tensor, mixed, other), [-1])
     bias = argument(node, 3, "bias")
     return new if bias is None else editor.call(node, aten.add.Tensor, new, bias)
+
+
+def pairwise_distance(editor: GraphEditor, node: Node) -> Node:
+    """The norm of the difference, to which torch adds a little."""
+    power, little = argument(node, 2, "p", 2), argument(node, 3, "eps", 1e-6)
+    difference = editor.call(node, aten.sub.Tensor, operand(node), operand(node, 1))
+    difference = editor.call(node, aten.add.Tensor, difference, little)
+    return editor.call(
+        node, aten.linalg_vector_norm.default, difference, power, [-1], argument(node, 4, "keepdim", False)
+    )
+
+
+def distances(editor: GraphEditor, node: Node) -> Node:
+    """The norms of the differences of each row and each other row."""
+    rows = editor.call(node, aten.unsqueeze.default, operand(node), -2)
+    others = editor.call(node, aten.unsqueeze.default, operand(node, 1), -3)
+    difference = editor.call(node, aten.sub.Tensor, rows, others)
+    return editor.call(node, aten.linalg_vector_norm.default, difference, argument(node, 2, "p", 2), [-1])

@@ -24,10 +24,19 @@ def floor_divide(editor: GraphEditor, node: Node) -> Node | None:
     whole = editor.call(node, aten.div.Tensor, editor.call(node, aten.sub.Tensor, source, rest), divisor)
     lower = editor.call(node, aten.where.self, is_below, editor.call(node, aten.sub.Tensor, whole, 1), whole)
     quotient = editor.call(node, aten.round.default, lower)
-    if is_number(divisor) and divisor != 0:
-        return quotient
-    by_zero = editor.call(node, aten.eq.Scalar, divisor, 0)
-    return editor.call(node, aten.where.self, by_zero, editor.call(node, aten.div.Tensor, source, divisor), quotient)
+    return quotient if is_number(divisor) and divisor != 0 else _or_quotient(editor, node, quotient)
+
+
+def floor_divide_by_rest(editor: GraphEditor, node: Node) -> Node | None:
+    """The same for numbers that are not whole, by a tensor, of the rest that has the sign of the divisor."""
+    source, divisor = node.args[0], node.args[1]
+    if node.target is aten.div.Tensor_mode and node.kwargs.get("rounding_mode") != "floor":
+        return None
+    if not value_of(node).is_floating_point() or not isinstance(divisor, Node):
+        return None
+    rest = editor.call(node, aten.remainder.Tensor, source, divisor)
+    whole = editor.call(node, aten.div.Tensor, editor.call(node, aten.sub.Tensor, source, rest), divisor)
+    return _or_quotient(editor, node, editor.call(node, aten.round.default, whole))
 
 
 def remainder(editor: GraphEditor, node: Node) -> Node | None:
@@ -83,3 +92,12 @@ def _rest(editor: GraphEditor, node: Node, source: object, divisor: object) -> t
         other = editor.call(node, aten.logical_not.default, negative) if divisor < 0 else negative
     left = editor.call(node, aten.ne.Scalar, rest, 0)
     return rest, editor.call(node, aten.logical_and.default, left, other)
+
+
+def _or_quotient(editor: GraphEditor, node: Node, rounded: Node) -> Node:
+    """``rounded``, and the infinite quotient where the divisor is 0."""
+    source, divisor = node.args[0], node.args[1]
+    if not isinstance(divisor, Node):
+        return editor.call(node, aten.div.Tensor, source, divisor)
+    by_zero = editor.call(node, aten.eq.Scalar, divisor, 0)
+    return editor.call(node, aten.where.self, by_zero, editor.call(node, aten.div.Tensor, source, divisor), rounded)

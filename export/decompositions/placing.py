@@ -139,3 +139,8 @@ def zeros(editor: GraphEditor, node: Node) -> Node:
 def copied(target: Callable[..., object]) -> Callable[[GraphEditor, Node], Node]:
     """A call that hands out a copy of its input, as ``target``."""
     return lambda editor, node: editor.call(node, target, operand(node))
+
+
+def transposed(editor: GraphEditor, node: Node) -> Node:
+    """The last two axes in each other's place."""
+    return editor.call(node, aten.transpose.int, operand(node), -2, -1)

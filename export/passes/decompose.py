@@ -55,7 +55,7 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
     Format.PTL: {**EMPTY, aten.rms_norm.default: arithmetic.rms_norm},
     # unknown to torch's exporter, in general or with these arguments; a divisor and a long roll it writes wrongly.
     # Its logarithms of what was rounded to 0 or 1 are infinite or lose their digits, its quotients are cut instead of
-    # rounded down or one off, its angles of zeros have the wrong sign.
+    # rounded down or one off, its angles of zeros have the wrong sign, its distances are roots by a general power.
     Format.ONNX: {
         **EMPTY,
         **FLOORS,
@@ -67,13 +67,16 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
         aten.avg_pool2d.default: pooling.average_with_divisor,
         aten.bilinear.default: arithmetic.bilinear,
         aten.binary_cross_entropy_with_logits.default: curves.cross_entropy_with_logits,
+        aten.cdist.default: arithmetic.distances,
         aten.channel_shuffle.default: placing.channel_shuffle,
         aten.col2im.default: placing.fold,
         aten.lift_fresh_copy.default: placing.copied(aten.clone.default),
         aten.log1p.default: curves.log1p,
         aten.log_sigmoid.default: curves.log_sigmoid,
+        aten.mT.default: placing.transposed,
         aten.max_unpool2d.default: pooling.max_unpool,
         aten.max_unpool3d.default: pooling.max_unpool,
+        aten.pairwise_distance.default: arithmetic.pairwise_distance,
         aten.remainder.Scalar: division.remainder,
         aten.remainder.Tensor: division.remainder,
         aten.rms_norm.default: arithmetic.rms_norm,
@@ -91,7 +94,9 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
         aten.avg_pool2d.default: pooling.average_without_border,
         aten.bilinear.default: arithmetic.bilinear,
         aten.col2im.default: placing.fold,
+        aten.div.Tensor_mode: division.floor_divide_by_rest,
         aten.expm1.default: curves.expm1,
+        aten.floor_divide.default: division.floor_divide_by_rest,
         aten.fmod.Scalar: division.fmod,
         aten.fmod.Tensor: division.fmod,
         aten.log1p.default: curves.log1p,

@@ -74,3 +74,17 @@ def test_bilinear_with_a_computed_weight_stays() -> None:
 
     _, log = apply(Lambda(forward), (2, 2), decomposing(Format.PTE))
     assert [row.why for row in log.refused] == ["its weight is computed, or a size is free"]
+
+
+@pytest.mark.parametrize("power", [2.0, 1.0, float("inf"), 3.0])
+def test_distances(power: float) -> None:
+    layer = Lambda(lambda m, x: torch.cdist(x, x[:, :3] + 1, power))
+    module, log = apply(layer, (2, 4, 5), decomposing(Format.ONNX))
+    assert (log.rewrites, calls(module, aten.cdist.default)) == (1, 0)
+
+
+@pytest.mark.parametrize("keepdim", [True, False])
+def test_distances_of_pairs(keepdim: bool) -> None:
+    layer = Lambda(lambda m, x: functional.pairwise_distance(x, x.flip(1), 3, eps=0.1, keepdim=keepdim))
+    module, log = apply(layer, (2, 4, 5), decomposing(Format.ONNX))
+    assert (log.rewrites, calls(module, aten.pairwise_distance.default)) == (1, 0)

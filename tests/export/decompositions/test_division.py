@@ -20,6 +20,8 @@ FORMS: dict[str, tuple[Form, Format, bool]] = {
     "by one below 0": (lambda x, y: x // -0.3, Format.ONNX, True),
     "div": (lambda x, y: torch.div(x, y, rounding_mode="floor"), Format.ONNX, True),
     "div by a number": (lambda x, y: torch.div(x, 0.3, rounding_mode="floor"), Format.ONNX, True),
+    "div by the other rest": (lambda x, y: torch.div(x, y, rounding_mode="floor"), Format.TFLITE, True),
+    "by a number in TFLite": (lambda x, y: x // 0.3, Format.TFLITE, False),
     "cut off": (lambda x, y: torch.div(x, y, rounding_mode="trunc"), Format.ONNX, False),
     "remainder": (torch.remainder, Format.ONNX, True),
     "remainder of a number": (lambda x, y: x % -0.3, Format.ONNX, True),
@@ -49,9 +51,10 @@ def test_it_is_what_torch_computes(name: str) -> None:
         torch.testing.assert_close(module(both), form(both[0], both[1]).float(), rtol=0, atol=0)
 
 
-def test_by_zero() -> None:
+@pytest.mark.parametrize("format", [Format.ONNX, Format.TFLITE])
+def test_by_zero(format: Format) -> None:
     program = captured(Lambda(lambda m, x: x[0] // x[1]), (2, 3), torch.float32)
     editor = GraphEditor(program.module)
-    decompose.run(editor, Format.ONNX)
+    decompose.run(editor, format)
     both = torch.tensor([[2.0, -2.0, 0.0], [0.0, 0.0, 0.0]])
     assert torch.equal(editor.finish()(both)[:2], torch.tensor([torch.inf, -torch.inf]))

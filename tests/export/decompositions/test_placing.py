@@ -97,3 +97,8 @@ def test_memory_that_nobody_has_written_is_zeros(format: Format) -> None:
     empties = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default)
     module, log = apply(Lambda(forward), (2, 3), decomposing(format))
     assert (log.rewrites, calls(module, *empties)) == (3, 0)
+
+
+def test_the_last_two_axes_in_each_others_place() -> None:
+    module, log = apply(Lambda(lambda m, x: x.mT * 2), (2, 3, 4), decomposing(Format.ONNX))
+    assert (log.rewrites, calls(module, aten.mT.default)) == (1, 0)
