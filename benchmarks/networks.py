@@ -6,8 +6,8 @@ Networks are EdgeViT's variants (``edgevit-xxs``), names that timm has, and thos
 (``tnt_ti=tnt_s_patch16_224(embed_dim=192, inner_dim=12)``), with random weights. What ``DIR`` lacks is exported
 first, each in a process of its own, with its verification; ``--exports-only`` stops there. Then the levels run in turns
 (A B B A), one thread, one processor, fresh processes in every block, with products for the floor between
-(``floor.py``). What has been timed is kept beside the artifacts and not timed again while they stay the same;
-``--minutes`` ends a call early, the next one goes on.
+(``floor.py``): the best rate of any product between any of these runs counts. What has been timed is kept beside the
+artifacts and not timed again while they stay the same; ``--minutes`` ends a call early, the next one goes on.
 """
 
 from __future__ import annotations
@@ -176,27 +176,34 @@ def _table(
     """A row for each network, format and level but the first; as Markdown or aligned by tabs."""
     base, *others = options.levels
     head = ["network", "format", f"{base} ms", "ms", "ratio", "10..90 %", "to floor", "operators", "pieces", "parity"]
-    rows = [
-        _row(exports[network, format, base], exports[network, format, other], facts[network], directory)
+    cells = [
+        (exports[network, format, base], exports[network, format, other])
         for network, format, other in itertools.product(options.networks, options.formats, others)
+    ]
+    timed = [_timed(directory, *cell) for cell in cells]
+    best_rate = max((rate for one in timed if one for rate in one.rates.values()), default=0.0)
+    rows = [
+        _row(*cell, one, facts[cell[0].network].multiply_adds / best_rate * 1e3 if one else 0.0)
+        for cell, one in zip(cells, timed, strict=True)
     ]
     if not options.markdown:
         yield from ("\t".join(row) for row in (head, *rows))
         return
-    yield f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}; {options.pairs} pairs of runs."
+    yield (
+        f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}; {options.pairs} pairs of runs. "
+        f"Best rate of a product: {2e-9 * best_rate:.0f} GFLOP/s."
+    )
     yield ""
     yield from (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def _row(one: Exported, other: Exported, facts: Facts, directory: Path) -> list[str]:
+def _row(one: Exported, other: Exported, timed: Timed | None, floor_ms: float) -> list[str]:
     row = [one.network.partition("=")[0], str(one.format)]
-    timed = _timed(directory, one, other)
     if timed is None:
         row += ["-"] * 5
     else:
         ratios = timed.ratios
         base_ms, other_ms = statistics.median(timed.base_ms), statistics.median(timed.other_ms)
-        floor_ms = facts.multiply_adds / max(timed.rates.values()) * 1e3
         row += [f"{ms:.2f} (±{spread(list(all_ms)) / 2:.2f})"
                 for ms, all_ms in ((base_ms, timed.base_ms), (other_ms, timed.other_ms))]  # fmt: skip
         low, *_, high = statistics.quantiles(ratios, n=10)
