@@ -70,6 +70,7 @@ REWRITES: dict[Format, dict[object, Rewrite]] = {
         aten.cdist.default: arithmetic.distances,
         aten.channel_shuffle.default: placing.channel_shuffle,
         aten.col2im.default: placing.fold,
+        aten.expm1.default: curves.expm1,
         aten.lift_fresh_copy.default: placing.copied(aten.clone.default),
         aten.log1p.default: curves.log1p,
         aten.log_sigmoid.default: curves.log_sigmoid,

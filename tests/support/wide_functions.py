@@ -140,7 +140,7 @@ FUNCTIONS |= {
     "its mean": lambda x, y: F.binary_cross_entropy_with_logits(x, (y > 0).to(x.dtype)).reshape(1),
     "floor_divide": lambda x, y: x // STEPS.to(x.dtype),
     "floor_divide 2": lambda x, y: x // 2,
-    "div floor": lambda x, y: torch.div(x, STEPS.to(x.dtype), rounding_mode="floor"),
+    "div floor": lambda x, y: torch.div(x, -STEPS.to(x.dtype), rounding_mode="floor"),
     "div trunc": lambda x, y: torch.div(x, STEPS.to(x.dtype), rounding_mode="trunc"),
     "remainder": lambda x, y: torch.remainder(x, STEPS.to(x.dtype)),
     "remainder 1.5": lambda x, y: x % -1.5,

@@ -28,8 +28,8 @@ LEAST_STEPS = 2
 REFUSED: dict[Format, tuple[str, ...]] = {
     Format.PTL: (),
     Format.ONNX: (
-        "erfc", "exp2", "expm1", "sinh", "cosh", "asinh", "acosh", "atanh", "sinc", "trunc", "frac", "logcumsumexp",
-        "expm1_of_little", "logaddexp", "hypot", "xlogy",
+        "erfc", "exp2", "sinh", "cosh", "asinh", "acosh", "atanh", "sinc", "trunc", "frac", "logcumsumexp",
+        "logaddexp", "hypot", "xlogy",
     ),
     Format.TFLITE: ("erfc", "exp2", "logcumsumexp", "hypot"),
     Format.PTE: ("erfc", "exp2", "logcumsumexp", "hypot"),
@@ -41,6 +41,8 @@ WRONG: dict[Format, set[str]] = {
     Format.PTE: {"exp", "log_of_softmax"},
 }
 """What the kernels of a runtime do less well than torch's where values are large; docs/networks.md says how far."""
+TOGETHER = 80
+"""Functions of one network; the reader of TorchScript lite believes no longer list of outputs than about 100."""
 
 
 class Several(nn.Module):
@@ -100,10 +102,14 @@ def _is_right(name: str, answer: np.ndarray, scale: float) -> bool:
 )
 def test_functions_are_right_far_from_the_golden_inputs(format: Format, optimize: Optimize, tmp_path: Path) -> None:
     names = [name for name in FUNCTIONS if name not in REFUSED[format]]
-    runs = _answers(names, Recipe(format=format, optimize=optimize), tmp_path)
     wrong = {
         name
-        for scale, answers in zip(SCALES, runs, strict=True)
+        for first in range(0, len(names), TOGETHER)
+        for scale, answers in zip(
+            SCALES,
+            _answers(names[first : first + TOGETHER], Recipe(format=format, optimize=optimize), tmp_path),
+            strict=True,
+        )
         for name, answer in answers.items()
         if not _is_right(name, answer, scale)
     }
