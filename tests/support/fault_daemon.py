@@ -194,12 +194,14 @@ class Connection:
     @staticmethod
     async def hang_up(process: asyncio.subprocess.Process) -> None:
         """Like adbd, tell the shell, and only the shell, that the other side went; then free the pipes."""
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGHUP)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 5)
-        process._transport.close()  # kills the shell (without its family) if it heeds no hang-up
+        try:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGHUP)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 5)
+        finally:  # the daemon may end meanwhile
+            process._transport.close()  # kills the shell (without its family) if it heeds no hang-up
 
     async def pump(self, stream: Stream, pipe: asyncio.StreamReader | None, kind: int, faulty: bool) -> None:
         """Send what a command prints."""
