@@ -62,8 +62,13 @@ class PhotoReferences:
                 f"{spec.name} was exported from {spec.weights.file}: comparing on photos needs that file",
                 hint=f"--checkpoint {quoted(Path(spec.weights.file or 'FILE'))}",
             )
-        own_file = trained or spec.weights.source == "hub"
+        checkpoint = self._checkpoint if takes_checkpoint(spec) else None
         with quiet(verbose=True):  # a user's own code may print
-            model = rebuild_model(spec, self._checkpoint if own_file else None, self._module, held_bytes)
+            model = rebuild_model(spec, checkpoint, self._module, held_bytes)
         golden = make_golden(model, spec, photos)
         return golden[len(golden) - len(photos.labels) :]
+
+
+def takes_checkpoint(spec: ModelSpec) -> bool:
+    """Whether a weights file can say which weights the network has: others are random, or in the user's own code."""
+    return spec.weights.source in ("checkpoint", "hub")

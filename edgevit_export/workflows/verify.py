@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from edgevit.errors import UsageError
+from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.console import Progress
-from edgevit_export.workflows.photo_references import PhotoReferences
+from edgevit_export.workflows.photo_references import PhotoReferences, takes_checkpoint
 from export.formats.table import format_of
 from export.golden import GoldenSet
 from export.manifest import (
@@ -58,7 +59,7 @@ def verify(
         One report per artifact. What is wrong with an artifact is in its report and never raises.
 
     Raises:
-        UsageError: No such path, nothing to verify there, or photos that cannot be used.
+        UsageError: No such path, nothing to verify there, photos that cannot be used, or a ``checkpoint`` for nothing.
         CheckpointError: ``checkpoint`` is not the file that the artifacts were exported from.
     """
     for option, value in (("--checkpoint", checkpoint), ("--module", module)):
@@ -66,8 +67,11 @@ def verify(
             raise UsageError(f"{option} is only used to compare on --images", hint="add --images DIR")
     progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
     references = _references(images, checkpoint, module, progress)
+    found = targets([Path(path) for path in paths] or [Path("artifacts")])
+    if checkpoint is not None:
+        _refuse_idle_checkpoint([path for path, _ in found])
     reports = []
-    for path, artifact in targets([Path(path) for path in paths] or [Path("artifacts")]):
+    for path, artifact in found:
         name = artifact.name if artifact else path.name.removesuffix(SUFFIX)
         with progress.step(f"verifying {name}") as step, quiet(verbose=verbose):
             extra = None if references is None else partial(_photos, path, references)
@@ -132,6 +136,17 @@ def _references(
     if images is None:
         return None
     return PhotoReferences(Path(images), None if checkpoint is None else Path(checkpoint), progress.note, module)
+
+
+def _refuse_idle_checkpoint(manifests: Sequence[Path]) -> None:
+    """Refuse a weights file that no artifact came from; what cannot be read is told as that artifact's fault."""
+    specs = []
+    for path in manifests:
+        with suppress(ArtifactError):
+            specs.append(load_manifest(path).spec)
+    if specs and not any(map(takes_checkpoint, specs)):
+        first = f"{specs[0].name}: {specs[0].weights.describe()}"
+        raise UsageError(f"--checkpoint: no artifact here came from a weights file ({first})", hint="leave it out")
 
 
 def _foreign_files(path: Path) -> list[Path]:

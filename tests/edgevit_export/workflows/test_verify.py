@@ -107,6 +107,14 @@ def test_every_place_is_verified_once_and_gaps_stand_where_they_are(exported: Ex
     assert targets([directory / "small-net.onnx.json"]) == [(directory / "small-net.onnx.json", None)]
 
 
+def test_a_checkpoint_that_no_artifact_came_from_is_refused(
+    exported: ExportReport, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no weights")
+    with pytest.raises(UsageError, match="no artifact here came from a weights file"):
+        verify(exported.directory, images=photos, checkpoint=tmp_path / "notes.txt")
+
+
 def test_a_checkpoint_is_refused_where_nothing_is_compared_on_photos(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--checkpoint is only used"):
         verify(tmp_path, checkpoint=tmp_path / "w.pth")
