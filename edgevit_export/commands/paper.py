@@ -128,7 +128,8 @@ def paper(options: PaperOptions) -> None:
     for error in done.errors:
         print_error(error)
     results, artifacts = options.output / "results", options.output / "artifacts"
-    print_next(f"edgevit-export report {quoted(results)} --artifacts {quoted(artifacts)}")
+    if results.is_dir():  # nothing was measured yet where every export failed
+        print_next(f"edgevit-export report {quoted(results)} --artifacts {quoted(artifacts)}")
     if done.code:
         raise typer.Exit(done.code)
 

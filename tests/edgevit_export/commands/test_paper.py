@@ -90,3 +90,9 @@ def test_a_bench_that_cannot_be_is_refused_before_any_export(tmp_path: Path) -> 
     done = call(tmp_path, *SMALL, "--device", "host", "--cooldown", "5")
     assert (done.returncode, "--cooldown without --max-temp" in done.stderr) == (2, True)
     assert not (tmp_path / "paper").exists()
+
+
+def test_where_nothing_could_be_exported_no_report_is_offered(tmp_path: Path) -> None:
+    done = call(tmp_path, "--models", "edgevit-xxs", "--input-size", "3", "--format", "ptl", *QUICK)
+    assert done.returncode != 0 and "error: EdgeViT-XXS: " in done.stderr
+    assert "Traceback" not in done.stderr and "next:" not in done.stderr
