@@ -10,6 +10,7 @@ import msgspec
 
 from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
+from export.quantization.record import QuantizationRecord
 from export.recipe import Format, Optimize, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
@@ -35,7 +36,10 @@ class Operator(Record):
 
 
 class FileFacts(Record):
-    """What a reader finds in an artifact without running it."""
+    """What a reader finds in an artifact without running it.
+
+    ``weights`` counts the elements of all constants with more than one, by dtype; those inside a delegate's data too.
+    """
 
     format: Format
     inputs: tuple[TensorSpec, ...]
@@ -44,6 +48,7 @@ class FileFacts(Record):
     requires: str  # lowest runtime in words, e.g. "ONNX Runtime >= 1.12 (opset 17)"
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     cautions: tuple[str, ...] = ()  # what some runtimes that have every operator fail at, a line each
+    weights: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def operator_count(self) -> int:
@@ -182,6 +187,7 @@ class Manifest(Record):
     passes: tuple[PassLog, ...] = ()
     delegation: Delegation | None = None
     parity: ParityResult | None = None
+    quantization: QuantizationRecord | None = None
 
     def shortfalls(self) -> tuple[str, ...]:
         """What became of the artifact otherwise than asked for, and why, a line each; empty if nothing did."""

@@ -181,6 +181,14 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 """The same folds, then how this format's runtime likes it at that precision: layout, and the phrasing of each layer."""
 
 
+FULL |= {
+    (format, precision): FULL[format, Precision.FP32]
+    for format in Format
+    for precision in (Precision.FP16, Precision.INT8)
+    if (format, precision) not in FULL
+}
+
+
 def optimize(program: Program, recipe: Recipe) -> Program:
     """Rewrite ``program`` for ``recipe`` without changing its function; ``program`` itself stays as it is.
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.fx import GraphModule, Node
 
+    from export.quantization.plan import Quantization
+
 TO_NCHW = (0, 3, 1, 2)
 TO_NHWC = (0, 2, 3, 1)
 
@@ -36,6 +38,7 @@ class Program:
         passes: What each pass did, in order.
         input_layout: Layout of the image inputs of ``module`` when it differs from that in ``spec``.
         dynamic_batch: Whether axis 0 of every input and output of ``module`` is free.
+        quantization: What of ``module`` the writer makes int8; None for other precisions.
     """
 
     module: GraphModule
@@ -44,6 +47,7 @@ class Program:
     passes: tuple[PassLog, ...] = ()
     input_layout: Layout | None = None
     dynamic_batch: bool = False
+    quantization: Quantization | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Literal
 
@@ -19,9 +20,11 @@ class Format(StrEnum):
 
 
 class Precision(StrEnum):
-    """Number type of weights and arithmetic in the artifact."""
+    """Number type of the weights, and with int8 of the products' arithmetic; inputs and outputs are float32 in all."""
 
     FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 class Optimize(StrEnum):
@@ -32,6 +35,13 @@ class Optimize(StrEnum):
     FULL = "full"
 
 
+class Calibration(Record):
+    """The images that static ranges were taken on: how many, and the SHA-256 of their pixels as the network saw them."""
+
+    count: int
+    sha256: str
+
+
 # Chosen: ONNX Runtime 1.12 (July 2022) and everything since runs it, and it is the first with LayerNormalization.
 DEFAULT_OPSET = 17
 
@@ -40,6 +50,8 @@ class Recipe(Record):
     """One artifact's recipe. Fields that another format owns stay None (``opset``: ONNX, ``ptl_bytecode``: ptl).
 
     ``ptl_prepacked`` asks for weights that PyTorch Mobile packs when it loads the file (``ptl_file.prepacked``).
+    ``calibration`` makes int8 static, without it the ranges of activations are taken in every call (dynamic).
+    ``keep_float``: patterns of the layers that int8 leaves alone, as ``--keep-float`` takes them.
     """
 
     schema_version: Literal[1] = 1
@@ -51,6 +63,8 @@ class Recipe(Record):
     dynamic_batch: bool = False
     ptl_bytecode: int | None = None
     ptl_prepacked: bool = False
+    calibration: Calibration | None = None
+    keep_float: tuple[str, ...] = ()
 
     def file_name(self, model: str) -> str:
         """File name of the artifact: ``edgevit-s-224x224.ptl``, ``edgevit-s-224x224-nhwc-opset18.onnx``.
@@ -59,6 +73,8 @@ class Recipe(Record):
         """
         parts = {
             str(self.precision): self.precision is not Precision.FP32,
+            self._static_name(): self.calibration is not None,
+            f"float-{_digest(self.keep_float)}": bool(self.keep_float),
             f"optimize-{self.optimize}": self.optimize is not Optimize.FULL,
             str(self.input_layout): self.input_layout is not Layout.NCHW,
             f"opset{self.opset}": self.opset not in {None, DEFAULT_OPSET},
@@ -67,3 +83,12 @@ class Recipe(Record):
             "dynamic-batch": self.dynamic_batch,
         }
         return "-".join([model, *(part for part, differs in parts.items() if differs)]) + f".{self.format}"
+
+    def _static_name(self) -> str:
+        found = self.calibration
+        return "" if found is None else f"static-{found.count}-{found.sha256[:8]}"
+
+
+def _digest(texts: tuple[str, ...]) -> str:
+    """Eight digits that tell one tuple of texts from another."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

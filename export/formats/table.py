@@ -59,7 +59,7 @@ class FormatRow:
     reader: str
     export_modules: tuple[str, ...]
     extra: str
-    precisions: tuple[Precision, ...] = (Precision.FP32,)
+    precisions: tuple[Precision, ...] = tuple(Precision)
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False

@@ -1,0 +1,51 @@
+"""How each format's runtime likes its int8: one row a format and way, with what was measured behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from export.quantization.record import LayerKind, Scheme
+from export.recipe import Format
+
+
+@dataclass(frozen=True)
+class FormatSchemes:
+    """The schemes of one format.
+
+    Attributes:
+        dynamic: By kind of layer, its scheme when there are no images; kinds that are not named stay float.
+        static: The same with images, best first: a layer whose output would lose too much takes the next one.
+        per_row: Whether a dynamic range is taken for each row of an activation, or for the whole of it.
+        rounded_outputs: Whether a static layer's output is rounded to int8 too, or leaves in float32.
+    """
+
+    dynamic: Mapping[LayerKind, Scheme]
+    static: Mapping[LayerKind, tuple[Scheme, ...]]
+    per_row: bool = False
+    rounded_outputs: bool = True
+
+
+_STATIC_FIRST = (Scheme.STATIC, Scheme.DYNAMIC)
+
+SCHEMES: dict[Format, FormatSchemes] = {
+    Format.TFLITE: FormatSchemes(
+        dynamic={LayerKind.LINEAR: Scheme.DYNAMIC, LayerKind.CONV: Scheme.DYNAMIC},
+        static={LayerKind.LINEAR: _STATIC_FIRST, LayerKind.CONV: _STATIC_FIRST},
+        per_row=True,
+    ),
+    Format.ONNX: FormatSchemes(
+        dynamic={LayerKind.LINEAR: Scheme.DYNAMIC},
+        static={LayerKind.LINEAR: _STATIC_FIRST},
+        rounded_outputs=False,
+    ),
+    Format.PTL: FormatSchemes(
+        dynamic={LayerKind.LINEAR: Scheme.DYNAMIC},
+        static={LayerKind.LINEAR: _STATIC_FIRST, LayerKind.CONV: (Scheme.STATIC, Scheme.FLOAT)},
+    ),
+    Format.PTE: FormatSchemes(
+        dynamic={LayerKind.LINEAR: Scheme.DYNAMIC, LayerKind.CONV: Scheme.DYNAMIC},
+        static={LayerKind.LINEAR: _STATIC_FIRST, LayerKind.CONV: _STATIC_FIRST},
+        per_row=True,
+    ),
+}
