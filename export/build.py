@@ -10,11 +10,11 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevit.errors import EdgevitExportError, ExportError, first_line
+from edgevit.errors import EdgevitExportError, ExportError, UsageError, first_line
 from edgevit.names import file_name
 from edgevit.records import sha256_file
 from edgevit.spec import ModelSpec, TensorSpec
@@ -30,10 +30,13 @@ from export.formats.table import FORMATS, check_recipe, load, read_artifact, req
 from export.golden import GoldenSet
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout
+from export.quantization.calibration import CalibrationImages
+from export.quantization.record import QuantizationRecord
 from export.quick.late_code import late_code
 from export.quiet import quiet
-from export.recipe import Recipe
+from export.recipe import Precision, Recipe
 from export.staging import golden_name, translate
+from export.stimuli import Floats, make_samples
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +52,10 @@ class StagedGolden:
 
 @dataclass(frozen=True)
 class StagedArtifact:
-    """An artifact in the staging directory that has been read back but not been judged; it took ``seconds``."""
+    """An artifact in the staging directory that has been read back but not been judged; it took ``seconds``.
+
+    ``rounded`` is what torch answers to the golden inputs in the precision of the recipe; empty for float32.
+    """
 
     path: Path
     sha256: str
@@ -58,6 +64,8 @@ class StagedArtifact:
     facts: FileFacts
     passes: tuple[PassLog, ...]
     seconds: float
+    quantization: QuantizationRecord | None = None
+    rounded: dict[str, Floats] = field(default_factory=dict)
 
 
 def stage_golden(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolden:
@@ -69,13 +77,21 @@ def stage_golden(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolde
     return StagedGolden(path, reference)
 
 
-def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: bool = False) -> StagedArtifact:
+def export_artifact(
+    program: Program,
+    recipe: Recipe,
+    stage: Path,
+    *,
+    calibration: CalibrationImages | None = None,
+    verbose: bool = False,
+) -> StagedArtifact:
     """Optimise ``program`` for ``recipe``, write it into ``stage``, and read the file back.
 
     Args:
         program: As captured, in the model's own layout.
         recipe: What was asked for; it names the file.
         stage: A directory of ``export.staging.staging``.
+        calibration: The images that the recipe's calibration speaks of.
         verbose: Let the converters' chatter through to stderr.
 
     Raises:
@@ -90,7 +106,7 @@ def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: b
     path = stage / recipe.file_name(file_name(program.spec.name))
     start_s = time.perf_counter()
     with _translated(program, recipe, stage), quiet(verbose=verbose), _collector_paused(), late_code():
-        program = _prepare(program, recipe)
+        program, rounded = _prepare(program, recipe, calibration)
         load(row.exporter)(program, recipe, path)
         if not path.is_file() or path.stat().st_size == 0:
             raise ExportError(f"the {row.title} converter wrote no file for {program.spec.name}")
@@ -98,19 +114,43 @@ def export_artifact(program: Program, recipe: Recipe, stage: Path, *, verbose: b
     _check_tensors(facts.inputs, program.inputs, "inputs", path.name)
     _check_tensors(facts.outputs, program.outputs, "outputs", path.name)
     seconds = time.perf_counter() - start_s
-    return StagedArtifact(path, sha256_file(path), program.spec, recipe, facts, program.passes, seconds)
+    record = None if program.quantization is None else program.quantization.record
+    return StagedArtifact(
+        path, sha256_file(path), program.spec, recipe, facts, program.passes, seconds, record, rounded
+    )
 
 
-def _prepare(program: Program, recipe: Recipe) -> Program:
-    """The program as the exporter gets it: input layout, passes, then a free batch when asked for."""
+def _prepare(
+    program: Program, recipe: Recipe, calibration: CalibrationImages | None
+) -> tuple[Program, dict[str, Floats]]:
+    """The program as the exporter gets it, and what torch answers to the golden inputs in another precision.
+
+    Input layout, passes, what becomes int8, then a free batch when asked for.
+    """
     from export.pipeline import optimize
 
-    program = optimize(with_input_layout(program, recipe.input_layout), recipe)
+    program, rounded = optimize(with_input_layout(program, recipe.input_layout), recipe), dict[str, Floats]()
+    if recipe.precision is not Precision.FP32:
+        from export.quantization.simulate import simulated
+
+        program = _quantized(program, recipe, calibration)
+        rounded = simulated(program, recipe, make_samples(program.spec))
     if recipe.dynamic_batch:
         from export.dynamic_batch import with_dynamic_batch
 
         program = with_dynamic_batch(program)
-    return program
+    return program, rounded
+
+
+def _quantized(program: Program, recipe: Recipe, calibration: CalibrationImages | None) -> Program:
+    """The program with what becomes of its layers, where they become int8."""
+    if recipe.precision is not Precision.INT8:
+        return program
+    if (None if calibration is None else calibration.record) != recipe.calibration:
+        raise UsageError(f"the recipe of {program.spec.name} speaks of other images than those of the calibration")
+    from export.quantization.assign import quantized
+
+    return quantized(program, recipe, calibration)
 
 
 def make_manifest(
@@ -138,6 +178,7 @@ def make_manifest(
         tools=tool_versions(),
         command=command,
         passes=staged.passes,
+        quantization=staged.quantization,
     )
 
 

@@ -51,7 +51,7 @@ small networks with averages of 256 to 1024 terms, XNNPACK and ONNX Runtime lose
 """
 FLOAT64_LIMIT_BYTES = 64 << 20
 """Chosen, because common features stay below it, and what goes to a phone with the artifact should be small."""
-_GROUPS = ("labels", "inputs", "outputs", "yardstick", "slack", "whole")
+_GROUPS = ("labels", "inputs", "outputs", "yardstick", "slack", "rounded", "whole")
 _WITHOUT_NAMES = ("labels", "whole")
 _TINY = float(np.finfo(np.float32).tiny)
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -70,6 +70,8 @@ class GoldenSet:
         whole: Outputs without a batch axis, such as a scalar: the rows of ``outputs`` are whole answers.
         slack: By output name, ``(count,)``: how many times the yardstick an error of one yardstick is on each sample,
             1 where nothing is said. More than 1 where a long average of equal terms loses more in another order.
+        rounded: By output name, as ``outputs``: what torch answers when it runs the network as an artifact of another
+            precision has it (``export.quantization.simulate``). Empty in the set of float32 artifacts.
     """
 
     labels: tuple[str, ...]
@@ -79,6 +81,7 @@ class GoldenSet:
     fingerprint: TraceFingerprint | None = None
     whole: tuple[str, ...] = ()
     slack: dict[str, Floats] = field(default_factory=dict)
+    rounded: dict[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -92,22 +95,24 @@ class GoldenSet:
             self.yardstick,
             whole=self.whole,
             slack={name: array[rows] for name, array in self.slack.items()},
+            rounded={name: array[rows] for name, array in self.rounded.items()},
         )
 
     def save(self, path: Path) -> GoldenReference:
         """Write the set as ``.npz``, atomically; equal sets give equal bytes.
 
         The keys are ``labels``, ``inputs/NAME``, ``outputs/NAME`` and ``yardstick/NAME``, those of
-        ``TraceFingerprint.to_arrays``, ``whole`` and ``slack/NAME`` if there are such outputs. Outputs of more than
-        64 MiB in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
+        ``TraceFingerprint.to_arrays``, ``whole``, ``slack/NAME`` and ``rounded/NAME`` if there are such. Outputs of
+        more than 64 MiB in float64 are stored as float32, which rounds by less than a tenth of the usual yardstick.
         """
-        rounded = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
+        narrow = sum(array.nbytes for array in self.outputs.values()) > FLOAT64_LIMIT_BYTES
         arrays: dict[str, Array] = {"labels": np.array(self.labels)}
         arrays |= {f"inputs/{name}": array for name, array in self.inputs.items()}
         for name, output in self.outputs.items():
-            arrays[f"outputs/{name}"] = output.astype(np.float32) if rounded else output
+            arrays[f"outputs/{name}"] = output.astype(np.float32) if narrow else output
         arrays |= {f"yardstick/{name}": np.array(value) for name, value in self.yardstick.items()}
         arrays |= {f"slack/{name}": array for name, array in self.slack.items()}
+        arrays |= {f"rounded/{name}": array.astype(np.float32) for name, array in self.rounded.items()}
         if self.whole:
             arrays["whole"] = np.array(self.whole)
         if self.fingerprint is not None:
@@ -139,6 +144,7 @@ def load_golden(path: Path, reference: GoldenReference | None = None) -> GoldenS
         fingerprint=TraceFingerprint.from_arrays(arrays),
         whole=tuple(str(name) for name in arrays.get("whole", ())),
         slack={name: array.astype(np.float64) for name, array in _group(arrays, "slack/").items()},
+        rounded={name: array.astype(np.float64) for name, array in _group(arrays, "rounded/").items()},
     )
     _check_consistency(found, path)
     return found
@@ -171,6 +177,7 @@ def _kind_problem(arrays: dict[str, Array]) -> str | None:
             "outputs": ("f", array.ndim >= 1),
             "yardstick": ("f", array.ndim == 0),
             "slack": ("f", array.ndim == 1),
+            "rounded": ("f", array.ndim >= 1),
             "whole": ("U", array.ndim == 1),
         }.get(group, (array.dtype.kind, key in FINGERPRINT_KEYS))
         if (group not in _GROUPS and not axes) or (group in _GROUPS and bool(name) == (group in _WITHOUT_NAMES)):
@@ -308,11 +315,15 @@ def _check_consistency(golden: GoldenSet, path: Path) -> None:
         problem = f"outputs {sorted(golden.outputs)}, yardsticks for {sorted(golden.yardstick)}"
     elif slack := [name for name, row in golden.slack.items() if name not in golden.outputs or len(row) != len(golden)]:
         problem = f"slack for {slack[0]}, which is no output, or not of {len(golden)} samples"
+    elif golden.rounded and {name: array.shape for name, array in golden.rounded.items()} != {
+        name: array.shape for name, array in golden.outputs.items()
+    }:
+        problem = f"rounded answers {sorted(golden.rounded)}, which are not of the outputs and their shapes"
     elif not all(0 <= error < math.inf for error in golden.yardstick.values()):
         problem = f"yardsticks of {sorted(golden.yardstick.values())}, expected finite ones of 0 or more"
     elif golden.fingerprint is not None and not set(golden.fingerprint.inputs) <= set(range(len(golden))):
         problem = f"fingerprints of the samples {sorted(golden.fingerprint.inputs)}, of {len(golden)} in all"
-    elif not all(np.isfinite(array).all() for array in golden.outputs.values()):
+    elif not all(np.isfinite(array).all() for array in (*golden.outputs.values(), *golden.rounded.values())):
         problem = "NaN or Inf in the reference outputs"
     if problem:
         raise ArtifactError(f"{path} is not a whole golden set: {problem}")

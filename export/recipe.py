@@ -36,7 +36,7 @@ class Optimize(StrEnum):
 
 
 class Calibration(Record):
-    """The images that static ranges were taken on: how many, and the SHA-256 of their pixels as the network saw them."""
+    """The images that static ranges were taken on: how many, and their SHA-256 as the network saw them."""
 
     count: int
     sha256: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+from export.patterns import argument
 from export.program import Program, module_of
 from export.quantization.record import LayerKind
 
@@ -60,7 +61,7 @@ def _kind(node: Node, weights: Tensor) -> LayerKind:
         return LayerKind.LINEAR
     if name in _TRANSPOSED:
         return LayerKind.TRANSPOSED
-    groups = int(cast("int", node.args[6])) if len(node.args) > _GROUPS[name] else int(node.kwargs.get("groups", 1))  # type: ignore[call-overload]
+    groups = argument(node, _GROUPS[name], "groups", 1)
     if groups == 1:
         return LayerKind.CONV
     return LayerKind.DEPTHWISE if weights.shape[1] == 1 else LayerKind.GROUPED

@@ -50,7 +50,11 @@ class LayerRecord(Record):
 
 
 class QuantizationRecord(Record):
-    """All layers with weights of an int8 artifact, in order; ``measured_on`` says what the layers' SQNR is over."""
+    """All layers with weights of an int8 artifact, in order; ``measured_on`` says what the layers' SQNR is over.
+
+    ``images`` has the first digits of the SHA-256 of each image of the calibration, as the network saw it.
+    """
 
     layers: tuple[LayerRecord, ...]
     measured_on: str
+    images: tuple[str, ...] = ()

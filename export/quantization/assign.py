@@ -1,0 +1,153 @@
+"""Which layer of a program becomes what: the format's row, what its images cost each layer, and what the user keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from edgevit.errors import UsageError
+from export.program import Program
+from export.quantization.calibration import CalibrationImages
+from export.quantization.feeds import feeds_of
+from export.quantization.layers import layers_of, place_of
+from export.quantization.plan import MEASURED, Quantization
+from export.quantization.record import LayerRecord, Scheme
+from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
+from export.quantization.schemes import SCHEMES
+from export.recipe import Recipe
+from export.stimuli import make_samples
+
+if TYPE_CHECKING:
+    from torch.fx import Node
+
+LEAST_STATIC_DB = 33.0
+"""SQNR of a layer's own output below which fixed ranges are too coarse for it, and it takes the next scheme.
+
+Measured on the trained EdgeViT of the tests: the outputs of patch embeddings are at 24 to 30 dB, all others at 36 and
+more; a network of some fifty layers of 36 dB answers at about 30.
+"""
+_AN_OUTPUT = "its output is one of the network's, and would have 256 values"
+
+
+def quantized(program: Program, recipe: Recipe, images: CalibrationImages | None) -> Program:
+    """``program`` with what becomes of each layer in int8.
+
+    Args:
+        program: As optimised for ``recipe``, with a fixed batch.
+        recipe: Of precision int8, with a calibration where there are ``images``.
+        images: Those of the calibration; None for dynamic ranges.
+
+    Raises:
+        UsageError: A pattern of ``recipe.keep_float`` fits no layer, or nothing is left to be int8.
+    """
+    feeds = () if images is None else tuple(feeds_of(program, images.samples))
+    measured = feeds[:MEASURED] if feeds else feeds_of(program, make_samples(program.spec))
+    inputs, outputs = ranges(program, feeds)
+    layers = RoundedLayers(program, SCHEMES[recipe.format], inputs, outputs)
+    records, digests = _records(program, recipe, layers, measured), () if images is None else images.digests
+    return dataclasses.replace(program, quantization=Quantization(records, inputs, outputs, feeds, digests))
+
+
+def _records(
+    program: Program, recipe: Recipe, layers: RoundedLayers, measured: Sequence[Inputs]
+) -> dict[str, LayerRecord]:
+    """What becomes of every layer, by the name of its call."""
+    found = list(layers_of(program))
+    kept = kept_float({node.name: place_of(node) for node, _, _ in found}, recipe.keep_float)
+    row = SCHEMES[recipe.format]
+    choices: dict[str, tuple[Scheme, ...]] = {}
+    for node, kind, _ in found:
+        offered = row.static.get(kind, ()) if layers.inputs else _alone(row.dynamic.get(kind))
+        choices[node.name] = () if node.name in kept else offered
+    tried = {
+        name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
+    }
+    costs = costs_db(layers, tried, measured)
+    records = {}
+    for node, kind, weight in found:
+        scheme, why = _choose(node, choices[node.name], costs, coarse=row.rounded_outputs)
+        why = f"kept by '{kept[node.name]}'" if node.name in kept else why
+        records[node.name] = LayerRecord(
+            name=node.name, module=place_of(node), kind=kind, weights=weight.numel(), scheme=scheme, why=why,
+            sqnr_db=costs.get((node.name, scheme)),
+        )  # fmt: skip
+    if all(record.scheme is Scheme.FLOAT for record in records.values()):
+        kinds = ", ".join(sorted({str(kind) for _, kind, _ in found})) or "none at all"
+        raise UsageError(
+            f"{program.spec.name} has nothing that {recipe.format} would make int8: its layers are {kinds}"
+            + (f", and {len(kept)} of {len(found)} are kept float" if kept else ""),
+            hint="--precision fp16 halves the weights of any layer",
+        )
+    return records
+
+
+def _alone(scheme: Scheme | None) -> tuple[Scheme, ...]:
+    return () if scheme is None else (scheme,)
+
+
+def _choose(
+    node: Node, offered: tuple[Scheme, ...], costs: dict[tuple[str, Scheme], float], *, coarse: bool
+) -> tuple[Scheme, str]:
+    """The first scheme on offer that costs little enough, else the last; and why it is not the first."""
+    why = ""
+    for scheme in offered:
+        if scheme is not Scheme.STATIC or scheme is offered[-1]:
+            return scheme, why
+        cost = costs[node.name, scheme]
+        if coarse and _answers(node):
+            why = _AN_OUTPUT
+        elif cost < LEAST_STATIC_DB:
+            why = f"static would cost it {cost:.1f} dB, below {LEAST_STATIC_DB:g}"
+        else:
+            return scheme, ""
+    return Scheme.FLOAT, ""
+
+
+_SAME_VALUES = ("view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "clone", "contiguous")
+
+
+def _answers(node: Node) -> bool:
+    """Whether the node's values leave the network as they are."""
+    return any(
+        user.op == "output"
+        or (str(user.target).split(".")[1:2] and str(user.target).split(".")[1] in _SAME_VALUES and _answers(user))
+        for user in node.users
+    )
+
+
+def kept_float(places: dict[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
+    """By the name of its call, the first pattern that fits a layer: its module, one above it, or the call itself.
+
+    Args:
+        places: The module of each layer by the name of its call.
+        patterns: With ``*``, ``?`` and ``[...]``.
+
+    Raises:
+        UsageError: A pattern fits no layer.
+    """
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        fitting = [name for name, module in places.items() if any(_fits(text, pattern) for text in (module, name))]
+        if not fitting:
+            modules = sorted(set(places.values()))
+            near = get_close_matches(pattern, modules, 3, 0.5) or modules[:3]
+            raise UsageError(
+                f"--keep-float '{pattern}' fits none of the {len(modules)} layers, such as {', '.join(near)}",
+                hint="--quantize-report lists them all",
+            )
+        found |= {name: pattern for name in fitting if name not in found}
+    return found
+
+
+def _fits(text: str, pattern: str) -> bool:
+    return any(fnmatchcase(part, pattern) for part in _above(text))
+
+
+def _above(path: str) -> Iterator[str]:
+    """``a.b.c``, ``a.b``, ``a``."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
