@@ -11,7 +11,7 @@ import msgspec
 from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
 from export.quantization.record import QuantizationRecord
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
 ROUNDED = 1e-6  # chosen: float64 rounds a cosine by some 1e-16 for each of its values
@@ -67,7 +67,8 @@ class ParityResult(Record):
     """The numbers by which an artifact was accepted, as the manifest keeps them.
 
     Errors are absolute and in the output's own unit; ``yardstick`` is the largest error of float32 eager against
-    float64 eager over the golden inputs, and ``multiple`` is ``max_abs_error / yardstick``.
+    float64 eager over the golden inputs, and ``multiple`` is ``max_abs_error / yardstick``. ``rounded_sqnr_db`` is what
+    torch reaches with the same rounding where ``precision`` is not float32.
     """
 
     passed: bool
@@ -82,6 +83,13 @@ class ParityResult(Record):
     cosine: float
     top1_agreement: float | None = None
     top5_agreement: float | None = None
+    precision: Precision = Precision.FP32
+    rounded_sqnr_db: float | None = None
+
+    @property
+    def figure(self) -> str:
+        """The figure that the verdict rests on: ``1.31 x yardstick``, or ``33.1 dB`` where rounding is on purpose."""
+        return f"{self.multiple:.2f} x yardstick" if self.precision is Precision.FP32 else f"{self.sqnr_db:.1f} dB"
 
     def __post_init__(self) -> None:
         """Refuse errors below nothing, and shares and cosines beyond one."""

@@ -51,7 +51,8 @@ class Recipe(Record):
 
     ``ptl_prepacked`` asks for weights that PyTorch Mobile packs when it loads the file (``ptl_file.prepacked``).
     ``calibration`` makes int8 static, without it the ranges of activations are taken in every call (dynamic).
-    ``keep_float``: patterns of the layers that int8 leaves alone, as ``--keep-float`` takes them.
+    ``keep_float``: patterns of the layers that int8 leaves alone, as ``--keep-float`` takes them. ``reach_sqnr_db``
+    (dB) and ``reach_agreement`` (0 to 1, on the top class): leave as many of the worst layers float as that needs.
     """
 
     schema_version: Literal[1] = 1
@@ -65,6 +66,18 @@ class Recipe(Record):
     ptl_prepacked: bool = False
     calibration: Calibration | None = None
     keep_float: tuple[str, ...] = ()
+    reach_sqnr_db: float | None = None
+    reach_agreement: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What tells it from the others of one command: ``tflite``, ``tflite int8``."""
+        return self.format if self.precision is Precision.FP32 else f"{self.format} {self.precision}"
+
+    @property
+    def tells_of_int8(self) -> bool:
+        """Whether it holds what only int8 has a use for."""
+        return bool(self.calibration or self.keep_float or self.reach_sqnr_db or self.reach_agreement)
 
     def file_name(self, model: str) -> str:
         """File name of the artifact: ``edgevit-s-224x224.ptl``, ``edgevit-s-224x224-nhwc-opset18.onnx``.
@@ -75,6 +88,8 @@ class Recipe(Record):
             str(self.precision): self.precision is not Precision.FP32,
             self._static_name(): self.calibration is not None,
             f"float-{_digest(self.keep_float)}": bool(self.keep_float),
+            f"sqnr{self.reach_sqnr_db or 0:g}": self.reach_sqnr_db is not None,
+            f"agree{self.reach_agreement or 0:g}": self.reach_agreement is not None,
             f"optimize-{self.optimize}": self.optimize is not Optimize.FULL,
             str(self.input_layout): self.input_layout is not Layout.NCHW,
             f"opset{self.opset}": self.opset not in {None, DEFAULT_OPSET},

@@ -12,6 +12,7 @@ from edgevit.shell import quoted
 from edgevit.spec import OTHER_WEIGHTS, Layout
 from edgevit.text import printable
 from edgevit_export.commands.export_options import ExportOptions
+from edgevit_export.commands.int8_options import asked_precisions, for_int8, print_layers
 from edgevit_export.commands.network_source import build, check_source
 from edgevit_export.commands.options import collect_rarely, split_list, wait_passively
 from edgevit_export.console import (
@@ -54,6 +55,7 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
         ("--ptl-bytecode", options.ptl_bytecode is not None, (Format.PTL,)),
         ("--ptl-prepacked", options.ptl_prepacked, (Format.PTL,)),
     )
+    precisions = asked_precisions(options)
     for option, given, owning in owners:
         if given and not set(owning) & set(formats):
             raise UsageError(f"{option} belongs to {' and '.join(owning)}, not to {', '.join(formats)}",
@@ -63,6 +65,8 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
     return tuple(
         Recipe(
             format=format,
+            precision=precision,
+            **for_int8(options, precision),
             optimize=level,
             input_layout=layout,
             opset=options.opset if format is Format.ONNX else None,
@@ -71,6 +75,7 @@ def recipes(options: ExportOptions) -> tuple[Recipe, ...]:
             ptl_prepacked=options.ptl_prepacked and format is Format.PTL,
         )
         for format in formats
+        for precision in precisions
     )
 
 
@@ -99,6 +104,8 @@ def export(options: ExportOptions) -> None:
         output=options.output,
         verify=options.verify,
         images=options.images,
+        calibration_data=options.calibration_data,
+        even_if_slower=options.even_if_slower,
         atol=options.atol,
         strict=options.strict,
         command=("edgevit-export", *map(printable, sys.argv[1:])),
@@ -127,8 +134,10 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
     for outcome in report.outcomes:
         if outcome.file is not None:
             print_line(outcome.file)
-    shortfalls = [(each.recipe.format, (*_fixed(each, options), *each.shortfalls)) for each in report.outcomes]
+    shortfalls = [(each.recipe.title, (*_fixed(each, options), *each.shortfalls)) for each in report.outcomes]
     print_shortfalls(shortfalls)
+    if options.quantize_report:
+        print_layers(report.outcomes)
     _print_reasons(report)
     if report.exit_code == 0:
         print_note("")
@@ -146,7 +155,7 @@ def _fixed(outcome: FormatOutcome, options: ExportOptions) -> tuple[str, ...]:
 def _print_reasons(report: ExportReport) -> None:
     for outcome in report.outcomes:
         for reason in outcome.reasons:
-            print_note(f"{outcome.recipe.format}: {reason}", is_error=outcome.exit_code != 0)
+            print_note(f"{outcome.recipe.title}: {reason}", is_error=outcome.exit_code != 0)
 
 
 def _row(outcome: FormatOutcome) -> tuple[str, ...]:
@@ -155,8 +164,8 @@ def _row(outcome: FormatOutcome) -> tuple[str, ...]:
     parity, taken = outcome.parity, outcome.delegation
     operators = "-" if outcome.operators is None else str(outcome.operators)
     return (
-        outcome.recipe.format,
-        outcome.verdict if parity is None else f"{outcome.verdict}: {parity.multiple:.2f}",
+        outcome.recipe.title,
+        outcome.verdict if parity is None else f"{outcome.verdict}: {parity.figure.removesuffix(' x yardstick')}",
         "-" if outcome.file is None else optimised(outcome.recipe, outcome.passes),
         operators if taken is None else f"{operators} ({taken.delegated} in {taken.partitions})",
         "-" if outcome.bytes is None else format_bytes(outcome.bytes),

@@ -55,6 +55,20 @@ class ExportOptions:
         help="Ablation: local aggregation.")] = None
     input_layout: Annotated[str, typer.Option(help="nchw, or nhwc as cameras deliver.")] = "nchw"
     optimize: Annotated[str, typer.Option(help="none (plain conversion), basic or full.")] = "full"
+    precision: Annotated[list[str] | None, typer.Option("--precision", "-p",
+        help="fp32, fp16, int8; repeatable or comma-separated.  [default: fp32]")] = None
+    calibration_data: Annotated[Path | None, typer.Option(exists=True,
+        help="int8 with fixed ranges (static), taken on these images: a directory, or an .npz.")] = None
+    keep_float: Annotated[list[str] | None, typer.Option("--keep-float",
+        help="int8: leave the modules alone that fit this pattern, e.g. 'head' or 'stages.0.*'; repeatable.")] = None
+    quantize_report: Annotated[bool, typer.Option("--quantize-report",
+        help="int8: list what became of each layer, and what it costs.")] = False
+    reach_sqnr: Annotated[float | None, typer.Option("--reach-sqnr", min=1, max=200,
+        help="int8: leave as many of the worst layers float as this SQNR in dB needs.")] = None
+    reach_agreement: Annotated[float | None, typer.Option("--reach-agreement", min=1, max=100,
+        help="int8: the same for agreement on the top class, in percent.")] = None
+    even_if_slower: Annotated[bool, typer.Option("--even-if-slower",
+        help="Write a precision as well that its runtime computes far slower.")] = False
     opset: Annotated[int | None, typer.Option(help="ONNX opset.  [default: 17]")] = None
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch",
         help="ptl and onnx: leave the batch axis free.")] = False

@@ -153,7 +153,7 @@ def _print_export(inspection: Inspection) -> None:
     else:
         verdict = "passed" if parity.passed else "failed"
         print_text(
-            f"parity: {verdict} in {parity.runtime}, {parity.multiple:.2f} x yardstick: "
+            f"parity: {verdict} in {parity.runtime}, {parity.figure}: "
             f"at most {parity.max_abs_error:.2e} off on {parity.inputs_compared} inputs, SQNR {parity.sqnr_db:.1f} dB"
         )
     if inspection.delegation is not None:

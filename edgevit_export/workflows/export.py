@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import sys
 import threading
@@ -19,19 +20,30 @@ from edgevit.errors import ArtifactError, EdgevitExportError
 from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
-from edgevit_export.workflows.export_request import check_network, check_request, refuse_idle_limits, whole_recipes
+from edgevit_export.workflows.export_request import (
+    check_network,
+    check_request,
+    read_calibration,
+    refuse_idle_limits,
+    refuse_slower,
+    whole_recipes,
+    with_calibration,
+)
 from export.artifact import Delegation, Manifest, ParityResult, PassLog
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
 from export.formats.table import FORMATS
 from export.golden import GoldenSet, load_golden, make_golden
 from export.manifest import load_manifest, manifest_path
+from export.quantization.calibration import CalibrationImages, refuse_calibrated_on
+from export.quantization.record import QuantizationRecord
 from export.quiet import notes_of, quiet
-from export.recipe import Format, Recipe
+from export.recipe import Format, Precision, Recipe
 from export.side_process import SideProcess, can_fork
 from export.staging import commit, staging, translate
 from runtimes.sessions.ptl_elsewhere import open_to_prove
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
+from validation.artifact.beside_float import delegation_beside
 from validation.artifact.limits import Limits
 from validation.artifact.tables import bare_verdict, reason_lines
 from validation.artifact.verify import KnownArtifact, verify_artifact
@@ -68,12 +80,13 @@ class FormatOutcome(Record):
     passes: tuple[PassLog, ...] = ()
     reasons: tuple[str, ...] = ()
     shortfalls: tuple[str, ...] = ()
+    quantization: QuantizationRecord | None = None
 
 
 class ExportReport(Record):
     """What one export did, format by format."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     spec: ModelSpec
     directory: str
     outcomes: tuple[FormatOutcome, ...]
@@ -110,6 +123,7 @@ class _Job:
     command: tuple[str, ...]
     progress: Progress
     verbose: bool
+    calibration: CalibrationImages | None = None
     conversions: dict[Recipe, SideProcess[StagedArtifact]] = field(default_factory=dict)
 
     @cached_property
@@ -117,6 +131,14 @@ class _Job:
         """The golden set as a user will read it: from its file, once for all formats."""
         staged = self.references.result().golden
         return load_golden(staged.path, staged.reference)
+
+    def golden_of(self, staged: StagedArtifact) -> tuple[StagedGolden, GoldenSet]:
+        """The golden set of one artifact: that of all, with what torch answers where another precision rounds."""
+        if not staged.rounded:
+            return self.references.result().golden, self.golden
+        golden = dataclasses.replace(self.golden, rounded=staged.rounded)
+        written = stage_golden(golden, staged.spec, self.stage)
+        return written, load_golden(written.path, written.reference)
 
 
 def export(
@@ -127,6 +149,8 @@ def export(
     output: Path | str = "artifacts",
     verify: bool = True,
     images: Path | str | None = None,
+    calibration_data: Path | str | CalibrationImages | None = None,
+    even_if_slower: bool = False,
     atol: float | None = None,
     strict: bool = False,
     command: tuple[str, ...] | None = None,
@@ -145,6 +169,9 @@ def export(
         output: Directory of the artifacts.
         verify: Prove each artifact in its own runtime before it is committed.
         images: A directory of photos to compare on as well; they do not go into the golden set.
+        calibration_data: A directory of photos or an ``.npz`` (``export.quantization.calibration``) that the ranges of
+            int8 recipes are taken on, which makes them static.
+        even_if_slower: Write a precision as well that its runtime computes far slower than float32.
         atol: Allowed absolute error instead of the yardsticks of ``validation.artifact.limits``.
         strict: Tighter limits.
         command: What the manifest names as the command; this process's own by default.
@@ -157,17 +184,21 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
-    recipes, output = whole_recipes(formats), Path(output)
-    progress, limits = progress or Progress(quiet=True), Limits(atol=atol, strict=strict)
-    forked = side_by_side and can_fork()
+    output, progress = Path(output), progress or Progress(quiet=True)
+    calibration = read_calibration(calibration_data, spec, progress.note)
+    recipes = with_calibration(whole_recipes(formats), calibration)
+    limits, forked = Limits(atol=atol, strict=strict), side_by_side and can_fork()
     refuse_idle_limits(limits, images, verify=verify)
     check_network(model, spec)
+    photos = _photos(images, spec, calibration, progress)
+    refuse_slower(recipes, even_if_slower=even_if_slower)
     check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
     with _ONE_AT_A_TIME, staging(output) as stage, ExitStack() as sides:
-        work = partial(_references, model, spec, _photos(images, spec, progress), stage, verbose=verbose)
+        work = partial(_references, model, spec, photos, stage, verbose=verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
         program = _captured(model, spec, progress, verbose=verbose)
-        job = _Job(program, references, stage, output, limits, verify, command or tuple(sys.argv), progress, verbose)
+        command = command or tuple(sys.argv)
+        job = _Job(program, references, stage, output, limits, verify, command, progress, verbose, calibration)
         return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job, sides, forked=forked))
 
 
@@ -185,12 +216,18 @@ def _start_references(
     return started
 
 
-def _photos(images: Path | str | None, spec: ModelSpec, progress: Progress) -> Samples | None:
+def _photos(
+    images: Path | str | None, spec: ModelSpec, calibration: CalibrationImages | None, progress: Progress
+) -> Samples | None:
+    """The user's photos to verify on, none of them one of the calibration."""
     if images is None:
         return None
     from export.photos import load_photos
 
-    return load_photos(Path(images), spec, progress.note)
+    photos = load_photos(Path(images), spec, progress.note)
+    if calibration is not None:
+        refuse_calibrated_on(calibration.digests, photos, f"--images {images}")
+    return photos
 
 
 def _references(
@@ -217,12 +254,16 @@ def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dic
     started = {}
     for recipe in (recipe for recipe in recipes if FORMATS[recipe.format].slow):
         job.progress.note(f"{FORMATS[recipe.format].title}: converting beside the rest")
-        convert = partial(export_artifact, job.program, recipe, job.stage, verbose=job.verbose)
+        convert = partial(_convert, recipe, job)
         work = partial(_in_turn, job.stage / "converting", convert)
         answer, what = job.stage / f"converted-{recipe.file_name('model')}", f"converting to {recipe.format}"
         started[recipe] = SideProcess(work, answer, what, forked=True)
         sides.callback(started[recipe].stop)
     return started
+
+
+def _convert(recipe: Recipe, job: _Job) -> StagedArtifact:
+    return export_artifact(job.program, recipe, job.stage, calibration=job.calibration, verbose=job.verbose)
 
 
 def _in_turn(turn: Path, convert: Callable[[], Converted]) -> Converted:
@@ -239,7 +280,8 @@ def _in_turn(turn: Path, convert: Callable[[], Converted]) -> Converted:
 def _export_all(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack, *, forked: bool) -> tuple[FormatOutcome, ...]:
     """One format after the other, those that are converted beside the rest last; outcomes in the order asked for."""
     job.conversions = _start_slow(recipes, job, sides) if forked else {}
-    slow_last = sorted(recipes, key=lambda recipe: recipe in job.conversions)
+    precisions = list(Precision)  # float32 first: the others are compared with its delegation
+    slow_last = sorted(recipes, key=lambda each: (each in job.conversions, precisions.index(each.precision)))
     done = {recipe: _export_one(recipe, job) for recipe in slow_last}
     return tuple(done[recipe] for recipe in recipes)
 
@@ -253,7 +295,7 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
                 staged = job.conversions[recipe].result()
                 start_s = time.perf_counter() - staged.seconds
             else:
-                staged = export_artifact(job.program, recipe, job.stage, verbose=job.verbose)
+                staged = _convert(recipe, job)
         return _prove(staged, job, start_s)
     except EdgevitExportError as error:
         if job.references.failed:  # no format can be judged: the error is the whole export's
@@ -270,11 +312,12 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
     if job.references.running:
         with job.progress.step("waiting for the reference in float64"):
             job.references.result()
-    audited = audit(staged.facts, staged.recipe)
-    manifest = make_manifest(staged, job.references.result().golden, audit=audited, command=job.command)
+    audited = audit(staged.facts, staged.recipe, staged.quantization)
+    beside, golden = job.golden_of(staged)
+    manifest = make_manifest(staged, beside, audit=audited, command=job.command)
     if not job.verify:
         verdict: Verdict = "not verified" if audited.passed else "failed"
-        return _commit(manifest, staged, job, verdict, audited.violations, start_s)
+        return _commit(manifest, staged, beside.path, job, verdict, audited.violations, start_s)
     taken: list[Delegation | None] = []
 
     def opener(path: Path, format: Format, *, threads: int = 1) -> Session:
@@ -286,14 +329,15 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
         report = verify_artifact(
             manifest_path(staged.path),
             opener=opener,
-            known=KnownArtifact(manifest, staged.facts, job.golden),
+            known=KnownArtifact(manifest, staged.facts, golden),
             limits=job.limits,
             extra=job.references.result().photos,
         )
         step.result = bare_verdict(report)
     parity = report.parity.summary() if report.parity else None
     manifest = replace(manifest, parity=parity, delegation=taken[-1] if taken else None)
-    return _commit(manifest, staged, job, "passed" if report.passed else "failed", tuple(reason_lines(report)), start_s)
+    verdict = "passed" if report.passed else "failed"
+    return _commit(manifest, staged, beside.path, job, verdict, tuple(reason_lines(report)), start_s)
 
 
 def _make(directory: Path) -> None:
@@ -317,6 +361,7 @@ def _replaced(file: Path, spec: ModelSpec) -> str | None:
 def _commit(
     manifest: Manifest,
     staged: StagedArtifact,
+    golden: Path,
     job: _Job,
     verdict: Verdict,
     reasons: tuple[str, ...],
@@ -330,7 +375,8 @@ def _commit(
         reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
     if (replaced := _replaced(directory / manifest.file, manifest.spec)) is not None:
         job.progress.note(replaced)
-    commit(manifest, staged.path, job.references.result().golden.path, directory)
+    commit(manifest, staged.path, golden, directory)
+    worse = delegation_beside(directory / manifest.file, manifest)
     return FormatOutcome(
         recipe=staged.recipe,
         verdict=verdict,
@@ -343,5 +389,6 @@ def _commit(
         parity=manifest.parity,
         passes=manifest.passes,
         reasons=reasons,
-        shortfalls=manifest.shortfalls(),
+        shortfalls=(*manifest.shortfalls(), *worse),
+        quantization=manifest.quantization,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from edgevit.names import tensor_names_problem
 from edgevit.sources.digest import refuse_other_weights
 from edgevit.spec import ModelSpec
 from export.formats.table import FORMATS, check_recipe, parse_format, require_export
-from export.recipe import DEFAULT_OPSET, Format, Recipe
+from export.quantization.calibration import CalibrationImages, load_calibration
+from export.recipe import DEFAULT_OPSET, Format, Precision, Recipe
 from export.staging import check_output
 from runtimes.sessions.ptl_elsewhere import require_xnnpack
 from runtimes.sessions.table import require_runtime
@@ -75,6 +76,53 @@ def refuse_idle_limits(limits: Limits, images: Path | str | None, *, verify: boo
         raise UsageError(
             f"{', '.join(idle)} with --no-verify: nothing would be compared", hint=f"leave {idle[0]} or --no-verify out"
         )
+
+
+def read_calibration(
+    data: Path | str | CalibrationImages | None, spec: ModelSpec, note: Callable[[str], None]
+) -> CalibrationImages | None:
+    """The images of the calibration, from where they are.
+
+    Raises:
+        UsageError: They cannot be used; names the file.
+    """
+    if data is None or isinstance(data, CalibrationImages):
+        return data
+    return load_calibration(Path(data), spec, note)
+
+
+def with_calibration(recipes: tuple[Recipe, ...], images: CalibrationImages | None) -> tuple[Recipe, ...]:
+    """The recipes, those of int8 static where there are images to take ranges on.
+
+    Raises:
+        UsageError: Images without an int8 recipe, options of int8 in another one, or a calibration without its images.
+    """
+    if images is not None and not any(recipe.precision is Precision.INT8 for recipe in recipes):
+        raise UsageError("--calibration-data without int8: no other precision needs ranges", hint="--precision int8")
+    record = None if images is None else images.record
+    whole = []
+    for recipe in recipes:
+        if recipe.precision is not Precision.INT8 and recipe.tells_of_int8:
+            raise UsageError(
+                f"calibration, layers kept float and searches are for int8, the recipe is {recipe.precision}"
+            )
+        if recipe.calibration not in (None, record):
+            raise UsageError("the recipe has a calibration, but its images were not given", hint="calibration_data=...")
+        static = recipe.precision is Precision.INT8 and record is not None
+        whole.append(replace(recipe, calibration=record) if static else recipe)
+    return tuple(whole)
+
+
+def refuse_slower(recipes: tuple[Recipe, ...], *, even_if_slower: bool) -> None:
+    """Refuse a precision that its runtime computes far slower than float32, unless it was asked for all the same.
+
+    Raises:
+        UsageError: Says by how much.
+    """
+    for recipe in recipes:
+        figure = FORMATS[recipe.format].slow_precisions.get(recipe.precision)
+        if figure is not None and not even_if_slower:
+            raise UsageError(f"{recipe.precision} for {recipe.format}: {figure}", hint="--even-if-slower writes it")
 
 
 def whole_recipes(formats: Iterable[Recipe | Format | str] | Recipe | str) -> tuple[Recipe, ...]:

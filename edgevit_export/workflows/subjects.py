@@ -131,7 +131,7 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         network=manifest.spec.network,
         recipe=manifest.recipe,
     )
-    limits = Limits(precision=manifest.recipe.precision)
+    limits = Limits().of(manifest.recipe)
     return subject, Reference(golden=golden, inputs=manifest.inputs, limits=limits)
 
 

@@ -20,8 +20,10 @@ from export.manifest import (
     manifest_path,
     manifests_in,
 )
+from export.quantization.calibration import refuse_calibrated_on
 from export.quiet import quiet
 from export.recipe import Format
+from export.stimuli import Samples
 from runtimes.sessions.ptl_elsewhere import open_to_prove
 from validation.artifact.checks import VerifyReport
 from validation.artifact.foreign import verify_foreign
@@ -159,7 +161,11 @@ def _foreign_files(path: Path) -> list[Path]:
 def _photos(path: Path, references: PhotoReferences) -> GoldenSet:
     """The photos for an artifact that is what its manifest says."""
     manifest = load_manifest(path)
-    return references.of(manifest.spec, manifest.bytes)
+    photos = references.of(manifest.spec, manifest.bytes)
+    if manifest.quantization is not None:
+        used = manifest.quantization.images
+        refuse_calibrated_on(used, Samples(photos.labels, photos.inputs), f"--images for {manifest.file}")
+    return photos
 
 
 def targets(paths: Sequence[Path]) -> list[tuple[Path, Path | None]]:

@@ -17,6 +17,7 @@ from export.quantization.plan import MEASURED, Quantization
 from export.quantization.record import LayerRecord, Scheme
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
 from export.quantization.schemes import SCHEMES
+from export.quantization.search import searched
 from export.recipe import Recipe
 from export.stimuli import make_samples
 
@@ -41,14 +42,19 @@ def quantized(program: Program, recipe: Recipe, images: CalibrationImages | None
         images: Those of the calibration; None for dynamic ranges.
 
     Raises:
-        UsageError: A pattern of ``recipe.keep_float`` fits no layer, or nothing is left to be int8.
+        UsageError: A pattern of ``recipe.keep_float`` fits no layer, nothing is left to be int8, or what a search asks
+            for is out of reach.
     """
     feeds = () if images is None else tuple(feeds_of(program, images.samples))
     measured = feeds[:MEASURED] if feeds else feeds_of(program, make_samples(program.spec))
     inputs, outputs = ranges(program, feeds)
     layers = RoundedLayers(program, SCHEMES[recipe.format], inputs, outputs)
     records, digests = _records(program, recipe, layers, measured), () if images is None else images.digests
-    return dataclasses.replace(program, quantization=Quantization(records, inputs, outputs, feeds, digests))
+    plan = Quantization(records, inputs, outputs, feeds, digests)
+    program = dataclasses.replace(program, quantization=plan)
+    if recipe.reach_sqnr_db is None and recipe.reach_agreement is None:
+        return program
+    return searched(program, recipe, measured)
 
 
 def _records(

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace as replace_fields
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import TensorSpec
@@ -22,10 +23,10 @@ from export.artifact import AuditResult, FileFacts
 from export.formats.table import read_artifact
 from export.golden import GoldenSet
 from export.identify import stranger, what_it_is
-from export.recipe import Format, Recipe
+from export.recipe import Format, Precision, Recipe
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import Floats
-from validation.artifact.audit import audit
+from validation.artifact.audit import audit, precision_of
 from validation.artifact.checks import Check, VerifyReport
 from validation.artifact.divergence import Divergence
 from validation.artifact.explain import explained
@@ -114,7 +115,7 @@ class _Run:
     golden: GoldenSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.golden = self.reference.golden
+        self.golden = replace(self.reference.golden, rounded={})  # its artifact's rounding, and not this file's
 
 
 def _file(run: _Run) -> None:
@@ -131,12 +132,18 @@ def _contents(run: _Run) -> None:
         raise StepFailed(f"{run.path} is no {run.format} file: it {found}" if found else error.message) from error
 
 
-def _audit(run: _Run) -> None:
+def _audit(run: _Run) -> Sequence[str]:
+    """The audit; it also tells in which precision the file holds its weights, by whose limits it is judged."""
     if run.facts is None:
         raise StepSkipped("not run, because the file's own contents could not be read")
     run.audit = audit(run.facts, Recipe(format=run.format))
     if not run.audit.passed:
         raise StepFailed(*run.audit.violations)
+    precision = precision_of(run.facts)
+    run.limits = replace_fields(run.limits, precision=precision, static=precision is Precision.INT8)
+    if run.limits.least_sqnr_db is None:
+        return ()
+    return [f"judged as {precision}, which most of its weights are: SQNR {run.limits.least_sqnr_db:g} dB or more"]
 
 
 def _load(run: _Run) -> None:

@@ -20,14 +20,15 @@ from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import InputParity, compare_arrays, cosine_of, sqnr_db_of, yardstick_floor
 from validation.artifact.feeding import run_batches
-from validation.artifact.limits import Limits
+from validation.artifact.limits import BELOW_TORCH_DB, Limits
 
 
 class OutputParity(Record):
     """One output over all inputs. ``worst_input`` is the label of the input furthest off in yardsticks.
 
     Non-finite values and missing outputs count as zeros in the errors, so that every number stays finite; they fail
-    the verdict in any case. ``sqnr_db`` is capped at 300 (equal in every bit).
+    the verdict in any case. ``sqnr_db`` is capped at 300 (equal in every bit). ``rounded_sqnr_db`` is that of torch
+    with the same rounding, where the golden set has its answers.
     """
 
     name: str
@@ -42,6 +43,7 @@ class OutputParity(Record):
     non_finite: int
     worst_input: str
     problem: str | None = None
+    rounded_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse errors below nothing, and shares and cosines beyond one."""
@@ -92,6 +94,8 @@ class ParityReport(Record):
             cosine=min(output.cosine for output in self.outputs),
             top1_agreement=_lowest([output.top1_agreement for output in self.outputs]),
             top5_agreement=_lowest([output.top5_agreement for output in self.outputs]),
+            precision=self.limits.precision,
+            rounded_sqnr_db=_lowest([output.rounded_sqnr_db for output in self.outputs]),
         )
 
 
@@ -151,7 +155,10 @@ def compare_answers(
             units = yardsticks[name] * golden.slack.get(name, 1.0)
             rows += compare_arrays(name, answer, reference, golden.labels, units, batch)
             errors[name].append((answer, reference))
-    judged = tuple(_output(name, pairs, rows, yardsticks[name], problems.get(name)) for name, pairs in errors.items())
+    judged = tuple(
+        _output(name, pairs, rows, yardsticks[name], problems.get(name), golden.rounded.get(name))
+        for name, pairs in errors.items()
+    )
     reasons, warnings = _judge(judged, rows, limits, sorted(set(offered) - set(golden.outputs)))
     return ParityReport(
         passed=not reasons,
@@ -181,7 +188,12 @@ def _fit(answer: Array | None, reference: NDArray[np.float64], name: str) -> tup
 
 
 def _output(
-    name: str, pairs: Sequence[_Pair], rows: Sequence[InputParity], yardstick: float, problem: str | None
+    name: str,
+    pairs: Sequence[_Pair],
+    rows: Sequence[InputParity],
+    yardstick: float,
+    problem: str | None,
+    rounded: NDArray[np.float64] | None,
 ) -> OutputParity:
     """One output over all inputs and batch sizes: the worst of its rows, and the ratios over all elements."""
     mine = [row for row in rows if row.output == name]
@@ -200,6 +212,7 @@ def _output(
         non_finite=sum(row.non_finite for row in mine),
         worst_input=worst.label,
         problem=problem,
+        rounded_sqnr_db=None if rounded is None else sqnr_db_of(rounded, pairs[0][1]),
     )
 
 
@@ -209,6 +222,7 @@ def _judge(
     """Reasons to fail, and warnings."""
     reasons = [reason for output in outputs for reason in _output_reasons(output, limits)]
     reasons += [reason for row in rows if (reason := _class_reason(row, limits))]
+    reasons += [reason for output in outputs if (reason := _agreement_reason(output, rows, limits))]
     warnings = [f"output '{name}' is in the artifact but not in the golden set" for name in surplus]
     flipped = [row.label for row in rows if row.top1_equal is False and not _class_reason(row, limits)]
     if flipped:
@@ -226,6 +240,8 @@ def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
         reasons.append(
             f"output '{output.name}' has {output.non_finite} non-finite values, first on {output.worst_input}"
         )
+    if limits.least_sqnr_db is not None:
+        return reasons + _rounding_reasons(output, limits.least_sqnr_db)
     allowed = limits.atol if limits.atol is not None else limits.largest_multiple
     seen = output.max_abs_error if limits.atol is not None else output.multiple
     if not seen <= allowed:
@@ -235,6 +251,32 @@ def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
             f"yardstick on {output.worst_input}; allowed {allowed:.3g}{unit}"
         )
     return reasons
+
+
+def _rounding_reasons(output: OutputParity, least_db: float) -> list[str]:
+    """Why an output that was rounded on purpose fails: rounded too coarsely, or not what torch gets in the same way."""
+    seen, in_torch = output.sqnr_db, output.rounded_sqnr_db
+    if in_torch is not None and seen < in_torch - BELOW_TORCH_DB:
+        return [
+            f"output '{output.name}': SQNR {seen:.1f} dB, but torch reaches {in_torch:.1f} dB with the same rounding: "
+            f"a fault of the conversion, no quantisation noise (allowed {BELOW_TORCH_DB:g} dB less)"
+        ]
+    if not seen >= least_db:
+        alike = "" if in_torch is None else f"; torch reaches {in_torch:.1f} dB with the same rounding"
+        return [f"output '{output.name}': SQNR {seen:.1f} dB, expected {least_db:g} dB or more{alike}"]
+    return []
+
+
+def _agreement_reason(output: OutputParity, rows: Sequence[InputParity], limits: Limits) -> str | None:
+    """Why too many top classes differ, whatever the margins; one input may always do."""
+    judged = [row.top1_equal for row in rows if row.output == output.name and row.top1_equal is not None]
+    differ = judged.count(False)
+    if limits.least_agreement is None or differ <= max(1.0, (1 - limits.least_agreement) * len(judged)):
+        return None
+    return (
+        f"output '{output.name}': the top class differs on {differ} of {len(judged)} inputs, "
+        f"expected the same on {limits.least_agreement:.0%} or more"
+    )
 
 
 def _class_reason(row: InputParity, limits: Limits) -> str | None:

@@ -11,7 +11,6 @@ from edgevit.spec import TensorSpec
 from export.golden import GoldenSet, load_golden
 from export.manifest import SUFFIX, load_manifest, manifest_path
 from export.plain_golden import load_any_golden
-from export.recipe import Precision
 from validation.artifact.golden_checks import golden_problems, stimuli_problems
 from validation.artifact.limits import Limits
 
@@ -24,18 +23,16 @@ class Reference:
         origin: Where they come from, for reports.
         golden: The inputs ``(count, ...)`` and answers, with yardsticks where they are ``measured``.
         inputs: What the model takes, in the order of its arguments.
-        precision: Whose limits hold.
         measured: The yardsticks are those of a run in float32 against one in float64; else they are 0.
     """
 
     origin: str
     golden: GoldenSet
     inputs: tuple[TensorSpec, ...]
-    precision: Precision
     measured: bool
 
     def limits(self, asked: Limits) -> Limits:
-        """What was asked for, in this precision.
+        """What was asked for.
 
         Raises:
             UsageError: There is no yardstick, and no absolute error was asked for.
@@ -45,7 +42,7 @@ class Reference:
                 f"{self.origin} has no yardstick: say how large an error may be",
                 hint="--atol 1e-4, say; or give an artifact of edgevit-export as --reference",
             )
-        return Limits(precision=self.precision, multiple=asked.multiple, atol=asked.atol, strict=asked.strict)
+        return asked
 
 
 def load_reference(path: Path) -> Reference:
@@ -63,7 +60,7 @@ def load_reference(path: Path) -> Reference:
             TensorSpec(name=name, shape=(1, *array.shape[1:]), dtype=str(array.dtype))
             for name, array in golden.inputs.items()
         )
-        return Reference(path.name, golden, inputs, Precision.FP32, measured)
+        return Reference(path.name, golden, inputs, measured)
     manifest = path if path.suffix == SUFFIX else manifest_path(path)
     if not manifest.is_file():
         raise UsageError(
@@ -82,4 +79,4 @@ def _of_manifest(path: Path) -> Reference:
     golden = load_golden(path.with_name(manifest.golden.file), manifest.golden)
     if problems := golden_problems(golden, manifest) or stimuli_problems(golden, manifest.spec):
         raise ArtifactError(f"{path.with_name(manifest.golden.file)} is no reference: {'; '.join(problems[:3])}")
-    return Reference(manifest.file, golden, manifest.spec.inputs, manifest.recipe.precision, measured=True)
+    return Reference(manifest.file, golden, manifest.spec.inputs, measured=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from export.recipe import Precision
 from validation.artifact.checks import CheckStatus, VerifyReport
 from validation.artifact.parity import ParityReport
 
@@ -69,7 +70,7 @@ def _numbers(parity: ParityReport | None) -> tuple[str, ...]:
         return ("-",) * (len(VERIFY_COLUMNS) - 2)
     result = parity.summary()
     return (
-        f"{result.multiple:.2f}",
+        f"{result.multiple:.2f}" if result.precision is Precision.FP32 else "-",
         f"{result.max_abs_error:.2e}",
         f"{result.mean_abs_error:.2e}",
         f"{result.sqnr_db:.1f}",

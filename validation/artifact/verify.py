@@ -27,8 +27,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from edgevit.records import sha256_file
 from export.artifact import AuditResult, FileFacts, Manifest
 from export.formats.table import read_artifact
@@ -38,6 +36,7 @@ from export.manifest import SUFFIX, load_manifest, renamed
 from export.recipe import Format
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
+from validation.artifact.beside_float import delegation_beside
 from validation.artifact.checks import Check, CheckStatus, VerifyReport
 from validation.artifact.consistency import content_problems, tensor_problems
 from validation.artifact.divergence import Divergence
@@ -166,7 +165,7 @@ class _Run:
 
     @property
     def limits(self) -> Limits:
-        return replace(self.asked, precision=self.stated.recipe.precision)
+        return self.asked.of(self.stated.recipe)
 
 
 def _file_name(run: _Run) -> str:
@@ -242,7 +241,7 @@ def _contents(run: _Run) -> None:
 def _audit(run: _Run) -> Sequence[str]:
     if run.facts is None:
         raise StepSkipped("not run, because the file's own contents could not be read")
-    run.audit = audit(run.facts, run.stated.recipe)
+    run.audit = audit(run.facts, run.stated.recipe, run.stated.quantization)
     if not run.audit.passed:
         raise StepFailed(*run.audit.violations)
     return run.facts.cautions
@@ -265,7 +264,7 @@ def _parity(run: _Run) -> Sequence[str]:
 def _parity_extra(run: _Run) -> Sequence[str]:
     assert run.session is not None and run.golden is not None and run.extra is not None
     extra = widened(run.extra, run.golden)
-    run.parity_extra = compare(run.session, extra, run.limits, inputs=run.stated.inputs)
+    run.parity_extra = compare(run.session, extra, run.limits.on_photos(), inputs=run.stated.inputs)
     return _judged(run, run.session, extra, run.parity_extra)
 
 
@@ -289,7 +288,7 @@ def _record(run: _Run) -> Sequence[str]:
         (problems if _same_delegate(run.stated, run.session) else remarks).append(other)
     if problems:
         raise StepFailed(*problems)
-    return remarks
+    return [*remarks, *delegation_beside(run.artifact, run.stated)]
 
 
 def _same_delegate(manifest: Manifest, session: Session) -> bool:

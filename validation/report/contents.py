@@ -77,7 +77,7 @@ def _delegated(delegation: Delegation | None) -> str:
 def _parity(row: ArtifactRow) -> str:
     if row.parity is None:
         return ABSENT
-    return f"{'passed' if row.parity.passed else 'failed'}: {row.parity.multiple:.2f} x yardstick"
+    return f"{'passed' if row.parity.passed else 'failed'}: {row.parity.figure}"
 
 
 def delegation_words(delegation: Delegation) -> str:
