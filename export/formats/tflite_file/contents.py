@@ -26,12 +26,16 @@ DTYPES |= {9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16"}
 
 @dataclass(frozen=True, slots=True)
 class TfliteTensor:
-    """``shape`` holds -1 where the shape signature leaves an axis free. ``constant``: its data is in the file."""
+    """``shape`` holds -1 where the shape signature leaves an axis free. ``constant``: its data is in the file.
+
+    Constants of one ``buffer`` share their data.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     constant: bool
+    buffer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,8 @@ def _tensor(tensor: Table, buffers: list[memoryview]) -> TfliteTensor:
         if length != expected:
             raise FlatbufferError(f"tensor {tensor.text(3)!r} holds {length} bytes, its shape {shape} needs {expected}")
     dtype = DTYPES.get(kind, f"type {kind}")
-    return TfliteTensor(tensor.text(3), free if len(free) == len(shape) else shape, dtype, length > 0)
+    named = free if len(free) == len(shape) else shape
+    return TfliteTensor(tensor.text(3), named, dtype, length > 0, tensor.scalar(2, "I"))
 
 
 def _operator(operator: Table, codes: list[tuple[str, int, bool]], tensors: int) -> TfliteOperator:

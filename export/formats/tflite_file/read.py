@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -42,6 +44,7 @@ def read(path: Path, file: TfliteFile | None = None) -> FileFacts:
         requires=_requires(operators),
         metadata=metadata,
         cautions=tuple(cautions(graph, partial(operator_modules, graph))),
+        weights=_weights(file),
     )
 
 
@@ -102,6 +105,16 @@ def _histogram(file: TfliteFile) -> Iterator[Operator]:
             since=None if custom else since(name, version),
             modules=tuple(dict.fromkeys(chain.from_iterable(origins))),
         )
+
+
+def _weights(file: TfliteFile) -> dict[str, int]:
+    """Elements of the constants with more than one, by dtype; what several tensors share counts once."""
+    held = {tensor.buffer: tensor for graph in file.graphs for tensor in graph.tensors if tensor.constant}
+    found: Counter[str] = Counter()
+    for tensor in held.values():
+        if (elements := abs(math.prod(tensor.shape))) > 1:
+            found[tensor.dtype] += elements
+    return dict(sorted(found.items()))
 
 
 def _requires(operators: tuple[Operator, ...]) -> str:

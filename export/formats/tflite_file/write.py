@@ -12,11 +12,13 @@ from edgevit.paths import utf8_path
 from edgevit.spec import Task
 from export.formats.failing_layers import layers_in, mark
 from export.formats.metadata import PREFIX, artifact_metadata
+from export.formats.tflite_file.half import halved
+from export.formats.tflite_file.layer_marks import marked_path
 from export.formats.tflite_file.metadata import ENTRY, append_labels, model_metadata
+from export.formats.tflite_file.quantize import quantized
 from export.formats.tflite_file.quick_conversion import quick_conversion
-from export.formats.tflite_file.read import module_path
-from export.program import Program, module_of
-from export.recipe import Recipe
+from export.program import Program
+from export.recipe import Precision, Recipe
 
 if TYPE_CHECKING:
     from litert_torch.model import Model
@@ -29,20 +31,27 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     """Convert ``program`` and write the file, with its metadata inside.
 
     The file has one signature, ``serving_default``, whose inputs and outputs carry the names of the spec. Tensors are
-    named after the modules of the network that they came from. The same program gives the same bytes.
+    named after the modules of the network that they came from. The same program gives the same bytes. Other precisions
+    are made from the finished float32 file.
 
     Raises:
-        ExportError: litert-torch refused the program, or cannot write the name of an input.
+        ExportError: litert-torch refused the program, or cannot write the name of an input; a layer cannot be made what
+            the recipe's precision asks for.
     """
-    model = _convert(program)
+    layers = program.quantization.layers if program.quantization and recipe.precision is Precision.INT8 else ()
+    model = _convert(program, frozenset(layers))
     _set_metadata(model, program, recipe)
     with utf8_path(path) as name:
         model.export(name)
+    if recipe.precision is Precision.FP16:
+        path.write_bytes(halved(path.read_bytes(), program))
+    elif recipe.precision is Precision.INT8:
+        path.write_bytes(quantized(path.read_bytes(), program))
     if program.spec.labels and program.spec.task is Task.CLASSIFY:
         append_labels(path, program.spec.labels)
 
 
-def _convert(program: Program) -> Model:
+def _convert(program: Program, marked: frozenset[str]) -> Model:
     import litert_torch
 
     names = [tensor.name for tensor in program.inputs]
@@ -55,7 +64,7 @@ def _convert(program: Program) -> Model:
     try:
         with quick_conversion():
             return litert_torch.convert(
-                _named_module(program),
+                _named_module(program, marked),
                 sample_kwargs=dict(zip(names, program.example, strict=True)),
                 enable_x64=wide,
             )
@@ -65,12 +74,12 @@ def _convert(program: Program) -> Model:
         raise ExportError(f"litert-torch cannot convert {program.spec.name} to tflite{where}: {reason}") from error
 
 
-def _named_module(program: Program) -> nn.Module:
+def _named_module(program: Program, marked: frozenset[str]) -> nn.Module:
     """The program as a module that takes its inputs by name and returns a dict of its outputs.
 
     litert-torch makes the names of the signature from keywords and dict keys, and the names of tensors from
     ``nn_module_stack``, of which it keeps class and last path component only: a stack of one entry whose "class" is
-    the whole path gives tensors named ``blocks1/0/attn/qkv;``.
+    the whole path gives tensors named ``blocks1/0/attn/qkv;``. The calls of ``marked`` have their own name in it too.
     """
     import torch
     from torch.fx.traceback import preserve_node_meta
@@ -79,7 +88,7 @@ def _named_module(program: Program) -> nn.Module:
     for place, node in enumerate(module.graph.nodes):
         if node.op not in {"placeholder", "output"}:
             mark(node, place)
-            node.meta["nn_module_stack"] = {"module": ("", module_path(module_of(node)))}
+            node.meta["nn_module_stack"] = {"module": ("", marked_path(node, marked))}
     names = [tensor.name for tensor in program.outputs]
 
     class Named(torch.nn.Module):

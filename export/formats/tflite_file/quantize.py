@@ -1,0 +1,165 @@
+"""Int8 in a finished float32 file: the layers of the plan by their schemes, every other operator as it was.
+
+ai-edge-quantizer rewrites the file. Its own calibration averages the extremes of the images, which cost 14 dB on a
+trained network; here the ranges are least and greatest over all images. They are taken on the file, not on the program:
+what the converter fused behind a product (a bias, an activation) belongs to the range of its output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from edgevit.errors import ExportError
+from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, parse_bytes
+from export.formats.tflite_file.flat_model import packed, unpacked
+from export.formats.tflite_file.layer_marks import WEIGHTS_AT, marked_operators, without_marks
+from export.formats.tflite_file.operator_versions import set_versions
+from export.formats.tflite_file.read import SIGNATURE
+from export.quantization.record import Scheme
+
+if TYPE_CHECKING:
+    from ai_edge_litert.schema_py_generated import ModelT
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    from export.program import Program
+    from export.quantization.plan import Quantization
+    from export.quantization.record import LayerRecord
+
+Ranges: TypeAlias = "dict[str, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]"
+Placed: TypeAlias = "Mapping[str, Sequence[TfliteOperator]]"
+
+_NAMED = 5  # chosen: layers that one line of an error can hold
+_OPERATOR = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # ai-edge-quantizer's own word
+_TYPES = {
+    Scheme.FLOAT: ("float32", "float32", "float32"),
+    Scheme.WEIGHTS: ("float32", "float32", "float32"),  # behind the operator that widens them
+    Scheme.DYNAMIC: ("float32", "int8", "float32"),
+    Scheme.STATIC: ("int8", "int8", "int8"),
+}
+"""Of what an operator of that scheme reads, of its weights, and of what it gives."""
+
+
+def quantized(data: bytes, program: Program) -> bytes:
+    """The file ``data`` with the layers of ``program.quantization`` in int8; its names bear no marks any more.
+
+    Args:
+        data: What the converter wrote, float32, with the layers marked in the names (``layer_marks``).
+        program: What it was written from.
+
+    Raises:
+        ExportError: There is no plan, a layer is not to be found in the file, or did not become what it should.
+    """
+    plan = program.quantization
+    if plan is None:
+        raise ExportError(f"{program.spec.name} has no plan of its layers: int8 cannot be written without one")
+    graph = parse_bytes(data).graphs[0]
+    placed = marked_operators(graph, plan.layers)
+    if lost := [layer for name, layer in plan.layers.items() if layer.scheme is not Scheme.FLOAT and not placed[name]]:
+        raise ExportError(
+            f"the TFLite file does not show which operators became {_few(lost)}: they cannot be quantised",
+            hint="leave them out with --keep-float",
+        )
+    recipe = _recipe(graph, plan, placed)
+    names = [tensor.name for tensor in program.inputs]
+    feeds = [{name: value.numpy() for name, value in zip(names, feed, strict=True)} for feed in plan.feeds]
+    result = _rewritten(data, recipe, feeds)
+    _require_done(parse_bytes(result).graphs[0], plan)
+    model = unpacked(result)
+    set_versions(model)
+    _unmark(model)
+    return packed(model)
+
+
+def _recipe(graph: TfliteGraph, plan: Quantization, placed: Placed) -> RecipeManager:
+    """One row for each scheme and kind of operator; an operator is told by the name of what it makes, all of it."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    recipe = RecipeManager()
+    for (scheme, name), made in _grouped(graph, plan, placed).items():
+        pattern = f"^(?:{'|'.join(map(re.escape, made))});$"
+        operator = TFLOperationName(_OPERATOR.get(name, name))
+        if scheme is Scheme.STATIC:
+            recipe.add_static_config(pattern, operator, activation_num_bits=8, weight_num_bits=8)
+        elif scheme is Scheme.DYNAMIC:
+            recipe.add_dynamic_config(pattern, operator, num_bits=8)
+        else:
+            recipe.add_weight_only_config(pattern, operator, num_bits=8)
+    return recipe
+
+
+def _grouped(graph: TfliteGraph, plan: Quantization, placed: Placed) -> dict[tuple[Scheme, str], list[str]]:
+    found: dict[tuple[Scheme, str], list[str]] = {}
+    for name, layer in plan.layers.items():
+        for operator in placed[name] if layer.scheme is not Scheme.FLOAT else ():
+            made = graph.tensors[operator.outputs[0]].name
+            found.setdefault((layer.scheme, operator.name), []).append(made)
+    return found
+
+
+def _rewritten(data: bytes, recipe: RecipeManager, feeds: list[dict[str, np.ndarray]]) -> bytes:
+    """What ai-edge-quantizer makes of the file."""
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    rows = recipe.get_quantization_recipe()
+    if not rows:
+        return data
+    quantizer = Quantizer(data, rows)
+    ranges = _ranges(data, recipe, feeds) if feeds else None
+    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model or b"")
+
+
+def _ranges(data: bytes, recipe: RecipeManager, feeds: list[dict[str, np.ndarray]]) -> Ranges:
+    """Least and greatest value of every tensor that the recipe touches, over all ``feeds``."""
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    calibrator = Calibrator(data, num_threads=1, qsv_update_func=min_max_update)
+    calibrator.calibrate({SIGNATURE: feeds}, recipe)
+    found: Ranges = calibrator.get_model_qsvs()
+    return found
+
+
+def _require_done(graph: TfliteGraph, plan: Quantization) -> None:
+    """Refuse a file in which a layer is not computed as planned.
+
+    Raises:
+        ExportError: Names the layers.
+    """
+    placed = marked_operators(graph, plan.layers)
+    wrong = [layer for name, layer in plan.layers.items() if not _is_done(graph, layer, placed[name])]
+    if wrong:
+        schemes = ", ".join(sorted({layer.scheme for layer in wrong}))
+        raise ExportError(
+            f"ai-edge-quantizer did not make {_few(wrong)} {schemes}", hint="leave them out with --keep-float"
+        )
+
+
+def _is_done(graph: TfliteGraph, layer: LayerRecord, operators: Sequence[TfliteOperator]) -> bool:
+    """Whether all operators of a layer have the types of its scheme."""
+    types = [tuple(_types(graph, operator)) for operator in operators]
+    return layer.scheme is Scheme.FLOAT or (bool(types) and all(found == _TYPES[layer.scheme] for found in types))
+
+
+def _types(graph: TfliteGraph, operator: TfliteOperator) -> Iterator[str]:
+    first = 2 if operator.name == "TRANSPOSE_CONV" else 0
+    for index in (operator.inputs[first], operator.inputs[WEIGHTS_AT], operator.outputs[0]):
+        yield graph.tensors[index].dtype
+
+
+def _unmark(model: ModelT) -> None:
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    names = without_marks([tensor.name.decode() for tensor in tensors])
+    for tensor, name in zip(tensors, names, strict=True):
+        tensor.name = name.encode()
+
+
+def _few(layers: list[LayerRecord]) -> str:
+    """``blocks.0.fc1 (linear_3), head (linear_9) and 4 more``."""
+    named = ", ".join(f"{layer.module} ({layer.name})" if layer.module else layer.name for layer in layers[:_NAMED])
+    return named + (f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else "")
