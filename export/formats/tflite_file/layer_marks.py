@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator
+from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
 from export.formats.tflite_file.read import module_path
 from export.program import module_of
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from export.quantization.record import LayerRecord
 
-WEIGHTS_AT = 1  # TFLite has the weights of all of them there
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 """The operators that a layer with weights may become."""
+_WEIGHTS_AT = 1  # of their inputs, for all of them
 _MARK = re.compile(r"/!([^!;/]+)!")
 
 
@@ -32,17 +33,37 @@ def marked_path(node: Node, layers: Iterable[str]) -> str:
     return f"{path}/!{node.name}!" if node.name in layers else path
 
 
-def marked_operators(graph: TfliteGraph, layers: Mapping[str, LayerRecord]) -> dict[str, list[TfliteOperator]]:
-    """The operators with constant weights of each of ``layers``, by the name of its call.
+@dataclass(frozen=True)
+class Product:
+    """An operator with the constant weights that it works with; ``widened`` by another operator, or as they are."""
 
-    A layer whose weights are not all in the operators that bear its mark, or not only they, has none.
-    """
-    found: dict[str, list[TfliteOperator]] = {name: [] for name in layers}
+    operator: TfliteOperator
+    weights: TfliteTensor
+    widened: bool
+
+
+def products(graph: TfliteGraph) -> Iterator[Product]:
+    """All operators of ``graph`` that have constant weights, in order."""
+    narrow = {one.outputs[0]: one.inputs[0] for one in graph.operators if one.name == "DEQUANTIZE"}
     for operator in graph.operators:
-        if (name := _layer_of(graph, operator)) in found:
-            found[name].append(operator)
+        if operator.name in WEIGHTED:
+            index = operator.inputs[_WEIGHTS_AT]
+            weights = graph.tensors[narrow.get(index, index)]
+            if weights.constant:
+                yield Product(operator, weights, index in narrow)
+
+
+def marked_products(graph: TfliteGraph, layers: Mapping[str, LayerRecord]) -> dict[str, list[Product]]:
+    """The products of each of ``layers``, by the name of its call.
+
+    A layer whose weights are not all in the products that bear its mark, or not only they, has none.
+    """
+    found: dict[str, list[Product]] = {name: [] for name in layers}
+    for product in products(graph):
+        if (name := _layer_of(graph, product)) in found:
+            found[name].append(product)
     for name, layer in layers.items():
-        if sum(_weights(graph, operator) for operator in found[name]) != layer.weights:
+        if sum(math.prod(product.weights.shape) for product in found[name]) != layer.weights:
             found[name] = []
     return found
 
@@ -63,21 +84,17 @@ def without_marks(names: Iterable[str]) -> Iterator[str]:
         yield unique
 
 
-def _layer_of(graph: TfliteGraph, operator: TfliteOperator) -> str:
-    """The layer that an operator computes; "" if it is none, or has no constant weights.
+def _layer_of(graph: TfliteGraph, product: Product) -> str:
+    """The layer that a product computes; "" if it is none.
 
     What the converter fused with a neighbour bears the marks of both, and equal weights are stored once, under one
     name: what the output leaves open the weights decide.
     """
-    if operator.name not in WEIGHTED or not graph.tensors[operator.inputs[WEIGHTS_AT]].constant:
-        return ""
-    made: set[str] = {mark for index in operator.outputs for mark in _MARK.findall(graph.tensors[index].name)}
-    held: set[str] = {*_MARK.findall(graph.tensors[operator.inputs[WEIGHTS_AT]].name)}
+    made: set[str] = set()
+    for index in product.operator.outputs:
+        made.update(_MARK.findall(graph.tensors[index].name))
+    held: set[str] = {*_MARK.findall(product.weights.name)}
     for marks in (made, made & held, held):
         if len(marks) == 1:
             return marks.pop()
     return ""
-
-
-def _weights(graph: TfliteGraph, operator: TfliteOperator) -> int:
-    return math.prod(graph.tensors[operator.inputs[WEIGHTS_AT]].shape)

@@ -8,15 +8,16 @@ what the converter fused behind a product (a bias, an activation) belongs to the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from edgevit.errors import ExportError
-from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, parse_bytes
+from export.formats.tflite_file.contents import TfliteGraph, parse_bytes
 from export.formats.tflite_file.flat_model import packed, unpacked
-from export.formats.tflite_file.layer_marks import WEIGHTS_AT, marked_operators, without_marks
+from export.formats.tflite_file.layer_marks import Product, marked_products, without_marks
 from export.formats.tflite_file.operator_versions import set_versions
 from export.formats.tflite_file.read import SIGNATURE
 from export.quantization.record import Scheme
@@ -30,17 +31,17 @@ if TYPE_CHECKING:
     from export.quantization.record import LayerRecord
 
 Ranges: TypeAlias = "dict[str, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]"
-Placed: TypeAlias = "Mapping[str, Sequence[TfliteOperator]]"
+Placed: TypeAlias = "Mapping[str, Sequence[Product]]"
 
 _NAMED = 5  # chosen: layers that one line of an error can hold
 _OPERATOR = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # ai-edge-quantizer's own word
 _TYPES = {
-    Scheme.FLOAT: ("float32", "float32", "float32"),
-    Scheme.WEIGHTS: ("float32", "float32", "float32"),  # behind the operator that widens them
-    Scheme.DYNAMIC: ("float32", "int8", "float32"),
-    Scheme.STATIC: ("int8", "int8", "int8"),
+    Scheme.FLOAT: ("float32", "float32", "float32", False),
+    Scheme.WEIGHTS: ("float32", "int8", "float32", True),
+    Scheme.DYNAMIC: ("float32", "int8", "float32", False),
+    Scheme.STATIC: ("int8", "int8", "int8", False),
 }
-"""Of what an operator of that scheme reads, of its weights, and of what it gives."""
+"""Of what a product of that scheme reads, of its weights, and of what it gives; whether its weights are widened."""
 
 
 def quantized(data: bytes, program: Program) -> bytes:
@@ -57,7 +58,7 @@ def quantized(data: bytes, program: Program) -> bytes:
     if plan is None:
         raise ExportError(f"{program.spec.name} has no plan of its layers: int8 cannot be written without one")
     graph = parse_bytes(data).graphs[0]
-    placed = marked_operators(graph, plan.layers)
+    placed = marked_products(graph, plan.layers)
     if lost := [layer for name, layer in plan.layers.items() if layer.scheme is not Scheme.FLOAT and not placed[name]]:
         raise ExportError(
             f"the TFLite file does not show which operators became {_few(lost)}: they cannot be quantised",
@@ -95,9 +96,9 @@ def _recipe(graph: TfliteGraph, plan: Quantization, placed: Placed) -> RecipeMan
 def _grouped(graph: TfliteGraph, plan: Quantization, placed: Placed) -> dict[tuple[Scheme, str], list[str]]:
     found: dict[tuple[Scheme, str], list[str]] = {}
     for name, layer in plan.layers.items():
-        for operator in placed[name] if layer.scheme is not Scheme.FLOAT else ():
-            made = graph.tensors[operator.outputs[0]].name
-            found.setdefault((layer.scheme, operator.name), []).append(made)
+        for product in placed[name] if layer.scheme is not Scheme.FLOAT else ():
+            made = graph.tensors[product.operator.outputs[0]].name
+            found.setdefault((layer.scheme, product.operator.name), []).append(made)
     return found
 
 
@@ -109,8 +110,10 @@ def _rewritten(data: bytes, recipe: RecipeManager, feeds: list[dict[str, np.ndar
     if not rows:
         return data
     quantizer = Quantizer(data, rows)
-    ranges = _ranges(data, recipe, feeds) if feeds else None
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    with warnings.catch_warnings():  # that all tensors are kept, which is what it needs them for
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`", UserWarning)
+        ranges = _ranges(data, recipe, feeds) if feeds else None
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model or b"")
 
 
@@ -131,7 +134,7 @@ def _require_done(graph: TfliteGraph, plan: Quantization) -> None:
     Raises:
         ExportError: Names the layers.
     """
-    placed = marked_operators(graph, plan.layers)
+    placed = marked_products(graph, plan.layers)
     wrong = [layer for name, layer in plan.layers.items() if not _is_done(graph, layer, placed[name])]
     if wrong:
         schemes = ", ".join(sorted({layer.scheme for layer in wrong}))
@@ -140,16 +143,17 @@ def _require_done(graph: TfliteGraph, plan: Quantization) -> None:
         )
 
 
-def _is_done(graph: TfliteGraph, layer: LayerRecord, operators: Sequence[TfliteOperator]) -> bool:
-    """Whether all operators of a layer have the types of its scheme."""
-    types = [tuple(_types(graph, operator)) for operator in operators]
-    return layer.scheme is Scheme.FLOAT or (bool(types) and all(found == _TYPES[layer.scheme] for found in types))
+def _is_done(graph: TfliteGraph, layer: LayerRecord, products: Sequence[Product]) -> bool:
+    """Whether all products of a layer have the types of its scheme; one in float may have become anything else."""
+    found = {_types(graph, product) for product in products}
+    return found == {_TYPES[layer.scheme]} or (layer.scheme is Scheme.FLOAT and not found)
 
 
-def _types(graph: TfliteGraph, operator: TfliteOperator) -> Iterator[str]:
-    first = 2 if operator.name == "TRANSPOSE_CONV" else 0
-    for index in (operator.inputs[first], operator.inputs[WEIGHTS_AT], operator.outputs[0]):
-        yield graph.tensors[index].dtype
+def _types(graph: TfliteGraph, product: Product) -> tuple[str, str, str, bool]:
+    operator = product.operator
+    reads = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]
+    read, made = (graph.tensors[index].dtype for index in (reads, operator.outputs[0]))
+    return read, product.weights.dtype, made, product.widened
 
 
 def _unmark(model: ModelT) -> None:
@@ -161,5 +165,6 @@ def _unmark(model: ModelT) -> None:
 
 def _few(layers: list[LayerRecord]) -> str:
     """``blocks.0.fc1 (linear_3), head (linear_9) and 4 more``."""
-    named = ", ".join(f"{layer.module} ({layer.name})" if layer.module else layer.name for layer in layers[:_NAMED])
+    told = [layer.name if layer.module in {"", layer.name} else f"{layer.module} ({layer.name})" for layer in layers]
+    named = ", ".join(told[:_NAMED])
     return named + (f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else "")
