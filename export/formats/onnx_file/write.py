@@ -15,9 +15,11 @@ from edgevit.errors import ExportError, first_line
 from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, state_output_shapes, weight_paths
+from export.formats.onnx_file.half import halve
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
+from export.formats.onnx_file.quantize import quantize, require_opset
 from export.program import Program
-from export.recipe import DEFAULT_OPSET, Optimize, Recipe
+from export.recipe import DEFAULT_OPSET, Optimize, Precision, Recipe
 
 if TYPE_CHECKING:
     import onnx
@@ -34,10 +36,17 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     Raises:
         ExportError: An operator has no ONNX form, or the written file does not pass the checker.
     """
-    converted = _convert(program, recipe.opset or DEFAULT_OPSET)
+    opset = recipe.opset or DEFAULT_OPSET
+    if program.quantization is not None:
+        require_opset(opset, program.quantization)
+    converted = _convert(program, opset)
     model = _simplify(converted, program, recipe)
     constants_to_initializers(model)
+    if recipe.precision is Precision.FP16:
+        halve(model)
     name_by_module(model, weight_paths(converted))
+    if recipe.precision is Precision.INT8:
+        quantize(model, program)
     state_output_shapes(model, program.outputs, BATCH)
     _describe(model, program, recipe)
     data = model.SerializeToString(deterministic=True)
