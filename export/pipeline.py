@@ -181,6 +181,17 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 """The same folds, then how this format's runtime likes it at that precision: layout, and the phrasing of each layer."""
 
 
+def _before(steps: tuple[ModuleType, ...], place: ModuleType, *more: ModuleType) -> tuple[ModuleType, ...]:
+    """``steps`` with ``more`` in front of ``place``."""
+    index = steps.index(place)
+    return (*steps[:index], *more, *steps[index:])
+
+
+FULL[Format.ONNX, Precision.INT8] = _before(
+    # int8 products take a third of their float time, convolutions of ONNX Runtime in int8 need rounded outputs
+    FULL[Format.ONNX, Precision.FP32], layout_by_cost, patches_as_linear, pointwise_as_linear
+)  # fmt: skip
+
 FULL |= {
     (format, precision): FULL[format, Precision.FP32]
     for format in Format

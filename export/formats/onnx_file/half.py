@@ -1,4 +1,4 @@
-"""Weights in half precision: float16 in the file, widened when a runtime loads it; everything is computed in float32."""
+"""Weights in half precision: float16 in the file, widened when a runtime loads it, to compute in float32."""
 
 from __future__ import annotations
 

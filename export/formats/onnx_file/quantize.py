@@ -10,20 +10,14 @@ Activations are uint8 with a zero point, weights int8 without one and with a sca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgevit.errors import ExportError, UsageError
-from export.formats.onnx_file.int8_values import (
-    activation_scale,
-    along,
-    rounded,
-    rounded_bias,
-    weight_scales,
-    wide_enough,
-)
+from export.formats.onnx_file.int8_values import along, rounded, rounded_bias, scales_of, uint8_scale, wide_enough
 from export.formats.onnx_file.layers import PRODUCTS, nodes_of_layers
 from export.formats.onnx_file.versions import OPSETS
 from export.program import Program
@@ -35,9 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Attribute = int | tuple[int, ...]
 
 _FLOAT = 1  # TensorProto.DataType
 _BIAS = 2  # the place among a Gemm's inputs
+_SEVERAL = 2
 STATIC_OPSET = 13
 """The first whose QuantizeLinear and DequantizeLinear know a scale for each output."""
 
@@ -79,8 +75,10 @@ class _Writer:
 
     def __init__(self, model: onnx.ModelProto, plan: Quantization) -> None:
         self.model, self.plan = model, plan
+        self.readers = Counter(name for node in model.graph.node for name in node.input)
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
+        self.products: set[str] = set()  # of static layers without their bias
         self.quantized: dict[tuple[str, tuple[float, int] | None], list[str]] = {}  # by tensor, scale and zero point
 
     def layer(self, node: onnx.NodeProto, layer: LayerRecord) -> None:
@@ -99,6 +97,9 @@ class _Writer:
     def finish(self) -> None:
         """Put the nodes into the model, and leave out what is told of tensors that are gone."""
         graph = self.model.graph
+        for index, node in reversed(list(enumerate(self.nodes))):
+            if node.op_type == "Add" and not self.products.isdisjoint(node.input):
+                self.nodes[index : index + 1] = self._subtracted(node)
         del graph.node[:]
         graph.node.extend(self.nodes)
         read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
@@ -108,10 +109,20 @@ class _Writer:
         graph.initializer.extend(known)
         graph.value_info.extend(told)
 
+    def _subtracted(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """The sum of a product and a bias as a difference, which ONNX Runtime does not make a float Gemm of."""
+        import onnx
+
+        product, bias = sorted(node.input, key=lambda name: name not in self.products)
+        name = f"{node.name}_negative"
+        negative = onnx.helper.make_node("Neg", [bias], [name], name=name)
+        less = onnx.helper.make_node("Sub", [product, name], list(node.output), name=node.name.replace("Add", "Sub"))
+        return [negative, less]
+
     def _weights(self, node: onnx.NodeProto, layer: LayerRecord) -> None:
         """Only the weights in int8: they are float32 again before anything is computed."""
         weights, axis = self._values(node.input[1]), _axis_of_outputs(node, self._values(node.input[1]))
-        scales = weight_scales(weights, axis)
+        scales = scales_of(weights, axis)
         stored = self._constant(node, "weight_int8", rounded(weights, scales, axis))
         wide = self._call("Cast", [stored], node, "weight_steps", to=_FLOAT)
         steps = self._constant(node, "weight_scale", along(scales, axis, weights.ndim))
@@ -122,7 +133,7 @@ class _Writer:
         """A product whose activation is rounded by its own range in every call."""
         source, matrix, bias = self._operands(node)
         axis = _columns(matrix)
-        scales = weight_scales(matrix, axis)
+        scales = scales_of(matrix, axis)
         stored = self._constant(node, "weight_int8", rounded(matrix, scales, axis))
         key = source, None
         if key not in self.quantized:
@@ -135,12 +146,16 @@ class _Writer:
         self._with_bias("Mul", [steps, both], node, bias)
 
     def _static(self, node: onnx.NodeProto, layer: LayerRecord) -> None:
-        """The product itself, between roundings that a runtime takes into it."""
+        """The product itself, behind roundings that a runtime takes into it.
+
+        Where several read it the bias stays apart: the rounding of a later layer is then no longer right behind a Gemm,
+        which ONNX Runtime would leave float for having another reader besides.
+        """
         source, matrix, bias = self._operands(node)
-        axis, (scale, zero) = _columns(matrix), activation_scale(self.plan.inputs[layer.name])
-        scales = weight_scales(matrix, axis)
+        axis, (scale, zero) = _columns(matrix), uint8_scale(self.plan.inputs[layer.name])
+        scales = scales_of(matrix, axis)
         added = self._values(bias).reshape(-1) if bias in self.constants else np.zeros(0, np.float32)
-        is_inside = node.op_type == "Gemm" and added.shape == scales.shape
+        is_inside = node.op_type == "Gemm" and added.shape == scales.shape and self.readers[node.output[0]] < _SEVERAL
         if is_inside:
             scales = wide_enough(scales, scale, added)
         activation = self._rounded(source, scale, zero, node)
@@ -149,7 +164,8 @@ class _Writer:
             inner = self._dequantized(node, "bias", rounded_bias(added, scales * scale), scales * scale, 0)
             self._emit("Gemm", [activation, weights, inner], list(node.output), node)
         else:
-            self._with_bias(node.op_type, [activation, weights], node, bias)
+            self._with_bias("MatMul", [activation, weights], node, bias)
+            self.products.add(self.nodes[-2 if bias else -1].output[0])
 
     def _operands(self, node: onnx.NodeProto) -> tuple[str, Floats, str]:
         """Of ``source @ matrix + bias``; no bias is ""."""
@@ -179,7 +195,7 @@ class _Writer:
         """Stored ``values`` times ``scales``; ONNX Runtime wants the zeros in front of it said."""
         parts = {"int8": values, "scale": scales, "zero": np.zeros_like(scales, values.dtype)}
         stored = [self._constant(node, f"{what}_{part}", held) for part, held in parts.items()]
-        along_axis = {} if axis is None else {"axis": axis % values.ndim}
+        along_axis: dict[str, Attribute] = {} if axis is None else {"axis": axis % values.ndim}
         return self._call("DequantizeLinear", stored, node, what, **along_axis)
 
     def _with_bias(self, operator: str, inputs: list[str], node: onnx.NodeProto, bias: str) -> None:
@@ -190,19 +206,21 @@ class _Writer:
             product = self._call(operator, inputs, node, "product")
             self._emit("Add", [product, bias], list(node.output), node)
 
-    def _call(self, operator: str, inputs: list[str], node: onnx.NodeProto, what: str, **attributes: object) -> str:
+    def _call(self, operator: str, inputs: list[str], node: onnx.NodeProto, what: str, **attributes: Attribute) -> str:
         """A call whose output is called after ``what`` it is of the layer."""
         name = _tensor(node, what)
         self._emit(operator, inputs, [name], node, **attributes)
         return name
 
     def _emit(
-        self, operator: str, inputs: list[str], outputs: list[str], node: onnx.NodeProto, **attributes: object
+        self, operator: str, inputs: list[str], outputs: list[str], node: onnx.NodeProto, **attributes: Attribute
     ) -> None:
         import onnx
 
-        name = f"{_path(node)}/{operator}_{outputs[0].rpartition('/')[2]}"
-        self.nodes.append(onnx.helper.make_node(operator, inputs, outputs, name=name, **attributes))
+        made = onnx.helper.make_node(operator, inputs, outputs)
+        made.name = f"{_path(node)}/{operator}_{outputs[0].rpartition('/')[2]}"
+        made.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in attributes.items())
+        self.nodes.append(made)
 
     def _values(self, name: str) -> Floats:
         import onnx
