@@ -1,21 +1,23 @@
 """What stands in a ``.pte`` file: tensors, kernel calls, delegates and what they hold, parsed from its bytes alone.
 
-Slot numbers are those of ExecuTorch's ``program.fbs`` and of the XNNPACK backend's ``schema.fbs``. Segments (delegate
-payloads, weights) follow the FlatBuffer; the extended header behind the file identifier says where.
+Slot numbers are those of ExecuTorch's ``program.fbs``. Segments (delegate payloads, weights) follow the FlatBuffer; the
+extended header behind the file identifier says where.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from edgevit.records import Record
 from edgevit.spec import TensorSpec
-from export.formats.flatbuffer import Budget, FlatbufferError, Table, parse_file, root
+from export.formats.flatbuffer import FlatbufferError, Table, parse_file, root
+from export.formats.pte_file.delegate import Product, constants_of, graph_of, operators_of, products_of
 from export.formats.pte_file.memory import Step, kernel_step, require_no_state
 
 IDENTIFIER = b"ET12"
@@ -28,17 +30,7 @@ _KERNEL_CALL, _DELEGATE_CALL, _MOVE, _JUMP, _FREE = range(1, 6)
 JUMP = "JumpFalseCall"
 _EXTERNAL = 1
 _INLINE = 0
-
-# Members of XNNPACK's XNodeUnion, in the order of schema.fbs; the union's tag counts from 1.
-XNODES = tuple(
-    """
-    Add FullyConnected Softmax Sigmoid StaticTranspose Clamp Conv2d Div StaticResizeBilinear2D StaticConstantPad
-    AvgPooling2d Minimum DepthwiseConv2d MaxPooling2d Multiply Subtract Floor Convert GlobalAvgPooling2d
-    StaticReshape ArgMaxPooling2d SquareRoot Ceiling Hardswish LeakyReLU Maximum Negate Square ELU Abs PReLU
-    Concatenate2 Concatenate3 Concatenate4 StaticSlice ScaledDotProductAttention BatchMatrixMultiply Concatenate5
-    ConvTranspose2d ReciprocalSquareRoot Log Gelu Tanh Exp Sin Copy Cos
-    """.split()  # noqa: SIM905
-)
+_DATA = 5  # slot of a tensor: 0 where its data is not in the file
 
 
 class KernelTable(Record):
@@ -54,7 +46,8 @@ class PteFile:
 
     ``kernels`` counts the calls outside delegates, by operator as in ``aten::mean.out``. ``partitions`` has one entry
     per delegate: its backend, and the operators inside, counted by name (empty for backends other than XNNPACK).
-    ``calls`` is what is executed, in order: the name of a kernel, or the number of a delegate.
+    ``calls`` is what is executed, in order: the name of a kernel, or the number of a delegate. ``weights`` counts the
+    elements of constants by dtype, outside delegates and in those of XNNPACK; ``products`` the layers in the latter.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -63,6 +56,8 @@ class PteFile:
     partitions: tuple[tuple[str, Counter[str]], ...]
     texts: dict[str, str]
     calls: tuple[str | int, ...] = ()
+    weights: Counter[str] = field(default_factory=Counter)
+    products: Counter[Product] = field(default_factory=Counter)
 
 
 @cache
@@ -97,13 +92,14 @@ def parse_bytes(data: bytes) -> PteFile:
     inline = [entry.blob(0) for entry in program.tables(3)]
     payloads = [_payload(delegate, inline, segments) for delegate in plan.tables(7)]
     graphs = [
-        _xnn_graph(payload, program.budget) if delegate.text(0) == XNNPACK else None
+        graph_of(payload, program.budget) if delegate.text(0) == XNNPACK else None
         for delegate, payload in zip(plan.tables(7), payloads, strict=True)
     ]
     partitions = tuple(
-        (delegate.text(0), _xnodes(graph) if graph is not None else Counter[str]())
+        (delegate.text(0), operators_of(graph) if graph is not None else Counter[str]())
         for delegate, graph in zip(plan.tables(7), graphs, strict=True)
     )
+    held = [graph for graph in graphs if graph is not None]
     for other in plans.values():
         _require_inside(other)
     calls, steps = _calls(plan, graphs, values)
@@ -117,6 +113,8 @@ def parse_bytes(data: bytes) -> PteFile:
         partitions=partitions,
         texts={name: text for name, other in plans.items() if (text := _constant_text(other)) is not None},
         calls=calls,
+        weights=sum((constants_of(graph, len(data)) for graph in held), _stored(values, len(data))),
+        products=sum((products_of(graph) for graph in held), Counter[Product]()),
     )
 
 
@@ -148,23 +146,6 @@ def _payload(delegate: Table, inline: list[memoryview], segments: list[memoryvie
     if index >= len(pool):
         raise FlatbufferError(f"payload {index} of delegate {delegate.text(0)} does not exist")
     return pool[index]
-
-
-def _xnn_graph(payload: memoryview, budget: Budget) -> Table:
-    """The graph of an XNNPACK payload: a header (offset and size of the graph), the graph, then constants."""
-    if len(payload) < 30 or bytes(payload[4:8]) != b"XH00":
-        raise FlatbufferError("an XNNPACK payload has no XH00 header")
-    start, length = struct.unpack_from("<II", payload, 10)
-    if start + length > len(payload):
-        raise FlatbufferError("the graph of an XNNPACK payload ends outside it")
-    graph = payload[start : start + length]
-    return root(graph, bytes(graph[4:8]), budget)
-
-
-def _xnodes(graph: Table) -> Counter[str]:
-    """Operators in a graph of XNNPACK."""
-    tags = [node.scalar(0, "B") for node in graph.tables(1)]
-    return Counter(XNODES[tag - 1] if 1 <= tag <= len(XNODES) else f"XNode {tag}" for tag in tags)
 
 
 def _require_inside(plan: Table) -> None:
@@ -239,6 +220,26 @@ def _tensors(plan: Table, slot: int, values: tuple[Table, ...], kind: str) -> tu
     return tuple(
         _tensor(values, int(index), f"{kind}_{place}") for place, index in enumerate(plan.numbers(slot, "int32"))
     )
+
+
+def _stored(values: tuple[Table, ...], file_bytes: int) -> Counter[str]:
+    """Elements of the constants with more than one that are no delegate's, by dtype.
+
+    Raises:
+        FlatbufferError: A constant has more elements than the file could hold.
+    """
+    found: Counter[str] = Counter()
+    for value in values:
+        tensor = value.table(1) if value.scalar(0, "B") == _TENSOR else None
+        if tensor is None or not tensor.scalar(_DATA, "I"):
+            continue
+        elements = math.prod(tensor.numbers(2, "int32").tolist())
+        if not 0 <= elements <= file_bytes:
+            raise FlatbufferError(f"a constant of {elements} elements is in a file of {file_bytes} bytes")
+        if elements > 1:
+            kind = tensor.scalar(0, "b")
+            found[_DTYPES.get(kind, f"type {kind}")] += elements
+    return found
 
 
 def _tensor(values: tuple[Table, ...], index: int, name: str) -> TensorSpec:

@@ -47,6 +47,7 @@ def read(path: Path, file: PteFile | None = None) -> FileFacts:
         operators=tuple(_operators(file, _outside_rows(texts, path))),
         requires=_requires(file, texts),
         metadata=texts,
+        weights=dict(sorted(file.weights.items())),
     )
 
 

@@ -14,7 +14,8 @@ from mobile_artifacts import edgevit, small
 from edgevit.errors import ArtifactError
 from edgevit.spec import Task
 from export.formats.flatbuffer import FlatbufferError
-from export.formats.pte_file.contents import XNODES, parse_bytes, stock_kernels
+from export.formats.pte_file.contents import parse_bytes, stock_kernels
+from export.formats.pte_file.delegate import XNODES
 from export.formats.pte_file.read import read
 from export.recipe import Format
 
