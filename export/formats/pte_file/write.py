@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from traceback import walk_tb
@@ -18,12 +19,17 @@ from edgevit.errors import ExportError, first_line
 from export.eager.failures import place_near
 from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
+from export.formats.pte_file.contents import parse_bytes
+from export.formats.pte_file.half import half_weights
+from export.formats.pte_file.precision import require_precision
+from export.formats.pte_file.quantized_lowering import products_only, quantized_lowering
 from export.formats.pte_file.quick_lowering import quick_lowering
 from export.formats.pte_file.read import EXECUTORCH, METADATA_METHOD, OUTSIDE, Outside
 from export.program import Program, module_of
-from export.recipe import Recipe
+from export.recipe import Precision, Recipe
 
 if TYPE_CHECKING:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeProgramManager
     from torch.fx import GraphModule, Node
 
@@ -43,10 +49,17 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         ExportError: ExecuTorch refused the program.
     """
     _refuse_volumes(program)
+    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    module = program.module
+    if recipe.precision is Precision.INT8:
+        from export.formats.pte_file.quantize import quantized_module
+
+        module = quantized_module(program)
     try:
-        data = _lower(program, artifact_metadata(program.spec, recipe, program.inputs, program.outputs))
+        data = _lower(dataclasses.replace(program, module=module), recipe.precision, texts)
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
         raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(program, error)}") from error
+    require_precision(program, recipe.precision, parse_bytes(data))
     path.write_bytes(data)
 
 
@@ -65,15 +78,14 @@ def _refuse_volumes(program: Program) -> None:
             )
 
 
-def _lower(program: Program, texts: dict[str, str]) -> bytes:
+def _lower(program: Program, precision: Precision, texts: dict[str, str]) -> bytes:
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with torch.no_grad(), quick_lowering(), _refusals() as refusals:
+    with torch.no_grad(), quick_lowering(), _lowering(precision) as partitioner, _refusals() as refusals:
         exported = torch.export.export(_in_plain_order(program.module), program.example, strict=False)
         manager: EdgeProgramManager = to_edge_transform_and_lower(
-            exported, partitioner=[XnnpackPartitioner()], constant_methods={METADATA_METHOD: ""}
+            exported, partitioner=[partitioner], constant_methods={METADATA_METHOD: ""}
         )
         texts[OUTSIDE] = _outside(manager.exported_program().graph_module, refusals)
         texts[EXECUTORCH] = version("executorch")
@@ -81,6 +93,19 @@ def _lower(program: Program, texts: dict[str, str]) -> bytes:
         manager._config_methods[METADATA_METHOD] = json.dumps(texts, sort_keys=True, ensure_ascii=False)
         data: bytes = manager.to_executorch().buffer
     return data
+
+
+@contextmanager
+def _lowering(precision: Precision) -> Iterator[XnnpackPartitioner]:
+    """The partitioner for ``precision``, with what the lowering does otherwise for it."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    if precision is Precision.INT8:
+        with quantized_lowering():
+            yield products_only()
+    else:
+        with half_weights() if precision is Precision.FP16 else nullcontext():
+            yield XnnpackPartitioner()
 
 
 def _in_plain_order(module: GraphModule) -> GraphModule:
