@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 
 from export.artifact import Delegation, Piece, left_outside
-from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator
+from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
 from export.formats.tflite_file.read import operator_modules
 
 Partition = tuple[Sequence[int], Sequence[int]]
 Unit = tuple[bool, set[int]]
 """Whether delegated, and the places in the file of the operators that run as one."""
 _FLOATS = {"float32", "float16"}
+_HYBRID = {"FULLY_CONNECTED", "CONV_2D"}  # that the delegate takes with int8 weights and float activations
 _POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
 _MAX_JOINED = 5  # tensors that the delegate joins in one CONCATENATION (xnnpack_delegate.cc)
 
@@ -105,6 +106,8 @@ def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
     tensors = [graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
     if operator.custom:
         return "a custom operator"
+    if operator.name not in _HYBRID and _is_hybrid(tensors):
+        return f"int8 weights with float activations, which the delegate has for {' and '.join(sorted(_HYBRID))} alone"
     if odd := {tensor.dtype for tensor in tensors if not tensor.constant} - _FLOATS:
         return f"works on {', '.join(sorted(odd))}"
     if operator.name == "CONCATENATION" and len(operator.inputs) > _MAX_JOINED:
@@ -115,3 +118,9 @@ def why_left(graph: TfliteGraph, operator: TfliteOperator) -> str:
         return "pooling with a 1x1 window or a form that the delegate does not have"
     shapes = [str(list(graph.tensors[index].shape)) for index in operator.inputs if index >= 0]
     return f"the delegate does not have it in this form (inputs {', '.join(shapes)})"
+
+
+def _is_hybrid(tensors: Sequence[TfliteTensor]) -> bool:
+    """Whether an operator works on float activations with constant weights in int8."""
+    held = {tensor.dtype for tensor in tensors if tensor.constant}
+    return "int8" in held and {tensor.dtype for tensor in tensors if not tensor.constant} == {"float32"}

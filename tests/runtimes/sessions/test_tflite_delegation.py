@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from tflite_layers import images, planned, products, written
+
+from export.artifact import Delegation
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
+from export.quantization.record import LayerKind, Scheme
+from export.recipe import Format, Precision
+from runtimes.sessions.table import open_session
 from runtimes.sessions.tflite_delegation import xnnpack_share
+
+INT8 = (LayerKind.LINEAR, LayerKind.CONV)
 
 
 def test_partitions_are_followed_from_their_outputs_to_their_inputs() -> None:
@@ -49,3 +60,28 @@ def test_an_operator_between_two_of_one_partition_runs_where_its_operands_allow(
 
     assert pieces((0,), (0,), (2, 1), (3,)) == [(False, 1), (True, 2), (False, 1)], "the partition reads what it makes"
     assert pieces((0,), (1,), (1,), (2, 3)) == [(True, 2), (False, 2)], "it reads what the partition makes"
+
+
+def delegation(directory: Path, depthwise: Scheme, others: Scheme) -> Delegation:
+    """What the delegate took of a small network with these schemes."""
+    program = planned(products(), lambda kind, _: others if kind in INT8 else depthwise, images(16))
+    session = open_session(written(program, Precision.INT8, directory), Format.TFLITE, threads=1)
+    found = session.delegation()
+    session.close()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("scheme", [Scheme.STATIC, Scheme.DYNAMIC])
+def test_int8_products_tear_nothing(scheme: Scheme, tmp_path: Path) -> None:
+    found = delegation(tmp_path, Scheme.FLOAT, scheme)
+    assert (found.delegated, found.partitions, found.left) == (found.total, 1, ())
+
+
+def test_a_depthwise_convolution_with_ranges_of_every_call_stays_outside(tmp_path: Path) -> None:
+    found = delegation(tmp_path, Scheme.DYNAMIC, Scheme.FLOAT)
+    assert (found.total - found.delegated, found.partitions) == (1, 2)
+    assert found.left == (
+        "DEPTHWISE_CONV_2D x 1: int8 weights with float activations, which the delegate has for CONV_2D and "
+        "FULLY_CONNECTED alone (in mix)",
+    )

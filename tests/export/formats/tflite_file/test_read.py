@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
-from mobile_artifacts import edgevit, small
+from mobile_artifacts import edgevit, small, small_program
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import Layout, Task
-from export.formats.tflite_file.contents import parse
+from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteTensor, parse
 from export.formats.tflite_file.read import read, tensor_modules
 from export.recipe import Format
 
@@ -101,3 +101,29 @@ def test_reading_needs_neither_torch_nor_litert() -> None:
         [sys.executable, "-c", script, str(small(Format.TFLITE).path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_weights_are_counted_by_type_and_once(tmp_path: Path) -> None:
+    """Two tensors on one buffer, a single number, an activation, and a stranger's type."""
+    tensors = (
+        TfliteTensor("weights", (3, 4), "int8", True, 1),
+        TfliteTensor("the same", (4, 3), "int8", True, 1),
+        TfliteTensor("bias", (3,), "int32", True, 2),
+        TfliteTensor("epsilon", (1, 1), "float32", True, 3),
+        TfliteTensor("image", (5,), "float32", False, 0),
+        TfliteTensor("others", (2, 2), "type 17", True, 4),
+    )
+    graph = TfliteGraph("main", tensors, (), (4,), (4,))
+    (tmp_path / "file.tflite").touch()
+    assert read(tmp_path / "file.tflite", TfliteFile((graph,), (), {}, "")).weights == {
+        "int32": 3,
+        "int8": 12,
+        "type 17": 4,
+    }
+
+
+def test_all_numbers_of_a_network_are_weights() -> None:
+    held = dict(small_program().module.named_parameters()) | dict(small_program().module.named_buffers())
+    products = sum(tensor.numel() for tensor in held.values() if tensor.dim() > 1)
+    found = read(small(Format.TFLITE).path).weights
+    assert products <= found["float32"] <= sum(tensor.numel() for tensor in held.values())
