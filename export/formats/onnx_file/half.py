@@ -44,6 +44,6 @@ def halve(model: onnx.ModelProto) -> None:
 
 def _holds(values: NDArray[np.float32]) -> bool:
     """Whether float16 loses no more of ``values`` than its rounding."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         lost = values.astype(np.float16).astype(np.float64) - values
     return bool(np.linalg.norm(lost) <= MOST_LOST * np.linalg.norm(values.astype(np.float64)))

@@ -173,7 +173,7 @@ class _Writer:
         source, matrix = node.input[0], self._values(node.input[1])
         bias = node.input[2] if len(node.input) > _BIAS else ""
         if factors.get("transA"):
-            source = self._call("Transpose", [source], node, "input", perm=(1, 0))
+            source = self._call("Transpose", [source], node, "input_turned", perm=(1, 0))
         if factors.get("transB"):
             matrix = matrix.T
         if bias and (beta := factors.get("beta", 1)) != 1:

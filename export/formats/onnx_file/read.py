@@ -17,21 +17,11 @@ from export.formats.metadata import INPUTS, OUTPUTS, tensors_from, unambiguous
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH
 from export.formats.onnx_file.operators import version_in, why_not_standard
 from export.formats.onnx_file.protobuf import Message, ProtobufError, every, parse
+from export.formats.onnx_file.tensors import DTYPES, elements_by_dtype
 from export.formats.onnx_file.unique import require_once
 from export.formats.onnx_file.versions import lowest_runtime
 from export.recipe import Format
 
-# TensorProto.DataType, by the names of numpy and ml_dtypes
-_DTYPES = dict(
-    enumerate(
-        """
-        float32 uint8 int8 uint16 int16 int32 int64 object bool float16 float64 uint32 uint64 complex64 complex128
-        bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz uint4 int4 float4_e2m1fn float8_e8m0fnu
-        uint2 int2 float6_e2m3fn float6_e3m2fn
-        """.split(),  # noqa: SIM905
-        start=1,
-    )
-)
 _OWN = {"", "ai.onnx"}  # two names of the default domain
 _MOST_BYTES = 2**31  # protobuf's own limit
 _TRAINING_INPUT = 2  # of Dropout, since opset 12
@@ -80,6 +70,7 @@ def _facts(model: Message, origin: str) -> FileFacts:
         ),
         outputs=tuple(_tensor(value, layouts) for value in graph.messages("output")),
         operators=_operators(model, opset),
+        weights=elements_by_dtype(model),
         requires=f"ONNX Runtime >= {lowest_runtime(opset, ir_version)} (opset {opset}, IR {ir_version})",
         metadata={
             **metadata,
@@ -203,5 +194,5 @@ def _tensor(value: Message, layouts: dict[str, Layout | None]) -> TensorSpec:
     name, code = value.text("name"), kind.number("elem_type") or 0
     if any(size < 0 for axis in sizes if (size := axis.number("dim_value")) is not None):
         raise ProtobufError(f"the tensor {name!r:.80} has the shape {shape}")
-    dtype = _DTYPES.get(code, f"type {code}") if code else "unknown"
+    dtype = DTYPES.get(code, f"type {code}") if code else "unknown"
     return TensorSpec(name=name, shape=shape, dtype=dtype, layout=layouts.get(name))

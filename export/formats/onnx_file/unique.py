@@ -66,7 +66,7 @@ def _graph(graph: Message, ir_version: int) -> None:
     for field in ("input", "output", "value_info"):
         _once([value.text("name") for value in graph.messages(field)], f"a name in {field}")
     known: dict[str, _Kind] = {
-        tensor.text("name"): (tensor.number("data_type") or 0, _sizes(tensor)) for tensor in held
+        tensor.text("name"): (tensor.number("data_type") or 0, list(sizes_of_tensor(tensor))) for tensor in held
     }
     for value in (*graph.messages("input"), *graph.messages("output"), *graph.messages("value_info")):
         name, told = value.text("name"), _told(value)
@@ -84,9 +84,9 @@ def _told(value: Message) -> _Kind | None:
     return kind.number("elem_type") or 0, sizes
 
 
-def _sizes(tensor: Message) -> list[int | None]:
-    """The sizes of an initializer: varints, packed or one by one."""
-    found: list[int | None] = []
+def sizes_of_tensor(tensor: Message) -> list[int]:
+    """The sizes of a constant: varints, packed or one by one."""
+    found: list[int] = []
     value, shift = 0, 0
     for byte in b"".join(chunk for chunk in tensor.fields.get("dims", ()) if isinstance(chunk, bytes)):
         value, shift = value | (byte & 0x7F) << shift, shift + 7

@@ -29,6 +29,9 @@ SPLITS_GELU = "fuse_preceding_mul_into_conv"
 """It moves GELU's last factor, 0.5, into the convolution behind: ONNX Runtime then no longer finds the GELU, and
 computes it in four calls between two changes of layout. The scales that pay are folded by the passes."""
 
+JOIN_LAYERS = ["fuse_qkv", "fuse_matmul_into_conv"]
+"""They make one node of several layers, each of which has its place in the plan of int8."""
+
 
 def write(program: Program, recipe: Recipe, path: Path) -> None:
     """Write ``program`` as ONNX; equal programs and recipes give equal bytes.
@@ -85,6 +88,7 @@ def _simplify(model: onnx.ModelProto, program: Program, recipe: Recipe) -> onnx.
     import onnxsim
 
     skipped = [] if recipe.optimize is Optimize.NONE else [SPLITS_GELU]
+    skipped += JOIN_LAYERS if recipe.precision is Precision.INT8 else []
     try:
         simplified: onnx.ModelProto = onnxsim.simplify(model, skipped_optimizers=skipped)[0]
     except Exception as error:
