@@ -97,7 +97,6 @@ class _Layers:
     def __init__(self, editor: GraphEditor, plan: Quantization) -> None:
         self._editor, self._plan, self._ops = editor, plan, torch.ops.quantized_decomposed
         self._codes: dict[Node, tuple[Node, float, int]] = {}
-        self._measured_codes: dict[tuple[Node, object], tuple[Node, ...]] = {}
 
     def round(self, node: Node, layer: LayerRecord) -> None:
         """Put ``layer``, the call ``node``, in its scheme."""
@@ -118,15 +117,16 @@ class _Layers:
         self._output(last, node, self._product(node, read, weight, axis, scales.maximum(least)), out)
 
     def _measured(self, node: Node) -> Node:
-        """What ``node`` reads, rounded to the range that it has in this call."""
+        """What ``node`` reads, rounded to the range that it has in this call.
+
+        Layers that read the same value round it each for itself: a rounding that two share tears the delegate apart
+        where one of them is followed by a clamp.
+        """
         call, source = self._editor.call, activation_of(node)
-        key = source, node.target  # rows are measured for a linear layer, images for a convolution
-        if key not in self._measured_codes:
-            both = call(node, self._ops.choose_qparams.tensor, source, *_CODES[:2], SMALLEST_SCALE, torch.int8)
-            steps = [call(node, operator.getitem, both, place) for place in range(2)]
-            codes = call(node, self._ops.quantize_per_tensor.tensor, source, *steps, *_CODES)
-            self._measured_codes[key] = (codes, *steps)
-        return call(node, self._ops.dequantize_per_tensor.tensor, *self._measured_codes[key], *_CODES)
+        both = call(node, self._ops.choose_qparams.tensor, source, *_CODES[:2], SMALLEST_SCALE, torch.int8)
+        steps = [call(node, operator.getitem, both, place) for place in range(2)]
+        codes = call(node, self._ops.quantize_per_tensor.tensor, source, *steps, *_CODES)
+        return call(node, self._ops.dequantize_per_tensor.tensor, codes, *steps, *_CODES)
 
     def _fixed(self, node: Node) -> tuple[Node, float, int]:
         """Codes of what ``node`` reads, their scale and zero point; those of the layer that it comes from, if any."""
