@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import pad
 
 from edgevit.errors import ExportError
 from export.graph_editor import GraphEditor
@@ -105,7 +106,10 @@ class _Layers:
         axis = channel_axis(layer.kind, node, weight)
         scales = weight_scales(weight, axis)
         if layer.scheme is Scheme.DYNAMIC:
-            self._editor.replace(node, self._product(node, self._measured(node), weight, axis, scales))
+            source = activation_of(node)
+            if layer.kind is LayerKind.CONV and weight.shape[1] == 1:
+                source, weight = self._of_two_channels(node, source, weight)
+            self._editor.replace(node, self._product(node, self._measured(node, source), weight, axis, scales))
             return
         codes, scale, zero = self._fixed(node)
         read = self._editor.call(node, self._ops.dequantize_per_tensor.default, codes, scale, zero, *_CODES)
@@ -116,13 +120,21 @@ class _Layers:
             least = least.maximum(bias.abs() / (scale * _MOST_BIAS))
         self._output(last, node, self._product(node, read, weight, axis, scales.maximum(least)), out)
 
-    def _measured(self, node: Node) -> Node:
-        """What ``node`` reads, rounded to the range that it has in this call.
+    def _of_two_channels(self, node: Node, source: Node, weight: Tensor) -> tuple[Node, Tensor]:
+        """``source`` and ``weight`` with a channel of zeros: XNNPACK takes a lone one for a depthwise convolution.
+
+        These it does not compute with ranges of run time.
+        """
+        padding = [0, 0] * (weight.dim() - 2) + [0, 1]
+        return self._editor.call(node, aten.constant_pad_nd.default, source, padding, 0.0), pad(weight, padding)
+
+    def _measured(self, node: Node, source: Node) -> Node:
+        """``source``, which ``node`` reads, rounded to the range that it has in this call.
 
         Layers that read the same value round it each for itself: a rounding that two share tears the delegate apart
         where one of them is followed by a clamp.
         """
-        call, source = self._editor.call, activation_of(node)
+        call = self._editor.call
         both = call(node, self._ops.choose_qparams.tensor, source, *_CODES[:2], SMALLEST_SCALE, torch.int8)
         steps = [call(node, operator.getitem, both, place) for place in range(2)]
         codes = call(node, self._ops.quantize_per_tensor.tensor, source, *steps, *_CODES)
