@@ -75,6 +75,13 @@ class Recipe(Record):
         return self.format if self.precision is Precision.FP32 else f"{self.format} {self.precision}"
 
     @property
+    def precision_words(self) -> str:
+        """As tables tell it: ``fp32``, ``fp16``, ``int8 dynamic`` or ``int8 static``."""
+        if self.precision is not Precision.INT8:
+            return self.precision
+        return f"{self.precision} {'dynamic' if self.calibration is None else 'static'}"
+
+    @property
     def tells_of_int8(self) -> bool:
         """Whether it holds what only int8 has a use for."""
         return bool(self.calibration or self.keep_float or self.reach_sqnr_db or self.reach_agreement)
@@ -85,8 +92,7 @@ class Recipe(Record):
         Whatever differs from the default stands in it, so that two recipes never overwrite each other's files.
         """
         parts = {
-            str(self.precision): self.precision is not Precision.FP32,
-            self._static_name(): self.calibration is not None,
+            self.precision_part: bool(self.precision_part),
             f"float-{_digest(self.keep_float)}": bool(self.keep_float),
             f"sqnr{self.reach_sqnr_db or 0:g}": self.reach_sqnr_db is not None,
             f"agree{self.reach_agreement or 0:g}": self.reach_agreement is not None,
@@ -99,9 +105,13 @@ class Recipe(Record):
         }
         return "-".join([model, *(part for part, differs in parts.items() if differs)]) + f".{self.format}"
 
-    def _static_name(self) -> str:
+    @property
+    def precision_part(self) -> str:
+        """What a file's name has for the precision: ``int8-static-100-1a2b3c4d``; nothing for float32."""
         found = self.calibration
-        return "" if found is None else f"static-{found.count}-{found.sha256[:8]}"
+        parts = ["" if self.precision is Precision.FP32 else str(self.precision)]
+        parts += [] if found is None else [f"static-{found.count}-{found.sha256[:8]}"]
+        return "-".join(filter(None, parts))
 
 
 def _digest(texts: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from edgevit.spec import Layout
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Calibration, Format, Optimize, Precision, Recipe
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,29 @@ def test_every_other_recipe_has_another_name() -> None:
     options = {
         "format": Format, "optimize": Optimize, "input_layout": Layout, "opset": (None, 13),
         "dynamic_batch": (False, True), "ptl_bytecode": (None, 5), "ptl_prepacked": (False, True),
+        "precision": Precision, "calibration": (None, Calibration(count=16, sha256="ab" * 32)),
+        "keep_float": ((), ("head",)), "reach_sqnr_db": (None, 30.0), "reach_agreement": (None, 0.99),
     }  # fmt: skip
     recipes = [Recipe(**dict(zip(options, values, strict=True))) for values in itertools.product(*options.values())]
     assert len({recipe.file_name("net") for recipe in recipes}) == len(recipes)
     varied = set(options)
-    rest = {"schema_version", "precision"}  # precision: in test_table, as long as there is only one
-    assert set(Recipe.__struct_fields__) == varied | rest, "name the new field in file_name, and vary it here"
+    assert set(Recipe.__struct_fields__) == varied | {"schema_version"}, (
+        "name the new field in file_name, and vary it here"
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "calibration", "words", "part"),
+    [
+        (Precision.FP32, None, "fp32", ""),
+        (Precision.FP16, None, "fp16", "fp16"),
+        (Precision.INT8, None, "int8 dynamic", "int8"),
+        (Precision.INT8, Calibration(count=100, sha256="1a2b3c4d" * 8), "int8 static", "int8-static-100-1a2b3c4d"),
+    ],
+)
+def test_a_precision_in_words_and_in_names(
+    precision: Precision, calibration: Calibration | None, words: str, part: str
+) -> None:
+    recipe = Recipe(format=Format.ONNX, precision=precision, calibration=calibration)
+    assert (recipe.precision_words, recipe.precision_part) == (words, part)
+    assert recipe.file_name("net") == "-".join(filter(None, ["net", part])) + ".onnx"
