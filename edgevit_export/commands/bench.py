@@ -296,12 +296,12 @@ def print_runs(
     from validation.latency.analysis import judge_run
 
     reports = [judge_run(run) for run in runs]
-    rows = tables.latency_rows(reports)
+    columns, rows = tables.latency_table(reports)
     meter = _meter_of(options)
     judged = [] if meter is None else _judge_energies(runs, options.output, places, meter)
     files = (
         (options.csv, tables.latency_csv(reports)),
-        (options.markdown, tables.markdown(tables.LATENCY_COLUMNS, rows, tables.LATENCY_RIGHT)),
+        (options.markdown, tables.markdown(columns, rows, tables.LATENCY_RIGHT)),
     )
     tried = [failure_to_write(path, partial(_save_text, text)) for path, text in files if path is not None]
     unwritten = [error for error in tried if error is not None]
@@ -309,13 +309,12 @@ def print_runs(
         print_records(latency=reports, energy=judged, errors=[failure_of(error) for error in (*errors, *unwritten)])
     else:
         print_table(
-            tables.LATENCY_COLUMNS, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE,
-            names=tables.LATENCY_NAMES,
+            columns, rows, right=tables.LATENCY_RIGHT, alike=tables.LATENCY_ALIKE, names=tables.LATENCY_NAMES,
         )  # fmt: skip
         if judged:
             print_line()
-            columns, energy_rows = energy_table(judged)
-            print_table(columns, energy_rows, right=ENERGY_RIGHT)
+            energy_columns, energy_rows = energy_table(judged)
+            print_table(energy_columns, energy_rows, right=ENERGY_RIGHT)
             print_text("± is half of a 95 % interval")
     reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
     failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]

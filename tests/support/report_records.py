@@ -12,6 +12,7 @@ from latency_records import device_run, normal_rounds, one_round, record
 from edgevit.records import sha256_file
 from edgevit.spec import Layout, TensorSpec
 from export.artifact import Delegation, ParityResult, Piece
+from export.recipe import Calibration, Precision, Recipe
 from runtimes.bench.layout import MeteredLayout
 from runtimes.bench.record import DeviceRun, EnergyRun, RunFailure, Verification
 from runtimes.power.stamps import RunStamps, Window
@@ -67,6 +68,29 @@ def with_artifact(run: DeviceRun, name: str, *, side: int = 224) -> DeviceRun:
     image = msgspec.structs.replace(IMAGE, shape=(1, 3, side, side))
     artifact = msgspec.structs.replace(run.artifact, sha256=sha_of(name), inputs=(image,))
     return msgspec.structs.replace(run, artifact=artifact)
+
+
+def in_precision(
+    run: DeviceRun, precision: Precision, *, images: int | None = None, size_bytes: int | None = None
+) -> DeviceRun:
+    """As of an artifact in that precision; ``images`` of calibration make int8 static."""
+    calibration = None if images is None else Calibration(count=images, sha256="1a2b3c4d" * 8)
+    recipe = Recipe(format=run.artifact.format, precision=precision, calibration=calibration)
+    size = run.artifact.size_bytes if size_bytes is None else size_bytes
+    return msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, recipe=recipe, size_bytes=size))
+
+
+def three_precisions(suffix: str = "onnx") -> list[DeviceRun]:
+    """One network as float32, int8 dynamic and int8 static, under the names that their exports have."""
+    name = "edgevit-s-224x224"
+    return [
+        in_precision(run_of(f"{name}.{suffix}", 84.0), Precision.FP32, size_bytes=52_000_000),
+        in_precision(run_of(f"{name}-int8.{suffix}", 56.0), Precision.INT8, size_bytes=14_000_000),
+        in_precision(
+            run_of(f"{name}-int8-static-100-1a2b3c4d.{suffix}", 42.0), Precision.INT8, images=100,
+            size_bytes=14_100_000,
+        ),
+    ]  # fmt: skip
 
 
 def failed_run(name: str) -> DeviceRun:

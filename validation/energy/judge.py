@@ -14,6 +14,7 @@ from runtimes.power.trace import PowerTrace
 from validation.energy.analysis import analyze_energy
 from validation.energy.report import EnergyReport, EnergySubject
 from validation.energy.whole_run import analyze_whole_run
+from validation.precision import precision_of
 
 Recorded = tuple[PowerTrace, RunStamps | None]
 
@@ -61,6 +62,7 @@ def _subject(run: DeviceRun, runtime: str) -> EnergySubject:
         artifact=run.artifact.name,
         sha256=run.artifact.sha256,
         format=str(run.artifact.format),
+        precision=precision_of(run),
         device=run.device,
         runner=run.runner,
         runtime=runtime,

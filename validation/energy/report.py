@@ -174,12 +174,13 @@ class EnergySubject(Record):
     """What was measured, where and how.
 
     ``affinity`` and ``gap_ms`` are those that the latencies of the same record were measured with. ``gap_ms`` is None
-    in older reports, which tell neither.
+    in older reports, which tell neither. ``precision`` is as ``Recipe.precision_words`` tells it.
     """
 
     artifact: str
     sha256: str
     format: str
+    precision: str | None = None
     device: str
     runner: str
     runtime: str

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from validation.energy.report import Check, EnergyReport, MethodEnergy
+from validation.precision import tells_precision
 
 ABSENT = "-"
 METHOD_COLUMNS = ("method", "found", "energy mJ", "sd", "power mW", "time ms")
@@ -13,9 +14,9 @@ METHOD_RIGHT = METHOD_COLUMNS[1:]
 CHECK_COLUMNS = ("check", "value", "limit", "unit", "passed")
 CHECK_RIGHT = CHECK_COLUMNS[1:3]
 INSIGNIFICANT = "yes*"  # passed, although beyond its limit
-ENERGY_COLUMNS = ("artifact", "threads", "energy mJ", "per burst mJ", "top-1 %/mJ", "verdict")
-ENERGY_RIGHT = ENERGY_COLUMNS[1:-1]
-OPTIONAL = ("per burst mJ", "top-1 %/mJ")  # left out where no report tells it
+ENERGY_COLUMNS = ("artifact", "precision", "threads", "energy mJ", "per burst mJ", "top-1 %/mJ", "verdict")
+ENERGY_RIGHT = ENERGY_COLUMNS[2:-1]
+OPTIONAL = ("precision", "per burst mJ", "top-1 %/mJ")  # left out where no report tells it
 
 _DIGITS = 4  # of a figure without uncertainty
 _MOST_DECIMALS = 4  # of an uncertainty: 0.1 uJ is less than any meter tells of an inference
@@ -199,9 +200,10 @@ def _passed(check: Check) -> str:
 def energy_table(reports: Sequence[EnergyReport]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Columns, those of ``ENERGY_COLUMNS`` that say something, and one row per report in them."""
     rows = [_energy_row(report) for report in reports]
-    kept = [
-        at for at, name in enumerate(ENERGY_COLUMNS) if name not in OPTIONAL or any(row[at] != ABSENT for row in rows)
-    ]
+    said = {name for at, name in enumerate(ENERGY_COLUMNS) if any(row[at] != ABSENT for row in rows)}
+    if not tells_precision(report.subject.precision for report in reports if report.subject):
+        said.discard("precision")
+    kept = [at for at, name in enumerate(ENERGY_COLUMNS) if name not in OPTIONAL or name in said]
     return tuple(ENERGY_COLUMNS[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
 
 
@@ -209,6 +211,7 @@ def _energy_row(report: EnergyReport) -> tuple[str, ...]:
     subject = report.subject
     return (
         subject.artifact if subject else ABSENT,
+        (subject.precision if subject else None) or ABSENT,
         str(subject.threads) if subject else ABSENT,
         with_uncertainty(report.energy_mj, half_mj(report)),
         with_uncertainty(report.overhead_mj, report.overhead_uncertainty_mj),

@@ -17,6 +17,7 @@ from edgevit.records import Record
 from runtimes.bench.record import DeviceRun, Round
 from runtimes.runners.runner import RunSample, Summary
 from validation.latency.fitness import fitness
+from validation.precision import precision_of
 from validation.statistics import Floats, Trend, bootstrap_interval, outliers, pooled, trend
 
 NS_PER_MS = 1e6
@@ -60,6 +61,7 @@ class LatencyLimits(Record):
 class LatencyReport(Record):
     """The latency of one artifact on one device with one thread count.
 
+    ``precision`` is as ``Recipe.precision_words`` tells it, None where the record knows no recipe.
     ``sd_ms`` is the sample deviation (n - 1). Fields that the runner's tool does not tell are None: a tool that gives
     a summary only has no percentiles, no interval and no trend. ``notes`` do not decide.
     """
@@ -67,6 +69,7 @@ class LatencyReport(Record):
     schema_version: Literal[1] = 1
     artifact: str
     format: str
+    precision: str | None = None
     device: str
     model: str
     runner: str
@@ -143,6 +146,7 @@ def _facts(run: DeviceRun) -> LatencyReport:
     return LatencyReport(
         artifact=run.artifact.name,
         format=run.artifact.format,
+        precision=precision_of(run),
         device=run.device,
         model=run.rounds[0].before.title if run.rounds else "",
         runner=measured[0].runner if measured else run.runner,

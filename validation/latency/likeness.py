@@ -15,10 +15,16 @@ from validation.latency.likeness_table import RULES, Rule, Weight
 
 UNKNOWN = "not recorded"
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: which axis is the channels' where the layout is not told
-_NONE_MEANS: dict[str, object] = {  # where None says something; everywhere else it says that nothing is known
+_NONE_MEANS: dict[str, object] = {  # where None or () says something; everywhere else nothing is known
     "artifact.network.num_classes": "none",
+    "artifact.recipe.calibration": "none",
+    "artifact.recipe.calibration.count": "none",
+    "artifact.recipe.calibration.sha256": "none",
+    "artifact.recipe.keep_float": "none",
     "artifact.recipe.opset": "none",
     "artifact.recipe.ptl_bytecode": "none",
+    "artifact.recipe.reach_agreement": "none",
+    "artifact.recipe.reach_sqnr_db": "none",
     "conditions.max_temp_c": "any",
     "rounds.before.cpu_quota": "none",
     "workload.affinity": "any",
@@ -115,7 +121,13 @@ def leaves_of(run: DeviceRun) -> Leaves:
         found[path] = values[0] if len(values) == 1 else values
     if run.artifact.inputs:
         found["artifact.inputs.shape"] = tuple(image_shape(spec) for spec in run.artifact.inputs)
-    return {path: _NONE_MEANS.get(path) if value is None else value for path, value in found.items()}
+    told = {path: _NONE_MEANS.get(path) for path, value in found.items() if value is None or value == ()}
+    below = {path: _NONE_MEANS[path] for path in _NONE_MEANS if _parent(path) in told and _parent(path) in _NONE_MEANS}
+    return {**found, **told, **below}
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _leaves(record: Record, prefix: str) -> Leaves:

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 
 from validation.latency.analysis import AT_START, LatencyReport
 from validation.latency.compare import Comparison, Outcome
+from validation.precision import tells_precision
 
 LATENCY_COLUMNS = (
-    "artifact", "device", "runner", "threads", "runs", "median ms", "95 % interval", "verdict", "outputs",
+    "artifact", "precision", "device", "runner", "threads", "runs", "median ms", "95 % interval", "verdict", "outputs",
     "mean ± sd ms", "p90", "p95", "p99", "peak MB",
 )  # fmt: skip
 LATENCY_RIGHT = ("threads", "runs", "median ms", "95 % interval", "mean ± sd ms", "p90", "p95", "p99", "peak MB")
 LATENCY_NAMES = ("artifact", "device", "threads")
 """What tells one row from another."""
-LATENCY_ALIKE = ("device", "runner", "threads", "runs", "outputs")
+LATENCY_ALIKE = ("precision", "device", "runner", "threads", "runs", "outputs")
 """What may be said once for all rows."""
 ABSENT = "-"
 _OUTCOMES = {
@@ -37,11 +38,25 @@ def latency_rows(reports: Sequence[LatencyReport]) -> list[tuple[str, ...]]:
     return [_row(report) for report in reports]
 
 
+def latency_table(reports: Sequence[LatencyReport]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows; the precision is told where it is another one than float32 anywhere."""
+    rows = latency_rows(reports)
+    if tells_precision(report.precision for report in reports):
+        return LATENCY_COLUMNS, rows
+    at = LATENCY_COLUMNS.index("precision")
+    return _without(LATENCY_COLUMNS, at), [_without(row, at) for row in rows]
+
+
+def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
+    return cells[:at] + cells[at + 1 :]
+
+
 def _row(report: LatencyReport) -> tuple[str, ...]:
     spread = ABSENT if report.sd_ms is None else milliseconds(report.sd_ms)
     low, high = report.median_low_ms, report.median_high_ms
     return (
         report.artifact,
+        report.precision or ABSENT,
         report.device,
         report.runner,
         str(report.threads),

@@ -187,13 +187,15 @@ def test_rows_of_several_artifacts_say_what_the_reports_say(two_lengths: EnergyR
     columns, (row,) = energy_table([bare])
     assert columns == ("artifact", "threads", "energy mJ", "verdict")
     assert row == ("a.onnx", "1", "101.9", "verified")
-    full = msgspec.structs.replace(two_lengths, subject=energy_of("b.onnx", 1.0).subject)
+    assert bare.subject is not None
+    full = msgspec.structs.replace(two_lengths, subject=msgspec.structs.replace(bare.subject, precision="int8 static"))
     columns, rows = energy_table([full, msgspec.structs.replace(bare, uncertainty_mj=0.252)])
     assert columns == ENERGY_COLUMNS
     cells = dict(zip(columns, rows[0], strict=True))
     assert cells["per burst mJ"] == with_uncertainty(full.overhead_mj, full.overhead_uncertainty_mj)
     assert " ± " in cells["energy mJ"] and " ± " in cells["top-1 %/mJ"]
-    assert rows[1] == ("a.onnx", "1", "101.90 ± 0.25", "-", "-", "verified")
-    assert set(ENERGY_COLUMNS) - set(ENERGY_RIGHT) == {"artifact", "verdict"}
+    assert cells["precision"] == "int8 static"
+    assert rows[1] == ("a.onnx", "-", "1", "101.90 ± 0.25", "-", "-", "verified")
+    assert set(ENERGY_COLUMNS) - set(ENERGY_RIGHT) == {"artifact", "precision", "verdict"}
     unknown = energy_table([msgspec.structs.replace(bare, energy_mj=None)])[1]
     assert unknown == [("a.onnx", "1", "-", "verified")]

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from latency_records import device_run, normal_rounds, summary_run
+from report_records import three_precisions
 
 from edgevit.spec import Layout, TensorSpec
 from runtimes.bench.record import DeviceRun, Verification
@@ -224,3 +225,10 @@ def test_a_record_of_version_1_is_compared_and_what_it_does_not_tell_is_named() 
     (silent,) = (line for line in result.warnings if line.startswith("the first record does not tell"))
     assert "input" in silent and "fixed performance mode" in silent
     assert "neither record tells its network, which would have to be alike" in result.warnings
+
+
+def test_precisions_are_compared_and_told() -> None:
+    plain, dynamic, _ = three_precisions()
+    result = compare_runs(plain, dynamic, FIVE_PERCENT)
+    assert (result.outcome, result.passed, result.refused) == (Outcome.FASTER, True, ())
+    assert "unlike precision: fp32 and int8" in result.warnings

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 from latency_records import device_run, normal_rounds, state
+from report_records import three_precisions
 
 from edgevit.spec import Layout, Network, Task, TensorSpec
-from export.recipe import Format, Recipe
+from export.recipe import Calibration, Format, Precision, Recipe
 from runtimes.bench.record import DeviceRun
 from runtimes.bench.request import Conditions
 from runtimes.conditions.device_state import BatteryState
@@ -28,7 +29,12 @@ def full_record() -> DeviceRun:
     return msgspec.structs.replace(
         run,
         artifact=msgspec.structs.replace(
-            run.artifact, inputs=(IMAGE,), network=network, recipe=Recipe(format=Format.ONNX)
+            run.artifact,
+            inputs=(IMAGE,),
+            network=network,
+            recipe=Recipe(
+                format=Format.ONNX, precision=Precision.INT8, calibration=Calibration(count=16, sha256="ab" * 32)
+            ),
         ),
         workload=msgspec.structs.replace(run.workload, pulses=SyncPulses()),
         conditions=Conditions(),
@@ -173,3 +179,31 @@ def test_a_state_that_is_unfit_in_one_record_only_is_told_whatever_its_numbers()
     (told,) = unfit_in_one(first, loaded(3.0))
     assert told.startswith("only the second record started so: other work runs on it")
     assert unfit_in_one(loaded(2.5), loaded(3.0)) == []
+
+
+def test_precision_and_calibration_are_told_in_words_and_refuse_nothing() -> None:
+    plain, dynamic, static = three_precisions()
+    told = {each.field: (each.first, each.second, each.weight) for each in differences(plain, static)}
+    assert told["artifact.recipe.precision"] == ("fp32", "int8", Weight.LISTED)
+    assert told["artifact.recipe.calibration.count"] == ("none", "100", Weight.LISTED)
+    assert [str(each) for each in differences(dynamic, static) if "recipe" in each.field] == [
+        "unlike calibration images: none and 100", "unlike calibration: none and 1a2b3c4d1a2b",
+    ]  # fmt: skip
+    assert not {each.field for each in differences(plain, dynamic)} & {"artifact.recipe.calibration.count"}
+
+
+def test_layers_that_one_recipe_alone_keeps_float_are_told() -> None:
+    _, _, run = three_precisions()
+    assert run.artifact.recipe is not None
+    recipe = msgspec.structs.replace(run.artifact.recipe, keep_float=("head",), reach_sqnr_db=30.0)
+    other = msgspec.structs.replace(run, artifact=msgspec.structs.replace(run.artifact, recipe=recipe))
+    assert [str(each) for each in differences(run, other)] == [
+        "unlike layers kept float: none and head", "unlike SQNR asked for: none and 30",
+    ]  # fmt: skip
+
+
+def test_a_record_without_a_recipe_tells_of_no_calibration() -> None:
+    _, _, static = three_precisions()
+    bare = msgspec.structs.replace(static, artifact=msgspec.structs.replace(static.artifact, recipe=None))
+    found = {each.field: each for each in differences(bare, static)}
+    assert found["artifact.recipe.calibration.count"].first == UNKNOWN

@@ -6,6 +6,7 @@ import io
 import msgspec
 import pytest
 from latency_records import device_run, normal_rounds, state, summary_run
+from report_records import three_precisions
 
 from runtimes.runners.tools.adapter import Summary
 from validation.latency.analysis import LatencyReport, judge_run
@@ -15,6 +16,7 @@ from validation.latency.tables import (
     comparison_lines,
     latency_csv,
     latency_rows,
+    latency_table,
     markdown,
     reason_lines,
 )
@@ -58,11 +60,11 @@ def test_a_comparison_for_a_person_ends_in_words() -> None:
 def test_a_row_holds_what_the_report_says() -> None:
     report = judge_run(device_run([[3.0, 5.0] * 5] * 5, threads=2))
     assert latency_rows([report]) == [
-        ("small.onnx", "8BC1", "python 1", "2", "50", "4.000", "2.539 to 5.691", "noisy", "passed", "4.000 ± 1.010",
-         "5.000", "5.000", "5.000", "50")
+        ("small.onnx", "-", "8BC1", "python 1", "2", "50", "4.000", "2.539 to 5.691", "noisy", "passed",
+         "4.000 ± 1.010", "5.000", "5.000", "5.000", "50")
     ]  # fmt: skip
     bare = judge_run(summary_run([Summary(count=50, mean_ns=1e6)]))
-    assert latency_rows([bare])[0][9:] == ("1.000 ± -", "-", "-", "-", "-")
+    assert latency_rows([bare])[0][10:] == ("1.000 ± -", "-", "-", "-", "-")
     nothing = msgspec.structs.replace(bare, mean_ms=None, median_low_ms=1.0)
     row = dict(zip(LATENCY_COLUMNS, latency_rows([nothing])[0], strict=True))
     assert [row[name] for name in ("mean ± sd ms", "median ms", "95 % interval")] == ["-", "-", "-"]
@@ -133,3 +135,14 @@ def test_a_name_in_a_markdown_table_is_shown_as_it_is() -> None:
     hostile = "<img src=x>|`a`[x](y)&*\nz\\|"
     table = markdown(["artifact"], [[hostile]])
     assert table.splitlines()[2] == "| &lt;img src=x&gt;\\|\\`a\\`\\[x\\](y)&amp;\\* z\\\\\\| |"
+
+
+def test_the_precision_is_a_column_where_it_is_not_float32_in_all() -> None:
+    reports = [judge_run(run) for run in three_precisions()]
+    columns, rows = latency_table(reports)
+    assert columns == LATENCY_COLUMNS
+    assert [row[columns.index("precision")] for row in rows] == ["fp32", "int8 dynamic", "int8 static"]
+    columns, ((artifact, device, *_),) = latency_table(reports[:1])
+    assert ("precision" in columns, artifact, device) == (False, "edgevit-s-224x224.onnx", "8BC1")
+    told = [line["precision"] for line in csv.DictReader(io.StringIO(latency_csv(reports)))]
+    assert told == ["fp32", "int8 dynamic", "int8 static"]
