@@ -62,7 +62,7 @@ def gather_results(
     found = read_results(results)
     book = read_book(accuracy)
     made = measured_report(found, book, _facts(artifacts, found))
-    notes = [*made.notes, *_unused_notes(book, found)]
+    notes = [*made.notes, *book.withheld_words(), *_unused_notes(book, found)]
     if not any(row.accuracy for table in made.tables for row in table.rows):
         notes.append("no accuracy is stated, so there are no fronts and plots: --accuracy NAME=PERCENT")
     if silent := [row.artifact for row in made.artifacts if row.operators is None]:
@@ -141,6 +141,7 @@ def facts_of_manifest(manifest: Manifest) -> ModelFacts:
         inputs=manifest.inputs,
         weights=spec.weights.describe() if spec.weights.source == "random" else None,
         recipe=manifest.recipe,
+        size_bytes=manifest.bytes,
         operators=sum(operator.count for operator in manifest.operators),
         delegation=manifest.delegation,
         parity=manifest.parity,

@@ -12,13 +12,14 @@ In TOML, JSON or CSV, one entry per artifact: its file name, the name without th
     multiply_adds_g = 0.3
     label = "MobileNet-v2"                  # name in tables and plots
 
-In CSV there is a column ``model``; the others are called like the keys above (``accuracy_table`` says what else).
+A name is that of one file: ``edgevit-s-224x224`` is not ``edgevit-s-224x224-int8``. In CSV there is a column ``model``;
+the others are called like the keys above (``accuracy_table`` says what else).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -28,6 +29,7 @@ import msgspec
 
 from edgevit.errors import UsageError, unknown_choice
 from edgevit.text import TOML_BYTES, parse_json, parse_toml, read_bytes
+from export.recipe import Precision
 from validation.report.accuracy_table import parse_table
 from validation.report.rows import Accuracy, Metric
 
@@ -66,35 +68,68 @@ class Stated:
 
 
 class AccuracyBook:
-    """All entries. What was given later wins over what was given earlier for the same pattern."""
+    """All entries. What was given later wins over what was given earlier for the same pattern.
+
+    ``withheld`` are the artifacts that a pattern fits and whose accuracy it does not tell, since it does not name their
+    precision.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[str, Stated] = {}
         self._used: set[str] = set()
+        self.withheld: dict[tuple[str, Precision], set[str]] = {}
 
     def add(self, entries: Iterable[Stated]) -> None:
         """Take further entries over."""
         self.entries.update({entry.pattern: entry for entry in entries})
 
-    def lookup(self, artifact: str) -> StatedModel | None:
+    def lookup(self, artifact: str, precision: Precision | None = None) -> StatedModel | None:
         """The entry for an artifact: by file name, else by its stem, else by the longest pattern that matches.
+
+        A pattern fits ``edgevit-s-224x224-int8`` where float32 was meant: of another precision it tells no accuracy
+        unless it names it. What does counts before what does not.
 
         Raises:
             UsageError: Two patterns of the same length match with different entries.
         """
         stem = PurePath(artifact).stem
-        patterns = [name for name in (artifact, stem) if name in self.entries][:1]
-        if not patterns:
-            fitting = [p for p in self.entries if fnmatchcase(artifact, p) or fnmatchcase(stem, p)]
-            patterns = [p for p in fitting if len(p) == max(map(len, fitting))]
-        if not patterns:
-            return None
-        if len({self.entries[p].model for p in patterns}) > 1:
+        if named := [name for name in (artifact, stem) if name in self.entries]:
+            return self._of(named[0])
+        fitting = [p for p in self.entries if fnmatchcase(artifact, p) or fnmatchcase(stem, p)]
+        if precision is None or precision is Precision.FP32:
+            return self._longest(fitting, artifact)
+        if naming := [p for p in fitting if precision in p]:
+            return self._longest(naming, artifact)
+        return self._without_accuracy(fitting, artifact, precision)
+
+    def _longest(self, patterns: Sequence[str], artifact: str) -> StatedModel | None:
+        longest = [p for p in patterns if len(p) == max(map(len, patterns))]
+        if len({self.entries[p].model for p in longest}) > 1:
             raise UsageError(
-                f"{artifact}: the accuracies of '{patterns[0]}' and of '{patterns[1]}' both fit; name the file"
+                f"{artifact}: the accuracies of '{longest[0]}' and of '{longest[1]}' both fit; name the file"
             )
-        self._used.add(patterns[0])
-        return self.entries[patterns[0]].model
+        return self._of(longest[0]) if longest else None
+
+    def _of(self, pattern: str) -> StatedModel:
+        self._used.add(pattern)
+        return self.entries[pattern].model
+
+    def _without_accuracy(self, patterns: Sequence[str], artifact: str, precision: Precision) -> StatedModel | None:
+        """Name, parameters and multiply-adds, which are the same in every precision."""
+        found = self._longest(patterns, artifact)
+        if found is None or not found.accuracies():
+            return found
+        pattern = max(patterns, key=len)
+        self.withheld.setdefault((pattern, precision), set()).add(artifact)
+        return msgspec.structs.replace(found, top1=None, ap=None, miou=None)
+
+    def withheld_words(self) -> list[str]:
+        """Which artifacts have no accuracy because a pattern does not name their precision, a line for each pattern."""
+        return [
+            f"{', '.join(sorted(artifacts))}: no accuracy, since '{pattern}' does not name {precision}; state that of "
+            f"{precision} by file, or by a pattern with {precision} in it"
+            for (pattern, precision), artifacts in self.withheld.items()
+        ]
 
     def unused(self) -> list[Stated]:
         """Entries that no artifact asked for."""

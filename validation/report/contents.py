@@ -26,7 +26,7 @@ def _row(entry: Entry) -> ArtifactRow:
         sha256=entry.sha256,
         format=entry.format,
         size_bytes=entry.size_bytes,
-        precision=None if facts.recipe is None else str(facts.recipe.precision),
+        precision=None if facts.recipe is None else facts.recipe.precision_words,
         operators=facts.operators,
         delegation=facts.delegation,
         parity=facts.parity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -36,6 +36,7 @@ class ModelFacts:
     inputs: tuple[TensorSpec, ...] = ()
     weights: str | None = None
     recipe: Recipe | None = None
+    size_bytes: int | None = None
     operators: int | None = None
     delegation: Delegation | None = None
     parity: ParityResult | None = None
@@ -181,6 +182,13 @@ def _same(entry: Entry, subject: EnergySubject, device: str) -> bool:
 def runner_name(name: str) -> str:
     """``python 1`` and ``python`` are one runner."""
     return name.split(" ", maxsplit=1)[0]
+
+
+def bare_name(entry: Entry) -> str:
+    """A name for people: the file's without suffix, the input's size and the precision, which are told beside it."""
+    stem = PurePath(entry.artifact).stem.replace(f"-{entry.conditions.input}", "", 1)
+    part = "" if entry.facts.recipe is None else entry.facts.recipe.precision_part
+    return (stem.replace(f"-{part}", "", 1) if part else stem) or entry.artifact
 
 
 def condition_words(conditions: Conditions) -> list[str]:

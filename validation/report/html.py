@@ -34,7 +34,7 @@ from validation.report.tables import (
     table_reasons,
 )
 
-_LONG_COLUMNS = ("latency front", "energy front", "verdict")
+_LONG_COLUMNS = ("latency front", "energy front", "size front", "verdict")
 
 
 def report_html(data: ReportData) -> str:

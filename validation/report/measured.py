@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import msgspec
 
 from validation.energy.report import EnergyReport
 from validation.latency.analysis import LatencyReport
 from validation.latency.tables import device_notes
+from validation.precision import tells_precision
 from validation.report.accuracy import AccuracyBook
 from validation.report.contents import artifact_rows
-from validation.report.entries import Entry, ModelFacts, condition_words, grouped, joined_entries
+from validation.report.entries import Entry, ModelFacts, bare_name, condition_words, grouped, joined_entries
 from validation.report.neighbours.judge import paper_comparisons
 from validation.report.ranking import rankings_of
 from validation.report.results import Results
@@ -60,7 +60,8 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
     """
     entries = joined_entries(results, facts)
     for entry in entries:
-        entry.stated = book.lookup(entry.artifact) or entry.stated
+        recipe = entry.facts.recipe
+        entry.stated = book.lookup(entry.artifact, None if recipe is None else recipe.precision) or entry.stated
     tables = [table for group in grouped(entries) for table in _tables(group)]
     _number_slugs(tables)
     latencies = [entry.latency for entry in entries if entry.latency is not None]
@@ -101,15 +102,22 @@ def _accuracies(entry: Entry) -> list[Accuracy]:
 
 
 def _names(group: Sequence[Entry]) -> list[str]:
-    """Names for people: without the suffix and the input size, which the table's title tells, where all stay apart."""
-    size = f"-{group[0].conditions.input}"
-    short = [PurePath(entry.artifact).stem.removesuffix(size) or entry.artifact for entry in group]
-    full = [entry.artifact for entry in group]
-    for candidates in (short, full):
-        names = [(e.stated.label or name) + e.suffix for e, name in zip(group, candidates, strict=True)]
-        if len(set(names)) == len(names):
+    """Names for people: without what the title tells, with the precision unless all are float32, if all stay apart."""
+    told = [None if entry.facts.recipe is None else entry.facts.recipe.precision_words for entry in group]
+    if not tells_precision(told):
+        told = [None] * len(group)
+    bare = [_with_precision(e.stated.label or bare_name(e), words) for e, words in zip(group, told, strict=True)]
+    for candidates in (bare, [entry.stated.label or entry.artifact for entry in group]):
+        names = [name + entry.suffix for name, entry in zip(candidates, group, strict=True)]
+        if len({*names}) == len(names):
             return names
     return [entry.artifact + entry.suffix for entry in group]
+
+
+def _with_precision(name: str, words: str | None) -> str:
+    """``edgevit-s int8 static``; a label may tell it by itself."""
+    told = words is None or all(word in name.lower() for word in words.split())
+    return name if told else f"{name} {words}"
 
 
 def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
@@ -122,6 +130,8 @@ def _row(entry: Entry, name: str, accuracy: Accuracy | None) -> ReportRow:
         model=name,
         artifact=entry.artifact,
         sha256=entry.sha256,
+        precision=None if facts.recipe is None else facts.recipe.precision_words,
+        size_bytes=entry.size_bytes or facts.size_bytes,
         parameters_m=stated.parameters_m or _in_units(facts.parameters, 1e6),
         multiply_adds_g=stated.multiply_adds_g or _in_units(facts.multiply_adds, 1e9),
         latency_ms=None if latency is None else _quantity(latency.mean_ms, latency.sd_ms),

@@ -113,7 +113,7 @@ def describe(table: ReportTable, cost: Cost, paper: ReportTable | None) -> str:
     text += f"{', '.join(model for _, model in on_front)}."
     if failed := [row.model for row in table.rows if row.status(cost) == FAILED]:
         text += f" Failed and not drawn: {', '.join(failed)}."
-    if paper is not None:
+    if paper is not None and any(comparable(row, cost) for row in paper.rows):
         text += " The paper's figures, from another device, are drawn as a separate series."
     return text
 
@@ -165,7 +165,7 @@ def _draw(table: ReportTable, cost: Cost, paper: ReportTable | None, canvas: Can
 
 
 def _unit(table: ReportTable, cost: Cost) -> str:
-    return table.latency_unit if cost is Cost.LATENCY else table.energy_unit
+    return {Cost.LATENCY: table.latency_unit, Cost.ENERGY: table.energy_unit, Cost.SIZE: "MB"}[cost]
 
 
 def _points(table: ReportTable, cost: Cost, scale: float, *, reported: bool = False) -> list[_Point]:
@@ -212,7 +212,7 @@ def _draw_points(axes: Axes, points: Sequence[_Point], label: str) -> None:
 def _axes(axes: Axes, table: ReportTable, cost: Cost, points: Sequence[_Point]) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-    axes.set_xlabel(f"{cost} in {_unit(table, cost)}, mean ± deviation")
+    axes.set_xlabel(f"{cost} in {_unit(table, cost)}{'' if cost is Cost.SIZE else ', mean ± deviation'}")
     axes.set_ylabel(str(table.metric or "accuracy"))
     smallest, largest = min(p.x for p in points), max(p.x for p in points)
     if smallest > 0 and largest / smallest >= _LOG_FROM:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
 
 import msgspec
 
 from validation.latency.tables import ABSENT, milliseconds
-from validation.report.entries import Entry, runner_name
+from validation.report.entries import Entry, bare_name, runner_name
 from validation.report.rows import FAILED, Quantity, RankedRow, Ranking
 from validation.report.tables import Column, counted
 
@@ -36,13 +35,12 @@ def _row(entry: Entry) -> RankedRow | None:
     latency, facts = entry.latency, entry.facts
     if latency is None:
         return None
-    stem = PurePath(entry.artifact).stem.replace(f"-{entry.conditions.input}", "", 1)  # the title tells the size
     return RankedRow(
-        model=(entry.stated.label or stem or entry.artifact) + entry.suffix,
+        model=(entry.stated.label or bare_name(entry)) + entry.suffix,  # a column tells the precision
         artifact=entry.artifact,
         sha256=entry.sha256,
         format=entry.format,
-        precision=None if facts.recipe is None else str(facts.recipe.precision),
+        precision=None if facts.recipe is None else facts.recipe.precision_words,
         conditions=entry.conditions,
         latency_ms=None if latency.mean_ms is None else Quantity(mean=latency.mean_ms, sd=latency.sd_ms),
         median_ms=latency.median_ms,
@@ -86,12 +84,14 @@ def _order(row: RankedRow) -> tuple[bool, float, str, str]:
 
 
 def _fastest(rows: Sequence[RankedRow]) -> list[str]:
-    """One line for each model that has a place."""
+    """One line for each model that has a place, in each of its precisions: what is less exact answers no question."""
     lines = []
-    for model in dict.fromkeys(row.model for row in rows if row.place is not None):
-        mine = [row for row in rows if row.model == model]
+    several = len({row.precision for row in rows}) > 1
+    for model, precision in dict.fromkeys((row.model, row.precision) for row in rows if row.place is not None):
+        mine = [row for row in rows if (row.model, row.precision) == (model, precision)]
         first, *rest = [row for row in with_places(mine) if row.place == 1]
-        line = f"{model}: {_way(first)} in {first.conditions.runtime}, {milliseconds(first.median_ms)} ms"
+        name = f"{model} {precision}" if several and precision else model
+        line = f"{name}: {_way(first)} in {first.conditions.runtime}, {milliseconds(first.median_ms)} ms"
         line += "" if first.verdict == "valid" else f" ({first.verdict})"
         lines.append(line + (f"; not to be told from it: {', '.join(map(_way, rest))}" if rest else ""))
     return lines

@@ -1,8 +1,8 @@
 """``ReportData``: what a report shows, as numbers; how it is shown is decided by the renderers.
 
-Everything in one ``ReportTable`` may be compared: one device, runtime, number of threads, input size and task. So
-fronts are made per table and never across. A ``Ranking`` answers another question, which of all ways to run a model is
-the fastest on one device, and so holds all formats, runtimes and threads.
+Everything in one ``ReportTable`` may be compared: one device, runtime, number of threads, input size and task, in all
+precisions. So fronts are made per table and never across. A ``Ranking`` answers another question, which of all ways to
+run a model is the fastest on one device, and so holds all formats, runtimes and threads.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class Metric(StrEnum):
 
 
 class Cost(StrEnum):
-    """What accuracy is bought with."""
+    """What accuracy is bought with; ``size`` is that of the file."""
 
     LATENCY = "latency"
     ENERGY = "energy"
+    SIZE = "size"
 
 
 class Accuracy(Record):
@@ -60,18 +61,23 @@ class Dominance(Record):
     dominated_by: str | None = None
 
 
-class ReportRow(Record, rename={"latency_dominance": "latency_standing", "energy_dominance": "energy_standing"}):
+_NAMES = {f"{cost}_dominance": f"{cost}_standing" for cost in Cost}
+
+
+class ReportRow(Record, rename=_NAMES):
     """One model in one table; JSON keeps the names that it was first printed with.
 
     ``latency_status`` is the latency's verdict (valid, unverified, noisy, throttled, failed) or ``reported``,
     ``energy_status`` verified, unverified, failed or ``reported``; None where there is no such result. ``efficiency``
     is accuracy in percent per mJ. The dominances are None for what is not in the comparison. ``artifact`` is the
-    file's name, empty for the paper's.
+    file's name, empty for the paper's; ``precision`` is as ``Recipe.precision_words`` tells it, None where unknown.
     """
 
     model: str
     artifact: str = ""
     sha256: str = ""
+    precision: str | None = None
+    size_bytes: int | None = None
     parameters_m: float | None = None
     multiply_adds_g: float | None = None
     latency_ms: Quantity | None = None
@@ -86,19 +92,25 @@ class ReportRow(Record, rename={"latency_dominance": "latency_standing", "energy
     energy_status: str | None = None
     latency_dominance: Dominance | None = None
     energy_dominance: Dominance | None = None
+    size_dominance: Dominance | None = None
     reasons: tuple[str, ...] = ()
 
     def cost(self, cost: Cost) -> Quantity | None:
-        """Latency in ms or energy in mJ."""
-        return self.latency_ms if cost is Cost.LATENCY else self.energy_mj
+        """Latency in ms, energy in mJ or size in MB."""
+        size = None if self.size_bytes is None else Quantity(mean=self.size_bytes / 1e6)
+        return {Cost.LATENCY: self.latency_ms, Cost.ENERGY: self.energy_mj, Cost.SIZE: size}[cost]
 
     def status(self, cost: Cost) -> str | None:
-        """The verdict on that cost."""
-        return self.latency_status if cost is Cost.LATENCY else self.energy_status
+        """The verdict on that cost; a size is what it is, unless the file answers wrongly or not at all."""
+        found = {Cost.LATENCY: self.latency_status, Cost.ENERGY: self.energy_status}
+        if cost is not Cost.SIZE:
+            return found[cost]
+        return None if self.size_bytes is None else FAILED if FAILED in found.values() else "valid"
 
     def dominance(self, cost: Cost) -> Dominance | None:
         """The place in the comparison of accuracy with that cost."""
-        return self.latency_dominance if cost is Cost.LATENCY else self.energy_dominance
+        found = {Cost.LATENCY: self.latency_dominance, Cost.ENERGY: self.energy_dominance}
+        return self.size_dominance if cost is Cost.SIZE else found[cost]
 
     def on_front(self, cost: Cost) -> bool:
         """Whether no other model dominates this one in the comparison of accuracy with that cost."""
@@ -288,9 +300,14 @@ def comparable(row: ReportRow, cost: Cost) -> bool:
 
 def with_dominance(rows: Sequence[ReportRow]) -> tuple[ReportRow, ...]:
     """The rows of one table with their places relative to each other."""
-    latency, energy = _dominances(rows, Cost.LATENCY), _dominances(rows, Cost.ENERGY)
+    latency, energy, size = (_dominances(rows, cost) for cost in Cost)
     return tuple(
-        msgspec.structs.replace(row, latency_dominance=latency.get(index), energy_dominance=energy.get(index))
+        msgspec.structs.replace(
+            row,
+            latency_dominance=latency.get(index),
+            energy_dominance=energy.get(index),
+            size_dominance=size.get(index),
+        )
         for index, row in enumerate(rows)
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from validation.latency.tables import ABSENT
+from validation.precision import tells_precision
 from validation.report.rows import (
     SOUND,
     ArtifactRow,
@@ -30,7 +31,7 @@ CSV_COLUMNS = (
     "parameters_m", "multiply_adds_g", "latency_ms", "latency_sd_ms", "median_ms", "median_low_ms", "median_high_ms",
     "energy_mj", "energy_sd_mj", "power_w", "power_sd_w", "metric", "accuracy_pct", "accuracy_kind",
     "accuracy_source", "efficiency_pct_per_mj", "latency_verdict", "energy_verdict", "on_latency_front",
-    "latency_dominated_by", "on_energy_front", "energy_dominated_by", "reasons",
+    "latency_dominated_by", "on_energy_front", "energy_dominated_by", "on_size_front", "size_dominated_by", "reasons",
 )  # fmt: skip
 
 
@@ -50,17 +51,23 @@ def columns_of(table: ReportTable) -> list[Column]:
     energy_scale = 1e3 if table.energy_unit == "J" else 1.0
     accuracy = str(table.metric) if table.metric else "accuracy"
     efficiencies = [row.efficiency for row in rows]
+    sizes = [None if row.size_bytes is None else row.size_bytes / 1e6 for row in rows]
+    told = tells_precision(row.precision for row in rows)
+    precisions = tuple((row.precision if told else None) or ABSENT for row in rows)
     columns = [
         Column("model", tuple(row.model for row in rows), number=False),
+        Column("precision", precisions, number=False),
         Column("parameters M", _numbers([row.parameters_m for row in rows], None if exact else 2)),
         Column("multiply-adds G", _numbers([row.multiply_adds_g for row in rows], None if exact else 2)),
         Column(f"latency {table.latency_unit}", _quantities([r.latency_ms for r in rows], latency_scale, exact)),
         Column(f"energy {table.energy_unit}", _quantities([r.energy_mj for r in rows], energy_scale, exact)),
         Column("power W", _quantities([row.power_w for row in rows], 1.0, exact)),
+        Column("size MB", _numbers(sizes, _three_digits(sizes))),
         Column(accuracy, _accuracies(rows, exact=exact)),
         Column(f"{accuracy} / mJ", _numbers(efficiencies, 3 if exact else _three_digits(efficiencies))),
         Column("latency front", tuple(_front(row.latency_dominance) for row in rows), number=False),
         Column("energy front", tuple(_front(row.energy_dominance) for row in rows), number=False),
+        Column("size front", tuple(_front(row.size_dominance) for row in rows), number=False),
         Column("verdict", tuple(verdict_words(row) for row in rows), number=False),
     ]
     plotted = {f"{cost} front" for cost in table.plots or Cost}
@@ -190,7 +197,8 @@ def plot_title(table: ReportTable, cost: Cost) -> str:
 LEGEND = (
     "Latency, energy and power are mean ± sample deviation of single forward passes; energy is above background.",
     "A model is on a front when no other model of the same table is at least as accurate and costs no more; "
-    "fronts are never made across devices, runtimes, threads or input sizes.",
+    "fronts hold all precisions, and are never made across devices, runtimes, threads or input sizes.",
+    "Size is that of the file: what is loaded from it may take more.",
     "Efficiency is accuracy in percent per mJ. Accuracy is labelled stated (by the user), measured, or reported (by "
     "the paper).",
     "Places count the rows that are surely faster: whose 95 % interval of the median ends below. Rows with = have an "
@@ -217,20 +225,28 @@ def _csv_cells(table: ReportTable, row: ReportRow, artifact: ArtifactRow | None)
     where, accuracy = table.conditions, row.accuracy
     return [
         table.slug, table.origin, where.device, where.runtime, where.runner, where.threads, where.affinity,
-        where.gap_ms, where.input, row.model, row.artifact, *_contents(artifact), row.parameters_m, row.multiply_adds_g,
+        where.gap_ms, where.input, row.model, row.artifact, *_file(row, artifact), *_contents(artifact),
+        row.parameters_m, row.multiply_adds_g,
         *_pair(row.latency_ms), row.median_ms, row.median_low_ms, row.median_high_ms, *_pair(row.energy_mj),
         *_pair(row.power_w), *((accuracy.metric.value, accuracy.value, accuracy.kind, accuracy.source) if accuracy
         else (None,) * 4), row.efficiency, row.latency_status, row.energy_status, *_place(row.latency_dominance),
-        *_place(row.energy_dominance), "; ".join(row.reasons),
+        *_place(row.energy_dominance), *_place(row.size_dominance), "; ".join(row.reasons),
     ]  # fmt: skip
+
+
+def _file(row: ReportRow, artifact: ArtifactRow | None) -> tuple[str | None, str | None, int | None]:
+    """Format, precision and bytes; an energy without its record has them from a manifest, if at all."""
+    if artifact is None:
+        return None, row.precision, row.size_bytes
+    return artifact.format, artifact.precision or row.precision, artifact.size_bytes
 
 
 def _contents(artifact: ArtifactRow | None) -> list[str | int | float | None]:
     if artifact is None:
-        return [None] * 9
+        return [None] * 6
     taken, parity = artifact.delegation, artifact.parity
     return [
-        artifact.format, artifact.precision, artifact.size_bytes, artifact.operators,
+        artifact.operators,
         *((taken.delegated, taken.total, taken.partitions) if taken else (None,) * 3),
         *(("yes" if parity.passed else "no", parity.multiple) if parity else (None,) * 2),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from report_records import ACCURACY_TOML
 
 from edgevit.errors import UsageError
+from export.recipe import Precision
 from validation.report.accuracy import AccuracyBook, read_accuracies, stated_on_command_line
 from validation.report.rows import Metric
 
@@ -152,3 +153,34 @@ def test_files_may_begin_with_a_mark_and_spell_their_suffix_large(tmp_path: Path
     path.write_bytes(b"\xef\xbb\xbfmodel,top1,parameters_m\nm, 70.5 ,\n")
     (entry,) = read_accuracies(path)
     assert (entry.pattern, entry.model.top1, entry.model.parameters_m, entry.origin) == ("m", 70.5, None, str(path))
+
+
+def top1_of(book: AccuracyBook, artifact: str, precision: Precision | None) -> float | None:
+    model = book.lookup(artifact, precision)
+    return model.top1 if model else None
+
+
+def test_a_name_is_that_of_one_file_and_not_of_its_other_precisions(tmp_path: Path) -> None:
+    book = book_of(tmp_path / "a.toml", '"net" = 81\n"net-int8" = 79\n')
+    assert top1_of(book, "net.onnx", Precision.FP32) == 81
+    assert top1_of(book, "net-int8.onnx", Precision.INT8) == 79
+    assert top1_of(book, "net-fp16.onnx", Precision.FP16) is None
+    assert book.withheld_words() == []
+
+
+def test_a_pattern_tells_the_accuracy_of_float32_and_of_what_it_names(tmp_path: Path) -> None:
+    book = book_of(tmp_path / "a.toml", '"net*" = { top1 = 81, parameters_m = 3.5, label = "Net" }\n')
+    assert top1_of(book, "net.onnx", Precision.FP32) == top1_of(book, "net.onnx", None) == 81
+    int8 = book.lookup("net-int8.onnx", Precision.INT8)
+    assert int8 is not None
+    assert (int8.top1, int8.parameters_m, int8.label) == (None, 3.5, "Net")
+    book.lookup("net-int8-static-16-1a2b3c4d.onnx", Precision.INT8)
+    (words,) = book.withheld_words()
+    assert words.startswith("net-int8-static-16-1a2b3c4d.onnx, net-int8.onnx: no accuracy, since 'net*' does not name")
+    assert book.unused() == []
+
+
+def test_a_pattern_that_names_the_precision_counts_before_a_longer_one_that_does_not(tmp_path: Path) -> None:
+    book = book_of(tmp_path / "a.toml", '"net-224x224*" = 81\n"*int8*" = 79\n')
+    assert top1_of(book, "net-224x224-int8.onnx", Precision.INT8) == 79
+    assert book.withheld_words() == []

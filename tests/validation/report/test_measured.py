@@ -6,8 +6,20 @@ from pathlib import Path
 import msgspec
 import pytest
 from latency_records import device_run
-from report_records import WRONG, energy_of, failed_run, front_of, metered, run_of, sha_of, with_artifact
+from report_records import (
+    WRONG,
+    energy_of,
+    failed_run,
+    front_of,
+    in_precision,
+    metered,
+    run_of,
+    sha_of,
+    three_precisions,
+    with_artifact,
+)
 
+from export.recipe import Format, Precision, Recipe
 from runtimes.bench.record import DeviceRun
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
@@ -45,7 +57,7 @@ def test_latency_and_energy_of_one_artifact_make_one_row_with_efficiency() -> No
     assert row.power_w is not None and row.power_w.mean == pytest.approx(4.1)
     assert row.efficiency == pytest.approx(75.0 / 120.0)
     assert (row.latency_status, row.energy_status) == ("valid", "verified")
-    assert table.plots == (Cost.LATENCY, Cost.ENERGY)
+    assert table.plots == (Cost.LATENCY, Cost.ENERGY, Cost.SIZE)
 
 
 OTHERS = {
@@ -243,3 +255,60 @@ def test_a_table_says_that_energy_was_measured_with_other_pauses(
     )
     (table,) = measured_report(results, AccuracyBook(), {}).tables
     assert (words or "") in table.caption and bool(table.caption) == (words is not None)
+
+
+STATED = ("edgevit-s-224x224=81.0", "edgevit-s-224x224-int8=79.0", "edgevit-s-224x224-int8-static-100-1a2b3c4d=80.6")
+
+
+def test_precisions_of_one_runtime_stand_on_one_front_under_names_that_tell_them() -> None:
+    (table,) = report_of(three_precisions(), accuracy=STATED).tables
+    assert {row.model: row.precision for row in table.rows} == {
+        "edgevit-s fp32": "fp32", "edgevit-s int8 dynamic": "int8 dynamic", "edgevit-s int8 static": "int8 static",
+    }  # fmt: skip
+    assert front_of(table, Cost.LATENCY) == ["edgevit-s int8 static", "edgevit-s fp32"]
+    assert front_of(table, Cost.SIZE) == ["edgevit-s int8 dynamic", "edgevit-s int8 static", "edgevit-s fp32"]
+    assert [row.size_bytes for row in table.rows] == [14_100_000, 14_000_000, 52_000_000]
+
+
+def test_float32_alone_needs_no_word_and_int8_alone_has_it() -> None:
+    plain, dynamic, _ = three_precisions()
+    names = [[row.model for row in report_of([run]).tables[0].rows] for run in (plain, dynamic)]
+    assert names == [["edgevit-s"], ["edgevit-s int8 dynamic"]]
+
+
+def test_a_label_for_all_files_of_a_model_is_told_apart_by_the_precision() -> None:
+    book = AccuracyBook()
+    book.add([Stated("edgevit-s*", StatedModel(label="EdgeViT-S"), "here")])
+    book.add([Stated("*-int8.onnx", StatedModel(label="Small int8 (dynamic)"), "here")])
+    (table,) = measured_report(Results(runs=three_precisions()), book, {}).tables
+    assert [row.model for row in table.rows] == ["EdgeViT-S int8 static", "Small int8 (dynamic)", "EdgeViT-S fp32"]
+
+
+def test_recipes_that_differ_in_more_than_precision_keep_their_names() -> None:
+    plain, dynamic, _ = three_precisions()
+    other = in_precision(run_of("edgevit-s-224x224-int8-optimize-none.onnx", 70.0), Precision.INT8)
+    (table,) = report_of([plain, dynamic, other]).tables
+    assert [row.model for row in table.rows] == [
+        "edgevit-s int8 dynamic", "edgevit-s-optimize-none int8 dynamic", "edgevit-s fp32",
+    ]  # fmt: skip
+
+
+def test_an_accuracy_of_the_float_file_is_not_that_of_its_int8_files() -> None:
+    (table,) = report_of(three_precisions(), accuracy=["edgevit-s-224x224=81.0"]).tables
+    assert [row.model for row in table.rows if row.accuracy] == ["edgevit-s fp32"]
+    (table,) = report_of(three_precisions(), accuracy=["edgevit-s*=81.0"]).tables
+    assert [row.model for row in table.rows if row.accuracy] == ["edgevit-s fp32"]
+
+
+def test_a_file_that_answers_wrongly_is_on_no_front_of_sizes() -> None:
+    wrong = in_precision(run_of("wrong.onnx", 1.0, verification=WRONG), Precision.INT8, size_bytes=10)
+    (table,) = report_of([*three_precisions(), wrong], accuracy=[*STATED, "wrong=99"]).tables
+    assert rows_of(table)["wrong.onnx"].size_dominance is None
+    assert "wrong int8 dynamic" not in front_of(table, Cost.SIZE)
+
+
+def test_energy_without_a_record_has_size_and_precision_from_the_manifest() -> None:
+    recipe = Recipe(format=Format.ONNX, precision=Precision.INT8)
+    facts = {sha_of("a-int8.onnx"): ModelFacts(recipe=recipe, size_bytes=7)}
+    (row,) = report_of(energies=[energy_of("a-int8.onnx", 100.0)], facts=facts).tables[0].rows
+    assert (row.model, row.precision, row.size_bytes) == ("a int8 dynamic", "int8 dynamic", 7)

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from io import BytesIO
 from itertools import combinations, pairwise
 
+import msgspec
 import pytest
 from matplotlib.path import Path
 from PIL import Image
@@ -12,7 +13,7 @@ from report_records import SMALL, measured
 from validation.report import plots
 from validation.report.paper import paper_beside, paper_report_tables
 from validation.report.plots import ALONE, NARROW, WIDE, Canvas, describe, plot_png, plot_svg, shortened
-from validation.report.rows import Cost, Metric, ReportTable
+from validation.report.rows import Cost, Metric, ReportTable, with_dominance
 from validation.report.tables import plot_title
 
 
@@ -115,3 +116,17 @@ def test_numbers_on_the_axis_keep_apart_and_there_are_at_least_two(first: float,
         boxes = [label.get_window_extent() for label, place in ticks if low <= place <= high]
     assert len(boxes) >= 2
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_sizes_are_drawn_without_deviations_and_without_the_papers_figures() -> None:
+    rows = [msgspec.structs.replace(row, size_bytes=(at + 2) * 4_000_000) for at, row in enumerate(SMALL.rows)]
+    table = msgspec.structs.replace(SMALL, plots=(Cost.SIZE,), rows=with_dominance(rows))
+    beside = paper_beside(Metric.TOP1, "224x224")
+    with plots.style(WIDE, salt="t"):
+        axes = plots._draw(table, Cost.SIZE, beside, WIDE).axes[0]
+    steps = {line.get_label(): list(line.get_xdata()) for line in axes.lines if not line.get_label().startswith("_")}
+    assert steps == {"Pareto front": [8.0]}
+    assert axes.get_xlabel() == "size in MB"
+    words = describe(table, Cost.SIZE, beside)
+    assert "by rising size: edgevit-s." in words and "another device" not in words and "wrong" in words
+    assert ET.fromstring(plot_svg(table, Cost.SIZE, beside)) is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from report_records import WRONG, energy_of, failed_run, ranked, run_of
+from report_records import WRONG, energy_of, failed_run, ranked, run_of, three_precisions
 
 from validation.report.entries import joined_entries
 from validation.report.ranking import brief_columns, ranking_columns, rankings_of, with_places
@@ -136,3 +136,12 @@ def test_on_a_console_a_format_in_two_runtimes_keeps_their_column() -> None:
     litert = msgspec.structs.replace(litert, conditions=msgspec.structs.replace(litert.conditions, runtime="l 2"))
     titles, words = brief(ranked("a.onnx", (1.0, 2.0)), litert)
     assert "runtime" not in titles and words == "model a, threads 1, onnx in r 1, tflite in l 2"
+
+
+def test_each_precision_of_a_model_has_its_own_fastest_and_all_stand_in_one_table() -> None:
+    (ranking,) = rankings(*three_precisions(), *three_precisions("tflite"))
+    assert {row.model for row in ranking.rows} == {"edgevit-s"}
+    assert cells(ranking, "precision") == ["int8 static"] * 2 + ["int8 dynamic"] * 2 + ["fp32"] * 2
+    names = [line.partition(":")[0] for line in ranking.fastest]
+    assert names == ["edgevit-s int8 static", "edgevit-s int8 dynamic", "edgevit-s fp32"]
+    assert "precision" not in {column.title for column in brief_columns(rankings(three_precisions()[0])[0])[0]}

@@ -73,3 +73,21 @@ def test_the_papers_table_is_the_one_that_is_named() -> None:
     first, second, *_ = paper_report_tables()
     data = ReportData(title="", created_utc="", tool="", tables=(first, second), paper={first.slug: second.slug})
     assert (data.paper_table(first), data.paper_table(second)) == (second, None)
+
+
+def test_sizes_are_a_comparison_of_their_own() -> None:
+    rows = with_dominance(
+        [
+            msgspec.structs.replace(row("float", 10, 70), size_bytes=16_000_000),
+            msgspec.structs.replace(row("int8", 20, 69), size_bytes=4_000_000, precision="int8 static"),
+            msgspec.structs.replace(row("worse", 5, 68), size_bytes=5_000_000),
+            msgspec.structs.replace(row("wrong", 1, 99, "failed"), size_bytes=1),
+            row("unknown", 1, 60),
+        ]
+    )
+    assert [each.on_front(Cost.SIZE) for each in rows] == [True, True, False, False, False]
+    assert rows[2].size_dominance is not None and rows[2].size_dominance.dominated_by == "int8"
+    assert [each.status(Cost.SIZE) for each in rows] == ["valid", "valid", "valid", "failed", None]
+    assert rows[1].cost(Cost.SIZE) == Quantity(mean=4.0)
+    assert worth_plotting(rows) == (Cost.LATENCY, Cost.SIZE)
+    assert json.loads(rows[0].to_json())["size_standing"] == {"on_front": True, "dominated_by": None}

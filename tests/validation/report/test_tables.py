@@ -136,6 +136,23 @@ def test_every_unit_and_kind_has_its_digits() -> None:
     }  # fmt: skip
 
 
+def test_precision_and_size_are_columns_where_they_are_told() -> None:
+    rows = [
+        msgspec.structs.replace(row("net fp32", 20, 1), precision="fp32", size_bytes=16_340_000),
+        msgspec.structs.replace(row("net int8", 10, 1), precision="int8 static", size_bytes=4_490_000),
+    ]
+    table = msgspec.structs.replace(measured(rows), plots=(Cost.SIZE,))
+    shown = {column.title: column.cells for column in columns_of(table)}
+    assert (shown["precision"], shown["size MB"]) == (("fp32", "int8 static"), ("16.34", "4.49"))
+    assert shown["size front"] == ("behind net int8", "on it")
+    assert "precision" not in {column.title for column in columns_of(measured(rows[:1]))}
+    lines = [*csv.DictReader(io.StringIO(report_csv(ReportData(title="", created_utc="", tool="", tables=(table,)))))]
+    assert [(line["precision"], line["size_bytes"], line["on_size_front"]) for line in lines] == [
+        ("fp32", "16340000", "no"), ("int8 static", "4490000", "yes"),
+    ]  # fmt: skip
+    assert lines[0]["size_dominated_by"] == "net int8"
+
+
 def test_csv_tells_what_each_artifact_is() -> None:
     table = msgspec.structs.replace(measured([msgspec.structs.replace(row("a", 10, 1), sha256="ab")]))
     data = ReportData(title="t", created_utc="", tool="", tables=(table,), artifacts=(artifact_row("a.tflite", "ab"),))

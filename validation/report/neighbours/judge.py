@@ -50,10 +50,17 @@ def paper_comparisons(entries: Sequence[Entry]) -> tuple[PaperComparison, ...]:
         network = None if entry.run is None else entry.run.artifact.network
         neighbour = None if network is None else neighbour_of(network)
         if recipe is not None and neighbour is not None:
-            key = msgspec.structs.replace(entry.conditions, input=""), recipe
+            key = msgspec.structs.replace(entry.conditions, input=""), _way_made(recipe)
             _add(groups.setdefault(key, _Group()), neighbour, entry)
     made = [_comparison(*key, group) for key, group in groups.items() if group.worth_telling]
     return tuple(msgspec.structs.replace(each, slug=f"{each.slug}-{place}") for place, each in enumerate(made, 1))
+
+
+def _way_made(recipe: Recipe) -> Recipe:
+    """Without the hash of the calibration, which networks that scale images otherwise do not share."""
+    images = recipe.calibration
+    alike = None if images is None else msgspec.structs.replace(images, sha256="")
+    return msgspec.structs.replace(recipe, calibration=alike)
 
 
 def _add(group: _Group, neighbour: Neighbour, entry: Entry) -> None:
@@ -91,6 +98,7 @@ def _recipe_words(recipe: Recipe) -> list[str]:
     """What of a recipe is not the usual one."""
     usual = Recipe(format=recipe.format)
     words = {
+        recipe.precision_words: recipe.precision is not usual.precision,
         f"optimize {recipe.optimize}": recipe.optimize is not Optimize.FULL,
         f"input {recipe.input_layout}": recipe.input_layout is not usual.input_layout,
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from paper_records import paper_run
-from report_records import run_of
+from report_records import in_precision, run_of
 
-from export.recipe import Optimize
+from export.recipe import Calibration, Optimize, Precision
 from runtimes.bench.record import DeviceRun
 from validation.report.entries import joined_entries
 from validation.report.neighbours.judge import paper_comparisons
@@ -59,8 +60,9 @@ def test_nothing_is_said_without_a_neighbour() -> None:
         paper_run("DeiT-Tiny", 30.0, device="another"),
         paper_run("DeiT-Tiny", 30.0, runtime="another 1.0"),
         paper_run("DeiT-Tiny", 30.0, optimize=Optimize.NONE),
+        in_precision(paper_run("DeiT-Tiny", 30.0), Precision.INT8),
     ],
-    ids=["format", "threads", "device", "runtime", "recipe"],
+    ids=["format", "threads", "device", "runtime", "recipe", "precision"],
 )
 def test_formats_devices_threads_and_recipes_are_never_mixed(other: DeviceRun) -> None:
     assert compared(XXS, other) == ()
@@ -112,3 +114,14 @@ def test_without_the_base_other_claims_still_stand() -> None:
     assert rows["MobileViT-S"].reasons == ("EdgeViT-XXS was not measured",)
     claim = next(each for each in comparison.claims if each.text.endswith(" MobileViT-S"))
     assert claim.agreement is Agreement.HOLDS
+
+
+def test_int8_networks_are_compared_among_themselves_whatever_the_pixels_of_their_calibration() -> None:
+    runs = [in_precision(run, Precision.INT8, images=100) for run in (XXS, DEIT)]
+    recipe = runs[1].artifact.recipe
+    assert recipe is not None
+    recipe = msgspec.structs.replace(recipe, calibration=Calibration(count=100, sha256="ff" * 32))
+    runs[1] = msgspec.structs.replace(runs[1], artifact=msgspec.structs.replace(runs[1].artifact, recipe=recipe))
+    first, second = compared(XXS, DEIT, *runs)
+    assert (first.title.endswith(", tflite"), second.title.endswith(", tflite, int8 static")) == (True, True)
+    assert first.slug != second.slug
