@@ -13,13 +13,17 @@ from edgevit.errors import ArtifactError, UsageError
 from edgevit.records import sha256_file
 from edgevit.shell import quoted
 from edgevit.spec import TensorSpec
+from edgevit_export.commands.int8_options import print_layer_table, summary
 from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import format_bytes, print_line, print_record, print_shortfalls, print_table, print_text
 from export.artifact import Delegation, FileFacts, Manifest, Operator, ParityResult, PassLog, Piece, optimised
 from export.formats.table import FORMATS, format_of, read_artifact
 from export.manifest import EXPORT_HINT, load_manifest, manifest_path
+from export.quantization.record import LayerRecord, QuantizationRecord
+from export.recipe import Calibration
 
 _METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is
+_WORST = 3  # layers of int8 that lose most, as many are shown; chosen: with --json are all
 _MODULES = 3  # of a piece, that a row names; chosen: with --json are all
 
 
@@ -36,12 +40,17 @@ class Inspection(FileFacts):
     """The facts of a file, and what the manifest beside it says of the export: how it was optimised and delegated.
 
     ``manifest`` is that manifest's path. Without one all that it would say is empty, and
-    ``manifest_problem`` says so, or why one that is there was not believed.
+    ``manifest_problem`` says so, or why one that is there was not believed. ``precision`` is as
+    ``Recipe.precision_words`` tells it; without a manifest what most weights are stored in.
     """
 
     schema_version: Literal[1] = 1
     manifest: str | None = None
     manifest_problem: str | None = None
+    precision: str | None = None
+    calibration: Calibration | None = None
+    keep_float: tuple[str, ...] = ()
+    quantization: QuantizationRecord | None = None
     optimised: str | None = None
     passes: tuple[PassLog, ...] = ()
     delegation: Delegation | None = None
@@ -78,6 +87,8 @@ def inspect(options: InspectOptions) -> None:
     print_text(f"needs {facts.requires}")
     for caution in facts.cautions:
         print_text(f"caution: {caution}")
+    if facts.weights:
+        print_text(f"weights: {_weights_in_words(facts.weights)}")
     print_line()
     rows = [_tensor_row("input", tensor) for tensor in facts.inputs]
     rows += [_tensor_row("output", tensor) for tensor in facts.outputs]
@@ -117,14 +128,56 @@ def _inspection(path: Path, facts: FileFacts) -> Inspection:
         requires=facts.requires,
         metadata=facts.metadata,
         cautions=facts.cautions,
+        weights=facts.weights,
         manifest=str(beside) if manifest else None,
         manifest_problem=problem,
+        precision=_precision(facts, manifest),
+        calibration=manifest.recipe.calibration if manifest else None,
+        keep_float=manifest.recipe.keep_float if manifest else (),
+        quantization=manifest.quantization if manifest else None,
         optimised=optimised(manifest.recipe, manifest.passes) if manifest else None,
         passes=manifest.passes if manifest else (),
         delegation=manifest.delegation if manifest else None,
         parity=manifest.parity if manifest else None,
         shortfalls=manifest.shortfalls() if manifest else (),
     )
+
+
+def _precision(facts: FileFacts, manifest: Manifest | None) -> str | None:
+    from validation.artifact.audit import precision_of
+
+    if manifest is not None:
+        return manifest.recipe.precision_words
+    return str(precision_of(facts)) if facts.weights else None
+
+
+def _weights_in_words(weights: dict[str, int]) -> str:
+    """``3,912,448 int8 (97.1 %), 118,000 float32 (2.9 %)``, most first."""
+    total = sum(weights.values())
+    ordered = sorted(weights.items(), key=lambda each: -each[1])
+    return ", ".join(f"{count:,} {dtype} ({count / total:.1%})".replace("%", " %") for dtype, count in ordered)
+
+
+def _precision_in_words(inspection: Inspection) -> str:
+    words = f"precision: {inspection.precision}"
+    if (images := inspection.calibration) is not None:
+        words += f", ranges of {images.count} images (SHA-256 {images.sha256[:8]}…)"
+    return words + (f"; left float: {', '.join(inspection.keep_float)}" if inspection.keep_float else "")
+
+
+def _print_quantization(record: QuantizationRecord) -> None:
+    """What became of the layers: those that stand apart, and those that lose most."""
+    print_text(summary(record))
+    worst = sorted((layer for layer in record.layers if layer.sqnr_db is not None), key=_sqnr_db)[:_WORST]
+    apart = [layer for layer in record.layers if layer.why or layer in worst]
+    if apart:
+        print_line()
+        print_layer_table(apart)
+        print_line()
+
+
+def _sqnr_db(layer: LayerRecord) -> float:
+    return layer.sqnr_db or 0.0
 
 
 def _optimised_in_words(inspection: Inspection) -> str:
@@ -143,6 +196,9 @@ def _print_export(inspection: Inspection) -> None:
     if inspection.manifest_problem is not None:
         print_text(f"nothing is known of the export: {inspection.manifest_problem}")
         return
+    print_text(_precision_in_words(inspection))
+    if inspection.quantization is not None:
+        _print_quantization(inspection.quantization)
     print_text(_optimised_in_words(inspection))
     if inspection.passes:
         rows = [(log.name, str(log.rewrites), log.not_run or log.detail) for log in inspection.passes]

@@ -69,8 +69,12 @@ def print_layers(outcomes: Sequence[FormatOutcome]) -> None:
         if outcome.quantization is not None:
             print_line()
             print_text(f"{outcome.recipe.title}: {summary(outcome.quantization)}")
-            rows = [_row(layer) for layer in sorted(outcome.quantization.layers, key=_loss)]
-            print_table(LAYER_COLUMNS, rows, right=LAYER_COLUMNS[3:5])
+            print_layer_table(outcome.quantization.layers)
+
+
+def print_layer_table(layers: Sequence[LayerRecord]) -> None:
+    """A row for each layer, those that lose most first."""
+    print_table(LAYER_COLUMNS, [_row(layer) for layer in sorted(layers, key=_loss)], right=LAYER_COLUMNS[3:5])
 
 
 def summary(record: QuantizationRecord) -> str:

@@ -84,3 +84,57 @@ def test_a_manifest_that_does_not_fit_is_not_believed(
     assert run(["inspect", str(manifest.with_suffix(""))]) == 0
     out = capsys.readouterr().out
     assert "nothing is known of the export" in out and words in out and "in_place" not in out
+
+
+LAYERS = [
+    {"name": f"linear_{at}", "module": f"stages.{at}.fc", "kind": "linear", "weights": 100, "scheme": scheme, **told}
+    for at, (scheme, told) in enumerate(
+        [("static", {"sqnr_db": 40.0 + at}) for at in range(5)]
+        + [("dynamic", {"sqnr_db": 50.0, "why": "as static it would lose too much"}), ("float", {"why": "kept"})]
+    )
+]
+INT8 = {
+    "recipe__precision": "int8",
+    "recipe__calibration": {"count": 100, "sha256": "1a2b3c4d" * 8},
+    "recipe__keep_float": ["stages.6"],
+    "quantization": {"layers": LAYERS, "measured_on": "32 images of the calibration"},
+}
+
+
+def test_what_became_of_an_int8_file_is_summed_up_and_json_holds_every_layer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_artifact(tmp_path, Format.ONNX)
+    edit_manifest(manifest, **INT8)
+    file = str(manifest.with_suffix(""))
+    assert run(["inspect", file]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "precision: int8 static, ranges of 100 images (SHA-256 1a2b3c4d…); left float: stages.6" in out
+    assert "7 layers: 5 static, 1 dynamic, 1 float; SQNR of each one's output alone, over 32 images of the" in out
+    shown = [layer["module"] for layer in LAYERS if f"{layer['module']} linear" in out]
+    assert shown == ["stages.0.fc", "stages.1.fc", "stages.2.fc", "stages.5.fc", "stages.6.fc"]
+    assert "as static it would lose too much" in out
+    assert run(["inspect", file, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["precision"], found["calibration"]["count"], found["keep_float"]) == (
+        "int8 static",
+        100,
+        ["stages.6"],
+    )
+    assert [layer["name"] for layer in found["quantization"]["layers"]] == [layer["name"] for layer in LAYERS]
+
+
+def test_the_weights_are_counted_by_dtype_and_tell_the_precision_where_no_manifest_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_artifact(tmp_path, Format.TFLITE)
+    file = str(manifest.with_suffix(""))
+    capsys.readouterr()  # what the converter printed
+    assert run(["inspect", file, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["weights"]["float32"] > 1000 and found["precision"] == "fp32"
+    manifest.unlink()
+    assert run(["inspect", file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "fp32"
+    assert run(["inspect", file]) == 0
+    assert f"weights: {found['weights']['float32']:,} float32 (" in capsys.readouterr().out
