@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
     from runtimes.devices.device import Progress as ByteProgress
     from runtimes.runners.process import PlannedPush, PlannedRun
+    from runtimes.runners.runner import Subject
     from validation.energy.report import EnergyReport
 
 DEFAULT_RESULTS = Path("results")
@@ -100,6 +101,7 @@ def bench(options: BenchOptions) -> None:
     request = request_of(options)
     _check_files(options)
     subjects = find_subjects(options.artifacts)
+    _require_own_top1(request.meter, subjects.subjects)
     devices = open_devices(
         tuple(split_list(options.device)), adb_server=options.adb_server, remote_dir=options.remote_dir,
         replay=options.replay, record=options.record,
@@ -131,6 +133,23 @@ def bench(options: BenchOptions) -> None:
 
 
 command = command_of(BenchOptions, bench)
+
+
+def _require_own_top1(meter: MeterRequest | None, subjects: Sequence[Subject]) -> None:
+    """Refuse one accuracy for files that round and files that do not.
+
+    Raises:
+        UsageError: The same figure was stated for several precisions.
+    """
+    if meter is None or "" not in meter.top1:
+        return
+    told = [each.recipe for each in subjects if each.name not in meter.top1 and each.recipe is not None]
+    precisions = dict.fromkeys(recipe.precision_words for recipe in told)
+    if len(precisions) > 1:
+        raise UsageError(
+            f"--top1 {meter.top1['']:g} for files in {', '.join(precisions)}: each precision has its own accuracy",
+            hint="state it by file: --top1 FILE=PERCENT",
+        )
 
 
 def _check_files(options: BenchOptions) -> None:

@@ -152,10 +152,14 @@ def _precision(facts: FileFacts, manifest: Manifest | None) -> str | None:
 
 
 def _weights_in_words(weights: dict[str, int]) -> str:
-    """``3,912,448 int8 (97.1 %), 118,000 float32 (2.9 %)``, most first."""
+    """``3,912,448 int8 (97.1 %), 118,000 float32 (2.9 %), 163 int32``, most first; small change without its share."""
     total = sum(weights.values())
-    ordered = sorted(weights.items(), key=lambda each: -each[1])
-    return ", ".join(f"{count:,} {dtype} ({count / total:.1%})".replace("%", " %") for dtype, count in ordered)
+    shares = {dtype: f"{count / total:.1%}".replace("%", " %") for dtype, count in weights.items()}
+    ordered = sorted(weights, key=lambda dtype: -weights[dtype])
+    return ", ".join(
+        f"{weights[dtype]:,} {dtype}" + (f" ({shares[dtype]})" if shares[dtype] not in ("0.0 %", "100.0 %") else "")
+        for dtype in ordered
+    )
 
 
 def _precision_in_words(inspection: Inspection) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from latency_records import device_run, normal_rounds
+from report_records import three_precisions
 from small_artifacts import write_artifact
 from stamp_meter import StampMeter
 from typer.testing import CliRunner, Result
@@ -19,8 +21,9 @@ from edgevit.records import sha256_file
 from edgevit_export.app import app
 from edgevit_export.commands import bench as bench_command
 from edgevit_export.commands.bench import BenchOptions, parse_threads, print_runs, request_of
+from edgevit_export.workflows.subjects import find_subjects
 from export.artifact import Manifest
-from export.recipe import Format
+from export.recipe import Format, Precision
 from runtimes.bench import measure as measure_module
 from runtimes.bench.record import DeviceRun, RunFailure
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
@@ -169,6 +172,32 @@ def test_bad_requests_name_what_is_wrong(artifacts: Path, words: tuple[str, ...]
     assert message in error.message
     assert error.exit_code == 2
     assert not Path("results").exists(), "nothing was measured"
+
+
+def test_one_accuracy_for_several_precisions_is_refused(artifacts: Path) -> None:
+    (subject,) = find_subjects([artifacts]).subjects
+    assert subject.recipe is not None
+    recipe = msgspec.structs.replace(subject.recipe, precision=Precision.INT8)
+    other = dataclasses.replace(subject, name="small-int8.onnx", recipe=recipe)
+    meter = MeterRequest(name="rapl", top1={"": 81.0})
+    with pytest.raises(UsageError, match="--top1 81 for files in fp32, int8 dynamic: each precision has its own"):
+        bench_command._require_own_top1(meter, [subject, other])
+    bench_command._require_own_top1(meter, [subject, subject])
+    bench_command._require_own_top1(None, [subject, other])
+    named = msgspec.structs.replace(meter, top1={"": 81.0, "small-int8.onnx": 79.0})
+    bench_command._require_own_top1(named, [subject, other])
+
+
+def test_the_precision_is_a_column_of_the_closing_table_and_of_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"csv": tmp_path / "a.csv", "markdown": tmp_path / "a.md"}
+    assert print_runs(three_precisions(), BenchOptions(artifacts=[], **files)) == 0
+    assert "int8 static" in capsys.readouterr().out
+    assert all("int8 dynamic" in path.read_text(encoding="utf-8") for path in files.values())
+    assert print_runs(three_precisions()[:1], BenchOptions(artifacts=[], **files)) == 0
+    assert "precision" not in capsys.readouterr().out + files["markdown"].read_text(encoding="utf-8")
+    assert "fp32" in files["csv"].read_text(encoding="utf-8")
 
 
 @pytest.mark.alone

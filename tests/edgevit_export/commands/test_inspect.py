@@ -10,7 +10,7 @@ from small_artifacts import edit_manifest, write_artifact
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit_export.__main__ import run
-from edgevit_export.commands.inspect import read_facts
+from edgevit_export.commands.inspect import _weights_in_words, read_facts
 from export.recipe import Format
 
 
@@ -138,3 +138,14 @@ def test_the_weights_are_counted_by_dtype_and_tell_the_precision_where_no_manife
     assert json.loads(capsys.readouterr().out)["precision"] == "fp32"
     assert run(["inspect", file]) == 0
     assert f"weights: {found['weights']['float32']:,} float32 (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"float32": 4060540, "int32": 163}, "4,060,540 float32, 163 int32"),
+        ({"float32": 20, "int8": 60, "int32": 20}, "60 int8 (60.0 %), 20 float32 (20.0 %), 20 int32 (20.0 %)"),
+    ],
+)
+def test_small_change_among_the_weights_has_no_share(weights: dict[str, int], words: str) -> None:
+    assert _weights_in_words(weights) == words
