@@ -19,11 +19,14 @@ from export.quantization.record import LayerKind, Scheme
 from export.quantization.schemes import FormatSchemes
 
 Inputs = tuple[Tensor, ...]
-OnLayer = Callable[[Node, tuple[object, ...], Tensor], Tensor]
+OnLayer = Callable[[Node, tuple[object, ...], Callable[[], Tensor]], Tensor]
 
 
 class LayerRun(Interpreter):
-    """Runs a program; ``on_layer`` gets each layer's node, arguments and result, and says what goes on from there."""
+    """Runs a program; ``on_layer`` gets each layer's node and arguments, and says what goes on from there.
+
+    Its third argument computes the layer in float, which is not done where nobody asks for it.
+    """
 
     def __init__(self, program: Program, on_layer: OnLayer) -> None:
         super().__init__(program.module)
@@ -35,7 +38,7 @@ class LayerRun(Interpreter):
         if n.name not in self._layers:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        return self._on_layer(n, args, cast("Tensor", self.call_function(n.target, args, kwargs)))
+        return self._on_layer(n, args, lambda: cast("Tensor", self.call_function(n.target, args, kwargs)))
 
     def all_of(self, feeds: Iterable[Inputs]) -> list[object]:
         """The program's answers, call by call."""
@@ -93,7 +96,8 @@ def ranges(program: Program, feeds: Iterable[Inputs]) -> tuple[dict[str, Range],
     inputs: dict[str, Range] = {}
     outputs: dict[str, Range] = {}
 
-    def watch(node: Node, args: tuple[object, ...], result: Tensor) -> Tensor:
+    def watch(node: Node, args: tuple[object, ...], in_float: Callable[[], Tensor]) -> Tensor:
+        result = in_float()
         activation = cast("Tensor", args[node.args.index(activation_of(node))])
         inputs[node.name] = _wider(inputs.get(node.name), activation)
         outputs[node.name] = _wider(outputs.get(node.name), result)
@@ -113,7 +117,8 @@ def costs_db(
     signal: dict[str, float] = {}
     noise: dict[tuple[str, Scheme], float] = {}
 
-    def measure(node: Node, args: tuple[object, ...], result: Tensor) -> Tensor:
+    def measure(node: Node, args: tuple[object, ...], in_float: Callable[[], Tensor]) -> Tensor:
+        result = in_float()
         tried = choices.get(node.name, ())
         if tried:
             signal[node.name] = signal.get(node.name, 0.0) + _energy(result)
@@ -127,7 +132,9 @@ def costs_db(
 
 
 def ratio_db(signal: float, noise: float) -> float:
-    """SQNR in dB of two energies, within -300..300."""
+    """SQNR in dB of two energies, within -300..300; the least where either is not finite."""
+    if not math.isfinite(signal) or not math.isfinite(noise):
+        return -300.0
     if noise == 0:
         return 300.0
     if signal == 0:
@@ -140,5 +147,8 @@ def _energy(value: Tensor) -> float:
 
 
 def _wider(found: Range | None, value: Tensor) -> Range:
+    """The range of both; NaN stays, which comparing would lose."""
     low, high = float(value.min()), float(value.max())
-    return Range(low, high) if found is None else Range(min(found.low, low), max(found.high, high))
+    if found is None or math.isnan(low):
+        return Range(low, high)
+    return found if math.isnan(found.low) else Range(min(found.low, low), max(found.high, high))

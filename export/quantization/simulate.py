@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch.fx import Interpreter
 
 from export.program import Program
 from export.quantization.feeds import answers_of, feeds_of
@@ -42,28 +42,31 @@ def run_quantized(program: Program, recipe: Recipe, feeds: Sequence[Inputs]) -> 
     assert plan is not None
     rounded = RoundedLayers(program, SCHEMES[recipe.format], plan.inputs, plan.outputs)
 
-    def replace(node: Node, args: tuple[object, ...], result: Tensor) -> Tensor:
+    def replace(node: Node, args: tuple[object, ...], in_float: Callable[[], Tensor]) -> Tensor:
         scheme = plan.layers[node.name].scheme
-        return result if scheme is Scheme.FLOAT else rounded.call(node, args, scheme)
+        return in_float() if scheme is Scheme.FLOAT else rounded.call(node, args, scheme)
 
     return LayerRun(program, replace).all_of(feeds)
 
 
 def run_in_half(program: Program, feeds: Sequence[Inputs]) -> list[object]:
     """The answers, call by call, with all constants rounded to half precision and products taken in float32."""
-    module = in_half(program.module)
+    rounded = _InHalf(program.module)
     with torch.no_grad():
-        return [module(*inputs) for inputs in feeds]
+        return [rounded.run(*inputs) for inputs in feeds]
 
 
-def in_half(module: GraphModule) -> GraphModule:
-    """A copy of ``module`` whose float32 constants have the values that half precision holds."""
-    rounded = copy.copy(module)
-    rounded._parameters, rounded._buffers = dict(module._parameters), dict(module._buffers)
-    for name, value in rounded._parameters.items():
-        if value is not None and value.dtype is torch.float32:
-            rounded._parameters[name] = torch.nn.Parameter(value.detach().half().float(), requires_grad=False)
-    for name, held in rounded._buffers.items():
-        if held is not None and held.dtype is torch.float32:
-            rounded._buffers[name] = held.half().float()
-    return rounded
+class _InHalf(Interpreter):
+    """Runs a module whose float32 constants, at any depth, have the values that half precision holds."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self._rounded: dict[str, object] = {}
+
+    def fetch_attr(self, target: str) -> object:
+        """The constant called ``target``, rounded once."""
+        if target not in self._rounded:
+            held = super().fetch_attr(target)
+            is_rounded = isinstance(held, torch.Tensor) and held.dtype is torch.float32
+            self._rounded[target] = held.half().float() if is_rounded else held
+        return self._rounded[target]
