@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from edgevit.errors import UsageError
+from export.eager.answers import batch_of
 from export.program import Program
 from export.quantization.calibration import CalibrationImages
 from export.quantization.feeds import feeds_of
@@ -30,6 +32,9 @@ LEAST_STATIC_DB = 33.0
 Measured on the trained EdgeViT of the tests: the outputs of patch embeddings are at 24 to 30 dB, all others at 36 and
 more; a network of some fifty layers of 36 dB answers at about 30.
 """
+WORTHLESS_DB = 3.0
+"""SQNR of a layer's own output at which it stays float. Chosen: half of its energy is noise then, as with infinities
+and with outliers of a million among what it reads; layers of sound networks are at 20 and more."""
 _AN_OUTPUT = "its output is one of the network's, and would have 256 values"
 
 
@@ -46,7 +51,9 @@ def quantized(program: Program, recipe: Recipe, images: CalibrationImages | None
             for is out of reach.
     """
     feeds = () if images is None else tuple(feeds_of(program, images.samples))
-    measured = feeds[:MEASURED] if feeds else feeds_of(program, make_samples(program.spec))
+    measured = (
+        feeds[: ceil(MEASURED / batch_of(program.spec))] if feeds else feeds_of(program, make_samples(program.spec))
+    )
     inputs, outputs = ranges(program, feeds)
     layers = RoundedLayers(program, SCHEMES[recipe.format], inputs, outputs)
     records, digests = _records(program, recipe, layers, measured), () if images is None else images.digests
@@ -72,14 +79,16 @@ def _records(
         name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
     }
     costs = costs_db(layers, tried, measured)
-    records = {}
+    records, counted = {}, set[int]()
     for node, kind, weight in found:
         scheme, why = _choose(node, choices[node.name], costs, coarse=row.rounded_outputs)
         why = f"kept by '{kept[node.name]}'" if node.name in kept else why
         records[node.name] = LayerRecord(
-            name=node.name, module=place_of(node), kind=kind, weights=weight.numel(), scheme=scheme, why=why,
+            name=node.name, module=place_of(node), kind=kind, scheme=scheme, why=why,
             sqnr_db=costs.get((node.name, scheme)),
+            weights=0 if weight.data_ptr() in counted else weight.numel(),
         )  # fmt: skip
+        counted.add(weight.data_ptr())
     if all(record.scheme is Scheme.FLOAT for record in records.values()):
         kinds = ", ".join(sorted({str(kind) for _, kind, _ in found})) or "none at all"
         raise UsageError(
@@ -97,19 +106,21 @@ def _alone(scheme: Scheme | None) -> tuple[Scheme, ...]:
 def _choose(
     node: Node, offered: tuple[Scheme, ...], costs: dict[tuple[str, Scheme], float], *, coarse: bool
 ) -> tuple[Scheme, str]:
-    """The first scheme on offer that costs little enough, else the last; and why it is not the first."""
+    """The first scheme on offer that costs little enough, else the last that leaves something; why not the first."""
     why = ""
     for scheme in offered:
-        if scheme is not Scheme.STATIC or scheme is offered[-1]:
+        cost = costs.get((node.name, scheme), inf)
+        if cost <= WORTHLESS_DB:
+            why = f"{scheme} would leave nothing of it: {cost:.1f} dB"
+        elif scheme is not Scheme.STATIC or scheme is offered[-1]:
             return scheme, why
-        cost = costs[node.name, scheme]
-        if coarse and _answers(node):
+        elif coarse and _answers(node):
             why = _AN_OUTPUT
         elif cost < LEAST_STATIC_DB:
             why = f"static would cost it {cost:.1f} dB, below {LEAST_STATIC_DB:g}"
         else:
             return scheme, ""
-    return Scheme.FLOAT, ""
+    return Scheme.FLOAT, why
 
 
 _SAME_VALUES = ("view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "clone", "contiguous")

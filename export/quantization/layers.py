@@ -23,11 +23,12 @@ _WEIGHT = {"aten.addmm.default": 2}
 def layers_of(program: Program) -> Iterator[tuple[Node, LayerKind, Tensor]]:
     """Every call with constant weights that differ: the node, its kind and its weights; in order.
 
-    A product with weights that are all alike is a mean or a sum in disguise, which has nothing to be quantised.
+    A product with weights that are all alike is a mean or a sum in disguise, which has nothing to be quantised; one
+    with a vector is a weighted sum, without an output channel to have a scale.
     """
     for node in program.module.graph.nodes:
         found = weights_of(program.module, node)
-        if found is not None and found.numel() > 1 and bool((found != found.flatten()[0]).any()):
+        if found is not None and found.dim() > 1 and found.numel() > 1 and bool((found != found.flatten()[0]).any()):
             yield node, _kind(node, found), found
 
 

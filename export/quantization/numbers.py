@@ -7,6 +7,7 @@ Efficient Integer-Arithmetic-Only Inference, 2018, section 2).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,7 +46,12 @@ def activation_scale(found: Range) -> tuple[float, int]:
 
 
 def rounded_activation(value: Tensor, found: Range) -> Tensor:
-    """``value`` of any shape, rounded to the 256 values of a fixed range and cut off at its ends."""
+    """``value`` of any shape, rounded to the 256 values of a fixed range and cut off at its ends.
+
+    NaN for a range without end: no step is fine enough, and none is a number.
+    """
+    if not math.isfinite(found.high - found.low):
+        return torch.full_like(value, math.nan)
     scale, zero = activation_scale(found)
     return torch.fake_quantize_per_tensor_affine(value, scale, zero, 0, ACTIVATION_STEPS)
 

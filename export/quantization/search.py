@@ -12,7 +12,7 @@ import numpy as np
 from edgevit.errors import UsageError
 from export.quantization.feeds import answers_of
 from export.quantization.record import LayerRecord, Scheme
-from export.quantization.run import Inputs, ratio_db
+from export.quantization.run import Inputs, LayerRun, ratio_db
 from export.quantization.simulate import run_quantized
 from export.stimuli import Floats
 
@@ -41,7 +41,7 @@ def searched(program: Program, recipe: Recipe, measured: Sequence[Inputs]) -> Pr
     assert plan is not None
     rows = [layer for layer in plan.layers.values() if layer.sqnr_db is not None]
     worst = [layer.name for layer in sorted(rows, key=lambda layer: layer.sqnr_db or 0.0)]
-    exact = _answers(program, [program.module(*inputs) for inputs in measured])
+    exact = _answers(program, LayerRun(program, lambda node, args, in_float: in_float()).all_of(measured))
 
     def reached(count: int) -> tuple[Program, bool, str]:
         tried = with_float(program, worst[:count])
