@@ -27,7 +27,7 @@ def searched(program: Program, recipe: Recipe, measured: Sequence[Inputs]) -> Pr
     """``program`` with the fewest of its worst layers in float that reach what ``recipe`` asks for.
 
     Layers are taken by the SQNR of their own output, the lowest first; how many is found by halving, since more float
-    layers answer more exactly but for chance.
+    layers answer more exactly but for some tenths of a dB: one fewer than what is found does not reach it.
 
     Args:
         program: With its quantisation.
@@ -48,8 +48,11 @@ def searched(program: Program, recipe: Recipe, measured: Sequence[Inputs]) -> Pr
         agree, words = _compared(_answers(tried, run_quantized(tried, recipe, measured)), exact, recipe)
         return tried, agree, words
 
-    least, most = 0, len(worst) - 1
-    found, enough, words = reached(most)
+    found, enough, _ = reached(0)
+    if enough:
+        return found
+    least, most = 1, max(1, len(worst) - 1)
+    found, enough, words = reached(len(worst) - 1)
     if not enough:
         raise UsageError(
             f"{program.spec.name} as {recipe.format} int8 does not reach what was asked for, with all but one of its "
