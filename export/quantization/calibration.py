@@ -14,7 +14,7 @@ from edgevit.errors import UsageError
 from edgevit.shell import quoted
 from edgevit.spec import Layout, ModelSpec, TensorSpec
 from edgevit.text import printable
-from export.photos import load_photos
+from export.photos import SUFFIXES, load_photos
 from export.recipe import Calibration
 from export.stimuli import Samples, image_size, normalise
 
@@ -22,6 +22,8 @@ FEWEST = 16
 """Measured: ranges of 16 images of the tests' trained network answer within 3 dB of those of 100; fewer is luck."""
 MOST = 512
 """Chosen: least and largest values hardly move after 100 images, and all are held in memory at once."""
+_ENOUGH = "a hundred that are like those the app will see serve well"
+_HIDDEN = " is hidden, as what macOS puts"
 DIGITS = 16
 """Of the SHA-256 of one image, by which ``verify`` knows it again. Chosen: 64 bits tell any number of photos apart."""
 
@@ -36,8 +38,12 @@ class CalibrationImages:
     @property
     def record(self) -> Calibration:
         """What recipe and name say of them; the order of the images does not matter."""
-        whole = hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()
-        return Calibration(count=len(self.digests), sha256=whole)
+        return calibration_of(self.digests)
+
+
+def calibration_of(digests: tuple[str, ...]) -> Calibration:
+    """What a recipe says of images with those digests, in any order."""
+    return Calibration(count=len(digests), sha256=hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest())
 
 
 def load_calibration(path: Path, spec: ModelSpec, note: Callable[[str], None] = lambda text: None) -> CalibrationImages:
@@ -51,6 +57,8 @@ def load_calibration(path: Path, spec: ModelSpec, note: Callable[[str], None] = 
         UsageError: Names the file, or the image in it: it cannot be read, has another size or number of channels, holds
             NaN or Inf, or one value everywhere; or there are too few images, or too many.
     """
+    if not path.exists():
+        raise UsageError(f"--calibration-data: {path} does not exist")
     samples = _from_photos(path, spec) if path.is_dir() else _from_arrays(path, spec)
     _refuse_flat(path, samples, spec)
     digests = digests_of(samples)
@@ -61,7 +69,7 @@ def load_calibration(path: Path, spec: ModelSpec, note: Callable[[str], None] = 
     if not FEWEST <= len(kept) <= MOST:
         raise UsageError(
             f"{path} has {len(kept)} different images, expected {FEWEST} to {MOST}",
-            hint="a hundred that are like those the app will see serve well",
+            hint=_ENOUGH,
         )
     arrays = {name: array[kept] for name, array in samples.arrays.items()}
     chosen = Samples(tuple(samples.labels[place] for place in kept), arrays)
@@ -102,11 +110,14 @@ def refuse_calibrated_on(digests: tuple[str, ...], photos: Samples, what: str) -
 def _from_photos(path: Path, spec: ModelSpec) -> Samples:
     """All photos of a directory; one that cannot be used is an error here, and no less."""
     left_out: list[str] = []
+    files = sum(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+    if files > MOST:  # known before thousands are decoded and held
+        raise UsageError(f"{path} has {files} images, expected {FEWEST} to {MOST}", hint=_ENOUGH)
     try:
         samples = load_photos(path, spec, left_out.append)
     except UsageError as error:
         raise UsageError(f"--calibration-data: {error.message}", hint=error.hint) from error
-    if refused := [line for line in left_out if "is hidden" not in line]:
+    if refused := [line for line in left_out if _HIDDEN not in line]:
         raise UsageError(
             f"--calibration-data: {refused[0].removeprefix('left out: ')}"
             + (f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""),
@@ -141,7 +152,7 @@ def _prepared(path: Path, array: Array, tensor: TensorSpec, spec: ModelSpec) -> 
                 f"expected ({height}, {width}, {channels}): height, width, channels"
             )
         return normalise(array.astype(np.uint8), tensor, spec.preprocessing)
-    if array.shape[1:] != wanted or str(array.dtype) != tensor.dtype:
+    if array.ndim < 1 or array.shape[1:] != wanted or str(array.dtype) != tensor.dtype:
         pixels = " or uint8 pixels (height, width, channels)" if tensor.layout is not None else ""
         raise UsageError(
             f"{path}: '{tensor.name}' holds {array.dtype} {array.shape[1:]} for each sample, expected "
