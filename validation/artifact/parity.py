@@ -20,7 +20,7 @@ from export.golden import GoldenSet
 from runtimes.sessions.session import Array, Session
 from validation.artifact.agreement import InputParity, compare_arrays, cosine_of, sqnr_db_of, yardstick_floor
 from validation.artifact.feeding import run_batches
-from validation.artifact.limits import BELOW_TORCH_DB, Limits
+from validation.artifact.limits import ABOVE_CONSTANT_DB, ALLOWED, BELOW_TORCH_DB, Limits
 
 
 class OutputParity(Record):
@@ -28,7 +28,8 @@ class OutputParity(Record):
 
     Non-finite values and missing outputs count as zeros in the errors, so that every number stays finite; they fail
     the verdict in any case. ``sqnr_db`` is capped at 300 (equal in every bit). ``rounded_sqnr_db`` is that of torch
-    with the same rounding, where the golden set has its answers.
+    with the same rounding, where the golden set has its answers; ``constant_sqnr_db`` that of the best answer that
+    ignores the input, the mean of the reference, where the reference moves with the input at all.
     """
 
     name: str
@@ -44,6 +45,7 @@ class OutputParity(Record):
     worst_input: str
     problem: str | None = None
     rounded_sqnr_db: float | None = None
+    constant_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse errors below nothing, and shares and cosines beyond one."""
@@ -213,7 +215,15 @@ def _output(
         worst_input=worst.label,
         problem=problem,
         rounded_sqnr_db=None if rounded is None else sqnr_db_of(rounded, pairs[0][1]),
+        constant_sqnr_db=_constant_db(pairs[0][1], yardstick),
     )
+
+
+def _constant_db(reference: NDArray[np.float64], yardstick: float) -> float | None:
+    """The SQNR of the mean of ``(count, ...)``; None where no value moves by more than float32 may be off."""
+    if not np.ptp(reference, axis=0).max(initial=0.0) > ALLOWED.default * yardstick:
+        return None
+    return sqnr_db_of(np.broadcast_to(reference.mean(axis=0), reference.shape), reference)
 
 
 def _judge(
@@ -241,7 +251,7 @@ def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
             f"output '{output.name}' has {output.non_finite} non-finite values, first on {output.worst_input}"
         )
     if limits.least_sqnr_db is not None:
-        return reasons + _rounding_reasons(output, limits.least_sqnr_db)
+        return reasons + _rounding_reasons(output, limits, limits.least_sqnr_db)
     allowed = limits.atol if limits.atol is not None else limits.largest_multiple
     seen = output.max_abs_error if limits.atol is not None else output.multiple
     if not seen <= allowed:
@@ -253,17 +263,23 @@ def _output_reasons(output: OutputParity, limits: Limits) -> list[str]:
     return reasons
 
 
-def _rounding_reasons(output: OutputParity, least_db: float) -> list[str]:
-    """Why an output that was rounded on purpose fails: rounded too coarsely, or not what torch gets in the same way."""
+def _rounding_reasons(output: OutputParity, limits: Limits, least_db: float) -> list[str]:
+    """Why an output that was rounded on purpose fails: not what torch gets in the same way, too coarse, or constant."""
     seen, in_torch = output.sqnr_db, output.rounded_sqnr_db
-    if in_torch is not None and seen < in_torch - BELOW_TORCH_DB:
+    if in_torch is not None and seen < in_torch - BELOW_TORCH_DB and output.multiple > limits.largest_multiple:
         return [
             f"output '{output.name}': SQNR {seen:.1f} dB, but torch reaches {in_torch:.1f} dB with the same rounding: "
             f"a fault of the conversion, no quantisation noise (allowed {BELOW_TORCH_DB:g} dB less)"
         ]
+    alike = "" if in_torch is None else f"; torch reaches {in_torch:.1f} dB with the same rounding"
     if not seen >= least_db:
-        alike = "" if in_torch is None else f"; torch reaches {in_torch:.1f} dB with the same rounding"
         return [f"output '{output.name}': SQNR {seen:.1f} dB, expected {least_db:g} dB or more{alike}"]
+    constant = None if limits.least_agreement is not None else output.constant_sqnr_db
+    if constant is not None and seen < constant + ABOVE_CONSTANT_DB:
+        return [
+            f"output '{output.name}': SQNR {seen:.1f} dB, but the same answer to every input reaches {constant:.1f} "
+            f"dB: expected {ABOVE_CONSTANT_DB:g} dB more, or rounding hides what the input changes{alike}"
+        ]
     return []
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from export.artifact import FileFacts, Operator
-from export.recipe import Format, Recipe
-from validation.artifact.audit import audit
+from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.recipe import Format, Precision, Recipe
+from validation.artifact.audit import audit, precision_of
 
 CONV = Operator(name="Conv", count=3, version=11)
 
@@ -72,3 +73,63 @@ def test_the_asked_opset_itself_is_no_violation_and_each_violation_is_told() -> 
         "Foreign (once): not in the stock runtime",
         "Op18: needs opset 18, the recipe asks for 17",
     )
+
+
+def holding(**weights: int) -> FileFacts:
+    return FileFacts(
+        format=Format.ONNX, inputs=(), outputs=(), operators=(CONV,), requires="", metadata={}, weights=weights
+    )
+
+
+def record(*layers: tuple[Scheme, int]) -> QuantizationRecord:
+    rows = tuple(
+        LayerRecord(name=f"l{k}", module=f"m{k}", kind=LayerKind.LINEAR, weights=weights, scheme=scheme)
+        for k, (scheme, weights) in enumerate(layers)
+    )
+    return QuantizationRecord(layers=rows, measured_on="the golden inputs")
+
+
+INT8, FP16 = Recipe(format=Format.ONNX, precision=Precision.INT8), Recipe(format=Format.ONNX, precision=Precision.FP16)
+LAYERS = record((Scheme.STATIC, 600), (Scheme.DYNAMIC, 300), (Scheme.WEIGHTS, 100), (Scheme.FLOAT, 500))
+
+
+@pytest.mark.parametrize(
+    ("facts", "recipe", "layers", "words"),
+    [
+        (holding(int8=1000, float32=520), INT8, LAYERS, None),
+        (holding(int8=980, float32=520), INT8, LAYERS, None),
+        (holding(int8=979, float32=520), INT8, LAYERS, "1,000 weights were to be int8, but the file has 979"),
+        (holding(float32=1500), INT8, LAYERS, "1,000 weights were to be int8, but the file has 0"),
+        (holding(uint8=1000), INT8, LAYERS, "but the file has 0"),
+        (holding(), INT8, LAYERS, "but the file has 0"),
+        (holding(int8=1000), INT8, record(), "0 weights were to be int8"),
+        (holding(int8=1000), INT8, record((Scheme.FLOAT, 1000)), "0 weights were to be int8"),
+        (holding(int8=501, float32=500), INT8, None, None),
+        (holding(int8=500, float32=500), INT8, None, "int8 was asked for, but 500 of 1,000 weights are int8"),
+        (holding(float16=900, float32=20), FP16, None, None),
+        (holding(float32=900), FP16, None, "fp16 was asked for, but 0 of 900 weights are float16"),
+        (holding(int8=900), FP16, None, "0 of 900 weights are float16"),
+        (holding(float32=900), Recipe(format=Format.ONNX), None, None),
+    ],
+)
+def test_weights_are_stored_in_the_precision_that_was_asked_for(
+    facts: FileFacts, recipe: Recipe, layers: QuantizationRecord | None, words: str | None
+) -> None:
+    result = audit(facts, recipe, layers)
+    assert result.passed == (words is None)
+    assert words is None or words in result.violations[0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"int8": 51, "float32": 49}, Precision.INT8),
+        ({"int8": 50, "float32": 50}, Precision.FP32),
+        ({"float16": 99, "float32": 1}, Precision.FP16),
+        ({"float32": 9}, Precision.FP32),
+        ({"int64": 90, "int8": 10}, Precision.FP32),
+        ({}, Precision.FP32),
+    ],
+)
+def test_a_file_from_elsewhere_is_what_most_of_its_weights_are(weights: dict[str, int], expected: Precision) -> None:
+    assert precision_of(holding(**weights)) is expected

@@ -34,7 +34,7 @@ from export.recipe import Format, Precision
 from runtimes.sessions.session import Session
 from runtimes.sessions.table import open_session
 from validation.artifact.checks import CheckStatus, VerifyReport, exit_code
-from validation.artifact.limits import ALLOWED, AllowedError, Limits
+from validation.artifact.limits import AllowedError, Limits
 from validation.artifact.verify import KnownArtifact, verify_artifact
 
 STEPS = ["manifest", "file", "checksum", "golden", "contents", "audit", "load", "parity", "record"]
@@ -357,10 +357,24 @@ def test_an_artifact_in_memory_whose_audit_fails_is_never_opened(copy: Path, tmp
 
 def test_the_limits_are_those_of_the_recipes_precision(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = manifest_in(copy / "onnx")
-    monkeypatch.setitem(ALLOWED, Precision.FP32, AllowedError(default=0.0, strict=0.0))
+    monkeypatch.setattr("validation.artifact.limits.ALLOWED", AllowedError(default=0.0, strict=0.0))
     report = verify_artifact(path, opener=open_session)
     assert failed_at(report) == ["parity"]
     assert report.parity is not None and report.parity.limits.precision is Precision.FP32
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("int8", "int8"), ("fp16", "float16")])
+def test_a_float_file_with_the_name_of_another_precision_is_never_opened(
+    copy: Path, precision: str, dtype: str
+) -> None:
+    def refuse(*_: object, **__: object) -> Session:
+        raise AssertionError("a file whose audit failed was opened")
+
+    path = manifest_in(copy / "tflite")
+    edit_manifest(path, recipe__precision=precision)
+    report = verify_artifact(path, opener=refuse)
+    assert "audit" in failed_at(report)
+    assert any(f"weights are {dtype}" in line for check in report.checks for line in check.details)
 
 
 def test_seconds_are_the_time_that_each_check_took(copy: Path) -> None:
