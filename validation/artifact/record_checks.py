@@ -11,7 +11,9 @@ from math import isclose
 from export.artifact import AuditResult, Delegation, FileFacts, Manifest, ParityResult
 from export.formats.pte_file.read import EXECUTORCH
 from export.formats.ptl_file.prepacked import ELSEWHERE
-from export.recipe import Format
+from export.quantization.calibration import calibration_of
+from export.quantization.record import Scheme
+from export.recipe import Format, Precision
 from runtimes.sessions.table import RUNTIMES
 from validation.artifact.parity import ParityReport
 
@@ -33,7 +35,7 @@ def record_problems(manifest: Manifest, *, slack: bool = False) -> list[str]:
         )
     if manifest.delegation is not None:
         problems += _delegation_problems(manifest.delegation, manifest)
-    return problems
+    return problems + _quantization_problems(manifest)
 
 
 def tool_problems(manifest: Manifest, facts: FileFacts) -> list[str]:
@@ -63,9 +65,9 @@ def figure_problems(recorded: ParityResult, seen: ParityReport) -> list[str]:
         f"an SQNR of {recorded.sqnr_db:.1f} dB, but here it is {here.sqnr_db:.1f}": (
             min(recorded.multiple, here.multiple) > 1 / APART and not abs(recorded.sqnr_db - here.sqnr_db) <= _DB_APART
         ),
-        f"a cosine of {recorded.cosine:.7f}, but here it is {here.cosine:.7f}": not (
-            abs(recorded.cosine - here.cosine) <= _COSINE_APART
-        ),
+        f"a cosine of {recorded.cosine:.7f}, but here it is {here.cosine:.7f}": _other_cosine(recorded, here),
+        f"{_db(recorded.rounded_sqnr_db)} of torch with the same rounding, the golden set has "
+        f"{_db(here.rounded_sqnr_db)}": _other_db(recorded.rounded_sqnr_db, here.rounded_sqnr_db),
         "another agreement on the top class": _other_share(recorded.top1_agreement, here.top1_agreement),
         "another agreement on the top five classes": _other_share(recorded.top5_agreement, here.top5_agreement),
     }
@@ -102,6 +104,9 @@ def _parity_problems(parity: ParityResult, manifest: Manifest, *, slack: bool) -
     agree = isclose(parity.max_abs_error, product, rel_tol=CLOSE, abs_tol=0.0)
     agree = agree or (slack and 0 <= product < parity.max_abs_error)
     contradictions = {
+        f"a comparison in {parity.precision}, of an artifact in {manifest.recipe.precision}": (
+            parity.precision is not manifest.recipe.precision
+        ),
         f"{parity.inputs_compared} inputs, of {expected}": parity.inputs_compared != expected,
         f"an error of {parity.max_abs_error:.3g}, as {parity.multiple:.3g} times {parity.yardstick:.3g}": not agree,
         f"a mean error of {parity.mean_abs_error:.3g}, the largest being {parity.max_abs_error:.3g}": not (
@@ -137,6 +142,43 @@ def _delegation_problems(delegation: Delegation, manifest: Manifest) -> list[str
     if manifest.recipe.format is Format.TFLITE and not delegation.delegate.endswith(f" of {runtime}"):
         problems.append(f"the manifest records '{delegation.delegate}', but parity in '{runtime}'")
     return problems
+
+
+def _quantization_problems(manifest: Manifest) -> list[str]:
+    """Where what is recorded of the layers is not what the recipe says of precision and calibration."""
+    recipe, record = manifest.recipe, manifest.quantization
+    if recipe.precision is not Precision.INT8:
+        idle = record is not None or recipe.calibration is not None
+        return [f"the manifest records what became int8, but the recipe asks for {recipe.precision}"] if idle else []
+    if record is None:
+        return ["the manifest records no layers of its int8 artifact"]
+    said = calibration_of(record.images) if record.images else None
+    problems = []
+    if said != recipe.calibration:
+        problems.append(
+            f"the manifest records {len(record.images)} images of a calibration, the recipe asks for "
+            f"{'none' if recipe.calibration is None else f'{recipe.calibration.count}, or others'}"
+        )
+    if recipe.calibration is None and any(layer.scheme is Scheme.STATIC for layer in record.layers):
+        problems.append("the manifest records static layers, the recipe has no calibration")
+    return problems
+
+
+def _db(value: float | None) -> str:
+    return "no SQNR" if value is None else f"an SQNR of {value:.1f} dB"
+
+
+def _other_db(recorded: float | None, here: float | None) -> bool:
+    """Whether two SQNR of the same arrays differ."""
+    return (recorded is None) != (here is None) or not isclose(recorded or 0.0, here or 0.0, rel_tol=CLOSE)
+
+
+def _other_cosine(recorded: ParityResult, here: ParityResult) -> bool:
+    """Whether two cosines are of other errors; rounding on purpose is done by each kernel in its own way."""
+    if here.precision is Precision.FP32:
+        return not abs(recorded.cosine - here.cosine) <= _COSINE_APART
+    mine, its = (max(1 - result.cosine, _COSINE_APART) for result in (recorded, here))
+    return not its / APART**2 <= mine <= its * APART**2
 
 
 def _same_release(version: str, other: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from fake_sessions import FunctionSession, golden_set
@@ -18,7 +20,10 @@ from export.artifact import (
     Operator,
     ParityResult,
 )
-from export.recipe import Format, Recipe
+from export.quantization.calibration import calibration_of
+from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.recipe import Calibration, Format, Precision, Recipe
+from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare
 from validation.artifact.record_checks import delegation_difference, figure_problems, record_problems, tool_problems
 
@@ -201,3 +206,95 @@ def test_where_inputs_have_slack_the_worst_multiple_may_be_of_a_smaller_error() 
     assert record_problems(smaller) != []
     larger = replace(MANIFEST, parity=replace(RECORDED, multiple=RECORDED.multiple * 2))
     assert record_problems(larger, slack=True) != []
+
+
+DIGESTS = tuple(f"{k:016x}" for k in range(16))
+
+
+def layers(*schemes: Scheme, images: tuple[str, ...] = ()) -> QuantizationRecord:
+    rows = tuple(
+        LayerRecord(name=f"l{k}", module="m", kind=LayerKind.LINEAR, weights=8, scheme=scheme)
+        for k, scheme in enumerate(schemes)
+    )
+    return QuantizationRecord(layers=rows, measured_on="the golden inputs", images=images)
+
+
+def in_int8(record: QuantizationRecord | None, calibration: Calibration | None = None) -> Manifest:
+    recipe = Recipe(format=Format.TFLITE, precision=Precision.INT8, calibration=calibration)
+    parity = replace(RECORDED, precision=Precision.INT8)
+    return replace(MANIFEST, recipe=recipe, quantization=record, parity=parity)
+
+
+def test_sound_records_of_int8_have_no_problems() -> None:
+    assert record_problems(in_int8(layers(Scheme.DYNAMIC, Scheme.FLOAT))) == []
+    static = layers(Scheme.STATIC, Scheme.DYNAMIC, images=DIGESTS)
+    assert record_problems(in_int8(static, calibration_of(DIGESTS))) == []
+    assert record_problems(in_int8(static, calibration_of(DIGESTS[::-1]))) == [], "their order does not matter"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (in_int8(None), "records no layers of its int8 artifact"),
+        (in_int8(layers(Scheme.STATIC)), "records static layers, the recipe has no calibration"),
+        (in_int8(layers(Scheme.STATIC), calibration_of(DIGESTS)), "records 0 images of a calibration, the recipe asks"),
+        (
+            in_int8(layers(Scheme.STATIC, images=DIGESTS[:-1]), calibration_of(DIGESTS)),
+            "records 15 images of a calibration, the recipe asks for 16",
+        ),
+        (
+            in_int8(layers(Scheme.STATIC, images=(*DIGESTS[:-1], "f" * 16)), calibration_of(DIGESTS)),
+            "records 16 images of a calibration, the recipe asks for 16, or others",
+        ),
+        (
+            in_int8(layers(Scheme.DYNAMIC, images=DIGESTS)),
+            "16 images of a calibration, the recipe asks for none",
+        ),
+        (
+            replace(MANIFEST, quantization=layers(Scheme.STATIC)),
+            "what became int8, but the recipe asks for fp32",
+        ),
+        (
+            replace(MANIFEST, parity=replace(RECORDED, precision=Precision.INT8)),
+            "records a comparison in int8, of an artifact in fp32",
+        ),
+        (
+            replace(in_int8(layers(Scheme.DYNAMIC)), parity=RECORDED),
+            "a comparison in fp32, of an artifact in int8",
+        ),
+    ],
+)
+def test_a_record_of_layers_or_images_that_is_not_the_recipes(manifest: Manifest, words: str) -> None:
+    (problem,) = record_problems(manifest)
+    assert words in problem
+
+
+def seen_in_int8(sqnr_db: float, seed: int) -> ParityReport:
+    """A comparison of 12 inputs whose answers carry noise of that size."""
+    inputs = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    outputs = np.random.default_rng(1).normal(size=(12, 3, 3))
+    noise = np.random.default_rng(seed).normal(size=outputs.shape)
+    noisy = outputs + noise * np.sqrt((outputs**2).sum() / (noise**2).sum()) * 10 ** (-sqnr_db / 20)
+    table = dict(zip(map(bytes, inputs), noisy, strict=True))
+    session = FunctionSession({"image": (1, 4)}, ("map",), lambda feed: {"map": table[bytes(feed["image"][0])][None]})
+    golden = golden_set({"image": inputs}, {"map": outputs}, 1e-6)
+    golden = dataclasses.replace(golden, rounded={"map": outputs * 1.01})
+    return compare(session, golden, Limits(precision=Precision.INT8, static=True))
+
+
+def test_another_machine_may_round_int8_otherwise() -> None:
+    """Kernels round each their own way: noise of the same size, but not the same noise."""
+    here = seen_in_int8(33.0, 9)
+    for other_db, seed in ((33.0, 2), (31.0, 3), (36.0, 4)):
+        assert figure_problems(seen_in_int8(other_db, seed).summary(), here) == []
+
+
+def test_figures_of_int8_that_are_of_another_size_are_told() -> None:
+    here = seen_in_int8(33.0, 9)
+    problems = figure_problems(seen_in_int8(60.0, 2).summary(), here)
+    assert any("an SQNR of 60.0 dB" in problem for problem in problems)
+    assert any("a cosine of" in problem for problem in problems)
+    (problem,) = figure_problems(replace(here.summary(), rounded_sqnr_db=50.0), here)
+    assert "an SQNR of 50.0 dB of torch with the same rounding, the golden set has an SQNR of 40.0 dB" in problem
+    (problem,) = figure_problems(replace(here.summary(), rounded_sqnr_db=None), here)
+    assert "no SQNR of torch" in problem
