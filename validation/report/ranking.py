@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from validation.latency.tables import ABSENT, milliseconds
+from validation.precision import tells_precision
 from validation.report.entries import Entry, bare_name, runner_name
 from validation.report.rows import FAILED, Quantity, RankedRow, Ranking
 from validation.report.tables import Column, counted
@@ -86,11 +87,11 @@ def _order(row: RankedRow) -> tuple[bool, float, str, str]:
 def _fastest(rows: Sequence[RankedRow]) -> list[str]:
     """One line for each model that has a place, in each of its precisions: what is less exact answers no question."""
     lines = []
-    several = len({row.precision for row in rows}) > 1
-    for model, precision in dict.fromkeys((row.model, row.precision) for row in rows if row.place is not None):
-        mine = [row for row in rows if (row.model, row.precision) == (model, precision)]
+    told = tells_precision(row.precision for row in rows)
+    names = [f"{row.model} {row.precision}" if told and row.precision else row.model for row in rows]
+    for name in dict.fromkeys(name for name, row in zip(names, rows, strict=True) if row.place is not None):
+        mine = [row for each, row in zip(names, rows, strict=True) if each == name]
         first, *rest = [row for row in with_places(mine) if row.place == 1]
-        name = f"{model} {precision}" if several and precision else model
         line = f"{name}: {_way(first)} in {first.conditions.runtime}, {milliseconds(first.median_ms)} ms"
         line += "" if first.verdict == "valid" else f" ({first.verdict})"
         lines.append(line + (f"; not to be told from it: {', '.join(map(_way, rest))}" if rest else ""))

@@ -43,9 +43,8 @@ def test_results_become_all_formats(results: Path, tmp_path: Path, capsys: pytes
     assert call(results, "-a", tmp_path / "accuracy.toml", "-o", output) == 0
     written = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
     stem = "plots/maker-phone-1-8bc1-onnxruntime-1-31-1"
-    plots = [f"{stem}-1-thread-224x224-{cost}" for cost in ("energy", "latency")] + [
-        f"{stem}-4-threads-224x224-latency"
-    ]
+    plots = [f"{stem}-1-thread-224x224-{cost}" for cost in ("energy", "latency", "size")]
+    plots += [f"{stem}-4-threads-224x224-{cost}" for cost in ("latency", "size")]
     expected = [f"{plot}.{suffix}" for plot in plots for suffix in ("png", "svg")]
     assert written == sorted([*expected, "report.csv", "report.html", "report.md"])
     out = capsys.readouterr().out
