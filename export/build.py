@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgevit.errors import EdgevitExportError, ExportError, UsageError, first_line
 from edgevit.names import file_name
 from edgevit.records import sha256_file
@@ -134,12 +136,26 @@ def _prepare(
         from export.quantization.simulate import simulated
 
         program = _quantized(program, recipe, calibration)
-        rounded = simulated(program, recipe, make_samples(program.spec))
+        samples = make_samples(program.spec)
+        rounded = simulated(program, recipe, samples)
+        _refuse_endless(program, recipe, samples.labels, rounded)
     if recipe.dynamic_batch:
         from export.dynamic_batch import with_dynamic_batch
 
         program = with_dynamic_batch(program)
     return program, rounded
+
+
+def _refuse_endless(program: Program, recipe: Recipe, labels: tuple[str, ...], answers: dict[str, Floats]) -> None:
+    """Refuse a network whose numbers the precision does not have: half precision ends at 65504."""
+    for name, values in answers.items():
+        bad = [label for label, row in zip(labels, values, strict=True) if not np.isfinite(row).all()]
+        if bad:
+            raise ExportError(
+                f"{program.spec.name} answers NaN or Inf in {recipe.precision} at output '{name}' for "
+                f"{', '.join(bad[:3])}, in float32 it does not",
+                hint=f"leave {recipe.precision} out",
+            )
 
 
 def _quantized(program: Program, recipe: Recipe, calibration: CalibrationImages | None) -> Program:

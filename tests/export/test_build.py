@@ -20,7 +20,7 @@ from export.manifest import (
     load_manifest,
 )
 from export.program import Program, capture
-from export.recipe import Format, Recipe
+from export.recipe import Calibration, Format, Precision, Recipe
 
 
 def test_exported_files_are_whole_and_alone(tmp_path: Path) -> None:
@@ -125,3 +125,50 @@ def test_a_recipe_that_the_format_cannot_take_is_refused_before_any_work(tmp_pat
     with pytest.raises(UsageError, match="opset 13 for ptl"):
         export_artifact(capture(*conv_net()), Recipe(format=Format.PTL, opset=13), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+class Masked(torch.nn.Module):
+    """Adds a mask of numbers that half precision does not have, and takes it away again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = torch.nn.Linear(3, 10)
+        self.register_buffer("mask", torch.tensor([1e6, 0.0, 0.0]))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        pooled = image.mean((2, 3))
+        answer: torch.Tensor = self.head(pooled + (pooled + self.mask) / self.mask.clamp_min(1.0))
+        return answer
+
+
+@pytest.mark.parametrize("format", [Format.PTL, Format.TFLITE])
+def test_numbers_that_half_precision_does_not_have_are_refused_before_anything_is_judged(
+    tmp_path: Path, format: Format
+) -> None:
+    spec = conv_net()[1]
+    program = capture(Masked().eval(), spec)
+    export_artifact(program, Recipe(format=format), tmp_path)
+    with pytest.raises(ExportError) as caught:
+        export_artifact(program, Recipe(format=format, precision=Precision.FP16), tmp_path)
+    assert "NaN or Inf in fp16" in caught.value.message or "half precision has no such numbers" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_recipe_that_speaks_of_other_images_is_refused(tmp_path: Path) -> None:
+    model, spec = conv_net()
+    recipe = Recipe(format=Format.TFLITE, precision=Precision.INT8, calibration=Calibration(count=20, sha256="0" * 64))
+    with pytest.raises(UsageError, match="speaks of other images"):
+        export_artifact(capture(model, spec), recipe, tmp_path)
+
+
+def test_int8_tells_what_torch_answers_and_what_became_of_each_layer(tmp_path: Path) -> None:
+    model, spec = conv_net()
+    staged = export_artifact(capture(model, spec), Recipe(format=Format.TFLITE, precision=Precision.INT8), tmp_path)
+    assert staged.path.name == "conv-net-int8.tflite"
+    assert staged.quantization is not None and staged.quantization.images == ()
+    assert {layer.module for layer in staged.quantization.layers} == {"stem.0", "head"}
+    assert staged.rounded["logits"].shape == (18, 10)
+    plain = export_artifact(capture(model, spec), Recipe(format=Format.TFLITE), tmp_path)
+    assert plain.rounded == {} and plain.quantization is None
+    assert plain.path != staged.path

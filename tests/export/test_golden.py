@@ -1,5 +1,6 @@
 """Golden sets: sixteen and more telling inputs, a float64 reference, and a file that cannot be swapped unseen."""
 
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -305,3 +306,55 @@ def test_an_array_that_no_golden_set_has_is_refused(key: str, tmp_path: Path) ->
     np.savez(tmp_path / "g.npz", **arrays, **{"yardstick/y": np.array(0.0), key: np.zeros(1)})  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match="is none of its arrays, expected labels"):
         load_golden(tmp_path / "g.npz")
+
+
+def test_what_torch_answers_in_another_precision_survives_its_file_and_goes_with_its_samples(tmp_path: Path) -> None:
+    golden = make_golden(*conv_net())
+    rounded = {"logits": np.round(golden.outputs["logits"], 2)}
+    plain = golden.save(tmp_path / "plain.npz")
+    with_rounded = dataclasses.replace(golden, rounded=rounded)
+    saved = with_rounded.save(tmp_path / "rounded.npz")
+    assert saved.sha256 != plain.sha256 and with_rounded.save(tmp_path / "again.npz").sha256 == saved.sha256
+    found = load_golden(tmp_path / "rounded.npz", saved)
+    assert found.rounded["logits"].dtype == np.float64
+    np.testing.assert_allclose(found.rounded["logits"], rounded["logits"], rtol=1e-6)
+    np.testing.assert_array_equal(found[3:5].rounded["logits"], found.rounded["logits"][3:5])
+    np.testing.assert_array_equal(found.outputs["logits"], golden.outputs["logits"])
+    assert load_golden(tmp_path / "plain.npz").rounded == {}, "sets of float32, and of earlier versions, have none"
+
+
+HOSTILE_ROUNDED: dict[str, tuple[dict[str, np.ndarray], str]] = {
+    "NaN": ({"rounded/y": np.full((2, 1), np.nan), "rounded/z": np.zeros((2, 1))}, "NaN or Inf"),
+    "infinity": ({"rounded/y": np.zeros((2, 1)), "rounded/z": np.full((2, 1), np.inf)}, "NaN or Inf"),
+    "an output missing": ({"rounded/y": np.zeros((2, 1))}, r"rounded answers \['y'\], which are not of the outputs"),
+    "one too many": (
+        {"rounded/y": np.zeros((2, 1)), "rounded/z": np.zeros((2, 1)), "rounded/w": np.zeros((2, 1))},
+        r"rounded answers \['w', 'y', 'z'\]",
+    ),
+    "another count": ({"rounded/y": np.zeros((3, 1)), "rounded/z": np.zeros((2, 1))}, "rounded answers"),
+    "another shape": ({"rounded/y": np.zeros((2, 2)), "rounded/z": np.zeros((2, 1))}, "rounded answers"),
+    "one axis": ({"rounded/y": np.zeros(2), "rounded/z": np.zeros((2, 1))}, "rounded answers"),
+    "no axis": ({"rounded/y": np.array(0.0), "rounded/z": np.zeros((2, 1))}, "'rounded/y' holds float64"),
+    "integers": ({"rounded/y": np.zeros((2, 1), np.int8), "rounded/z": np.zeros((2, 1))}, "'rounded/y' holds int8"),
+    "complex": ({"rounded/y": np.zeros((2, 1), complex), "rounded/z": np.zeros((2, 1))}, "member 'rounded/y.npy' holds elements of type"),
+    "no name": ({"rounded/": np.zeros((2, 1))}, "'rounded/' is none of its arrays"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_ROUNDED)
+def test_rounded_answers_that_are_none_are_refused(tmp_path: Path, what: str) -> None:
+    arrays, problem = HOSTILE_ROUNDED[what]
+    whole = {
+        "labels": np.array(["a", "b"]),
+        "inputs/x": np.zeros((2, 1)),
+        "outputs/y": np.zeros((2, 1)),
+        "outputs/z": np.zeros((2, 1)),
+        "yardstick/y": np.array(1e-6),
+        "yardstick/z": np.array(1e-6),
+    }
+    sound = {"rounded/y": np.ones((2, 1)), "rounded/z": np.ones((2, 1))}
+    np.savez(tmp_path / "golden.npz", **whole, **sound)
+    assert set(load_golden(tmp_path / "golden.npz").rounded) == {"y", "z"}
+    np.savez(tmp_path / "golden.npz", **whole, **arrays)
+    with pytest.raises(ArtifactError, match=problem):
+        load_golden(tmp_path / "golden.npz")
