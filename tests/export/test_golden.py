@@ -336,7 +336,10 @@ HOSTILE_ROUNDED: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "one axis": ({"rounded/y": np.zeros(2), "rounded/z": np.zeros((2, 1))}, "rounded answers"),
     "no axis": ({"rounded/y": np.array(0.0), "rounded/z": np.zeros((2, 1))}, "'rounded/y' holds float64"),
     "integers": ({"rounded/y": np.zeros((2, 1), np.int8), "rounded/z": np.zeros((2, 1))}, "'rounded/y' holds int8"),
-    "complex": ({"rounded/y": np.zeros((2, 1), complex), "rounded/z": np.zeros((2, 1))}, "member 'rounded/y.npy' holds elements of type"),
+    "complex": (
+        {"rounded/y": np.zeros((2, 1), complex), "rounded/z": np.zeros((2, 1))},
+        "member 'rounded/y.npy' holds elements of type",
+    ),
     "no name": ({"rounded/": np.zeros((2, 1))}, "'rounded/' is none of its arrays"),
 }
 

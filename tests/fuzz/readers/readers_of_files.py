@@ -34,7 +34,9 @@ from export.identify import what_it_is
 from export.manifest import load_manifest
 from export.photos import load_photos
 from export.plain_golden import load_any_golden
-from export.recipe import Format, Recipe
+from export.quantization.calibration import calibration_of, load_calibration
+from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.recipe import Format, Precision, Recipe
 from runtimes.runners.exits import program_abi
 from runtimes.sessions.feed import check_feed
 from runtimes.sessions.session import Array, Session
@@ -135,18 +137,44 @@ def _manifests() -> list[bytes]:
     assert found.spec.preprocessing is not None
     other = msgspec.structs.replace(found.spec.preprocessing, resize_px=8, interpolation="bilinear")
     spec = msgspec.structs.replace(found.spec, preprocessing=other, labels=("cat", "dog", "bird", "ä"))
-    return [found.to_json().encode(), msgspec.structs.replace(found, spec=spec).to_json().encode()]
+    return [each.to_json().encode() for each in (found, msgspec.structs.replace(found, spec=spec), _in_int8(found))]
+
+
+def _in_int8(found: Manifest) -> Manifest:
+    """As of a static int8 artifact."""
+    digests = tuple(f"{number:016x}" for number in range(16))
+    layers = tuple(
+        LayerRecord(name=name, module="head", kind=LayerKind.LINEAR, weights=16, scheme=scheme, why=why, sqnr_db=db)
+        for name, scheme, why, db in (("a", Scheme.STATIC, "", 36.5), ("b", Scheme.FLOAT, "kept by 'head'", None))
+    )
+    recipe = msgspec.structs.replace(
+        found.recipe, precision=Precision.INT8, calibration=calibration_of(digests), keep_float=("head",)
+    )
+    record = QuantizationRecord(layers=layers, measured_on="16 images of the calibration", images=digests)
+    return msgspec.structs.replace(found, recipe=recipe, quantization=record)
+
+
+def _calibration_sets() -> list[bytes]:
+    """Pixels, and arrays as the network takes them."""
+    generator, found = np.random.default_rng(0), []
+    pixels = generator.integers(0, 256, (16, 8, 8, 3), dtype=np.uint8)
+    for image in (pixels, generator.normal(size=(16, 3, 8, 8)).astype(np.float32)):
+        written = io.BytesIO()
+        np.savez(written, image=image)
+        found.append(written.getvalue())
+    return found
 
 
 def _goldens() -> list[bytes]:
-    """The golden set, and one whose first answer is another: a difference that has to be placed."""
+    """The golden set, one whose first answer is another: a difference that has to be placed, and one of int8."""
     path = SEEDS / "artifacts" / GOLDEN
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays["outputs/logits"] = arrays["outputs/logits"] + np.linspace(0, 1e-3, 4)
-    changed = io.BytesIO()
+    changed, int8 = io.BytesIO(), io.BytesIO()
     np.savez(changed, **arrays)
-    return [path.read_bytes(), changed.getvalue()]
+    np.savez(int8, **arrays, **{"rounded/logits": arrays["outputs/logits"].astype(np.float32)})
+    return [path.read_bytes(), changed.getvalue(), int8.getvalue()]
 
 
 @cache
@@ -271,6 +299,11 @@ READERS = (
         "golden", "golden sets (.npz), own and plain", of_file("golden.npz", golden_sets), (ArtifactError,),
         files(f"seeds/artifacts/{GOLDEN}", "seeds/plain_golden.npz", "seeds/plain_golden_rows.npz"),
         Kind.ZIP, corpora=("npz",),
+    ),
+    Reader(
+        "calibration", "images of a calibration (.npz)",
+        lambda data, room: load_calibration(at("set.npz")(data, room), _photo_spec()), (UsageError,),
+        _calibration_sets, Kind.ZIP, corpora=("npz",),
     ),
     Reader("model-spec", "a ModelSpec and its configuration", read_spec,
     (ArtifactError, UsageError), _specs,
