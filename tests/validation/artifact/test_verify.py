@@ -363,20 +363,6 @@ def test_the_limits_are_those_of_the_recipes_precision(copy: Path, monkeypatch: 
     assert report.parity is not None and report.parity.limits.precision is Precision.FP32
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("int8", "int8"), ("fp16", "float16")])
-def test_a_float_file_with_the_name_of_another_precision_is_never_opened(
-    copy: Path, precision: str, dtype: str
-) -> None:
-    def refuse(*_: object, **__: object) -> Session:
-        raise AssertionError("a file whose audit failed was opened")
-
-    path = manifest_in(copy / "tflite")
-    edit_manifest(path, recipe__precision=precision)
-    report = verify_artifact(path, opener=refuse)
-    assert "audit" in failed_at(report)
-    assert any(f"weights are {dtype}" in line for check in report.checks for line in check.details)
-
-
 def test_seconds_are_the_time_that_each_check_took(copy: Path) -> None:
     began_s = time.perf_counter()
     report = verify_artifact(manifest_in(copy / "onnx"), opener=open_session)
