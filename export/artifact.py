@@ -10,7 +10,7 @@ import msgspec
 
 from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
-from export.quantization.record import QuantizationRecord
+from export.int8.record import QuantizationRecord
 from export.recipe import Format, Optimize, Precision, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from export.quantization.plan import MEASURED, Quantization
-from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.int8.plan import MEASURED, Quantization
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 
 LAYERS = {
     name: LayerRecord(name=name, module=name, kind=LayerKind.LINEAR, weights=4, scheme=scheme)
