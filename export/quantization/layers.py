@@ -62,7 +62,6 @@ def _kind(node: Node, weights: Tensor) -> LayerKind:
         return LayerKind.LINEAR
     if name in _TRANSPOSED:
         return LayerKind.TRANSPOSED
-    groups = argument(node, _GROUPS[name], "groups", 1)
-    if groups == 1:
-        return LayerKind.CONV
-    return LayerKind.DEPTHWISE if weights.shape[1] == 1 else LayerKind.GROUPED
+    if weights.shape[1] == 1:  # of a single channel too: converters make that a depthwise convolution
+        return LayerKind.DEPTHWISE
+    return LayerKind.CONV if argument(node, _GROUPS[name], "groups", 1) == 1 else LayerKind.GROUPED

@@ -5,15 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from tflite_layers import images, planned, products, written
+from torch import nn
 
+from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.artifact import Delegation
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
+from export.formats.tflite_file.read import read
+from export.pipeline import optimize
+from export.program import capture
 from export.quantization.record import LayerKind, Scheme
-from export.recipe import Format, Precision
+from export.quantization.schemes import SCHEMES
+from export.recipe import Format, Precision, Recipe
 from runtimes.sessions.table import open_session
 from runtimes.sessions.tflite_delegation import xnnpack_share
 
+DYNAMIC = SCHEMES[Format.TFLITE].dynamic
 INT8 = (LayerKind.LINEAR, LayerKind.CONV)
 
 
@@ -85,3 +93,27 @@ def test_a_depthwise_convolution_with_ranges_of_every_call_stays_outside(tmp_pat
         "DEPTHWISE_CONV_2D x 1: int8 weights with float activations, which the delegate has for CONV_2D and "
         "FULLY_CONNECTED alone (in mix)",
     )
+
+
+def test_a_convolution_of_a_single_channel_is_a_depthwise_one_and_stays_float(tmp_path: Path) -> None:
+    """litert-torch makes it a DEPTHWISE_CONV_2D, which would stay outside with ranges of every call."""
+    spec = ModelSpec(
+        name="gray",
+        variant="gray",
+        task=Task.CLASSIFY,
+        inputs=(TensorSpec(name="image", shape=(1, 1, 16, 16), layout=Layout.NCHW),),
+        outputs=(TensorSpec(name="logits", shape=(1, 10)),),
+        weights=Weights(source="random", seed=1),
+        num_classes=10,
+    )
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(1, 8, 4, 4), nn.Conv2d(8, 16, 2, 2), nn.Flatten(), nn.Linear(64, 10)).eval()
+    program = optimize(capture(model, spec), Recipe(format=Format.TFLITE))
+    path = written(planned(program, lambda kind, _: DYNAMIC.get(kind, Scheme.FLOAT)), Precision.INT8, tmp_path)
+    facts = read(path)
+    assert {(row.name, row.version) for row in facts.operators} >= {("DEPTHWISE_CONV_2D", 1), ("CONV_2D", 5)}
+    session = open_session(path, Format.TFLITE, threads=1)
+    found = session.delegation()
+    session.close()
+    assert found is not None
+    assert (found.delegated, found.partitions) == (found.total, 1)
