@@ -164,7 +164,9 @@ def _ends(node: Node, user: Node, source: Node, last: bool | None) -> Iterator[P
     if last is None:
         return
     fixed = user if user is not node else source
-    off, on = (_moved(source, blocked=_stays_blocked(node)), 0.0) if last else (0.0, _moved(source, blocked=False))
+    # behind what is no image there are no blocks yet, and only for a convolution or the like does the runtime make some
+    blocked = _stays_blocked(node) if user is not node else _is_spatial(node)
+    off, on = (_moved(source, blocked=blocked), 0.0) if last else (0.0, _moved(source, blocked=False))
     # the neighbour's own label is free of costs, so only the image's counts
     yield Pair(fixed, node, off, on, off, on)
 

@@ -61,6 +61,19 @@ def test_a_convolution_too_small_to_pay_for_its_reshapes_stays() -> None:
     assert calls(module, aten.linear.default) == 0
 
 
+def test_an_activation_between_a_linear_layer_and_a_convolution_has_its_channels_last() -> None:
+    """The runtime has no blocks there yet, and changes the layout only once, right in front of the convolution."""
+
+    def forward(m: nn.ModuleDict, x: Tensor) -> Tensor:
+        return m["depth"](functional.relu6(m["expand"](x).permute(0, 3, 1, 2)))
+
+    layers = {"expand": nn.Linear(16, 32), "depth": nn.Conv2d(32, 32, 3, padding=1, groups=32)}
+    module, _ = apply(Lambda(forward, **layers), (1, 28, 28, 16), canonical_views, layout_by_cost)
+    (convolution,) = (node for node in module.graph.nodes if node.target is aten.conv2d.default)
+    assert is_permute(operand(convolution), TO_NCHW)
+    assert operand(operand(convolution)).target is aten.relu6.default
+
+
 BETWEEN: dict[str, Callable[[nn.ModuleDict, Tensor], Tensor]] = {
     "activation": lambda m, x: functional.hardtanh(x, -1.0, 2.0),
     "sum with itself": lambda m, x: x + x.relu(),
