@@ -14,7 +14,7 @@ from edgevit.spec import Layout
 from export.formats.table import FORMATS
 from export.pipeline import FULL, optimize
 from export.program import Program, capture, module_of, with_input_layout
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 
 TOLERANCE = 1e-10
 aten = torch.ops.aten
@@ -50,6 +50,17 @@ def test_every_list_is_exact_for_every_option(options: str) -> None:
     program = edgevit(**OPTIONS[options])
     for format in (Format.ONNX, Format.TFLITE, Format.PTE):
         assert_same(program, optimize(program, Recipe(format=format)))
+
+
+@pytest.mark.parametrize("options", ["plain", "rectangle"])
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe(format=f, precision=p) for (f, p), steps in FULL.items() if steps != FULL[f, Precision.FP32]],
+    ids=lambda recipe: f"{recipe.format}-{recipe.precision}",
+)
+def test_every_list_of_another_precision_is_exact(recipe: Recipe, options: str) -> None:
+    program = edgevit(**OPTIONS[options])
+    assert_same(program, optimize(program, recipe))
 
 
 def test_the_basic_list_is_exact() -> None:
