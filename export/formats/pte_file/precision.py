@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgevit.errors import ExportError
 from export.formats.pte_file.contents import PteFile
 from export.formats.pte_file.delegate import DYNAMIC
+from export.formats.pte_file.read import Outside
 from export.program import Program
 from export.quantization.record import Scheme
 from export.recipe import Precision
 
+_ROUNDING = "quantized_decomposed::"
 _ACTIVATION = {Scheme.DYNAMIC: DYNAMIC, Scheme.STATIC: "int8"}
 
 
@@ -33,6 +35,27 @@ def require_precision(program: Program, precision: Precision, file: PteFile) -> 
         )
     if precision is Precision.INT8 and (wrong := tuple(_missing(program, file))):
         raise ExportError(f"{program.spec.name} as pte is not int8 as asked for: {', '.join(wrong)}")
+
+
+def require_inside(model: str, outside: Sequence[Outside]) -> None:
+    """Refuse a graph in which XNNPACK left an int8 layer outside: the stock kernels round nothing.
+
+    Args:
+        model: Its name.
+        outside: The kernels that the lowered graph calls itself.
+
+    Raises:
+        ExportError: Names the modules, and why they were left.
+    """
+    left = [row for row in outside if row.name.startswith(_ROUNDING)]
+    modules = list(dict.fromkeys(module for row in left for module in row.modules))
+    whys = dict.fromkeys(row.why for row in outside if row not in left and set(row.modules) & set(modules))
+    if left:
+        raise ExportError(
+            f"XNNPACK leaves layers of {model} that were to be int8 outside (in {', '.join(modules) or 'no module'})"
+            + (f": {'; '.join(whys)}" if whys else ""),
+            hint="leave them out with --keep-float",
+        )
 
 
 def _missing(program: Program, file: PteFile) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _is_known(editor: GraphEditor, node: Node, layer: LayerRecord) -> bool:
     if layer.kind is LayerKind.LINEAR:
         return weight.dim() == 2
     return (
-        weight.dim() in (3, 4)
+        weight.dim() == 4
         and editor.weights(node) is not None
         and (layer.kind is not LayerKind.TRANSPOSED or int(str(argument(node, 6, "groups", 1))) == 1)
     )

@@ -21,7 +21,7 @@ from export.formats.failing_layers import layers_in
 from export.formats.metadata import artifact_metadata
 from export.formats.pte_file.contents import parse_bytes
 from export.formats.pte_file.half import half_weights
-from export.formats.pte_file.precision import require_precision
+from export.formats.pte_file.precision import require_inside, require_precision
 from export.formats.pte_file.quantized_lowering import products_only, quantized_lowering
 from export.formats.pte_file.quick_lowering import quick_lowering
 from export.formats.pte_file.read import EXECUTORCH, METADATA_METHOD, OUTSIDE, Outside
@@ -46,7 +46,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     returns JSON, holds them together with the spec, and with what stayed outside the delegate and why.
 
     Raises:
-        ExportError: ExecuTorch refused the program.
+        ExportError: ExecuTorch refused the program, or left layers as they are that were to be of another precision.
     """
     _refuse_volumes(program)
     texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
@@ -57,6 +57,8 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         module = quantized_module(program)
     try:
         data = _lower(dataclasses.replace(program, module=module), recipe.precision, texts)
+    except ExportError:
+        raise
     except Exception as error:  # the lowering raises whatever torch.export and its own passes raise
         raise ExportError(f"executorch cannot lower {program.spec.name} to pte{_where(program, error)}") from error
     require_precision(program, recipe.precision, parse_bytes(data))
@@ -87,7 +89,9 @@ def _lower(program: Program, precision: Precision, texts: dict[str, str]) -> byt
         manager: EdgeProgramManager = to_edge_transform_and_lower(
             exported, partitioner=[partitioner], constant_methods={METADATA_METHOD: ""}
         )
-        texts[OUTSIDE] = _outside(manager.exported_program().graph_module, refusals)
+        outside = _outside(manager.exported_program().graph_module, refusals)
+        require_inside(program.spec.name, outside)
+        texts[OUTSIDE] = msgspec.json.encode(outside).decode()
         texts[EXECUTORCH] = version("executorch")
         # What stayed outside is known only now, when the manager has long copied its constant methods.
         manager._config_methods[METADATA_METHOD] = json.dumps(texts, sort_keys=True, ensure_ascii=False)
@@ -188,17 +192,16 @@ def _refusals() -> Iterator[dict[str, str]]:
             logger.setLevel(level)
 
 
-def _outside(graph_module: GraphModule, refusals: dict[str, str]) -> str:
-    """JSON list of ``Outside`` for the kernels that the lowered graph calls itself."""
+def _outside(graph_module: GraphModule, refusals: dict[str, str]) -> list[Outside]:
+    """The kernels that the lowered graph calls itself."""
     calls: dict[tuple[str, str], list[Node]] = {}
     for node in graph_module.graph.nodes:
         if (name := _kernel_name(node)) is not None:
             calls.setdefault((name, refusals.get(node.name, _NOT_IN_PARTITIONER)), []).append(node)
-    rows = [
+    return [
         Outside(name=name, why=why, count=len(nodes), modules=tuple(dict.fromkeys(filter(None, map(module_of, nodes)))))
         for (name, why), nodes in calls.items()
     ]
-    return msgspec.json.encode(rows).decode()
 
 
 def _kernel_name(node: Node) -> str | None:

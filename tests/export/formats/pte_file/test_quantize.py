@@ -167,6 +167,22 @@ def test_what_has_no_int8_product_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "m.pte").exists()
 
 
+def test_what_the_partitioner_leaves_is_named_with_its_reason(tmp_path: Path) -> None:
+    program, images = made(lambda: nn.Sequential(nn.Tanh(), nn.Conv2d(4, 4, 3, groups=4)), (1, 4, 6, 5))
+    said = r"outside \(in 1\): XNNPACK only supports standard 2D convolutions for dynamic quantization$"
+    with pytest.raises(ExportError, match=said):
+        written(planned(program, DYNAMIC, images), tmp_path / "m.pte")
+    assert not (tmp_path / "m.pte").exists()
+
+
+def test_sequences_are_left_to_other_passes(tmp_path: Path) -> None:
+    program, images = made(lambda: nn.Conv1d(3, 4, 3), (1, 3, 9))
+    with pytest.raises(ExportError, match="no int8 products for 1 layers"):
+        written(planned(program, STATIC, images), tmp_path / "m.pte")
+    written(planned(optimize(program, INT8), STATIC, images), tmp_path / "m.pte")
+    assert against(tmp_path / "m.pte", planned(optimize(program, INT8), STATIC, images), images)[0] > 30
+
+
 class Spelled(nn.Module):
     """Linear layers as products of matrices."""
 

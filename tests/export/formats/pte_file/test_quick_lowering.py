@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 import torch
+from int8_plans import planned
 from pass_rig import captured
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -15,8 +17,9 @@ from torch.export import ExportedProgram
 from export.formats.pte_file import quick_lowering, write
 from export.pipeline import optimize
 from export.program import Program
+from export.quantization.record import Scheme
 from export.quiet import quiet
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 
 
 class Branches(nn.Module):
@@ -41,10 +44,21 @@ def program() -> Program:
     return captured(Branches().eval(), (1, 3, 16, 16), torch.float32)
 
 
-@pytest.mark.parametrize("level", [Optimize.NONE, Optimize.FULL])
-def test_the_bytes_are_the_same(level: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(format=Format.PTE, optimize=level)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(format=Format.PTE, optimize=Optimize.NONE),
+        Recipe(format=Format.PTE),
+        Recipe(format=Format.PTE, precision=Precision.FP16),
+        Recipe(format=Format.PTE, precision=Precision.INT8),
+    ],
+    ids=["none", "full", "fp16", "int8"],
+)
+def test_the_bytes_are_the_same(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = optimize(program(), recipe)
+    if recipe.precision is Precision.INT8:
+        schemes = cycle((Scheme.STATIC, Scheme.DYNAMIC))
+        prepared = planned(prepared, lambda node, kind: next(schemes), torch.randn(4, 3, 16, 16))
     traces = []
     # the plain one first: the very first lowering of a process also traces the patterns that it looks for
     for name, lowering in (("plain", nullcontext), ("quick", quick_lowering.quick_lowering)):
