@@ -47,6 +47,7 @@ REASONS: dict[str, str] = {
     "export/formats/tflite_file/quantize.py:_unmark": _OWN_WORK,
     "export/formats/tflite_file/quantize.py:quantized": _OWN_WORK,
     "export/formats/tflite_file/write.py:write": _OWN_WORK,
+    "export/formats/pte_file/write.py:_lower": _WRITES,
     "export/formats/ptl_file/canonical.py:_rewrite_pickle": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:_rewrite": _OWN_WORK,
     "export/formats/ptl_file/canonical.py:_order": _OWN_WORK,
