@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pte_plans import planned
 from pass_rig import captured
+from pte_plans import planned
 from torch import nn
 
 from edgevit.errors import ExportError

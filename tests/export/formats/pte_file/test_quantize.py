@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pte_plans import Choose, planned
 from pass_rig import captured
+from pte_plans import Choose, planned
 from torch import Tensor, nn
 from torch.fx import Node
 

@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 import torch
-from pte_plans import planned
 from pass_rig import captured
+from pte_plans import planned
 from torch import Tensor, nn
 
 from edgevit.errors import ExportError

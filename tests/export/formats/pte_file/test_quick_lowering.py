@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from int8_plans import planned
 from pass_rig import captured
+from pte_plans import planned
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
