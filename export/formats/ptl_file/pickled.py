@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from export.formats.ptl_file.values import (
     CALLS,
     CLASSES,
+    INT8,
     STORAGES,
     Items,
     Name,
+    Object,
     PickleError,
     Storage,
     Table,
@@ -31,28 +34,48 @@ MOST_NESTED = 200  # chosen: objects in objects take two levels each; torch free
 _Entry: TypeAlias = tuple[Value, int]  # with how deep containers are nested in it
 
 
-def unpickle(data: bytes, record_bytes: Callable[[str], int | None]) -> Value:
+@dataclass
+class Seen:
+    """What a pickle holds anywhere, also where nobody can reach it any more.
+
+    Attributes:
+        storages: Their types and elements, by record.
+        int8: The states of all int8 weights that are packed, by class.
+        restored: Objects whose classes restore them by code of the program.
+    """
+
+    storages: dict[str, Storage] = field(default_factory=dict)
+    int8: list[tuple[str, Value]] = field(default_factory=list)
+    restored: list[Object] = field(default_factory=list)
+
+
+def unpickle(data: bytes, record_bytes: Callable[[str], int | None], seen: Seen | None = None) -> Value:
     """The value in a pickle.
 
     Args:
         data: The pickle; protocol 2.
         record_bytes: The size of the record that a storage of this name is read from; None where there is none.
+        seen: Is given what the pickle holds.
 
     Raises:
         PickleError: It holds what torch's loader does not read or what it must not be asked to read.
     """
+    seen = Seen() if seen is None else seen
     try:
-        return _Machine(data, record_bytes).run()
+        value = _Machine(data, record_bytes, seen).run()
     except (struct.error, IndexError) as error:
         raise PickleError("it ends in the middle") from error
+    if any(one is not value for one in seen.restored):
+        raise PickleError("an object inside of it is restored by code of its own")
+    return value
 
 
 class _Machine:
     """torch's unpickler: a stack of values, marks in it, and numbered memories."""
 
-    def __init__(self, data: bytes, record_bytes: Callable[[str], int | None]) -> None:
+    def __init__(self, data: bytes, record_bytes: Callable[[str], int | None], seen: Seen) -> None:
         self.data, self.at = data, 0
-        self.record_bytes = record_bytes
+        self.record_bytes, self.seen = record_bytes, seen
         self.stack: list[_Entry] = []
         self.marks: list[int] = []
         self.memory: list[_Entry] = []
@@ -201,10 +224,18 @@ class _Machine:
 
     def called(self, function: Name, argument: Value) -> Value:
         if function.module.startswith(CLASSES):
-            return built(f"{function.module}.{function.name}", argument)
+            return self.made(f"{function.module}.{function.name}", argument)
         if not isinstance(argument, tuple):
             raise PickleError(f"{function.module}.{function.name} is called with what are no arguments")
         return CALLS[function.name](argument)
+
+    def made(self, kind: str, state: Value) -> Value:
+        value = built(kind, state)
+        if kind.startswith(INT8):
+            self.seen.int8.append((kind, state))
+        if isinstance(value, Object) and value.state is not None:
+            self.seen.restored.append(value)
+        return value
 
     def storage(self) -> None:
         """A record of the archive that holds a tensor's numbers; all of it, no more and no less."""
@@ -220,7 +251,10 @@ class _Machine:
         if count and found != needed:
             seen = "there is none" if found is None else f"it has {found}"
             raise PickleError(f"the storage {key!r:.80} must be a record of {needed} bytes: {seen}")
-        self.push(Storage(count))
+        made = Storage(count, number_type.name, key)
+        if self.seen.storages.setdefault(key, made).dtype != made.dtype:
+            raise PickleError(f"the storage {key!r:.80} is of two types")
+        self.push(made)
 
 
 def _depth(entry: _Entry) -> int:

@@ -18,10 +18,19 @@ STORAGES = {
     "ComplexDoubleStorage": 16, "QInt8Storage": 1, "QUInt8Storage": 1, "QInt32Storage": 4,
 }  # fmt: skip
 """Bytes of one element by the class that stands for its type in a pickle."""
+DTYPES = {
+    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
+    "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128", "QInt8Storage": "int8", "QUInt8Storage": "uint8", "QInt32Storage": "int32",
+}  # fmt: skip
+"""The dtype of each of them, as everybody calls it."""
+QUANTISED = frozenset({"QInt8Storage", "QUInt8Storage", "QInt32Storage"})
 _SCHEMES = {"per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams"}
 _LISTS: dict[str, tuple[type, ...]] = {"build_intlist": (int,), "build_doublelist": (float,), "build_boollist": (bool,)}
 CLASSES = "__torch__"
 _NATIVE = "__torch__.torch.classes."
+INT8 = f"{_NATIVE}quantized."
 NATIVE_CLASSES = frozenset(
     _NATIVE + name
     for name in (
@@ -58,25 +67,39 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Object:
-    """An instance of a class; ``slots`` are its attributes in order, None for a class in C++, which keeps its own."""
+    """An instance of a class.
+
+    ``slots`` are its attributes in order, None for a class in C++, which keeps its own, and for an object whose class
+    restores it from ``state`` by code of the program.
+    """
 
     kind: str
     slots: tuple[Value, ...] | None
+    state: tuple[Value, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Storage:
-    """A record that holds ``count`` elements."""
+    """The record ``key``, which holds ``count`` elements of ``dtype``, a name in ``STORAGES``."""
 
     count: int
+    dtype: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opaque:
-    """A value of a kind that nothing here looks into: a tensor, a device. ``shape`` is a tensor's."""
+    """A value of a kind that nothing here looks into: a tensor, a device.
+
+    Of a tensor: its shape, the type of its storage, the record that this is read from, and of one that is quantised by
+    channels the axis of these.
+    """
 
     what: str
     shape: tuple[int, ...] = ()
+    dtype: str = ""
+    key: str = ""
+    axis: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +162,11 @@ def built(kind: str, state: Value) -> Value:
         packed = next((row for row in KINDS.values() if kind == f"{_NATIVE}xnnpack.{row.name}"), None)
         if packed is not None and (problem := _state_problem(packed, state)):
             raise PickleError(f"the object of {kind} {problem}")
+        if kind.startswith(INT8) and (problem := int8_problem(kind, state)):
+            raise PickleError(f"the object of {kind} {problem}")
         return Object(kind, None)
+    if isinstance(state, tuple) and state:
+        return Object(kind, None, state)
     if not isinstance(state, Table) or not all(isinstance(name, str) for name in state.entries):
         raise PickleError(f"the object of {kind} has no attributes by name: it is restored by code of its own")
     state.taken = True
@@ -172,6 +199,67 @@ def _state_problem(packed: PackedClass, state: Value) -> str | None:
     return None
 
 
+def int8_problem(kind: str, state: Value) -> str | None:
+    """Why int8 weights must not be packed from ``state``; None for what torch itself stores.
+
+    A linear layer's is (weight, bias), a convolution's ("2", [its numbers, weight], [bias]).
+    """
+    rank = {"LinearPackedParamsBase": 2, "Conv2dPackedParamsBase": 4}.get(kind.removeprefix(INT8))
+    if rank is None:
+        return "is of a class that is not read here"
+    if not isinstance(state, tuple):
+        return "is restored from what is no tuple"
+    if rank == 4:
+        if len(state) != 3 or type(state[0]) is not str or state[0] != "2":
+            return "is not stored in the second form"
+        lists = [value.items for value in state[1:] if isinstance(value, Items)]
+        if [len(items) for items in lists] != [2, 1]:
+            return "has other than two tensors and a bias"
+        (numbers, weight), (bias,) = lists
+        if not isinstance(numbers, Opaque) or (numbers.shape, numbers.dtype) != ((11,), "ShortStorage"):
+            return "has no eleven numbers of 16 bits"
+    elif len(state) != 2:
+        return "has other than weights and a bias"
+    else:
+        weight, bias = state
+    if not isinstance(weight, Opaque) or weight.dtype != "QInt8Storage" or len(weight.shape) != rank:
+        return f"has weights that are no int8 tensor of {rank} axes"
+    if 0 in weight.shape or weight.axis not in (None, 0):
+        return "has weights without elements, or with scales along another axis than the first"
+    if bias is not None and (not isinstance(bias, Opaque) or (bias.shape, bias.dtype) != (weight.shape[:1], _FLOAT)):
+        return f"has a bias that is no tensor of {weight.shape[0]} floats"
+    return None
+
+
+def conv_parts(found: tuple[str, Value]) -> tuple[Opaque | None, Opaque | None]:
+    """The numbers and the weight of an int8 convolution's class and state, which were checked; None of others."""
+    kind, state = found
+    if kind != f"{INT8}Conv2dPackedParamsBase" or not isinstance(state, tuple) or not isinstance(state[1], Items):
+        return None, None
+    numbers, weight = state[1].items
+    assert isinstance(numbers, Opaque) and isinstance(weight, Opaque)
+    return numbers, weight
+
+
+def conv_problem(numbers: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
+    """Why torch must not move a window by these eleven ``numbers`` over an image; None where it may.
+
+    They are the axes, stride, padding, dilation and output padding of rows and columns, groups, whether transposed.
+    ``shape`` is that of the weights.
+    """
+    axes, groups, transposed = numbers[0], numbers[9], numbers[10]
+    if axes != 2 or transposed:
+        return "is none of two axes, or is transposed"
+    if groups < 1 or shape[0] % groups:
+        return "has groups that do not divide its channels"
+    if min(*numbers[1:3], *numbers[5:7]) < 1 or min(*numbers[3:5], *numbers[7:9]) < 0:
+        return "has a step or a padding that is none"
+    return None
+
+
+_FLOAT = "FloatStorage"
+
+
 def _tensor(arguments: tuple[Value, ...]) -> Value:
     """A view of a storage, all of which must lie inside."""
     if len(arguments) < 6:
@@ -186,7 +274,35 @@ def _tensor(arguments: tuple[Value, ...]) -> Value:
     last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
     if 0 not in shape and last >= storage.count:
         raise PickleError(f"a tensor of shape {tuple(shape)} reaches beyond its storage of {storage.count} numbers")
-    return Opaque("tensor", tuple(shape))
+    return Opaque("tensor", tuple(shape), storage.dtype, storage.key)
+
+
+def _plain_tensor(arguments: tuple[Value, ...]) -> Value:
+    found = _tensor(arguments)
+    if isinstance(found, Opaque) and found.dtype in QUANTISED:
+        raise PickleError("a tensor of a quantised type has no scale")
+    return found
+
+
+def _quantised_tensor(arguments: tuple[Value, ...]) -> Value:
+    """A tensor with its scales: torch takes as many as the axis is long without looking."""
+    found = _tensor(arguments)
+    assert isinstance(found, Opaque)
+    how = arguments[4]
+    if found.dtype not in QUANTISED or not isinstance(how, tuple) or not how or not isinstance(how[0], Name):
+        raise PickleError("a quantised tensor has another type, or does not say how it is quantised")
+    if how[0].name == "per_tensor_affine":
+        if len(how) != 3 or type(how[1]) is not float or type(how[2]) is not int:
+            raise PickleError("a quantised tensor has no scale and zero point")
+        return found
+    scales, zeros, axis = how[1:] if len(how) == 4 else (None, None, None)
+    if how[0].name != "per_channel_affine" or type(axis) is not int or not 0 <= axis < len(found.shape):
+        raise PickleError("a quantised tensor has no axis for its scales, or is quantised in an unknown way")
+    length = found.shape[axis : axis + 1]
+    kinds = ((scales, {"FloatStorage", "DoubleStorage"}), (zeros, {"LongStorage", "IntStorage"}))
+    if not all(isinstance(one, Opaque) and one.shape == length and one.dtype in known for one, known in kinds):
+        raise PickleError("a quantised tensor has not one scale and zero point for each index of its axis")
+    return Opaque(found.what, found.shape, found.dtype, found.key, axis)
 
 
 def _whole(values: Value | Sequence[Value]) -> bool:
@@ -229,8 +345,8 @@ def _no_call(arguments: tuple[Value, ...]) -> Value:
 
 
 CALLS: dict[str, Callable[[tuple[Value, ...]], Value]] = {
-    "_rebuild_tensor_v2": _tensor,
-    "_rebuild_qtensor": _tensor,
+    "_rebuild_tensor_v2": _plain_tensor,
+    "_rebuild_qtensor": _quantised_tensor,
     "OrderedDict": _hooks,
     "restore_type_tag": _tagged,
     "device": _device,

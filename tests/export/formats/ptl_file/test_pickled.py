@@ -123,8 +123,10 @@ def test_objects_have_their_attributes_by_position() -> None:
     body = b"c__torch__\nM\n)\x81}(" + text("a") + number(3) + text("b") + b"Nub"
     found = read(body)
     assert isinstance(found, Object) and (found.kind, found.slots) == ("__torch__.M", (3, None))
-    packed = read(b"c__torch__.torch.classes.quantized\nLinearPackedParamsBase\n)\x81)b")
-    assert isinstance(packed, Object) and packed.slots is None
+    with pytest.raises(PickleError, match="restored by code of its own"):
+        read(b"(" + b"c__torch__\nM\n)\x81K\x01\x85bt")
+    restored = read(b"c__torch__\nM\n)\x81K\x01\x85b")
+    assert isinstance(restored, Object) and (restored.slots, restored.state) == (None, (1,))
 
 
 def test_time_follows_from_the_size() -> None:

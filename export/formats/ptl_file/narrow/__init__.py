@@ -1,0 +1,1 @@
+"""Weights of a ``.ptl`` file in int8 and half precision."""
