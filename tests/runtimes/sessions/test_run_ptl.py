@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ptl_layers import images, network, sqnr_db, static, written
 from torch import nn
 
 from edgevit.errors import SessionError
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
+from export.formats.ptl_file.read import read
 from export.formats.ptl_file.write import write
 from export.program import capture, with_input_layout
-from export.recipe import Format, Recipe
-from runtimes.sessions.run_ptl import PtlSession
+from export.recipe import Format, Precision, Recipe
+from runtimes.sessions.run_ptl import PTL_ENGINE, PtlSession, engine_for
 from runtimes.sessions.table import open_session
 
 
@@ -111,7 +113,7 @@ def test_the_thread_setting_is_restored(path: Path) -> None:
 def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
     whole = path.read_bytes()
     flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 0xFF
+    flipped[whole.index(b"constants/0.storage") + 100] ^= 0xFF  # a weight: between records lies what nobody reads
     for number, data in enumerate([b"", whole[:100], whole[: len(whole) // 2], whole[:-10], bytes(flipped), b"x" * 99]):
         broken = tmp_path / f"broken{number}.ptl"
         broken.write_bytes(data)
@@ -149,3 +151,27 @@ def test_a_file_that_says_what_it_takes_is_believed(tmp_path: Path) -> None:
     write(capture(Two().eval(), spec()), Recipe(format=Format.PTL), tmp_path / "two.ptl")
     session = open_session(tmp_path / "two.ptl", Format.PTL, inputs=(TensorSpec(name="x", shape=(1,)),))
     assert [tensor.name for tensor in (*session.inputs, *session.outputs)] == ["image", "bias", "logits", "map"]
+
+
+def test_int8_is_computed_by_the_engine_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, before = written(tmp_path / "int8.ptl", Precision.INT8, static), torch.backends.quantized.engine
+    with torch.no_grad():
+        expected = network()(images(1)[0])
+    for engine in ("qnnpack", "onednn"):
+        monkeypatch.setenv(PTL_ENGINE, engine)
+        session = PtlSession(path)
+        assert session.runtime.endswith(f"lite interpreter, int8 by {engine}")
+        (found,) = session.run({"x": images(1)[0].numpy()}).values()
+        assert 25 < sqnr_db(expected, torch.from_numpy(found)) < 60
+        assert torch.backends.quantized.engine == before
+    monkeypatch.setenv(PTL_ENGINE, "abacus")
+    with pytest.raises(SessionError, match="has no engine 'abacus'"):
+        PtlSession(path)
+
+
+def test_the_engine_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PTL_ENGINE, raising=False)
+    facts = read(written(tmp_path / "int8.ptl", Precision.INT8, static))
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    assert engine_for(facts) == "qnnpack"
+    assert engine_for(read(written(tmp_path / "half.ptl", Precision.FP16))) is None
