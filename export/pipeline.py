@@ -180,6 +180,9 @@ FULL: dict[tuple[Format, Precision], tuple[ModuleType, ...]] = {
 }
 """The same folds, then how this format's runtime likes it at that precision: layout, and the phrasing of each layer."""
 
+FULL[Format.PTL, Precision.INT8] = tuple(step for step in FULL[Format.PTL, Precision.FP32] if step is not in_place)
+"""Calls that write would change what is observed; the writer lets them write behind its own rewriting."""
+
 
 def _before(steps: tuple[ModuleType, ...], place: ModuleType, *more: ModuleType) -> tuple[ModuleType, ...]:
     """``steps`` with ``more`` in front of ``place``."""

@@ -80,11 +80,11 @@ def module_of_step(name: str) -> str:
     return name.rpartition("/")[0].replace("/", ".")
 
 
-def trace(program: Program) -> torch.jit.ScriptModule:
-    """Trace the program and freeze it, which also folds batch norms into the convolutions before them."""
+def trace(program: Program, *, fold: bool = True) -> torch.jit.ScriptModule:
+    """Trace the program and freeze it, which also folds batch norms into the convolutions before them (``fold``)."""
     with torch.no_grad():
         traced = torch.jit.trace(Steps(program, together=True), program.example, check_trace=False)  # type: ignore[no-untyped-call]
-        frozen: torch.jit.ScriptModule = torch.jit.freeze(traced.eval())
+        frozen: torch.jit.ScriptModule = torch.jit.freeze(traced.eval(), optimize_numerics=fold)
     return frozen
 
 

@@ -18,16 +18,13 @@ from torch.fx import Node
 from torch.nn import functional
 
 from export.artifact import PassLog
+from export.formats.ptl_file.narrow.clamp import clamp_behind, limits_of
 from export.formats.ptl_file.prepacked import NAME, NAMESPACE, SCHEMA, Packed
 from export.graph_editor import GraphEditor, Refusals
 from export.patterns import (
-    VIEWS,
     argument,
     aten,
-    has_tensor,
     is_call,
-    is_number,
-    only_user,
     operand,
     pair,
     rank_of,
@@ -54,12 +51,6 @@ _LIBRARY = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-ca
 _LIBRARY.define(SCHEMA)  # type: ignore[no-untyped-call]
 _LIBRARY.impl(NAME, compute, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
 CALL = getattr(getattr(torch.ops, NAMESPACE), NAME).default
-_LIMITS: Mapping[object, tuple[float | None, float | None]] = {
-    aten.relu.default: (0.0, None), aten.relu_.default: (0.0, None), aten.relu6.default: (0.0, 6.0),
-}  # fmt: skip
-_CLAMPS: Mapping[object, tuple[float | None, float | None]] = {
-    aten.hardtanh.default: (-1.0, 1.0), aten.hardtanh_.default: (-1.0, 1.0), aten.clamp.default: (None, None),
-}  # fmt: skip
 _ROW_MAJOR = (CALL, aten.layer_norm.default)
 _ELEMENTWISE = (
     aten.gelu.default, aten.relu.default, aten.silu.default, aten.hardswish.default, aten.sigmoid.default,
@@ -75,9 +66,9 @@ def run(editor: GraphEditor) -> PassLog:
         if isinstance(packed, str) or weights is None:
             refusals.add(node, packed if isinstance(packed, str) else "its weights are computed")
             continue
-        clamp = _clamp_behind(node)
+        clamp = clamp_behind(node)
         if clamp is not None:
-            least, most = _limits_of(clamp)
+            least, most = limits_of(clamp)
             packed = msgspec.structs.replace(packed, least=least, most=most)
             limits += 1
         source = _row_major(editor, node) if packed.kind == "linear" else operand(node)
@@ -129,32 +120,6 @@ _PACKED: Mapping[object, Callable[[Node], Packed | str]] = {
     aten.conv2d.default: _conv2d,
     aten.conv_transpose2d.input: _conv_transpose2d,
 }
-
-
-def _clamp_behind(node: Node) -> Node | None:
-    """The activation that cuts off the result of ``node``, seen through views that nobody else reads."""
-    user = only_user(node)
-    while is_call(user, *VIEWS):
-        user = only_user(user)
-    if not is_call(user, *_LIMITS, *_CLAMPS) or not has_tensor(user):
-        return None
-    least, most = _limits_of(user)
-    if least is None and most is None:
-        return None
-    return None if least is not None and most is not None and least >= most else user
-
-
-def _limits_of(clamp: Node) -> tuple[float | None, float | None]:
-    """The least and the most that ``clamp`` lets through; both None where a limit is computed."""
-    if clamp.target in _LIMITS:
-        return _LIMITS[clamp.target]
-    standard = _CLAMPS[clamp.target]
-    names = ("min", "max") if clamp.target is aten.clamp.default else ("min_val", "max_val")
-    given = [argument(clamp, place, names[place - 1], standard[place - 1]) for place in (1, 2)]
-    if any(value is not None and not is_number(value) for value in given):
-        return None, None
-    least, most = (float(value) if is_number(value) else None for value in given)
-    return least, most
 
 
 def _row_major(editor: GraphEditor, node: Node) -> Node:

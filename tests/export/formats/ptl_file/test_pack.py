@@ -82,7 +82,7 @@ def program_of(*steps: tuple[str, int, int]) -> dict[str, bytes]:
 
 
 def test_a_program_that_is_not_straight_is_refused() -> None:
-    with pytest.raises(ExportError, match="the instruction JF cannot have prepacked weights"):
+    with pytest.raises(ExportError, match="the instruction JF cannot have packed weights"):
         packed(program_of(("JF", 1, 0)))
 
 
