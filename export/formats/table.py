@@ -214,6 +214,9 @@ def check_recipe(recipe: Recipe) -> None:
         _check_version(row, name, getattr(recipe, name))
     if recipe.ptl_prepacked and recipe.format is not Format.PTL:
         raise UsageError(f"prepacked weights for {row.format}: only {Format.PTL} has them", hint="leave them out")
+    if recipe.ptl_prepacked and recipe.precision is not Precision.FP32:
+        told = f"prepacked weights in {recipe.precision}: they are stored in {Precision.FP32}, and packed from that"
+        raise UsageError(told, hint=f"leave one of them out: {recipe.precision} is half as large, or less")
     if recipe.dynamic_batch and row.fixed_batch:
         raise UsageError(f"{row.format} cannot leave the batch free: {row.fixed_batch}", hint="use --batch N")
 

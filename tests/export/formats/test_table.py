@@ -122,3 +122,9 @@ def test_a_pipe_is_never_waited_for(format: Format, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f"m.{format}")
     with pytest.raises(ArtifactError, match="no regular file"):
         read_artifact(tmp_path / f"m.{format}", format)
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
+def test_prepacked_weights_are_float32(precision: Precision) -> None:
+    with pytest.raises(UsageError, match=f"prepacked weights in {precision}"):
+        check_recipe(Recipe(format=Format.PTL, precision=precision, ptl_prepacked=True))
