@@ -30,10 +30,10 @@ from export.artifact import (
 from export.formats.failing_layers import layers_in
 from export.formats.table import FORMATS, check_recipe, load, read_artifact, require_export
 from export.golden import GoldenSet
+from export.int8.record import QuantizationRecord
 from export.manifest import created_utc, tool_versions
 from export.program import Program, with_input_layout
 from export.quantization.calibration import CalibrationImages
-from export.quantization.record import QuantizationRecord
 from export.quick.late_code import late_code
 from export.quiet import quiet
 from export.recipe import Precision, Recipe

@@ -18,8 +18,8 @@ from edgevit_export.commands.options import AsJson, Quiet
 from edgevit_export.console import format_bytes, print_line, print_record, print_shortfalls, print_table, print_text
 from export.artifact import Delegation, FileFacts, Manifest, Operator, ParityResult, PassLog, Piece, optimised
 from export.formats.table import FORMATS, format_of, read_artifact
+from export.int8.record import LayerRecord, QuantizationRecord
 from export.manifest import EXPORT_HINT, load_manifest, manifest_path
-from export.quantization.record import LayerRecord, QuantizationRecord
 from export.recipe import Calibration
 
 _METADATA_CHARS = 300  # chosen, because four lines of a terminal show what a value is

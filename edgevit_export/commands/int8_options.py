@@ -9,7 +9,7 @@ from edgevit.errors import UsageError, parse_choice
 from edgevit_export.commands.export_options import ExportOptions
 from edgevit_export.commands.options import split_list
 from edgevit_export.console import print_line, print_table, print_text
-from export.quantization.record import LayerRecord, QuantizationRecord, Scheme
+from export.int8.record import LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Precision
 
 if TYPE_CHECKING:

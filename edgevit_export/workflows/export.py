@@ -21,9 +21,10 @@ from edgevit.records import Record
 from edgevit.spec import ModelSpec
 from edgevit_export.console import Progress
 from edgevit_export.workflows.export_request import (
+    GivenImages,
     check_network,
     check_request,
-    read_calibration,
+    read_images,
     refuse_idle_limits,
     refuse_slower,
     whole_recipes,
@@ -33,9 +34,9 @@ from export.artifact import Delegation, Manifest, ParityResult, PassLog
 from export.build import StagedArtifact, StagedGolden, export_artifact, make_manifest, room_needed_bytes, stage_golden
 from export.formats.table import FORMATS
 from export.golden import GoldenSet, load_golden, make_golden
+from export.int8.record import QuantizationRecord
 from export.manifest import load_manifest, manifest_path
-from export.quantization.calibration import CalibrationImages, refuse_calibrated_on
-from export.quantization.record import QuantizationRecord
+from export.quantization.calibration import CalibrationImages
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Precision, Recipe
 from export.side_process import SideProcess, can_fork
@@ -110,6 +111,17 @@ class _References:
     photos: GoldenSet | None
 
 
+@dataclass(frozen=True)
+class _How:
+    """Where the artifacts go, and how they are judged and told of."""
+
+    output: Path
+    limits: Limits
+    verify: bool
+    command: tuple[str, ...]
+    verbose: bool
+
+
 @dataclass
 class _Job:
     """What all formats of one export share. ``conversions`` are those under way in processes of their own."""
@@ -117,12 +129,8 @@ class _Job:
     program: Program
     references: SideProcess[_References]
     stage: Path
-    output: Path
-    limits: Limits
-    verify: bool
-    command: tuple[str, ...]
+    how: _How
     progress: Progress
-    verbose: bool
     calibration: CalibrationImages | None = None
     conversions: dict[Recipe, SideProcess[StagedArtifact]] = field(default_factory=dict)
 
@@ -184,22 +192,34 @@ def export(
         MissingDependencyError: A converter or runtime is not installed.
         ExportError: The model cannot be captured or evaluated; the disk is full.
     """
-    output, progress = Path(output), progress or Progress(quiet=True)
-    calibration = read_calibration(calibration_data, spec, progress.note)
-    recipes = with_calibration(whole_recipes(formats), calibration)
-    limits, forked = Limits(atol=atol, strict=strict), side_by_side and can_fork()
-    refuse_idle_limits(limits, images, verify=verify)
-    check_network(model, spec)
-    photos = _photos(images, spec, calibration, progress)
+    how = _How(Path(output), Limits(atol=atol, strict=strict), verify, command or tuple(sys.argv), verbose)
+    recipes, progress = whole_recipes(formats), progress or Progress(quiet=True)
+    refuse_idle_limits(how.limits, images, verify=verify)
     refuse_slower(recipes, even_if_slower=even_if_slower)
-    check_request(recipes, output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
-    with _ONE_AT_A_TIME, staging(output) as stage, ExitStack() as sides:
-        work = partial(_references, model, spec, photos, stage, verbose=verbose)
+    check_network(model, spec)
+    check_request(recipes, how.output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
+    given = read_images(images, calibration_data, spec, progress.note)
+    return _export(model, spec, with_calibration(recipes, given.calibration), given, how, progress, side_by_side)
+
+
+def _export(
+    model: nn.Module,
+    spec: ModelSpec,
+    recipes: tuple[Recipe, ...],
+    given: GivenImages,
+    how: _How,
+    progress: Progress,
+    side_by_side: bool,
+) -> ExportReport:
+    """``export`` of a request that can be met."""
+    forked = side_by_side and can_fork()
+    with _ONE_AT_A_TIME, staging(how.output) as stage, ExitStack() as sides:
+        work = partial(_references, model, spec, given.photos, stage, verbose=how.verbose)
         references = _start_references(work, stage / "reference", progress, sides, forked=forked)
-        program = _captured(model, spec, progress, verbose=verbose)
-        command = command or tuple(sys.argv)
-        job = _Job(program, references, stage, output, limits, verify, command, progress, verbose, calibration)
-        return ExportReport(spec=spec, directory=str(output), outcomes=_export_all(recipes, job, sides, forked=forked))
+        program = _captured(model, spec, progress, verbose=how.verbose)
+        job = _Job(program, references, stage, how, progress, given.calibration)
+        outcomes = _export_all(recipes, job, sides, forked=forked)
+    return ExportReport(spec=spec, directory=str(how.output), outcomes=outcomes)
 
 
 def _start_references(
@@ -214,20 +234,6 @@ def _start_references(
     started = SideProcess(work, answer, title, forked=True)
     sides.callback(started.stop)
     return started
-
-
-def _photos(
-    images: Path | str | None, spec: ModelSpec, calibration: CalibrationImages | None, progress: Progress
-) -> Samples | None:
-    """The user's photos to verify on, none of them one of the calibration."""
-    if images is None:
-        return None
-    from export.photos import load_photos
-
-    photos = load_photos(Path(images), spec, progress.note)
-    if calibration is not None:
-        refuse_calibrated_on(calibration.digests, photos, f"--images {images}")
-    return photos
 
 
 def _references(
@@ -263,7 +269,7 @@ def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dic
 
 
 def _convert(recipe: Recipe, job: _Job) -> StagedArtifact:
-    return export_artifact(job.program, recipe, job.stage, calibration=job.calibration, verbose=job.verbose)
+    return export_artifact(job.program, recipe, job.stage, calibration=job.calibration, verbose=job.how.verbose)
 
 
 def _in_turn(turn: Path, convert: Callable[[], Converted]) -> Converted:
@@ -314,8 +320,8 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
             job.references.result()
     audited = audit(staged.facts, staged.recipe, staged.quantization)
     beside, golden = job.golden_of(staged)
-    manifest = make_manifest(staged, beside, audit=audited, command=job.command)
-    if not job.verify:
+    manifest = make_manifest(staged, beside, audit=audited, command=job.how.command)
+    if not job.how.verify:
         verdict: Verdict = "not verified" if audited.passed else "failed"
         return _commit(manifest, staged, beside.path, job, verdict, audited.violations, start_s)
     taken: list[Delegation | None] = []
@@ -325,12 +331,12 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
         taken.append(session.delegation())
         return session
 
-    with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying") as step, quiet(verbose=job.verbose):
+    with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying") as step, quiet(verbose=job.how.verbose):
         report = verify_artifact(
             manifest_path(staged.path),
             opener=opener,
             known=KnownArtifact(manifest, staged.facts, golden),
-            limits=job.limits,
+            limits=job.how.limits,
             extra=job.references.result().photos,
         )
         step.result = bare_verdict(report)
@@ -368,11 +374,11 @@ def _commit(
     start_s: float,
 ) -> FormatOutcome:
     """Move the files to where the verdict says: what failed is kept apart, and nothing is replaced by it."""
-    directory = job.output
+    directory = job.how.output
     if verdict == "failed":
-        directory = job.output / REJECTED
+        directory = job.how.output / REJECTED
         _make(directory)
-        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.output} is unchanged")
+        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.how.output} is unchanged")
     if (replaced := _replaced(directory / manifest.file, manifest.spec)) is not None:
         job.progress.note(replaced)
     commit(manifest, staged.path, golden, directory)

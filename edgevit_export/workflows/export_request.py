@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ from edgevit.names import tensor_names_problem
 from edgevit.sources.digest import refuse_other_weights
 from edgevit.spec import ModelSpec
 from export.formats.table import FORMATS, check_recipe, parse_format, require_export
-from export.quantization.calibration import CalibrationImages, load_calibration
+from export.quantization.calibration import CalibrationImages, load_calibration, refuse_calibrated_on
 from export.recipe import DEFAULT_OPSET, Format, Precision, Recipe
 from export.staging import check_output
+from export.stimuli import Samples
 from runtimes.sessions.ptl_elsewhere import require_xnnpack
 from runtimes.sessions.table import require_runtime
 from validation.artifact.limits import Limits
@@ -78,17 +80,33 @@ def refuse_idle_limits(limits: Limits, images: Path | str | None, *, verify: boo
         )
 
 
-def read_calibration(
-    data: Path | str | CalibrationImages | None, spec: ModelSpec, note: Callable[[str], None]
-) -> CalibrationImages | None:
-    """The images of the calibration, from where they are.
+@dataclass(frozen=True)
+class GivenImages:
+    """The user's images as the network takes them: to verify on, and to take the ranges of int8 on."""
+
+    photos: Samples | None
+    calibration: CalibrationImages | None
+
+
+def read_images(
+    photos: Path | str | None,
+    calibration: Path | str | CalibrationImages | None,
+    spec: ModelSpec,
+    note: Callable[[str], None],
+) -> GivenImages:
+    """The images from where they are; none is both verified and calibrated on.
 
     Raises:
-        UsageError: They cannot be used; names the file.
+        UsageError: They cannot be used, or some are both; names the file.
     """
-    if data is None or isinstance(data, CalibrationImages):
-        return data
-    return load_calibration(Path(data), spec, note)
+    from export.photos import load_photos
+
+    if calibration is not None and not isinstance(calibration, CalibrationImages):
+        calibration = load_calibration(Path(calibration), spec, note)
+    samples = None if photos is None else load_photos(Path(photos), spec, note)
+    if calibration is not None and samples is not None:
+        refuse_calibrated_on(calibration.digests, samples, f"--images {photos}")
+    return GivenImages(samples, calibration)
 
 
 def with_calibration(recipes: tuple[Recipe, ...], images: CalibrationImages | None) -> tuple[Recipe, ...]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import UsageError
 from export.eager.answers import batch_of
+from export.int8.plan import MEASURED, Quantization
+from export.int8.record import LayerRecord, Scheme
 from export.program import Program
 from export.quantization.calibration import CalibrationImages
 from export.quantization.feeds import feeds_of
 from export.quantization.layers import layers_of, place_of
-from export.quantization.plan import MEASURED, Quantization
-from export.quantization.record import LayerRecord, Scheme
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
 from export.quantization.schemes import SCHEMES
 from export.quantization.search import searched

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+from export.int8.record import LayerKind
 from export.patterns import argument
 from export.program import Program, module_of
-from export.quantization.record import LayerKind
 
 if TYPE_CHECKING:
     from torch import Tensor

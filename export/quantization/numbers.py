@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from export.quantization.plan import Range
+from export.int8.plan import Range
 
 if TYPE_CHECKING:
     from torch import Tensor

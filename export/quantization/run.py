@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
+from export.int8.plan import Range
+from export.int8.record import LayerKind, Scheme
 from export.program import Program
 from export.quantization.layers import activation_of, layers_of
 from export.quantization.numbers import rounded_activation, rounded_as_it_comes, rounded_weight
-from export.quantization.plan import Range
-from export.quantization.record import LayerKind, Scheme
 from export.quantization.schemes import FormatSchemes
 
 Inputs = tuple[Tensor, ...]

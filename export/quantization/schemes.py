@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from export.quantization.record import LayerKind, Scheme
+from export.int8.record import LayerKind, Scheme
 from export.recipe import Format
 
 

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from edgevit.errors import UsageError
+from export.int8.record import LayerRecord, Scheme
 from export.quantization.feeds import answers_of
-from export.quantization.record import LayerRecord, Scheme
 from export.quantization.run import Inputs, LayerRun, ratio_db
 from export.quantization.simulate import run_quantized
 from export.stimuli import Floats

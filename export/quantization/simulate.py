@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.fx import Interpreter
 
+from export.int8.record import Scheme
 from export.program import Program
 from export.quantization.feeds import answers_of, feeds_of
-from export.quantization.record import Scheme
 from export.quantization.run import Inputs, LayerRun, RoundedLayers
 from export.quantization.schemes import SCHEMES
 from export.recipe import Precision, Recipe

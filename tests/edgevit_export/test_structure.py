@@ -202,7 +202,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 WRITERS_ALONE = {
-    "write.py", "steps.py", "quantize.py", "half.py", "layers.py", "int8_values.py", "clamp.py", "int8_call.py", "writing.py"
+    "write.py", "steps.py", "quantize.py", "half.py", "layers.py", "int8_values.py", "clamp.py", "int8_call.py",
+    "writing.py"
 }  # fmt: skip  # of export/formats
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import torch
 
+from export.int8.plan import Quantization, Range
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.program import Program
 from export.quantization.layers import activation_of, layers_of, place_of
-from export.quantization.plan import Quantization, Range
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 
 
 def planned(

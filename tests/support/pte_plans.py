@@ -8,10 +8,10 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.fx import Node
 
+from export.int8.plan import Quantization
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.program import Program
 from export.quantization.layers import layers_of, place_of
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 from export.quantization.run import ranges
 
 Choose = Callable[[Node, LayerKind], Scheme]

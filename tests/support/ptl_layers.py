@@ -11,11 +11,11 @@ from pass_rig import captured, randomised
 from torch import Tensor, nn
 
 from export.formats.ptl_file.write import write
+from export.int8.plan import Quantization
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.pipeline import optimize
 from export.program import Program
 from export.quantization.layers import layers_of, place_of
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 from export.quantization.run import ranges
 from export.recipe import Format, Precision, Recipe
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.formats.tflite_file.write import write
+from export.int8.plan import Quantization
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.pipeline import optimize
 from export.program import Program, capture
 from export.quantization.layers import layers_of, place_of
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 from export.quiet import quiet
 from export.recipe import Format, Precision, Recipe
 

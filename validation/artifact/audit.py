@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from export.artifact import AuditResult, FileFacts, Operator
-from export.quantization.record import QuantizationRecord, Scheme
+from export.int8.record import QuantizationRecord, Scheme
 from export.recipe import Format, Precision, Recipe
 
 _STORED_AS = {Precision.FP16: "float16", Precision.INT8: "int8"}

@@ -11,8 +11,8 @@ from math import isclose
 from export.artifact import AuditResult, Delegation, FileFacts, Manifest, ParityResult
 from export.formats.pte_file.read import EXECUTORCH
 from export.formats.ptl_file.prepacked import ELSEWHERE
+from export.int8.record import Scheme
 from export.quantization.calibration import calibration_of
-from export.quantization.record import Scheme
 from export.recipe import Format, Precision
 from runtimes.sessions.table import RUNTIMES
 from validation.artifact.parity import ParityReport

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.int8.plan import Range
 from export.quantization.numbers import WEIGHT_STEPS, activation_scale, weight_scales
-from export.quantization.plan import Range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

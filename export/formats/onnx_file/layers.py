@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError
 from export.formats.steps import step_name
+from export.int8.record import LayerRecord, Scheme
 from export.program import Program
-from export.quantization.record import LayerRecord, Scheme
 
 if TYPE_CHECKING:
     import onnx

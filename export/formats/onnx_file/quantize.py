@@ -20,9 +20,9 @@ from edgevit.errors import ExportError, UsageError
 from export.formats.onnx_file.int8_values import along, rounded, rounded_bias, scales_of, uint8_scale, wide_enough
 from export.formats.onnx_file.layers import PRODUCTS, nodes_of_layers
 from export.formats.onnx_file.versions import OPSETS
+from export.int8.plan import Quantization
+from export.int8.record import LayerRecord, Scheme
 from export.program import Program
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerRecord, Scheme
 
 if TYPE_CHECKING:
     import onnx

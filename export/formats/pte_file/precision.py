@@ -9,8 +9,8 @@ from edgevit.errors import ExportError
 from export.formats.pte_file.contents import PteFile
 from export.formats.pte_file.delegate import DYNAMIC
 from export.formats.pte_file.read import Outside
+from export.int8.record import Scheme
 from export.program import Program
-from export.quantization.record import Scheme
 from export.recipe import Precision
 
 _ROUNDING = "quantized_decomposed::"

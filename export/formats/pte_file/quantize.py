@@ -18,11 +18,11 @@ from torch.nn.functional import pad
 
 from edgevit.errors import ExportError
 from export.graph_editor import GraphEditor
+from export.int8.plan import Quantization, Range
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.patterns import argument, aten, only_user
 from export.quantization.layers import activation_of, place_of, weights_of
 from export.quantization.numbers import ACTIVATION_STEPS, SMALLEST_SCALE, WEIGHT_STEPS, activation_scale, weight_scales
-from export.quantization.plan import Quantization, Range
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 from export.quantization.run import channel_axis
 
 if TYPE_CHECKING:

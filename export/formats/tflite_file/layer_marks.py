@@ -19,7 +19,7 @@ from export.program import module_of
 if TYPE_CHECKING:
     from torch.fx import Node
 
-    from export.quantization.record import LayerRecord
+    from export.int8.record import LayerRecord
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 """The operators that a layer with weights may become."""

@@ -20,15 +20,15 @@ from export.formats.tflite_file.flat_model import packed, unpacked
 from export.formats.tflite_file.layer_marks import Product, marked_products, without_marks
 from export.formats.tflite_file.operator_versions import set_versions
 from export.formats.tflite_file.read import SIGNATURE
-from export.quantization.record import Scheme
+from export.int8.record import Scheme
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
+    from export.int8.plan import Quantization
+    from export.int8.record import LayerRecord
     from export.program import Program
-    from export.quantization.plan import Quantization
-    from export.quantization.record import LayerRecord
 
 Ranges: TypeAlias = "dict[str, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]"
 Placed: TypeAlias = "Mapping[str, Sequence[Product]]"

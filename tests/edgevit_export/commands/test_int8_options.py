@@ -10,7 +10,7 @@ import pytest
 from edgevit.errors import UsageError
 from edgevit_export.commands.export_options import ExportOptions
 from edgevit_export.commands.int8_options import asked_precisions, for_int8, print_layer_table, summary
-from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Precision
 
 STATIC = LayerRecord(

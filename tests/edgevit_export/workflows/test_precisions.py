@@ -22,8 +22,8 @@ from edgevit_export.api import ExportReport
 from edgevit_export.workflows.verify import verify_against
 from export.artifact import Manifest
 from export.golden import load_golden
+from export.int8.record import Scheme
 from export.manifest import load_manifest, manifest_path
-from export.quantization.record import Scheme
 from export.recipe import Format, Precision, Recipe
 
 ROOT = Path(__file__).resolve().parents[3]

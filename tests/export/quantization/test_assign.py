@@ -12,11 +12,11 @@ from small_artifacts import small_net, small_spec
 from torch import Tensor, nn
 
 from edgevit.errors import UsageError
+from export.int8.plan import MEASURED
+from export.int8.record import LayerRecord, Scheme
 from export.program import Program, capture
 from export.quantization.assign import LEAST_STATIC_DB, kept_float, quantized
 from export.quantization.calibration import CalibrationImages, digests_of
-from export.quantization.plan import MEASURED
-from export.quantization.record import LayerRecord, Scheme
 from export.recipe import Format, Precision, Recipe
 from export.stimuli import Samples
 

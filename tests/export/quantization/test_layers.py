@@ -7,9 +7,9 @@ from small_models import spec_of
 from torch import Tensor, nn
 
 from edgevit.spec import Layout, TensorSpec
+from export.int8.record import LayerKind
 from export.program import Program, capture
 from export.quantization.layers import activation_of, layers_of, place_of
-from export.quantization.record import LayerKind
 
 
 class AllKinds(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from torch.ao.quantization.observer import MinMaxObserver, PerChannelMinMaxObserver
 
+from export.int8.plan import Range
 from export.quantization.numbers import (
     activation_scale,
     rounded_activation,
@@ -19,7 +20,6 @@ from export.quantization.numbers import (
     rounded_weight,
     weight_scales,
 )
-from export.quantization.plan import Range
 
 
 def noise(*shape: int, seed: int = 0, shift: float = 0.0) -> torch.Tensor:

@@ -10,10 +10,10 @@ import torch
 from small_artifacts import small_spec
 from torch import Tensor, nn
 
+from export.int8.plan import Range
+from export.int8.record import Scheme
 from export.program import Program, capture
 from export.quantization.layers import layers_of, place_of
-from export.quantization.plan import Range
-from export.quantization.record import Scheme
 from export.quantization.run import LayerRun, RoundedLayers, costs_db, ranges, ratio_db
 from export.quantization.schemes import SCHEMES
 from export.recipe import Format

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.quantization.record import LayerKind, Scheme
+from export.int8.record import LayerKind, Scheme
 from export.quantization.schemes import SCHEMES
 from export.recipe import Format
 

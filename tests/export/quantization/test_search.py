@@ -10,9 +10,9 @@ from torch import nn
 
 from edgevit.errors import UsageError
 from edgevit.spec import ModelSpec
+from export.int8.record import Scheme
 from export.program import Program, capture
 from export.quantization.assign import quantized
-from export.quantization.record import Scheme
 from export.quantization.search import AS_ASKED, with_float
 from export.quantization.simulate import simulated
 from export.recipe import Format, Precision, Recipe

@@ -12,11 +12,11 @@ from small_models import two_inputs
 from torch import Tensor, nn
 
 from edgevit.spec import ModelSpec
+from export.int8.record import Scheme
 from export.pipeline import optimize
 from export.program import capture
 from export.quantization.assign import quantized
 from export.quantization.calibration import CalibrationImages, digests_of
-from export.quantization.record import Scheme
 from export.quantization.simulate import simulated
 from export.recipe import Format, Optimize, Precision, Recipe
 from export.stimuli import Samples, make_samples

@@ -31,11 +31,11 @@ from export.formats.pte_file.read import delegation_of
 from export.formats.tflite_file.contents import parse as parse_tflite
 from export.golden import GoldenSet, load_golden
 from export.identify import what_it_is
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.manifest import load_manifest
 from export.photos import load_photos
 from export.plain_golden import load_any_golden
 from export.quantization.calibration import calibration_of, load_calibration
-from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Format, Precision, Recipe
 from runtimes.runners.exits import program_abi
 from runtimes.sessions.feed import check_feed

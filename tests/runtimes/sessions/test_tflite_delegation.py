@@ -13,9 +13,9 @@ from edgevit.spec import Layout, ModelSpec, Task, TensorSpec, Weights
 from export.artifact import Delegation
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
 from export.formats.tflite_file.read import read
+from export.int8.record import LayerKind, Scheme
 from export.pipeline import optimize
 from export.program import capture
-from export.quantization.record import LayerKind, Scheme
 from export.quantization.schemes import SCHEMES
 from export.recipe import Format, Precision, Recipe
 from runtimes.sessions.table import open_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from export.artifact import FileFacts, Operator
-from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Format, Precision, Recipe
 from validation.artifact.audit import audit, precision_of
 

@@ -20,8 +20,8 @@ from export.artifact import (
     Operator,
     ParityResult,
 )
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.quantization.calibration import calibration_of
-from export.quantization.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Calibration, Format, Precision, Recipe
 from validation.artifact.limits import Limits
 from validation.artifact.parity import ParityReport, compare

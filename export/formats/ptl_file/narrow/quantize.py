@@ -22,11 +22,11 @@ from export.formats.ptl_file.narrow.quantized import Quantized
 from export.formats.ptl_file.narrow.widen import Int8
 from export.functional.aliases import writes
 from export.graph_editor import GraphEditor
+from export.int8.plan import Quantization, Range
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.patterns import argument, aten, inherit, is_call, operand, value_of, window_of
 from export.quantization.layers import activation_of
 from export.quantization.numbers import WEIGHT_STEPS, activation_scale, weight_scales
-from export.quantization.plan import Quantization, Range
-from export.quantization.record import LayerKind, LayerRecord, Scheme
 
 _MOST_BIAS = 2.0**30
 """A bias is added as int32 in units of both scales: a channel's scale is at least what that takes."""

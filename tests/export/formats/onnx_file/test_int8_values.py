@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export.formats.onnx_file.int8_values import along, rounded, rounded_bias, scales_of, uint8_scale, wide_enough
-from export.quantization.plan import Range
+from export.int8.plan import Range
 
 MATRIX = np.array([[1.27, -2.0], [-0.635, 25.4]], np.float32)
 

@@ -12,8 +12,8 @@ from small_models import conv_net
 from edgevit.errors import ExportError
 from export.formats.onnx_file.layers import nodes_of_layers
 from export.formats.onnx_file.write import write
+from export.int8.record import LayerKind, Scheme
 from export.program import Program, capture
-from export.quantization.record import LayerKind, Scheme
 from export.recipe import Format, Recipe
 
 BOTH = {LayerKind.LINEAR: Scheme.DYNAMIC, LayerKind.CONV: Scheme.WEIGHTS}

@@ -20,9 +20,9 @@ from edgevit.spec import TensorSpec
 from export.dynamic_batch import with_dynamic_batch
 from export.formats.onnx_file.read import read
 from export.formats.onnx_file.write import write
+from export.int8.record import LayerKind, Scheme
 from export.pipeline import optimize
 from export.program import Program, capture
-from export.quantization.record import LayerKind, Scheme
 from export.recipe import Format, Optimize, Precision, Recipe
 
 INT8 = Recipe(format=Format.ONNX, precision=Precision.INT8)

@@ -14,8 +14,8 @@ from edgevit.errors import ExportError
 from export.formats.pte_file.contents import PteFile, parse
 from export.formats.pte_file.precision import require_precision
 from export.formats.pte_file.write import write
+from export.int8.record import Scheme
 from export.program import Program
-from export.quantization.record import Scheme
 from export.quiet import quiet
 from export.recipe import Format, Precision, Recipe
 

@@ -16,9 +16,9 @@ from torch.fx import Node
 from edgevit.errors import ExportError
 from export.formats.pte_file.contents import PteFile, parse
 from export.formats.pte_file.write import write
+from export.int8.record import LayerKind, Scheme
 from export.pipeline import optimize
 from export.program import Program
-from export.quantization.record import LayerKind, Scheme
 from export.quantization.simulate import run_quantized
 from export.quiet import quiet
 from export.recipe import Format, Optimize, Precision, Recipe

@@ -17,8 +17,8 @@ from edgevit.errors import ExportError
 from export.formats.pte_file import quantized_lowering
 from export.formats.pte_file.contents import parse
 from export.formats.pte_file.write import write
+from export.int8.record import Scheme
 from export.pipeline import optimize
-from export.quantization.record import Scheme
 from export.quick.known_sources import are_known
 from export.quiet import quiet
 from export.recipe import Format, Precision, Recipe

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from export.formats.pte_file import quick_lowering, write
+from export.int8.record import Scheme
 from export.pipeline import optimize
 from export.program import Program
-from export.quantization.record import Scheme
 from export.quiet import quiet
 from export.recipe import Format, Optimize, Precision, Recipe
 

@@ -8,7 +8,7 @@ from tflite_layers import planned, products, written
 
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor, parse
 from export.formats.tflite_file.layer_marks import Product, marked_path, marked_products, without_marks
-from export.quantization.record import LayerKind, LayerRecord, Scheme
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.recipe import Precision
 
 

@@ -17,9 +17,9 @@ from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, par
 from export.formats.tflite_file.flat_model import unpacked
 from export.formats.tflite_file.quantize import quantized
 from export.formats.tflite_file.read import read
+from export.int8.plan import Quantization
+from export.int8.record import LayerKind, Scheme
 from export.program import Program
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerKind, Scheme
 from export.recipe import Format, Precision
 from runtimes.sessions.table import open_session
 

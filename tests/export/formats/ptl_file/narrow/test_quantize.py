@@ -18,8 +18,8 @@ from export.formats.ptl_file.read import read, read_archive
 from export.formats.ptl_file.versions import BYTECODES
 from export.formats.ptl_file.write import write
 from export.graph_editor import GraphEditor
-from export.quantization.plan import Quantization
-from export.quantization.record import LayerKind, LayerRecord, Scheme
+from export.int8.plan import Quantization
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.recipe import Format, Optimize, Precision, Recipe
 
 
