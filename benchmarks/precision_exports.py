@@ -116,7 +116,7 @@ def _export(directory: Path, network: str, format: Format, way: Way, calibration
     files = folder_of(directory, network) / f"{format}-{way}"
     recipe = Recipe(format=format, precision=way.precision)
     try:
-        (outcome,) = export(model, spec, [recipe], output=files, calibration_data=images, even_if_slower=True).outcomes
+        (outcome,) = export(model, spec, [recipe], output=files, calibration_data=images).outcomes
     except EdgevitExportError as error:
         return _changed(record, reasons=(str(error),))
     return _from_outcome(record, outcome)

@@ -105,7 +105,6 @@ def export(options: ExportOptions) -> None:
         verify=options.verify,
         images=options.images,
         calibration_data=options.calibration_data,
-        even_if_slower=options.even_if_slower,
         atol=options.atol,
         strict=options.strict,
         command=("edgevit-export", *map(printable, sys.argv[1:])),

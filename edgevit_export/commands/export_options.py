@@ -67,8 +67,6 @@ class ExportOptions:
         help="int8: leave as many of the worst layers float as this SQNR in dB needs.")] = None
     reach_agreement: Annotated[float | None, typer.Option("--reach-agreement", min=1, max=100,
         help="int8: the same for agreement on the top class, in percent.")] = None
-    even_if_slower: Annotated[bool, typer.Option("--even-if-slower",
-        help="Write a precision as well that its runtime computes far slower.")] = False
     opset: Annotated[int | None, typer.Option(help="ONNX opset.  [default: 17]")] = None
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch",
         help="ptl and onnx: leave the batch axis free.")] = False

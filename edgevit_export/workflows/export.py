@@ -26,7 +26,6 @@ from edgevit_export.workflows.export_request import (
     check_request,
     read_images,
     refuse_idle_limits,
-    refuse_slower,
     whole_recipes,
     with_calibration,
 )
@@ -158,7 +157,6 @@ def export(
     verify: bool = True,
     images: Path | str | None = None,
     calibration_data: Path | str | CalibrationImages | None = None,
-    even_if_slower: bool = False,
     atol: float | None = None,
     strict: bool = False,
     command: tuple[str, ...] | None = None,
@@ -179,7 +177,6 @@ def export(
         images: A directory of photos to compare on as well; they do not go into the golden set.
         calibration_data: A directory of photos or an ``.npz`` (``export.quantization.calibration``) that the ranges of
             int8 recipes are taken on, which makes them static.
-        even_if_slower: Write a precision as well that its runtime computes far slower than float32.
         atol: Allowed absolute error instead of the yardsticks of ``validation.artifact.limits``.
         strict: Tighter limits.
         command: What the manifest names as the command; this process's own by default.
@@ -195,7 +192,6 @@ def export(
     how = _How(Path(output), Limits(atol=atol, strict=strict), verify, command or tuple(sys.argv), verbose)
     recipes, progress = whole_recipes(formats), progress or Progress(quiet=True)
     refuse_idle_limits(how.limits, images, verify=verify)
-    refuse_slower(recipes, even_if_slower=even_if_slower)
     check_network(model, spec)
     check_request(recipes, how.output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
     given = read_images(images, calibration_data, spec, progress.note)

@@ -131,18 +131,6 @@ def with_calibration(recipes: tuple[Recipe, ...], images: CalibrationImages | No
     return tuple(whole)
 
 
-def refuse_slower(recipes: tuple[Recipe, ...], *, even_if_slower: bool) -> None:
-    """Refuse a precision that its runtime computes far slower than float32, unless it was asked for all the same.
-
-    Raises:
-        UsageError: Says by how much.
-    """
-    for recipe in recipes:
-        figure = FORMATS[recipe.format].slow_precisions.get(recipe.precision)
-        if figure is not None and not even_if_slower:
-            raise UsageError(f"{recipe.precision} for {recipe.format}: {figure}", hint="--even-if-slower writes it")
-
-
 def whole_recipes(formats: Iterable[Recipe | Format | str] | Recipe | str) -> tuple[Recipe, ...]:
     """A whole recipe for each of ``formats``; a text is one name or several, as ``--format`` takes them.
 

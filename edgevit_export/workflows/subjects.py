@@ -131,7 +131,7 @@ def _with_golden(file: Path, manifest_file: Path) -> tuple[Subject, Reference]:
         network=manifest.spec.network,
         recipe=manifest.recipe,
     )
-    limits = Limits().of(manifest.recipe)
+    limits = Limits().of(manifest.recipe, untrained=manifest.spec.weights.source == "random")
     return subject, Reference(golden=golden, inputs=manifest.inputs, limits=limits)
 
 

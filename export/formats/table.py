@@ -48,7 +48,6 @@ class FormatRow:
             first.
         fixed_batch: Why it cannot leave the batch free; None where it can.
         slow: Its converter takes longer than all the rest of an export.
-        slow_precisions: Precisions that its runtime computes far slower than float32, each with the figure in words.
         unbuilt: By (system, machine) as ``platform`` tells them, the package that exporting needs and that has no build
             for such a host (``benchmarks/hosts.py``).
     """
@@ -64,7 +63,6 @@ class FormatRow:
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False
-    slow_precisions: Mapping[Precision, str] = field(default_factory=dict)
     unbuilt: Mapping[tuple[str, str], str] = field(default_factory=dict)
     restates: str | None = None
 

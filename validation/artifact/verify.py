@@ -165,7 +165,7 @@ class _Run:
 
     @property
     def limits(self) -> Limits:
-        return self.asked.of(self.stated.recipe)
+        return self.asked.of(self.stated.recipe, untrained=self.stated.spec.weights.source == "random")
 
 
 def _file_name(run: _Run) -> str:
