@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 from fake_sessions import FunctionSession, golden_set
@@ -205,3 +206,16 @@ def test_an_absolute_error_that_was_asked_for_replaces_the_floor() -> None:
     error = float(np.abs(coarse - planes).max())
     assert rounded_report(coarse, planes, Limits(precision=Precision.INT8, atol=error * 1.01)).passed
     assert not rounded_report(coarse, planes, Limits(precision=Precision.INT8, atol=error * 0.99)).passed
+
+
+def test_random_weights_are_held_to_torch_and_only_warned_of_by_the_floor() -> None:
+    planes = np.random.default_rng(1).normal(size=(40, 3, 3))
+    untrained = msgspec.structs.replace(COARSE, untrained=True)
+    loud = noisy(planes, 9.0, seed=6)
+    report = rounded_report(noisy(planes, 9.0), planes, untrained, loud)
+    assert report.passed and "below 15; torch reaches 9.0 dB" in report.warnings[0]
+    assert not rounded_report(noisy(planes, 2.9), planes, untrained, loud).passed, "6.1 dB less than torch"
+    assert not rounded_report(noisy(planes, 9.0), planes, untrained).passed, "nothing says how loud it must be"
+    strict = msgspec.structs.replace(untrained, strict=True)
+    assert not rounded_report(noisy(planes, 9.0), planes, strict, loud).passed
+    assert not rounded_report(noisy(planes, 2.0), planes, untrained, noisy(planes, 2.0)).passed, "as a constant answer"
