@@ -10,7 +10,7 @@ import msgspec
 
 from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
-from export.int8.record import QuantizationRecord
+from export.int8.record import QuantizationRecord, Scheme
 from export.recipe import Format, Optimize, Precision, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
@@ -200,6 +200,8 @@ class Manifest(Record):
     def shortfalls(self) -> tuple[str, ...]:
         """What became of the artifact otherwise than asked for, and why, a line each; empty if nothing did."""
         lines = [*_not_optimised(self.recipe, self.passes)]
+        if self.quantization is not None:
+            lines += _not_as_others(self.quantization)
         if self.delegation is not None:
             lines += _not_delegated(self.delegation)
         return tuple(lines)
@@ -235,6 +237,15 @@ def _not_optimised(recipe: Recipe, passes: tuple[PassLog, ...]) -> Iterator[str]
 def _last_runs(passes: tuple[PassLog, ...]) -> tuple[PassLog, ...]:
     """The log of each pass's last run: what one leaves behind that runs twice, that one says."""
     return tuple({log.name: log for log in passes if log.not_run is None}.values())
+
+
+def _not_as_others(record: QuantizationRecord) -> Iterator[str]:
+    """The layers that are not computed as the others of their kind, without anybody having asked for that."""
+    for scheme in Scheme:
+        rows = [row for row in record.layers if row.scheme is scheme and row.why and not row.asked_for]
+        if rows:
+            modules = tuple(dict.fromkeys(row.module for row in rows))
+            yield f"int8: {left_outside(f'{scheme} layers', len(rows), rows[0].why, modules)}"
 
 
 def _not_delegated(delegation: Delegation) -> Iterator[str]:

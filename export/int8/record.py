@@ -26,6 +26,10 @@ class LayerKind(StrEnum):
     TRANSPOSED = "transposed"
 
 
+KEPT, SEARCHED = "kept by ", "the search left it float"
+"""Beginning and whole of why a layer is float that was to be."""
+
+
 class LayerRecord(Record):
     """One layer with weights of an optimised program, and what became of it.
 
@@ -47,6 +51,11 @@ class LayerRecord(Record):
     scheme: Scheme
     why: str = ""
     sqnr_db: float | None = None
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether the user wanted it so."""
+        return self.why.startswith(KEPT) or self.why == SEARCHED
 
 
 class QuantizationRecord(Record):

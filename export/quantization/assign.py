@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgevit.errors import UsageError
 from export.eager.answers import batch_of
 from export.int8.plan import MEASURED, Quantization
-from export.int8.record import LayerRecord, Scheme
+from export.int8.record import KEPT, LayerRecord, Scheme
 from export.program import Program
 from export.quantization.calibration import CalibrationImages
 from export.quantization.feeds import feeds_of
@@ -35,6 +35,8 @@ more; a network of some fifty layers of 36 dB answers at about 30.
 WORTHLESS_DB = 3.0
 """SQNR of a layer's own output at which it stays float. Chosen: half of its energy is noise then, as with infinities
 and with outliers of a million among what it reads; layers of sound networks are at 20 and more."""
+MOST_LEFT = 0.5
+"""Share of the weights that may become int8 and stay float all the same. Chosen: a file of more is no int8 file."""
 _AN_OUTPUT = "its output is one of the network's, and would have 256 values"
 
 
@@ -82,21 +84,41 @@ def _records(
     records, counted = {}, set[int]()
     for node, kind, weight in found:
         scheme, why = _choose(node, choices[node.name], costs, coarse=row.rounded_outputs)
-        why = f"kept by '{kept[node.name]}'" if node.name in kept else why
+        why = f"{KEPT}'{kept[node.name]}'" if node.name in kept else why
         records[node.name] = LayerRecord(
             name=node.name, module=place_of(node), kind=kind, scheme=scheme, why=why,
             sqnr_db=costs.get((node.name, scheme)),
             weights=0 if weight.data_ptr() in counted else weight.numel(),
         )  # fmt: skip
         counted.add(weight.data_ptr())
-    if all(record.scheme is Scheme.FLOAT for record in records.values()):
-        kinds = ", ".join(sorted({str(kind) for _, kind, _ in found})) or "none at all"
+    _require_some(program, recipe, records, [name for name, offered in choices.items() if offered])
+    return records
+
+
+def _require_some(program: Program, recipe: Recipe, records: dict[str, LayerRecord], offered: list[str]) -> None:
+    """Refuse a plan that would be a float file with an int8 name; ``offered``: the layers that may become int8.
+
+    Raises:
+        UsageError: No layer may, or half of the weights of those that may stay float.
+    """
+    what = f"{program.spec.name} as {recipe.format}"
+    if not offered:
+        kinds = ", ".join(sorted({str(record.kind) for record in records.values()})) or "none at all"
+        count = sum(record.why.startswith(KEPT) for record in records.values())
+        kept = f", and {count} of {len(records)} are kept float" if count else ""
         raise UsageError(
-            f"{program.spec.name} has nothing that {recipe.format} would make int8: its layers are {kinds}"
-            + (f", and {len(kept)} of {len(found)} are kept float" if kept else ""),
+            f"{program.spec.name} has nothing that {recipe.format} would make int8: its layers are {kinds}{kept}",
             hint="--precision fp16 halves the weights of any layer",
         )
-    return records
+    chosen = [records[name] for name in offered]
+    left = [record for record in chosen if record.scheme is Scheme.FLOAT]
+    lost = sum(record.weights for record in left)
+    if lost > MOST_LEFT * sum(record.weights for record in chosen):
+        raise UsageError(
+            f"{what} cannot be int8: {len(left)} of {len(chosen)} layers would stay float, such as {left[0].module}: "
+            f"{left[0].why}",
+            hint="look at the images of the calibration and at the weights, or use --precision fp16",
+        )
 
 
 def _alone(scheme: Scheme | None) -> tuple[Scheme, ...]:

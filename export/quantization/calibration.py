@@ -12,7 +12,7 @@ import numpy as np
 from edgevit.arrays import Array, read_arrays
 from edgevit.errors import UsageError
 from edgevit.shell import quoted
-from edgevit.spec import Layout, ModelSpec, TensorSpec
+from edgevit.spec import Layout, ModelSpec, Preprocessing, TensorSpec
 from edgevit.text import printable
 from export.photos import SUFFIXES, load_photos
 from export.recipe import Calibration
@@ -24,6 +24,9 @@ MOST = 512
 """Chosen: least and largest values hardly move after 100 images, and all are held in memory at once."""
 _ENOUGH = "a hundred that are like those the app will see serve well"
 _HIDDEN = " is hidden, as what macOS puts"
+OVERSHOOT = 1.0
+"""Share of the range of pixels by which prepared values may leave it. Chosen: no augmentation goes so far, and values
+of 0 to 255 that nobody normalised are fifty times beyond."""
 DIGITS = 16
 """Of the SHA-256 of one image, by which ``verify`` knows it again. Chosen: 64 bits tell any number of photos apart."""
 
@@ -161,7 +164,23 @@ def _prepared(path: Path, array: Array, tensor: TensorSpec, spec: ModelSpec) -> 
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         row = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
         raise UsageError(f"{path}: '{tensor.name}' holds NaN or Inf in sample {row}")
+    if tensor.layout is not None and array.dtype.kind == "f" and array.size and spec.preprocessing is not None:
+        _refuse_unprepared(path, array, tensor.name, spec.preprocessing)
     return array
+
+
+def _refuse_unprepared(path: Path, array: Array, name: str, preprocessing: Preprocessing) -> None:
+    """Refuse images with values that no pixel has once it is normalised: ranges would be those of another network."""
+    dark = min(-mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True))
+    light = max((1 - mean) / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True))
+    beyond = OVERSHOOT * (light - dark)
+    low, high = float(array.min()), float(array.max())
+    if low < dark - beyond or high > light + beyond:
+        raise UsageError(
+            f"{path}: '{name}' holds values from {low:.4g} to {high:.4g}, but pixels of this network are {dark:.4g} to "
+            f"{light:.4g} when normalised",
+            hint="give uint8 pixels (count, height, width, channels), or normalise them by its mean and std",
+        )
 
 
 def _refuse_flat(path: Path, samples: Samples, spec: ModelSpec) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from edgevit.errors import UsageError
-from export.int8.record import LayerRecord, Scheme
+from export.int8.record import SEARCHED, LayerRecord, Scheme
 from export.quantization.feeds import answers_of
 from export.quantization.run import Inputs, LayerRun, ratio_db
 from export.quantization.simulate import run_quantized
@@ -19,8 +19,6 @@ from export.stimuli import Floats
 if TYPE_CHECKING:
     from export.program import Program
     from export.recipe import Recipe
-
-AS_ASKED = "the search left it float"
 
 
 def searched(program: Program, recipe: Recipe, measured: Sequence[Inputs]) -> Program:
@@ -72,7 +70,7 @@ def with_float(program: Program, names: Sequence[str]) -> Program:
     assert plan is not None
     layers: dict[str, LayerRecord] = dict(plan.layers)
     for name in names:
-        layers[name] = msgspec.structs.replace(layers[name], scheme=Scheme.FLOAT, why=AS_ASKED, sqnr_db=None)
+        layers[name] = msgspec.structs.replace(layers[name], scheme=Scheme.FLOAT, why=SEARCHED, sqnr_db=None)
     return dataclasses.replace(program, quantization=dataclasses.replace(plan, layers=layers))
 
 

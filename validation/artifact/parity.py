@@ -316,6 +316,8 @@ def _class_reason(row: InputParity, limits: Limits) -> str | None:
     """Why this row's classes fail, if they do. The margin excuses a flip by default, nothing does when strict."""
     if row.top1_equal is None or row.margin is None or row.non_finite:
         return None
+    if limits.least_agreement is not None and not limits.strict:  # judged over all inputs
+        return None
     if not row.top1_equal and (limits.strict or row.margin > row.max_abs_error):
         return (
             f"output '{row.output}': top class differs on {row.label} "

@@ -230,3 +230,11 @@ def test_a_network_of_another_preprocessing_knows_its_own_images(tmp_path: Path)
     dark = msgspec.structs.replace(SPEC.preprocessing, mean=(0.1, 0.1, 0.1))
     calibration = loaded(tmp_path, msgspec.structs.replace(SPEC, preprocessing=dark))
     refuse_calibrated_on(calibration.digests, load_photos(tmp_path / "photos", SPEC), "other numbers")
+
+
+@pytest.mark.parametrize("factor", [255.0, 20.0])
+def test_pixels_that_nobody_normalised_are_refused(tmp_path: Path, factor: float) -> None:
+    side = SPEC.inputs[0].shape[-1]
+    raw = np.random.default_rng(0).uniform(0, factor, (20, 3, side, side)).astype(np.float32)
+    with pytest.raises(UsageError, match=r"holds values from .* but pixels of this network are -2 to 2 when"):
+        load_calibration(npz(tmp_path / "raw.npz", image=raw), SPEC)

@@ -10,10 +10,10 @@ from torch import nn
 
 from edgevit.errors import UsageError
 from edgevit.spec import ModelSpec
-from export.int8.record import Scheme
+from export.int8.record import SEARCHED, Scheme
 from export.program import Program, capture
 from export.quantization.assign import quantized
-from export.quantization.search import AS_ASKED, with_float
+from export.quantization.search import with_float
 from export.quantization.simulate import simulated
 from export.recipe import Format, Precision, Recipe
 from export.stimuli import Floats, make_samples
@@ -32,7 +32,7 @@ def sqnr_db(seen: Floats, exact: Floats) -> float:
 
 def left_float(program: Program) -> list[str]:
     assert program.quantization is not None
-    return [layer.module for layer in program.quantization.layers.values() if layer.why == AS_ASKED]
+    return [layer.module for layer in program.quantization.layers.values() if layer.why == SEARCHED]
 
 
 @pytest.fixture(scope="module")

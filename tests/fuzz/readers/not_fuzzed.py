@@ -41,7 +41,6 @@ REASONS: dict[str, str] = {
     "runtimes/runners/python/bundle.py:named_data": _OWN_DATA,
     "runtimes/runners/python/bundle.py:build_runner": _OWN_DATA,
     "validation/report/html.py:_packaged": _OWN_DATA,
-    "export/formats/pte_file/write.py:_outside": _WRITES,
     "export/formats/pte_file/write.py:write": _OWN_WORK,
     "export/formats/tflite_file/layer_marks.py:_layer_of": _OWN_WORK,
     "export/formats/tflite_file/quantize.py:_unmark": _OWN_WORK,

@@ -219,3 +219,16 @@ def test_random_weights_are_held_to_torch_and_only_warned_of_by_the_floor() -> N
     strict = msgspec.structs.replace(untrained, strict=True)
     assert not rounded_report(noisy(planes, 9.0), planes, strict, loud).passed
     assert not rounded_report(noisy(planes, 2.0), planes, untrained, noisy(planes, 2.0)).passed, "as a constant answer"
+
+
+def test_on_photos_the_share_of_equal_classes_counts_and_no_single_margin() -> None:
+    """A flip needs errors of half of the margin in two classes: sound int8 flips some whose margin is larger."""
+    rows = np.tile([1.0, 0.0, -3.0, -3.0], (60, 1)) * np.linspace(1, 2, 60)[:, None]
+    flipped = rows.copy()
+    flipped[7, :2] = [0.55, 0.6]  # errors 0.57 and 0.6, margin 1.12
+    on_photos = INT8.on_photos()
+    assert "top class differs" in rounded_report(flipped, rows, msgspec.structs.replace(INT8, static=True)).reasons[0]
+    assert rounded_report(flipped, rows, msgspec.structs.replace(on_photos, static=True)).passed
+    flipped[8:11, :2] = [0.55, 0.6]
+    report = rounded_report(flipped, rows, msgspec.structs.replace(on_photos, static=True))
+    assert "the top class differs on 4 of 60 inputs" in report.reasons[0]
