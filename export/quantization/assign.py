@@ -26,11 +26,12 @@ from export.stimuli import make_samples
 if TYPE_CHECKING:
     from torch.fx import Node
 
-LEAST_STATIC_DB = 33.0
+LEAST_STATIC_DB = 30.0
 """SQNR of a layer's own output below which fixed ranges are too coarse for it, and it takes the next scheme.
 
-Measured on the trained EdgeViT of the tests: the outputs of patch embeddings are at 24 to 30 dB, all others at 36 and
-more; a network of some fifty layers of 36 dB answers at about 30.
+Measured on the trained EdgeViT of the tests, 2,000 images, five choices of 100 for the ranges: 32.1 to 32.8 dB in
+TFLite, TorchScript lite and ExecuTorch, with 4 layers dynamic. A limit of 33 made 9 dynamic for 31.4 to 32.5 dB, and
+EdgeViT-XXS slower (TFLite 0.466 of float32's time). Without any, other weights were at 21.7 to 27.8.
 """
 WORTHLESS_DB = 3.0
 """SQNR of a layer's own output at which it stays float. Chosen: half of its energy is noise then, as with infinities

@@ -236,7 +236,7 @@ def test_weights_that_several_layers_share_count_once() -> None:
 
 def test_the_limit_of_static_is_one_that_a_sound_layer_keeps() -> None:
     """36 dB and more were measured of layers that lose nothing: eight bits are some 40 dB of an even spread."""
-    assert 30 < LEAST_STATIC_DB < 36
+    assert 24 < LEAST_STATIC_DB < 36
 
 
 def test_a_plan_that_leaves_most_weights_float_is_no_int8(monkeypatch: pytest.MonkeyPatch) -> None:
