@@ -10,7 +10,7 @@ import msgspec
 
 from edgevit.records import Record, require_within
 from edgevit.spec import ModelSpec, TensorSpec
-from export.int8.record import QuantizationRecord, Scheme
+from export.int8.record import SEARCHED, QuantizationRecord, Scheme
 from export.recipe import Format, Optimize, Precision, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
@@ -246,6 +246,11 @@ def _not_as_others(record: QuantizationRecord) -> Iterator[str]:
         if rows:
             modules = tuple(dict.fromkeys(row.module for row in rows))
             yield f"int8: {left_outside(f'{scheme} layers', len(rows), rows[0].why, modules)}"
+    if searched := sum(row.why == SEARCHED for row in record.layers):
+        yield f"int8: the search left {searched} of {len(record.layers)} layers float"
+    total, left = (sum(row.weights for row in rows) for rows in (record.layers, record.named(Scheme.FLOAT)))
+    if 2 * left > total:
+        yield f"int8: {left / total:.0%} of the weights of layers are float; fp16 would be smaller"
 
 
 def _not_delegated(delegation: Delegation) -> Iterator[str]:

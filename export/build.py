@@ -116,9 +116,8 @@ def export_artifact(
     _check_tensors(facts.inputs, program.inputs, "inputs", path.name)
     _check_tensors(facts.outputs, program.outputs, "outputs", path.name)
     seconds = time.perf_counter() - start_s
-    record = None if program.quantization is None else program.quantization.record
     return StagedArtifact(
-        path, sha256_file(path), program.spec, recipe, facts, program.passes, seconds, record, rounded
+        path, sha256_file(path), program.spec, recipe, facts, program.passes, seconds, program.layers, rounded
     )
 
 

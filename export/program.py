@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
 
     from export.int8.plan import Quantization
+    from export.int8.record import QuantizationRecord
 
 TO_NCHW = (0, 3, 1, 2)
 TO_NHWC = (0, 2, 3, 1)
@@ -58,6 +59,11 @@ class Program:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of ``module``, which become those of the file."""
         return tuple(self._free_batch(tensor) for tensor in self.spec.outputs)
+
+    @property
+    def layers(self) -> QuantizationRecord | None:
+        """What becomes of the layers in int8; None for other precisions."""
+        return None if self.quantization is None else self.quantization.record
 
     def _free_batch(self, tensor: TensorSpec) -> TensorSpec:
         if not self.dynamic_batch:

@@ -95,7 +95,7 @@ class Recipe(Record):
             self.precision_part: bool(self.precision_part),
             f"float-{_digest(self.keep_float)}": bool(self.keep_float),
             f"sqnr{self.reach_sqnr_db or 0:g}": self.reach_sqnr_db is not None,
-            f"agree{self.reach_agreement or 0:g}": self.reach_agreement is not None,
+            f"agree{100 * (self.reach_agreement or 0):g}": self.reach_agreement is not None,
             f"optimize-{self.optimize}": self.optimize is not Optimize.FULL,
             str(self.input_layout): self.input_layout is not Layout.NCHW,
             f"opset{self.opset}": self.opset not in {None, DEFAULT_OPSET},

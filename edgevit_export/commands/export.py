@@ -28,7 +28,7 @@ from edgevit_export.console import (
 )
 from export.formats.table import FORMATS, parse_format
 from export.quiet import quiet
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 
 if TYPE_CHECKING:
     from edgevit_export.workflows.export import ExportReport, FormatOutcome
@@ -129,7 +129,9 @@ def print_report(report: ExportReport, options: ExportOptions) -> None:
         several = any(words.endswith(OTHER_WEIGHTS) for words in weights.beside)
         choose = "; other weights by --checkpoint-entry" if several else ""
         print_text(f"not taken from {weights.file}: {', '.join(weights.beside)}{choose}")
-    print_table(COLUMNS, [_row(outcome) for outcome in report.outcomes], right=COLUMNS[-2:])
+    exact = all(outcome.recipe.precision is Precision.FP32 for outcome in report.outcomes)
+    columns = COLUMNS if exact else (COLUMNS[0], "parity, x\nyardstick or dB", *COLUMNS[2:])
+    print_table(columns, [_row(outcome) for outcome in report.outcomes], right=COLUMNS[-2:])
     for outcome in report.outcomes:
         if outcome.file is not None:
             print_line(outcome.file)

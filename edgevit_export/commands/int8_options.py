@@ -57,7 +57,7 @@ def for_int8(options: ExportOptions, precision: Precision) -> Int8Fields:
         return {}
     percent = options.reach_agreement
     return {
-        "keep_float": tuple(options.keep_float or ()),
+        "keep_float": tuple(split_list(options.keep_float)),
         "reach_sqnr_db": options.reach_sqnr,
         "reach_agreement": None if percent is None else percent / 100,
     }

@@ -255,13 +255,19 @@ def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dic
     """Start the slow converters in processes of their own, which take turns."""
     started = {}
     for recipe in (recipe for recipe in recipes if FORMATS[recipe.format].slow):
-        job.progress.note(f"{FORMATS[recipe.format].title}: converting beside the rest")
+        job.progress.note(f"{_title(recipe)}: converting beside the rest")
         convert = partial(_convert, recipe, job)
         work = partial(_in_turn, job.stage / "converting", convert)
         answer, what = job.stage / f"converted-{recipe.file_name('model')}", f"converting to {recipe.format}"
         started[recipe] = SideProcess(work, answer, what, forked=True)
         sides.callback(started[recipe].stop)
     return started
+
+
+def _title(recipe: Recipe) -> str:
+    """``TFLite``, ``TFLite int8``."""
+    told = "" if recipe.precision is Precision.FP32 else f" {recipe.precision}"
+    return FORMATS[recipe.format].title + told
 
 
 def _convert(recipe: Recipe, job: _Job) -> StagedArtifact:
@@ -292,7 +298,7 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
     """Convert, audit, verify and commit one format; what goes wrong with it becomes its outcome."""
     start_s = time.perf_counter()
     try:
-        with job.progress.step(f"{FORMATS[recipe.format].title}: converting"):
+        with job.progress.step(f"{_title(recipe)}: converting"):
             if recipe in job.conversions:
                 staged = job.conversions[recipe].result()
                 start_s = time.perf_counter() - staged.seconds
@@ -327,7 +333,7 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
         taken.append(session.delegation())
         return session
 
-    with job.progress.step(f"{FORMATS[staged.recipe.format].title}: verifying") as step, quiet(verbose=job.how.verbose):
+    with job.progress.step(f"{_title(staged.recipe)}: verifying") as step, quiet(verbose=job.how.verbose):
         report = verify_artifact(
             manifest_path(staged.path),
             opener=opener,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import ModelSpec, TensorSpec
+from export.int8.record import QuantizationRecord
 from export.recipe import Recipe
 
 Value = TypeVar("Value")
@@ -16,24 +18,31 @@ Value = TypeVar("Value")
 PREFIX = "edgevit_export."
 INPUTS, OUTPUTS = "inputs", "outputs"
 LARGEST = 2**63 - 1  # elements along an axis; the formats' own fields hold no more
-KEYS = ("spec", "recipe", "weights", "preprocessing", "labels", INPUTS, OUTPUTS)
+KEYS = ("spec", "recipe", "weights", "preprocessing", "labels", "layers", INPUTS, OUTPUTS)
 """All that ``artifact_metadata`` may store."""
 
 
 def artifact_metadata(
-    spec: ModelSpec, recipe: Recipe, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    spec: ModelSpec,
+    recipe: Recipe,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    layers: QuantizationRecord | None = None,
 ) -> dict[str, str]:
     """Texts to store in an artifact, by key; equal arguments give equal texts.
 
     ``spec`` and ``recipe`` are the records as JSON, ``inputs`` and ``outputs`` the tensors of the file (for formats
     that do not keep their names or layouts); ``preprocessing`` (JSON) and ``labels`` (one a line) repeat what an app
-    needs, where the spec has it; ``weights`` is a phrase for people.
+    needs, where the spec has it; ``weights`` is a phrase for people. ``layers`` is the SHA-256 of what became of the
+    layers in int8, which the manifest holds.
     """
     texts = {"spec": _json(spec), "recipe": _json(recipe), "weights": spec.weights.describe()}
     if spec.preprocessing is not None:
         texts["preprocessing"] = _json(spec.preprocessing)
     if spec.labels:
         texts["labels"] = "\n".join(spec.labels)
+    if layers is not None:
+        texts["layers"] = hashlib.sha256(msgspec.json.encode(layers)).hexdigest()
     return texts | {INPUTS: _json(inputs), OUTPUTS: _json(outputs)}
 
 

@@ -176,7 +176,7 @@ def read_artifact(path: Path, format: Format) -> FileFacts:
 def restated(manifest: Manifest) -> dict[str, str]:
     """All that the file of ``manifest`` must say of itself, by its reader's keys; "" for what it must not say."""
     texts = dict.fromkeys(KEYS, "")
-    texts |= artifact_metadata(manifest.spec, manifest.recipe, manifest.inputs, manifest.outputs)
+    texts |= artifact_metadata(manifest.spec, manifest.recipe, manifest.inputs, manifest.outputs, manifest.quantization)
     own = FORMATS[manifest.recipe.format].restates
     return texts | (load(own)(manifest.spec, manifest.inputs, manifest.outputs) if own else {})
 

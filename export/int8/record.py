@@ -67,3 +67,7 @@ class QuantizationRecord(Record):
     layers: tuple[LayerRecord, ...]
     measured_on: str
     images: tuple[str, ...] = ()
+
+    def named(self, scheme: Scheme) -> tuple[LayerRecord, ...]:
+        """The layers of one scheme."""
+        return tuple(layer for layer in self.layers if layer.scheme is scheme)

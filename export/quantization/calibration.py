@@ -62,6 +62,8 @@ def load_calibration(path: Path, spec: ModelSpec, note: Callable[[str], None] = 
     """
     if not path.exists():
         raise UsageError(f"--calibration-data: {path} does not exist")
+    if path.is_dir() and (below := sorted(each for each in path.iterdir() if each.is_dir())):
+        note(f"{path}: what is in its {len(below)} subdirectories, such as {printable(below[0].name)}, is not used")
     samples = _from_photos(path, spec) if path.is_dir() else _from_arrays(path, spec)
     _refuse_flat(path, samples, spec)
     digests = digests_of(samples)

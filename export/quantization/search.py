@@ -40,6 +40,9 @@ def searched(program: Program, recipe: Recipe, measured: Sequence[Inputs]) -> Pr
     rows = [layer for layer in plan.layers.values() if layer.sqnr_db is not None]
     worst = [layer.name for layer in sorted(rows, key=lambda layer: layer.sqnr_db or 0.0)]
     exact = _answers(program, LayerRun(program, lambda node, args, in_float: in_float()).all_of(measured))
+    if recipe.reach_agreement is not None and not any(map(_has_classes, exact.values())):
+        raise UsageError(f"{program.spec.name} has no output of classes, whose agreement could be searched for",
+                         hint="--reach-sqnr")  # fmt: skip
 
     def reached(count: int) -> tuple[Program, bool, str]:
         tried = with_float(program, worst[:count])
@@ -93,6 +96,11 @@ def _sqnr_db(seen: Floats, exact: Floats) -> float:
 
 def _agreement(seen: Floats, exact: Floats) -> float:
     """Share of the rows of ``(count, classes)`` with the same top class; 1 for outputs that are no classes."""
-    if exact.ndim != 2 or exact.shape[1] < 2:  # rows of at least two classes
+    if not _has_classes(exact):
         return 1.0
     return float(np.mean(seen.argmax(axis=1) == exact.argmax(axis=1)))
+
+
+def _has_classes(values: Floats) -> bool:
+    """Whether an output is ``(count, classes)``."""
+    return values.ndim == 2 and values.shape[1] > 1

@@ -80,9 +80,13 @@ class TfliteSession(LocalSession):
     def delegation(self) -> Delegation | None:
         """What the delegate took, and why the rest stayed outside; None if the runtime applied no delegate."""
         self._refuse_closed()
+        try:
+            details = self._interpreter._get_ops_details()
+        except UnicodeDecodeError as error:  # the reader shows such names, the runtime's own list cannot
+            raise SessionError(f"{self._path.name} names a tensor in bytes that are no UTF-8") from error
         partitions = [
             (np.ravel(detail["inputs"]).tolist(), np.ravel(detail["outputs"]).tolist())
-            for detail in self._interpreter._get_ops_details()
+            for detail in details
             if detail["op_name"] == "DELEGATE"
         ]
         if not partitions:

@@ -301,10 +301,13 @@ def _is_excused(output: OutputParity, limits: Limits) -> bool:
 
 
 def _agreement_reason(output: OutputParity, rows: Sequence[InputParity], limits: Limits) -> str | None:
-    """Why too many top classes differ, whatever the margins; one input may always do."""
+    """Why surely too many top classes differ, whatever the margins: two sigmas above the share that may, and one."""
     judged = [row.top1_equal for row in rows if row.output == output.name and row.top1_equal is not None]
     differ = judged.count(False)
-    if limits.least_agreement is None or differ <= max(1.0, (1 - limits.least_agreement) * len(judged)):
+    if limits.least_agreement is None:
+        return None
+    may = (1 - limits.least_agreement) * len(judged)
+    if differ <= max(1.0, may + 2 * may**0.5):  # counts of rare events spread by their root
         return None
     return (
         f"output '{output.name}': the top class differs on {differ} of {len(judged)} inputs, "

@@ -105,7 +105,7 @@ def _describe(model: onnx.ModelProto, program: Program, recipe: Recipe) -> None:
     model.graph.name, model.doc_string = own[GRAPH], own[DESCRIPTION]
     for node in model.graph.node:
         node.ClearField("doc_string")
-    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs, program.layers)
     onnx.helper.set_model_props(model, texts)
 
 

@@ -49,7 +49,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         ExportError: ExecuTorch refused the program, or left layers as they are that were to be of another precision.
     """
     _refuse_volumes(program)
-    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs, program.layers)
     module = program.module
     if recipe.precision is Precision.INT8:
         from export.formats.pte_file.quantize import quantized_module

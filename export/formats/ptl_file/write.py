@@ -52,7 +52,7 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         raise ExportError(
             f"cannot write {program.spec.name} as TorchScript lite{where}: {first_line(error)}"
         ) from error
-    extra = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    extra = artifact_metadata(program.spec, recipe, program.inputs, program.outputs, program.layers)
     extra[MODULES] = json.dumps(modules_by_operator(frozen, _operator))
     path.write_bytes(canonical(records, extra, recipe.ptl_bytecode))
 

@@ -108,7 +108,7 @@ def _set_metadata(model: Model, program: Program, recipe: Recipe) -> None:
     """Hand the metadata to the converter's own FlatBuffer writer, which takes it as an attribute of the MLIR module."""
     from litert_converter.mlir import ir  # type: ignore[import-untyped]
 
-    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs)
+    texts = artifact_metadata(program.spec, recipe, program.inputs, program.outputs, program.layers)
     entries: dict[str, str | bytes] = {PREFIX + key: text for key, text in texts.items()}
     entries[ENTRY] = model_metadata(program.spec, program.inputs, program.outputs)
     operation = model._exporter._module_op

@@ -1,6 +1,7 @@
 """A trained network in every format and precision, by the command line, judged on real photos."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,15 @@ def test_verify_takes_held_out_photos_and_refuses_those_of_the_calibration(
     refused = run("verify", artifact, "--images", photos["calibration"], "--checkpoint", CHECKPOINT)
     assert refused.returncode == 2
     assert "32 of its 32 images are among those of the calibration" in refused.stderr
+
+
+def test_what_the_manifest_says_of_layers_is_held_against_the_file(exported: Path, tmp_path: Path) -> None:
+    artifact, directory = int8_of(exported), tmp_path / "changed"
+    shutil.copytree(exported, directory)
+    manifest = manifest_path(directory / artifact.name)
+    said = json.loads(manifest.read_text())
+    said["quantization"]["layers"][0]["sqnr_db"] = 60.0
+    manifest.write_text(json.dumps(said))
+    done = run("verify", manifest)
+    assert done.returncode == 1
+    assert "failed: contents" in done.stdout and "'layers'" in done.stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from mobile_artifacts import LABELS, small_program
+from msgspec.structs import replace
 
 from edgevit.errors import ArtifactError
 from edgevit.spec import ModelSpec, Preprocessing
 from export.formats.metadata import INPUTS, KEYS, OUTPUTS, artifact_metadata, decode, tensors_from, unambiguous
+from export.int8.record import LayerKind, LayerRecord, QuantizationRecord, Scheme
 from export.recipe import Format, Recipe
 
 
@@ -40,4 +42,22 @@ def test_an_entry_that_stands_twice_is_refused() -> None:
 
 def test_every_key_is_known() -> None:
     program = small_program()
-    assert set(artifact_metadata(program.spec, Recipe(format=Format.PTE), program.inputs, program.outputs)) == set(KEYS)
+    layers = QuantizationRecord(layers=(), measured_on="nothing")
+    texts = artifact_metadata(program.spec, Recipe(format=Format.PTE), program.inputs, program.outputs, layers)
+    assert set(texts) == set(KEYS)
+
+
+def test_what_became_of_layers_stands_in_the_file_as_a_digest() -> None:
+    program = small_program()
+    row = LayerRecord(name="head", module="head", kind=LayerKind.LINEAR, weights=7, scheme=Scheme.STATIC, sqnr_db=36.5)
+    digests = set()
+    for record in (row, replace(row, scheme=Scheme.FLOAT), replace(row, sqnr_db=36.6), replace(row, why="asked")):
+        layers = QuantizationRecord(layers=(record,), measured_on="the golden inputs")
+        read = QuantizationRecord.from_json(layers.to_json())
+        texts = [
+            artifact_metadata(program.spec, Recipe(format=Format.PTE), program.inputs, program.outputs, each)["layers"]
+            for each in (layers, read)
+        ]
+        assert texts[0] == texts[1]
+        digests.add(texts[0])
+    assert len(digests) == 4

@@ -119,8 +119,8 @@ def test_rounding_has_a_floor(limits: Limits, floor: float) -> None:
 def test_a_fault_of_the_conversion_is_told_from_noise() -> None:
     planes = np.random.default_rng(1).normal(size=(40, 3, 3))
     in_torch = noisy(planes, 33.0, seed=6)
-    assert rounded_report(noisy(planes, 27.1), planes, COARSE, in_torch).passed
-    report = rounded_report(noisy(planes, 26.9), planes, COARSE, in_torch)
+    assert rounded_report(noisy(planes, 30.1), planes, COARSE, in_torch).passed
+    report = rounded_report(noisy(planes, 29.9), planes, COARSE, in_torch)
     assert "a fault of the conversion" in report.reasons[0] and "torch reaches 33.0 dB" in report.reasons[0]
     far = rounded_report(noisy(planes, -2.0), planes, COARSE, in_torch)
     assert "SQNR -2.0 dB" in far.reasons[0] and "a fault of the conversion" in far.reasons[0]
@@ -182,10 +182,10 @@ def test_too_few_equal_top_classes_fail_on_photos_and_one_may_always_differ() ->
         return answer
 
     limits = COARSE.on_photos()
-    assert rounded_report(flipped(3), scores, limits).passed
-    report = rounded_report(flipped(4), scores, limits)
-    assert report.reasons == ("output 'y': the top class differs on 4 of 100 inputs, expected the same on 97% or more",)
-    assert rounded_report(flipped(4), scores, COARSE).passed, "golden inputs are no photos"
+    assert rounded_report(flipped(6), scores, limits).passed
+    report = rounded_report(flipped(7), scores, limits)
+    assert report.reasons == ("output 'y': the top class differs on 7 of 100 inputs, expected the same on 97% or more",)
+    assert rounded_report(flipped(7), scores, COARSE).passed, "golden inputs are no photos"
     few = rounded_report(flipped(1)[:5], scores[:5], limits)
     assert few.passed and few.outputs[0].top1_agreement == pytest.approx(0.8)
 
@@ -214,7 +214,7 @@ def test_random_weights_are_held_to_torch_and_only_warned_of_by_the_floor() -> N
     loud = noisy(planes, 9.0, seed=6)
     report = rounded_report(noisy(planes, 9.0), planes, untrained, loud)
     assert report.passed and "below 15; torch reaches 9.0 dB" in report.warnings[0]
-    assert not rounded_report(noisy(planes, 2.9), planes, untrained, loud).passed, "6.1 dB less than torch"
+    assert not rounded_report(noisy(planes, 5.9), planes, untrained, loud).passed, "3.1 dB less than torch"
     assert not rounded_report(noisy(planes, 9.0), planes, untrained).passed, "nothing says how loud it must be"
     strict = msgspec.structs.replace(untrained, strict=True)
     assert not rounded_report(noisy(planes, 9.0), planes, strict, loud).passed
@@ -229,6 +229,6 @@ def test_on_photos_the_share_of_equal_classes_counts_and_no_single_margin() -> N
     on_photos = INT8.on_photos()
     assert "top class differs" in rounded_report(flipped, rows, msgspec.structs.replace(INT8, static=True)).reasons[0]
     assert rounded_report(flipped, rows, msgspec.structs.replace(on_photos, static=True)).passed
-    flipped[8:11, :2] = [0.55, 0.6]
+    flipped[8:12, :2] = [0.55, 0.6]
     report = rounded_report(flipped, rows, msgspec.structs.replace(on_photos, static=True))
-    assert "the top class differs on 4 of 60 inputs" in report.reasons[0]
+    assert "the top class differs on 5 of 60 inputs" in report.reasons[0]
