@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,7 +16,7 @@ from export.recipe import Precision
 if TYPE_CHECKING:
     from edgevit_export.workflows.export import FormatOutcome
 
-LAYER_COLUMNS = ("layer", "kind", "becomes", "SQNR dB", "weights", "why")
+LAYER_COLUMNS = ("layer", "kind", "becomes", "SQNR dB", "elements", "why")
 
 
 class Int8Fields(TypedDict, total=False):
@@ -73,8 +74,10 @@ def print_layers(outcomes: Sequence[FormatOutcome]) -> None:
 
 
 def print_layer_table(layers: Sequence[LayerRecord]) -> None:
-    """A row for each layer, those that lose most first."""
-    print_table(LAYER_COLUMNS, [_row(layer) for layer in sorted(layers, key=_loss)], right=LAYER_COLUMNS[3:5])
+    """A row for each layer, those that lose most first; several of one module are told by their calls."""
+    times = Counter(layer.module for layer in layers)
+    rows = [_row(layer, alone=times[layer.module] == 1) for layer in sorted(layers, key=_loss)]
+    print_table(LAYER_COLUMNS, rows, right=LAYER_COLUMNS[3:5])
 
 
 def summary(record: QuantizationRecord) -> str:
@@ -89,6 +92,7 @@ def _loss(layer: LayerRecord) -> tuple[bool, float]:
     return layer.sqnr_db is None, layer.sqnr_db or 0.0
 
 
-def _row(layer: LayerRecord) -> tuple[str, ...]:
+def _row(layer: LayerRecord, *, alone: bool) -> tuple[str, ...]:
     sqnr = "-" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"
-    return layer.module, layer.kind, layer.scheme, sqnr, f"{layer.weights:,}", layer.why or "-"
+    name = layer.module if alone else f"{layer.module} ({layer.name})"
+    return name, layer.kind, layer.scheme, sqnr, f"{layer.weights:,}", layer.why or "-"

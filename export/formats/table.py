@@ -214,7 +214,9 @@ def check_recipe(recipe: Recipe) -> None:
         raise UsageError(f"prepacked weights for {row.format}: only {Format.PTL} has them", hint="leave them out")
     if recipe.ptl_prepacked and recipe.precision is not Precision.FP32:
         told = f"prepacked weights in {recipe.precision}: they are stored in {Precision.FP32}, and packed from that"
-        raise UsageError(told, hint=f"leave one of them out: {recipe.precision} is half as large, or less")
+        raise UsageError(
+            told, hint=f"leave one of them out: {recipe.precision} alone is at most half as large as float32"
+        )
     if recipe.dynamic_batch and row.fixed_batch:
         raise UsageError(f"{row.format} cannot leave the batch free: {row.fixed_batch}", hint="use --batch N")
 

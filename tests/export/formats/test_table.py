@@ -55,12 +55,12 @@ def test_a_recipe_that_its_format_cannot_take_is_refused(recipe: Recipe, words: 
 
 def test_a_precision_that_the_format_does_not_offer_lists_those_that_it_does() -> None:
     class Later(StrEnum):
-        INT8 = "int8"
+        INT4 = "int4"
 
-    recipe = msgspec.structs.replace(Recipe(format=Format.ONNX), precision=Later.INT8)
-    with pytest.raises(UsageError, match="int8 for onnx: choose from fp32"):
+    recipe = msgspec.structs.replace(Recipe(format=Format.ONNX), precision=Later.INT4)
+    with pytest.raises(UsageError, match="int4 for onnx: choose from fp32, fp16, int8"):
         check_recipe(recipe)
-    assert recipe.file_name("net") == "net-int8.onnx"
+    assert recipe.file_name("net") == "net-int4.onnx"
 
 
 def test_what_is_not_installed_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
