@@ -266,8 +266,7 @@ def _start_slow(recipes: tuple[Recipe, ...], job: _Job, sides: ExitStack) -> dic
 
 def _title(recipe: Recipe) -> str:
     """``TFLite``, ``TFLite int8``."""
-    told = "" if recipe.precision is Precision.FP32 else f" {recipe.precision}"
-    return FORMATS[recipe.format].title + told
+    return FORMATS[recipe.format].title + recipe.title.removeprefix(recipe.format)
 
 
 def _convert(recipe: Recipe, job: _Job) -> StagedArtifact:
@@ -384,7 +383,6 @@ def _commit(
     if (replaced := _replaced(directory / manifest.file, manifest.spec)) is not None:
         job.progress.note(replaced)
     commit(manifest, staged.path, golden, directory)
-    worse = delegation_beside(directory / manifest.file, manifest)
     return FormatOutcome(
         recipe=staged.recipe,
         verdict=verdict,
@@ -397,6 +395,6 @@ def _commit(
         parity=manifest.parity,
         passes=manifest.passes,
         reasons=reasons,
-        shortfalls=(*manifest.shortfalls(), *worse),
+        shortfalls=(*manifest.shortfalls(), *delegation_beside(directory / manifest.file, manifest)),
         quantization=manifest.quantization,
     )

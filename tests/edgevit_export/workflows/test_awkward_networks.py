@@ -14,7 +14,7 @@ from torch import nn
 from edgevit_export import export, spec_for, verify
 from export.golden import GoldenSet, make_golden
 from export.recipe import Format
-from validation.artifact.limits import ALLOWED, Precision
+from validation.artifact.limits import ALLOWED
 
 EVERYWHERE = ("Residual", "SlicesInPlace", "WithoutBatch", "Pixels")
 """Kinds that every format has to hold; the others go through the two formats that convert in a second."""
@@ -57,7 +57,7 @@ def test_a_weight_that_is_off_by_a_ten_thousandth_still_fails(name: str) -> None
     with torch.no_grad():
         weight = max(model.conv.parameters(), key=lambda tensor: tensor.numel())
         weight.view(-1)[weight.abs().argmax()] *= 1 + 1e-4
-    assert worst(golden, model.eval()) > ALLOWED[Precision.FP32].default
+    assert worst(golden, model.eval()) > ALLOWED.default
 
 
 NORMS = {
@@ -87,4 +87,4 @@ def test_slack_for_images_of_one_colour_hides_no_fault(norm: str, size: int) -> 
             weight.view(-1)[weight.abs().argmax()] *= 1 + 2e-3
             off = np.abs(faulty(torch.from_numpy(given).double()).numpy() - golden.outputs[name]).max(axis=1)
         multiples.append((off / (golden.yardstick[name] * slack)).max())
-    assert min(multiples) > ALLOWED[Precision.FP32].default
+    assert min(multiples) > ALLOWED.default

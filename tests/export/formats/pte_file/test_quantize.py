@@ -119,11 +119,10 @@ def test_equal_programs_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("scheme", [DYNAMIC, STATIC])
-def test_an_image_of_one_channel(scheme: Scheme, tmp_path: Path) -> None:
-    """XNNPACK takes its first convolution for a depthwise one."""
+def test_an_image_of_one_channel(tmp_path: Path) -> None:
+    """XNNPACK takes its first convolution for a depthwise one, and so do the kinds of layers."""
     program, images = made(lambda: nn.Sequential(nn.Conv2d(1, 8, 4, 4), nn.GELU(), nn.Conv2d(8, 3, 1)), (1, 1, 16, 12))
-    program = planned(optimize(program, INT8), scheme, images)
+    program = planned(optimize(program, INT8), STATIC, images)
     written(program, tmp_path / "m.pte")
     seen, simulated = against(tmp_path / "m.pte", program, images)
     assert seen > 30
