@@ -42,11 +42,6 @@ class Quantization:
     digests: tuple[str, ...] = ()
 
     @property
-    def is_static(self) -> bool:
-        """Whether there are ranges to build in."""
-        return bool(self.feeds)
-
-    @property
     def record(self) -> QuantizationRecord:
         """What the manifest keeps."""
         on = f"{min(len(self.digests), MEASURED)} images of the calibration" if self.digests else "the golden inputs"

@@ -17,7 +17,6 @@ LAYERS = {
 @pytest.mark.parametrize(("count", "words"), [(16, "16 images"), (MEASURED, "32 images"), (100, "32 images")])
 def test_a_static_plan_says_how_many_images_its_figures_are_over(count: int, words: str) -> None:
     plan = Quantization(LAYERS, feeds=((torch.zeros(1),),) * count, digests=("0",) * count)
-    assert plan.is_static
     assert plan.record.measured_on == f"{words} of the calibration"
     assert plan.record.images == ("0",) * count
     assert QuantizationRecord.from_json(plan.record.to_json()) == plan.record
@@ -25,7 +24,6 @@ def test_a_static_plan_says_how_many_images_its_figures_are_over(count: int, wor
 
 def test_a_dynamic_plan_was_measured_on_golden_inputs() -> None:
     plan = Quantization(LAYERS)
-    assert not plan.is_static
     assert (plan.record.measured_on, plan.record.images) == ("the golden inputs", ())
 
 

@@ -89,7 +89,7 @@ def test_without_images_ranges_are_taken_in_every_call_and_none_is_kept() -> Non
     program = quantized(capture(small_net(), small_spec()), int8(), None)
     plan = program.quantization
     assert plan is not None
-    assert (plan.inputs, plan.outputs, plan.feeds, plan.digests, plan.is_static) == ({}, {}, (), (), False)
+    assert (plan.inputs, plan.outputs, plan.feeds, plan.digests) == ({}, {}, (), ())
     assert {record.scheme for record in plan.layers.values()} == {Scheme.DYNAMIC}
     assert plan.record.measured_on == "the golden inputs"
     assert all(record.sqnr_db is not None and record.sqnr_db > 20 for record in plan.layers.values())
