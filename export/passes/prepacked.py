@@ -18,7 +18,6 @@ from torch.fx import Node
 from torch.nn import functional
 
 from export.artifact import PassLog
-from export.formats.ptl_file.narrow.clamp import clamp_behind, limits_of
 from export.formats.ptl_file.prepacked import NAME, NAMESPACE, SCHEMA, Packed
 from export.graph_editor import GraphEditor, Refusals
 from export.patterns import (
@@ -31,6 +30,7 @@ from export.patterns import (
     value_of,
     window_of,
 )
+from export.quantization.clamps import clamp_behind, limits_of
 
 
 def compute(x: Tensor, weight: Tensor, bias: Tensor | None, product: str) -> Tensor:

@@ -32,7 +32,7 @@ REASONS: dict[str, str] = {
     "export/formats/tflite_file/quick_conversion.py:is_stablehlo": "what JAX lowered in this very process",
     "export/functional/regions.py:_rows": _OWN_GRAPH,
     "export/passes/numbers_as_floats.py:run": _OWN_GRAPH,
-    "export/formats/ptl_file/narrow/clamp.py:limits_of": _OWN_GRAPH,
+    "export/quantization/clamps.py:limits_of": _OWN_GRAPH,
     "export/passes/prepacked.py:compute": _OWN_GRAPH,
     "edgevit/rebuild.py:_module": "a seed of digits, for code that the user named and whose hash agrees",
     "export/formats/pte_file/contents.py:stock_kernels": _OWN_DATA,

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.fx import Node
 
 from edgevit.errors import ExportError
-from export.formats.ptl_file.narrow.clamp import clamp_behind, limits_of
 from export.formats.ptl_file.narrow.int8_call import CALL
 from export.formats.ptl_file.narrow.quantized import Quantized
 from export.formats.ptl_file.narrow.widen import Int8
@@ -25,6 +24,7 @@ from export.graph_editor import GraphEditor
 from export.int8.plan import Quantization, Range
 from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.patterns import argument, aten, inherit, is_call, operand, value_of, window_of
+from export.quantization.clamps import clamp_behind, limits_of
 from export.quantization.layers import activation_of
 from export.quantization.numbers import WEIGHT_STEPS, activation_scale, weight_scales
 

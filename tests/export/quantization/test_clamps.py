@@ -7,8 +7,8 @@ from pass_rig import Lambda, captured
 from torch import nn
 from torch.nn import functional
 
-from export.formats.ptl_file.narrow.clamp import clamp_behind, limits_of
 from export.patterns import aten
+from export.quantization.clamps import clamp_behind, limits_of
 
 
 @pytest.mark.parametrize(
