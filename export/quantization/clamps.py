@@ -1,12 +1,25 @@
-"""Activations that cut off what a product gives: they may become part of it."""
+"""Activations that cut off what a product gives: they may become part of it, or stand between two convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch.fx import Node
+import torch
+from torch.fx import Graph, Node
 
-from export.patterns import VIEWS, argument, aten, has_tensor, is_call, is_number, only_user
+from export.int8.plan import Range
+from export.patterns import (
+    VIEWS,
+    argument,
+    aten,
+    has_tensor,
+    is_call,
+    is_number,
+    only_user,
+    operand,
+    shape_of,
+    window_of,
+)
 
 _LIMITS: Mapping[object, tuple[float | None, float | None]] = {
     aten.relu.default: (0.0, None), aten.relu_.default: (0.0, None), aten.relu6.default: (0.0, 6.0),
@@ -17,16 +30,19 @@ _CLAMPS: Mapping[object, tuple[float | None, float | None]] = {
 
 
 def clamp_behind(node: Node) -> Node | None:
-    """The activation that cuts off the result of ``node``, seen through views that nobody else reads."""
+    """The activation that cuts off the result of ``node``, seen through views that nobody else reads.
+
+    Zero is among what it lets through, as it is among the values that any range is rounded to.
+    """
     user = only_user(node)
     while is_call(user, *VIEWS):
         user = only_user(user)
     if not is_call(user, *_LIMITS, *_CLAMPS) or not has_tensor(user):
         return None
     least, most = limits_of(user)
-    if least is None and most is None:
+    if (least is None and most is None) or least == most:
         return None
-    return None if least is not None and most is not None and least >= most else user
+    return user if (least or 0.0) <= 0.0 <= (most or 0.0) else None
 
 
 def limits_of(clamp: Node) -> tuple[float | None, float | None]:
@@ -40,3 +56,42 @@ def limits_of(clamp: Node) -> tuple[float | None, float | None]:
         return None, None
     least, most = (float(value) if is_number(value) else None for value in given)
     return least, most
+
+
+def cut_range(node: Node, shown: Range) -> Range:
+    """What the activation behind ``node`` leaves of its range: 256 values of the rest are cut off just as it does."""
+    clamp = clamp_behind(node)
+    if clamp is None:
+        return shown
+    least, most = limits_of(clamp)
+    low = shown.low if least is None else max(shown.low, least)
+    high = shown.high if most is None else min(shown.high, most)
+    return Range(low, max(low, high))
+
+
+def cut(node: Node, value: torch.Tensor) -> torch.Tensor:
+    """``value``, what ``node`` gives, as the activation behind it leaves it."""
+    clamp = clamp_behind(node)
+    return value if clamp is None else value.clamp(*limits_of(clamp))
+
+
+def in_chains(graph: Graph) -> set[Node]:
+    """The convolutions of images between which nothing but an activation that cuts off stands (``clamp_behind``).
+
+    What passes from one to the next can stay int8. Grouped ones are none, but for depthwise.
+    """
+    convolutions = {
+        node for node in graph.find_nodes(op="call_function", target=aten.conv2d.default) if _is_one_or_all(node)
+    }
+    found: set[Node] = set()
+    for node in convolutions:
+        clamp = clamp_behind(node)
+        if clamp is not None and operand(clamp) is node:
+            behind = {user for user in clamp.users if user in convolutions and operand(user) is clamp}
+            found |= {node, *behind} if behind else set[Node]()
+    return found
+
+
+def _is_one_or_all(convolution: Node) -> bool:
+    """Whether the channels are in one group, or in one each."""
+    return window_of(convolution).groups == 1 or shape_of(operand(convolution, 1))[1] == 1

@@ -14,6 +14,7 @@ from torch.fx import Interpreter, Node
 from export.int8.plan import Range
 from export.int8.record import LayerKind, Scheme
 from export.program import Program
+from export.quantization.clamps import cut
 from export.quantization.layers import activation_of, layers_of
 from export.quantization.numbers import rounded_activation, rounded_as_it_comes, rounded_weight
 from export.quantization.schemes import FormatSchemes
@@ -80,7 +81,7 @@ class RoundedLayers:
         given = list(args)
         given[place], given[place + 1] = activation, self._weights[node.name]
         result = cast("Tensor", node.target(*given, **node.kwargs))  # type: ignore[operator]
-        if scheme is Scheme.STATIC and self.schemes.rounded_outputs:
+        if scheme is Scheme.STATIC and self._kinds[node.name] in self.schemes.rounded_outputs:
             result = rounded_activation(result, self.outputs[node.name])
         return result
 
@@ -92,7 +93,10 @@ class RoundedLayers:
 
 
 def ranges(program: Program, feeds: Iterable[Inputs]) -> tuple[dict[str, Range], dict[str, Range]]:
-    """Least and largest value that each layer reads and gives over ``feeds``, by the name of its call."""
+    """Least and largest value that each layer reads and gives over ``feeds``, by the name of its call.
+
+    What an activation behind a layer cuts off does not count: int8 is cut off there in any case.
+    """
     inputs: dict[str, Range] = {}
     outputs: dict[str, Range] = {}
 
@@ -100,7 +104,7 @@ def ranges(program: Program, feeds: Iterable[Inputs]) -> tuple[dict[str, Range],
         result = in_float()
         activation = cast("Tensor", args[node.args.index(activation_of(node))])
         inputs[node.name] = _wider(inputs.get(node.name), activation)
-        outputs[node.name] = _wider(outputs.get(node.name), result)
+        outputs[node.name] = _wider(outputs.get(node.name), cut(node, result))
         return result
 
     LayerRun(program, watch).all_of(feeds)
@@ -112,6 +116,8 @@ def costs_db(
 ) -> dict[tuple[str, Scheme], float]:
     """What each scheme costs a layer alone: its output's SQNR in dB, its input being float, over ``feeds``.
 
+    What an activation behind it cuts off costs nothing.
+
     ``choices`` has the schemes to try by the name of the call.
     """
     signal: dict[str, float] = {}
@@ -119,11 +125,12 @@ def costs_db(
 
     def measure(node: Node, args: tuple[object, ...], in_float: Callable[[], Tensor]) -> Tensor:
         result = in_float()
+        exact = cut(node, result)
         tried = choices.get(node.name, ())
         if tried:
-            signal[node.name] = signal.get(node.name, 0.0) + _energy(result)
+            signal[node.name] = signal.get(node.name, 0.0) + _energy(exact)
         for scheme in tried:
-            lost = _energy(layers.call(node, args, scheme) - result)
+            lost = _energy(cut(node, layers.call(node, args, scheme)) - exact)
             noise[node.name, scheme] = noise.get((node.name, scheme), 0.0) + lost
         return result
 

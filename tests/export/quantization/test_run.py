@@ -61,7 +61,7 @@ def test_ranges_are_the_least_and_largest_of_all_images(net: Net, feeds: list[tu
     for name, calls in seen.items():
         for found, values in (
             (inputs[name], [given for given, _ in calls]),
-            (outputs[name], [out for _, out in calls]),
+            (outputs[name], [out.relu() if name == "conv" else out for _, out in calls]),
         ):
             expected = min(float(value.min()) for value in values[:3]), max(float(value.max()) for value in values[:3])
             assert (found.low, found.high) == pytest.approx(expected, rel=1e-5)
@@ -89,6 +89,24 @@ def test_the_cost_of_a_scheme_is_the_sqnr_of_the_layers_own_output(net: Net, fee
     scale = np.abs(weight).max(1, keepdims=True) / 127
     exact, lost = hidden @ weight.T + bias, hidden @ (np.rint(weight / scale) * scale - weight).T
     assert costs[head, Scheme.WEIGHTS] == pytest.approx(10 * np.log10((exact**2).sum() / (lost**2).sum()), abs=0.05)
+
+
+def test_what_an_activation_cuts_off_costs_nothing(net: Net, feeds: list[tuple[Tensor, ...]]) -> None:
+    program = captured(net)
+    layers = RoundedLayers(program, SCHEMES[Format.TFLITE], *ranges(program, feeds))
+    conv = next(node for node, _, _ in layers_of(program) if place_of(node) == "conv")
+    cost = costs_db(layers, {conv.name: (Scheme.STATIC,)}, feeds)[conv.name, Scheme.STATIC]
+    with torch.no_grad():
+        exact = torch.cat([net.conv(feed[0]).relu() for feed in feeds])
+        rounded = torch.cat([layers.call(conv, (*feed, *_constants(net.conv)), Scheme.STATIC).relu() for feed in feeds])
+    steps = (rounded / (exact.max() / 255)).double()
+    torch.testing.assert_close(steps, steps.round(), atol=2e-3, rtol=0)  # all 256 values lie above zero
+    expected = 10 * math.log10(float(exact.double().square().sum() / (rounded - exact).double().square().sum()))
+    assert cost == pytest.approx(expected, abs=0.01)
+
+
+def _constants(layer: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
+    return layer.weight, layer.bias
 
 
 def test_a_layer_is_computed_in_float_only_where_somebody_asks(net: Net, feeds: list[tuple[Tensor, ...]]) -> None:

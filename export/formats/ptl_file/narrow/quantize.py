@@ -24,7 +24,7 @@ from export.graph_editor import GraphEditor
 from export.int8.plan import Quantization, Range
 from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.patterns import argument, aten, inherit, is_call, operand, value_of, window_of
-from export.quantization.clamps import clamp_behind, limits_of
+from export.quantization.clamps import clamp_behind, cut_range
 from export.quantization.layers import activation_of
 from export.quantization.numbers import WEIGHT_STEPS, activation_scale, weight_scales
 
@@ -79,10 +79,8 @@ class Rewriting:
     def static(self, node: Node, layer: LayerRecord) -> None:
         """Make ``node`` an int8 product with the ranges of the calibration."""
         source = self._quantised(node, activation_of(node), self.plan.inputs[node.name])
-        clamp, shown = clamp_behind(node), self.plan.outputs[node.name]
-        if clamp is not None:
-            shown = _cut(shown, *limits_of(clamp))
-        scale, zero_point = activation_scale(shown)
+        clamp = clamp_behind(node)
+        scale, zero_point = activation_scale(cut_range(node, self.plan.outputs[node.name]))
         found = _spelled(node, layer, scale, zero_point)
         weight, bias = _weights(self.editor, node, layer)
         values, scales = narrowed(weight, bias=bias, activation=source.scale)
@@ -156,12 +154,6 @@ class Rewriting:
 
 
 _SCHEMES = {Scheme.STATIC: Rewriting.static, Scheme.DYNAMIC: Rewriting.dynamic, Scheme.WEIGHTS: Rewriting.weights}
-
-
-def _cut(shown: Range, least: float | None, most: float | None) -> Range:
-    """What an activation leaves of a range: uint8 of the rest cuts off just as it does."""
-    low = shown.low if least is None else max(shown.low, least)
-    return Range(low, max(low, shown.high if most is None else min(shown.high, most)))
 
 
 def narrowed(
