@@ -20,6 +20,7 @@ from export.passes import (
     channels_last,
     compute_constants,
     conv1d_as_conv2d,
+    convs_as_products,
     decompose,
     drop_no_ops,
     fold_batch_norm,
@@ -191,8 +192,8 @@ def _before(steps: tuple[ModuleType, ...], place: ModuleType, *more: ModuleType)
 
 
 FULL[Format.ONNX, Precision.INT8] = _before(
-    # int8 products take a third of their float time, convolutions of ONNX Runtime in int8 need rounded outputs
-    FULL[Format.ONNX, Precision.FP32], layout_by_cost, patches_as_linear, pointwise_as_linear
+    # int8 products take a third of their float time; convolutions of ONNX Runtime in int8 need rounded outputs
+    FULL[Format.ONNX, Precision.FP32], layout_by_cost, convs_as_products
 )  # fmt: skip
 
 FULL |= {
@@ -262,6 +263,8 @@ def _run(step: ModuleType, editor: GraphEditor, recipe: Recipe, *, left: bool) -
     elif left and step is not prepacked:
         why = "functional_form had to leave calls that write into tensors"
         log = PassLog(name=step.__name__.rpartition(".")[2], rewrites=0, not_run=why)
+    elif step is convs_as_products:
+        log = step.run(editor, static=recipe.calibration is not None)
     elif step is compute_constants:
         log = step.run(editor, free_batch=recipe.dynamic_batch)
     else:

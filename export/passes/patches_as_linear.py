@@ -18,9 +18,8 @@ MIN_CHANNELS = 16
 """Chosen between the stem's 3 channels, where it costs, and XXS's 36 of the next patch embedding, where it pays."""
 
 
-@each_call(aten.conv2d.default, done="convolutions over patches as linear layers")
-def run(editor: GraphEditor, node: Node) -> bool | str:
-    """Rewrite every convolution over patches."""
+def rewrite(editor: GraphEditor, node: Node) -> bool | str:
+    """Rewrite a convolution over patches; False if it is none, the reason if it has to stay."""
     if not _takes_patches(node):
         return False
     weights = editor.weights(node)
@@ -41,6 +40,9 @@ def run(editor: GraphEditor, node: Node) -> bool | str:
     linear = editor.call(node, aten.linear.default, patches, matrix, argument(node, 2, "bias"))
     editor.replace(node, editor.permute(node, linear, TO_NCHW))
     return True
+
+
+run = each_call(aten.conv2d.default, done="convolutions over patches as linear layers")(rewrite)
 
 
 def _takes_patches(node: Node) -> bool:

@@ -15,8 +15,9 @@ from export.int8.plan import MEASURED, Quantization
 from export.int8.record import KEPT, LayerRecord, Scheme
 from export.program import Program
 from export.quantization.calibration import CalibrationImages
+from export.quantization.clamps import in_chains
 from export.quantization.feeds import feeds_of
-from export.quantization.layers import layers_of, place_of
+from export.quantization.layers import layers_of, place_of, work_per_element
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
 from export.quantization.schemes import SCHEMES
 from export.quantization.search import searched
@@ -73,10 +74,12 @@ def _records(
     """What becomes of every layer, by the name of its call."""
     found = list(layers_of(program))
     kept = kept_float({node.name: place_of(node) for node, _, _ in found}, recipe.keep_float)
-    row = SCHEMES[recipe.format]
+    row, chained = SCHEMES[recipe.format], in_chains(program.module.graph)
     choices: dict[str, tuple[Scheme, ...]] = {}
-    for node, kind, _ in found:
-        offered = row.static.get(kind, ()) if layers.inputs else _alone(row.dynamic.get(kind))
+    for node, kind, weight in found:
+        offered = row.static.get(kind, ()) if layers.inputs else _only(row.dynamic.get(kind))
+        if node not in chained and work_per_element(node, weight) < row.alone.get(kind, 0.0):
+            offered = tuple(scheme for scheme in offered if scheme is not Scheme.STATIC)
         choices[node.name] = () if node.name in kept else offered
     tried = {
         name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
@@ -84,7 +87,7 @@ def _records(
     costs = costs_db(layers, tried, measured)
     records, counted = {}, set[int]()
     for node, kind, weight in found:
-        scheme, why = _choose(node, choices[node.name], costs, coarse=row.rounded_outputs)
+        scheme, why = _choose(node, choices[node.name], costs, coarse=kind in row.rounded_outputs)
         why = f"{KEPT}'{kept[node.name]}'" if node.name in kept else why
         records[node.name] = LayerRecord(
             name=node.name, module=place_of(node), kind=kind, scheme=scheme, why=why,
@@ -92,7 +95,7 @@ def _records(
             weights=0 if weight.data_ptr() in counted else weight.numel(),
         )  # fmt: skip
         counted.add(weight.data_ptr())
-    _require_some(program, recipe, records, [name for name, offered in choices.items() if offered])
+    _require_some(program, recipe, records, [name for name, offered in tried.items() if offered])
     return records
 
 
@@ -122,7 +125,7 @@ def _require_some(program: Program, recipe: Recipe, records: dict[str, LayerReco
         )
 
 
-def _alone(scheme: Scheme | None) -> tuple[Scheme, ...]:
+def _only(scheme: Scheme | None) -> tuple[Scheme, ...]:
     return () if scheme is None else (scheme,)
 
 

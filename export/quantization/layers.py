@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import TYPE_CHECKING, cast
 
 from export.int8.record import LayerKind
-from export.patterns import argument
+from export.patterns import argument, shape_of
 from export.program import Program, module_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def weights_of(module: GraphModule, node: Node) -> Tensor | None:
 def activation_of(node: Node) -> Node:
     """What a layer reads besides its weights."""
     return cast("Node", node.args[1 if str(node.target) == "aten.addmm.default" else 0])
+
+
+def work_per_element(node: Node, weight: Tensor) -> float:
+    """Multiply-adds of a convolution for each element that it reads or gives; any other layer's number of weights."""
+    if str(node.target) not in _CONV:
+        return float(weight.numel())
+    read, given = shape_of(activation_of(node)), shape_of(node)
+    return weight.numel() * prod(given[2:]) / (prod(read[1:]) + prod(given[1:]))
 
 
 def place_of(node: Node) -> str:

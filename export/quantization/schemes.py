@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 from export.int8.record import LayerKind, Scheme
 from export.recipe import Format
@@ -17,13 +18,16 @@ class FormatSchemes:
         dynamic: By kind of layer, its scheme when there are no images; kinds that are not named stay float.
         static: The same with images, best first: a layer whose output would lose too much takes the next one.
         per_row: Whether a dynamic range is taken for each row of an activation, or for the whole of it.
-        rounded_outputs: Whether a static layer's output is rounded to int8 too, or leaves in float32.
+        rounded_outputs: The kinds whose output is rounded to int8 too where they are static; others' leaves in float32.
+        alone: Kinds that are static in chains (``clamps.in_chains``), and elsewhere only with so many multiply-adds for
+            each element that they read or give, since roundings and changes of layout cost by the element.
     """
 
     dynamic: Mapping[LayerKind, Scheme]
     static: Mapping[LayerKind, tuple[Scheme, ...]]
     per_row: bool = False
-    rounded_outputs: bool = True
+    rounded_outputs: frozenset[LayerKind] = frozenset(LayerKind)
+    alone: Mapping[LayerKind, float] = field(default_factory=dict)
 
 
 _STATIC_FIRST = (Scheme.STATIC, Scheme.DYNAMIC)
@@ -43,11 +47,19 @@ SCHEMES: dict[Format, FormatSchemes] = {
     ),
     # ONNX Runtime takes int8 products with float outputs, but convolutions only with rounded ones (QLinearConv; the
     # dynamic ConvInteger takes 2.4 times its float time), so the pipeline makes products of most. Latency to fp32, one
-    # thread: XXS 0.58, S 0.47 in both ways. Other convolutions: weights alone. Depthwise: 0.7 % of all weights, exact.
+    # thread: XXS 0.58, S 0.47 in both ways. Static convolutions, each between floats: 0.29 to 0.67 of their float time
+    # with 72 and more multiply-adds an element, 0.86 and 1.79 with 20; grouped ones 1.3 to 1.5. In chains they pass
+    # int8 on: MobileNetV2 takes 0.51, as products 0.84. Depthwise elsewhere stay float: 0.7 % of all weights, exact.
     Format.ONNX: FormatSchemes(
         dynamic={LayerKind.LINEAR: Scheme.DYNAMIC, **_ONNX_SMALL},
-        static={LayerKind.LINEAR: _STATIC_FIRST, **{kind: (scheme,) for kind, scheme in _ONNX_SMALL.items()}},
-        rounded_outputs=False,
+        static={
+            LayerKind.LINEAR: _STATIC_FIRST,
+            **{kind: (scheme,) for kind, scheme in _ONNX_SMALL.items()},
+            LayerKind.CONV: (Scheme.STATIC, Scheme.WEIGHTS),
+            LayerKind.DEPTHWISE: (Scheme.STATIC, Scheme.FLOAT),
+        },
+        rounded_outputs=frozenset((LayerKind.CONV, LayerKind.DEPTHWISE)),
+        alone={LayerKind.CONV: 40.0, LayerKind.DEPTHWISE: inf},
     ),
     # What PyTorch Mobile computes in float is stored in int8 and widened once, when the file is loaded: smaller, and as
     # fast. Static depthwise convolutions gain nothing (EdgeViT-XXS: 0.606 of fp32's latency, 0.611 without), and those

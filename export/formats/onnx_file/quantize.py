@@ -2,7 +2,8 @@
 
 - dynamic: ``DynamicQuantizeLinear`` -> ``MatMulInteger`` -> ``Cast``, times the scales, plus the bias. ONNX Runtime
   makes one call of it.
-- static: ``QuantizeLinear`` -> ``DequantizeLinear`` in front of a float product, which ONNX Runtime takes in int8.
+- static: ``QuantizeLinear`` -> ``DequantizeLinear`` in front of a float product, which ONNX Runtime takes in int8; of
+  a convolution behind it too, in the place of an activation that cuts off.
 - weights: int8 weights, ``Cast`` and times their scales, which runtimes compute when they load the file.
 
 Activations are uint8 with a zero point, weights int8 without one and with a scale for each of their outputs.
@@ -11,7 +12,7 @@ Activations are uint8 with a zero point, weights int8 without one and with a sca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,14 @@ from export.formats.onnx_file.int8_values import along, rounded, rounded_bias, s
 from export.formats.onnx_file.layers import PRODUCTS, nodes_of_layers
 from export.formats.onnx_file.versions import OPSETS
 from export.int8.plan import Quantization
-from export.int8.record import LayerRecord, Scheme
+from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.program import Program
+from export.quantization.clamps import clamp_behind, cut_range
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
+    from torch.fx import Node
 
     Floats = NDArray[np.float32]
     Attribute = int | tuple[int, ...]
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _FLOAT = 1  # TensorProto.DataType
 _BIAS = 2  # the place among a Gemm's inputs
 _SEVERAL = 2
+_CLAMPS = frozenset({"Relu", "Clip"})
 STATIC_OPSET = 13
 """The first whose QuantizeLinear and DequantizeLinear know a scale for each output."""
 
@@ -61,21 +65,23 @@ def quantize(model: onnx.ModelProto, program: Program) -> None:
     """
     assert program.quantization is not None
     layers = nodes_of_layers(model, program)
-    writer = _Writer(model, program.quantization)
+    writer = _Writer(model, program.quantization, {call.name: call for call in program.module.graph.nodes})
     for node in model.graph.node:
-        if (layer := layers.get(node.name)) is None:
-            writer.nodes.append(node)
-        else:
+        if (layer := layers.get(node.name)) is not None:
             writer.layer(node, layer)
+        elif node.name not in writer.cut_off:
+            writer.nodes.append(node)
     writer.finish()
 
 
 class _Writer:
     """Builds the new nodes in order."""
 
-    def __init__(self, model: onnx.ModelProto, plan: Quantization) -> None:
-        self.model, self.plan = model, plan
+    def __init__(self, model: onnx.ModelProto, plan: Quantization, calls: Mapping[str, Node]) -> None:
+        self.model, self.plan, self.calls = model, plan, calls
         self.readers = Counter(name for node in model.graph.node for name in node.input)
+        self.clamps = {node.input[0]: node for node in model.graph.node if node.op_type in _CLAMPS}
+        self.cut_off: set[str] = set()  # names of clamps whose work a rounding does
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
         self.products: set[str] = set()  # of static layers without their bias
@@ -88,9 +94,10 @@ class _Writer:
             (Scheme.WEIGHTS, False): self._weights,
             (Scheme.DYNAMIC, True): self._dynamic,
             (Scheme.STATIC, True): self._static,
+            (Scheme.STATIC, False): self._static_convolution,
         }
         write = kinds.get((layer.scheme, node.op_type in PRODUCTS))
-        if write is None:
+        if write is None or (layer.scheme is Scheme.STATIC and layer.kind is LayerKind.TRANSPOSED):
             raise ExportError(f"{layer.module or layer.name}: ONNX has no {layer.scheme} int8 form of {node.op_type}")
         write(node, layer)
 
@@ -100,9 +107,12 @@ class _Writer:
         for index, node in reversed(list(enumerate(self.nodes))):
             if node.op_type == "Add" and not self.products.isdisjoint(node.input):
                 self.nodes[index : index + 1] = self._subtracted(node)
+        read = {value.name for value in graph.output}
+        for node in reversed(self.nodes):  # a convolution's output may have readers in int8 alone
+            read.update(node.input if not read.isdisjoint(node.output) else ())
+        self.nodes = [node for node in self.nodes if not read.isdisjoint(node.output)]
         del graph.node[:]
         graph.node.extend(self.nodes)
-        read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
         known = [tensor for name, tensor in self.constants.items() if name in read]
         told = [value for value in graph.value_info if value.name in read]
         del graph.initializer[:], graph.value_info[:]
@@ -166,6 +176,42 @@ class _Writer:
         else:
             self._with_bias("MatMul", [activation, weights], node, bias)
             self.products.add(self.nodes[-2 if bias else -1].output[0])
+
+    def _static_convolution(self, node: onnx.NodeProto, layer: LayerRecord) -> None:
+        """The convolution between roundings; that of its output cuts off as an activation behind it would."""
+        scale, zero = uint8_scale(self.plan.inputs[layer.name])
+        kernel, biases = self._values(node.input[1]), list(node.input[_BIAS:])
+        scales = scales_of(kernel, 0)
+        if not self.constants.keys() >= {*biases}:
+            raise ExportError(f"{layer.module or layer.name}: its bias is computed", hint="--keep-float leaves it out")
+        for bias in biases:
+            scales = wide_enough(scales, scale, self._values(bias))
+        read = [self._rounded(node.input[0], scale, zero, node)]
+        read += [self._dequantized(node, "weight", rounded(kernel, scales, 0), scales, 0)]
+        for bias in biases:
+            steps = scales * scale
+            read += [self._dequantized(node, "bias", rounded_bias(self._values(bias), steps), steps, 0)]
+        product = _tensor(node, "product")
+        self._emit("Conv", read, [product], node)
+        self.nodes[-1].attribute.extend(node.attribute)
+        shown = cut_range(self.calls[layer.name], self.plan.outputs[layer.name])
+        self._round_output(product, self._without_clamp(node, layer), *uint8_scale(shown), node)
+
+    def _without_clamp(self, node: onnx.NodeProto, layer: LayerRecord) -> str:
+        """The tensor that a rounding of what ``node`` gives makes: behind the activation that it stands in for."""
+        given = str(node.output[0])
+        clamp = self.clamps.get(given)
+        if clamp is None or clamp_behind(self.calls[layer.name]) is None or self.readers[given] >= _SEVERAL:
+            return given
+        self.cut_off.add(clamp.name)
+        return str(clamp.output[0])
+
+    def _round_output(self, product: str, given: str, scale: np.float32, zero: np.uint8, node: onnx.NodeProto) -> None:
+        """``given`` from ``product``, in steps of a fixed scale; later layers with the same steps read it in int8."""
+        how = [self._constant(node, "output_scale", scale), self._constant(node, "output_zero", zero)]
+        values = self._call("QuantizeLinear", [product, *how], node, "output_uint8")
+        self.quantized[given, (float(scale), int(zero))] = [values, *how]
+        self._emit("DequantizeLinear", [values, *how], [given], node)
 
     def _operands(self, node: onnx.NodeProto) -> tuple[str, Floats, str]:
         """Of ``source @ matrix + bias``; no bias is ""."""

@@ -244,3 +244,39 @@ def test_a_plan_that_leaves_most_weights_float_is_no_int8(monkeypatch: pytest.Mo
     words = r"as onnx cannot be int8: 8 of 8 layers would stay float, such as stem: weights would leave nothing of it"
     with pytest.raises(UsageError, match=words):
         planned(small_net(seed=0), int8(Format.ONNX))
+
+
+def inverted(activation: type[nn.Module]) -> nn.Module:
+    """A stem of few channels, then pointwise, depthwise, pointwise and a heavy convolution, and a product."""
+    torch.manual_seed(0)
+    layers = {
+        "stem": nn.Conv2d(3, 16, 3, padding=1), "gelu": nn.GELU(),
+        "wide": nn.Conv2d(16, 32, 1), "clamp": activation(), "depthwise": nn.Conv2d(32, 32, 3, padding=1, groups=32),
+        "clamp_too": activation(), "narrow": nn.Conv2d(32, 16, 1), "again": nn.GELU(),
+        "heavy": nn.Conv2d(16, 32, 3, padding=1), "pool": nn.AdaptiveAvgPool2d(1), "flat": nn.Flatten(),
+        "head": nn.Linear(32, 7),
+    }  # fmt: skip
+    net = nn.Sequential()
+    for name, layer in layers.items():
+        net.add_module(name, layer)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("activation", "chained"), [(nn.ReLU6, Scheme.STATIC), (nn.ReLU, Scheme.STATIC), (nn.SiLU, None)]
+)
+def test_convolutions_of_onnx_are_static_in_chains_or_where_there_is_work(
+    activation: type[nn.Module], chained: Scheme | None
+) -> None:
+    found = planned(inverted(activation), int8(Format.ONNX, images()), images())
+    assert (found["wide"].scheme, found["narrow"].scheme) == (chained or Scheme.WEIGHTS,) * 2
+    assert found["depthwise"].scheme is (chained or Scheme.FLOAT)
+    assert found["heavy"].scheme is Scheme.STATIC
+    assert found["stem"].scheme is Scheme.WEIGHTS and not found["stem"].why, "roundings would cost more than it does"
+    dynamic = planned(inverted(activation), int8(Format.ONNX))
+    assert {layer.scheme for name, layer in dynamic.items() if name not in {"head", "depthwise"}} == {Scheme.WEIGHTS}
+
+
+def test_a_kept_convolution_leaves_its_chain() -> None:
+    found = planned(inverted(nn.ReLU), int8(Format.ONNX, images(), keep_float=("depthwise",)), images())
+    assert found["depthwise"].scheme is Scheme.FLOAT and found["depthwise"].asked_for

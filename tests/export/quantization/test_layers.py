@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgevit.spec import Layout, TensorSpec
 from export.int8.record import LayerKind
 from export.program import Program, capture
-from export.quantization.layers import activation_of, layers_of, place_of
+from export.quantization.layers import activation_of, layers_of, place_of, work_per_element
 
 
 class AllKinds(nn.Module):
@@ -62,3 +62,12 @@ def test_the_activation_of_a_layer_is_what_is_not_its_weights() -> None:
     for node, _, _ in layers_of(program):
         assert activation_of(node).op != "get_attr"
         assert activation_of(node) in node.all_input_nodes
+
+
+def test_the_work_of_a_convolution_for_each_element_that_it_reads_or_gives() -> None:
+    found = {place_of(node): work_per_element(node, weight) for node, _, weight in layers_of(captured(AllKinds()))}
+    images = {name: 8 * 8 * channels for name, channels in (("image", 3), ("hidden", 8))}
+    assert found["conv"] == 64 * 8 * 3 * 9 / (images["image"] + images["hidden"])
+    assert found["depthwise"] == 64 * 8 * 9 / (2 * images["hidden"])
+    assert found["line"] == 254 * 6 * 6 * 3 / (6 * 256 + 6 * 254)
+    assert found["head"] == 30

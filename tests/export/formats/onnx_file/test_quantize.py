@@ -277,10 +277,19 @@ def test_weights_of_convolutions_are_rounded_and_widened_on_loading(tmp_path: Pa
     assert set(loaded_operators(tmp_path / "m.onnx")) <= {"Conv", "ConvTranspose"}
 
 
-@pytest.mark.parametrize("scheme", [Scheme.DYNAMIC, Scheme.STATIC])
-def test_a_convolution_without_such_a_form_is_an_error(tmp_path: Path, scheme: Scheme) -> None:
-    _, program = convolutions({LayerKind.GROUPED: scheme})
-    with pytest.raises(ExportError, match=f"grouped: ONNX has no {scheme} int8 form of Conv"):
+@pytest.mark.parametrize(
+    ("kind", "scheme", "words"),
+    [
+        (LayerKind.GROUPED, Scheme.DYNAMIC, "grouped: ONNX has no dynamic int8 form of Conv"),
+        (LayerKind.TRANSPOSED, Scheme.DYNAMIC, "back: ONNX has no dynamic int8 form of ConvTranspose"),
+        (LayerKind.TRANSPOSED, Scheme.STATIC, "back: ONNX has no static int8 form of ConvTranspose"),
+    ],
+)
+def test_a_convolution_without_such_a_form_is_an_error(
+    tmp_path: Path, kind: LayerKind, scheme: Scheme, words: str
+) -> None:
+    _, program = convolutions({kind: scheme})
+    with pytest.raises(ExportError, match=words):
         write(program, INT8, tmp_path / "m.onnx")
 
 
