@@ -74,7 +74,8 @@ def _records(
     """What becomes of every layer, by the name of its call."""
     found = list(layers_of(program))
     kept = kept_float({node.name: place_of(node) for node, _, _ in found}, recipe.keep_float)
-    row, chained = SCHEMES[recipe.format], in_chains(program.module.graph)
+    row = SCHEMES[recipe.format]
+    chained = in_chains(program.module.graph, through_views=row.through_views)
     choices: dict[str, tuple[Scheme, ...]] = {}
     for node, kind, weight in found:
         offered = row.static.get(kind, ()) if layers.inputs else _only(row.dynamic.get(kind))

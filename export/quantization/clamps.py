@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch.fx import Graph, Node
@@ -75,23 +75,34 @@ def cut(node: Node, value: torch.Tensor) -> torch.Tensor:
     return value if clamp is None else value.clamp(*limits_of(clamp))
 
 
-def in_chains(graph: Graph) -> set[Node]:
+def in_chains(graph: Graph, *, through_views: bool = False) -> set[Node]:
     """The convolutions of images between which nothing but an activation that cuts off stands (``clamp_behind``).
 
-    What passes from one to the next can stay int8. Grouped ones are none, but for depthwise.
+    What passes from one to the next can stay int8. Grouped ones are none, but for depthwise. ``through_views`` lets
+    views stand between them too, and counts linear layers, which views turn convolutions into.
     """
-    convolutions = {
-        node for node in graph.find_nodes(op="call_function", target=aten.conv2d.default) if _is_one_or_all(node)
-    }
+    targets = (aten.conv2d.default, aten.linear.default) if through_views else (aten.conv2d.default,)
+    products = {node for node in graph.nodes if is_call(node, *targets) and _is_one_or_all(node)}
     found: set[Node] = set()
-    for node in convolutions:
+    for node in products:
         clamp = clamp_behind(node)
-        if clamp is not None and operand(clamp) is node:
-            behind = {user for user in clamp.users if user in convolutions and operand(user) is clamp}
+        if clamp is not None and (through_views or operand(clamp) is node):
+            behind = {user for user in _readers(clamp, through_views=through_views) if user in products}
             found |= {node, *behind} if behind else set[Node]()
     return found
 
 
-def _is_one_or_all(convolution: Node) -> bool:
-    """Whether the channels are in one group, or in one each."""
-    return window_of(convolution).groups == 1 or shape_of(operand(convolution, 1))[1] == 1
+def _readers(source: Node, *, through_views: bool) -> Iterator[Node]:
+    """Who takes ``source`` as its first operand, or such a view of it."""
+    for user in source.users:
+        if through_views and is_call(user, *VIEWS):
+            yield from _readers(user, through_views=True)
+        elif user.args and user.args[0] is source:
+            yield user
+
+
+def _is_one_or_all(product: Node) -> bool:
+    """Whether the channels of ``product`` are in one group, or in one each."""
+    if not is_call(product, aten.conv2d.default):
+        return True
+    return window_of(product).groups == 1 or shape_of(operand(product, 1))[1] == 1

@@ -21,6 +21,7 @@ class FormatSchemes:
         rounded_outputs: The kinds whose output is rounded to int8 too where they are static; others' leaves in float32.
         alone: Kinds that are static in chains (``clamps.in_chains``), and elsewhere only with so many multiply-adds for
             each element that they read or give, since roundings and changes of layout cost by the element.
+        through_views: Whether what passes from one to the next of a chain stays int8 through views too.
     """
 
     dynamic: Mapping[LayerKind, Scheme]
@@ -28,6 +29,7 @@ class FormatSchemes:
     per_row: bool = False
     rounded_outputs: frozenset[LayerKind] = frozenset(LayerKind)
     alone: Mapping[LayerKind, float] = field(default_factory=dict)
+    through_views: bool = False
 
 
 _STATIC_FIRST = (Scheme.STATIC, Scheme.DYNAMIC)
@@ -62,22 +64,31 @@ SCHEMES: dict[Format, FormatSchemes] = {
         alone={LayerKind.CONV: 40.0, LayerKind.DEPTHWISE: inf},
     ),
     # What PyTorch Mobile computes in float is stored in int8 and widened once, when the file is loaded: smaller, and as
-    # fast. Static depthwise convolutions gain nothing (EdgeViT-XXS: 0.606 of fp32's latency, 0.611 without), and those
-    # of torch's FBGEMM overflow (17 dB instead of 29).
+    # fast. Static depthwise convolutions gain nothing between floats (EdgeViT-XXS: 0.606 of fp32's latency, 0.611
+    # without), and those of torch's FBGEMM overflowed there (17 dB instead of 29); in chains MobileNetV2 takes 0.40 of
+    # fp32's latency with them and 0.57 without, and by FBGEMM and QNNPACK gives what it gives by oneDNN.
     Format.PTL: FormatSchemes(
         dynamic={LayerKind.LINEAR: Scheme.DYNAMIC, **_PTL_STORED},
         static={
             LayerKind.LINEAR: _STATIC_FIRST,
             **{kind: (scheme,) for kind, scheme in _PTL_STORED.items()},
             LayerKind.CONV: (Scheme.STATIC, Scheme.WEIGHTS),
+            LayerKind.DEPTHWISE: (Scheme.STATIC, Scheme.WEIGHTS),
         },
+        alone={LayerKind.DEPTHWISE: inf},
+        through_views=True,
     ),
     # XNNPACK, on one thread, the dynamic row: EdgeViT-XXS takes 0.61 of its float time at 34.0 dB. Static: 0.46 at
     # 32.7 dB; with depthwise convolutions 0.48 at 30.0 dB, so they stay float (S: 27.6 and 24.2 dB; EfficientNet-B0
-    # gains nothing, MobileNetV2 a tenth). Ranges of run time are those of rows for linear layers, else of images.
+    # gains nothing) but in chains: MobileNetV2 takes 0.52 of its float time with them, 0.59 without, at the same SQNR.
+    # Ranges of run time are those of rows for linear layers, else of images.
     Format.PTE: FormatSchemes(
         dynamic=dict.fromkeys((LayerKind.LINEAR, LayerKind.CONV, LayerKind.GROUPED), Scheme.DYNAMIC),
-        static=dict.fromkeys((LayerKind.LINEAR, LayerKind.CONV, LayerKind.GROUPED), _STATIC_FIRST),
+        static={
+            **dict.fromkeys((LayerKind.LINEAR, LayerKind.CONV, LayerKind.GROUPED), _STATIC_FIRST),
+            LayerKind.DEPTHWISE: (Scheme.STATIC, Scheme.FLOAT),
+        },
         per_row=True,
+        alone={LayerKind.DEPTHWISE: inf},
     ),
 }

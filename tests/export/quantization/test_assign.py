@@ -277,6 +277,15 @@ def test_convolutions_of_onnx_are_static_in_chains_or_where_there_is_work(
     assert {layer.scheme for name, layer in dynamic.items() if name not in {"head", "depthwise"}} == {Scheme.WEIGHTS}
 
 
+@pytest.mark.parametrize(("format", "left"), [(Format.PTL, Scheme.WEIGHTS), (Format.PTE, Scheme.FLOAT)])
+def test_depthwise_convolutions_are_static_in_chains_alone(format: Format, left: Scheme) -> None:
+    for activation, expected in ((nn.ReLU6, Scheme.STATIC), (nn.SiLU, left)):
+        found = planned(inverted(activation), int8(format, images()), images())
+        assert found["depthwise"].scheme is expected
+        assert found["wide"].scheme is Scheme.STATIC
+    assert planned(inverted(nn.ReLU6), int8(Format.TFLITE, images()), images())["depthwise"].scheme is Scheme.FLOAT
+
+
 def test_a_kept_convolution_leaves_its_chain() -> None:
     found = planned(inverted(nn.ReLU), int8(Format.ONNX, images(), keep_float=("depthwise",)), images())
     assert found["depthwise"].scheme is Scheme.FLOAT and found["depthwise"].asked_for

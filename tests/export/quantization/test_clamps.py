@@ -71,3 +71,20 @@ def test_chains_of_convolutions(forward: object, expected: set[str]) -> None:
     module = Lambda(forward, **layers).double()  # type: ignore[arg-type]
     found = in_chains(captured(module, (1, 8, 6, 6)).module.graph)
     assert {module_of(node).rpartition(".")[2] for node in found} == expected
+
+
+def channels_last(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+
+def test_chains_through_views_and_linear_layers_where_a_format_sees_through_them() -> None:
+    def forward(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu6(channels_last(m["wide"], x))
+        x = channels_last(m["narrow"], functional.relu6(m["depthwise"](x)))
+        return functional.relu(channels_last(m["alone"], x)).flip(3)
+
+    layers = {"wide": nn.Linear(8, 8), "depthwise": conv(8), "narrow": nn.Linear(8, 8), "alone": nn.Linear(8, 8)}
+    graph = captured(Lambda(forward, **layers).double(), (1, 8, 6, 6)).module.graph
+    found = in_chains(graph, through_views=True)
+    assert {module_of(node).rpartition(".")[2] for node in found} == {"wide", "depthwise", "narrow"}
+    assert not in_chains(graph)

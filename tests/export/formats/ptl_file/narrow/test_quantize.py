@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pass_rig import captured
+from int8_plans import planned as planned_by_hand
+from pass_rig import Lambda, captured
 from ptl_layers import SHAPE, dynamic, images, network, planned, sqnr_db, static, written
 from torch import Tensor, nn
 from torch.jit.mobile import _load_for_lite_interpreter
@@ -92,6 +93,17 @@ def test_a_large_bias_does_not_overflow(tmp_path: Path) -> None:
     recipe, path = Recipe(format=Format.PTL, precision=Precision.INT8), tmp_path / "bias.ptl"
     write(planned(recipe, static, module), recipe, path)
     torch.testing.assert_close(answers(path, images(1)), module.head.bias[None].detach(), rtol=0.01, atol=0.02)
+
+
+def test_an_activation_that_does_not_let_zero_through_stays(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, inputs = Lambda(lambda m, x: m["fc"](x).clamp(0.5, 2.0), fc=nn.Linear(12, 9)).eval(), torch.randn(1, 4, 12)
+    program = captured(net, (1, 4, 12), torch.float32)
+    recipe, path = Recipe(format=Format.PTL, precision=Precision.INT8), tmp_path / "clamp.ptl"
+    write(planned_by_hand(program, {LayerKind.LINEAR: Scheme.STATIC}, ((inputs,),)), recipe, path)
+    with torch.no_grad():
+        assert sqnr_db(net(inputs), answers(path, [inputs])) > 30
+    assert float(answers(path, [inputs]).min()) == 0.5
 
 
 def test_weights_are_rounded_by_channels() -> None:
