@@ -37,7 +37,8 @@ class LayerRecord(Record):
         name: Of its call in the program.
         module: The module of the network that it came from, e.g. ``stages.1.blocks.0.mlp.fc1``.
         kind: What it computes.
-        weights: Number of its weights, without the bias; 0 where an earlier layer has the same.
+        weights: Number of its weights, without the bias; 0 where an earlier layer has equal ones and is int8, or float,
+            as this one.
         scheme: How the artifact computes it.
         why: Why not as the recipe's other layers of this kind; "" where it is.
         sqnr_db: Signal to quantisation noise of the layer's own output under that scheme, its input being float, over

@@ -21,6 +21,7 @@ from export.quantization.layers import layers_of, place_of, work_per_element
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
 from export.quantization.schemes import SCHEMES
 from export.quantization.search import searched
+from export.quantization.stored import counted_once
 from export.recipe import Recipe
 from export.stimuli import make_samples
 
@@ -86,16 +87,16 @@ def _records(
         name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
     }
     costs = costs_db(layers, tried, measured)
-    records, counted = {}, set[int]()
+    records = {}
     for node, kind, weight in found:
         scheme, why = _choose(node, choices[node.name], costs, coarse=kind in row.rounded_outputs)
         why = f"{KEPT}'{kept[node.name]}'" if node.name in kept else why
         records[node.name] = LayerRecord(
             name=node.name, module=place_of(node), kind=kind, scheme=scheme, why=why,
             sqnr_db=costs.get((node.name, scheme)),
-            weights=0 if weight.data_ptr() in counted else weight.numel(),
+            weights=weight.numel(),
         )  # fmt: skip
-        counted.add(weight.data_ptr())
+    records = counted_once(program, records)
     _require_some(program, recipe, records, [name for name, offered in tried.items() if offered])
     return records
 

@@ -33,6 +33,11 @@ def layers_of(program: Program) -> Iterator[tuple[Node, LayerKind, Tensor]]:
             yield node, _kind(node, found), found
 
 
+def sizes_of(program: Program) -> dict[str, int]:
+    """The number of weights that each layer computes with, by the name of its call, whoever has the same ones."""
+    return {node.name: weight.numel() for node, _, weight in layers_of(program)}
+
+
 def weights_of(module: GraphModule, node: Node) -> Tensor | None:
     """The constant weights of a product or convolution; None for any other call."""
     name = str(node.target)

@@ -33,9 +33,18 @@ def weight_scales(weight: Tensor, axis: int) -> Tensor:
 
 def rounded_weight(weight: Tensor, axis: int) -> Tensor:
     """``weight`` in float, each channel along ``axis`` rounded to its 255 values."""
+    return rounded_steps(weight, axis) * _along(weight, axis)
+
+
+def rounded_steps(weight: Tensor, axis: int) -> Tensor:
+    """``weight`` in steps of each channel's scale along ``axis``: whole numbers from -127 to 127, in float."""
+    return (weight / _along(weight, axis)).round().clamp(-WEIGHT_STEPS, WEIGHT_STEPS)
+
+
+def _along(weight: Tensor, axis: int) -> Tensor:
+    """The scales of ``weight`` in a shape that multiplies ``axis``."""
     shape = [-1 if other == axis else 1 for other in range(weight.dim())]
-    scale = weight_scales(weight, axis).to(weight.dtype).reshape(shape)
-    return (weight / scale).round().clamp(-WEIGHT_STEPS, WEIGHT_STEPS) * scale
+    return weight_scales(weight, axis).to(weight.dtype).reshape(shape)
 
 
 def activation_scale(found: Range) -> tuple[float, int]:

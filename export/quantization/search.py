@@ -14,6 +14,7 @@ from export.int8.record import SEARCHED, LayerRecord, Scheme
 from export.quantization.feeds import answers_of
 from export.quantization.run import Inputs, LayerRun, ratio_db
 from export.quantization.simulate import run_quantized
+from export.quantization.stored import counted_once
 from export.stimuli import Floats
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def with_float(program: Program, names: Sequence[str]) -> Program:
     layers: dict[str, LayerRecord] = dict(plan.layers)
     for name in names:
         layers[name] = msgspec.structs.replace(layers[name], scheme=Scheme.FLOAT, why=SEARCHED, sqnr_db=None)
-    return dataclasses.replace(program, quantization=dataclasses.replace(plan, layers=layers))
+    plan = dataclasses.replace(plan, layers=counted_once(program, layers))
+    return dataclasses.replace(program, quantization=plan)
 
 
 def _answers(program: Program, results: Sequence[object]) -> dict[str, Floats]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_artifacts import small_net, small_spec
-from torch import nn
+from torch import Tensor, nn
 
 from edgevit.errors import UsageError
 from edgevit.spec import ModelSpec
@@ -97,3 +97,27 @@ def test_a_network_whose_weights_want_gradients_is_searched_too() -> None:
     model = small_net().requires_grad_(True)
     recipe = Recipe(format=Format.TFLITE, precision=Precision.INT8, reach_sqnr_db=10.0)
     assert left_float(quantized(capture(model, small_spec()), recipe, None)) == []
+
+
+class Twice(nn.Module):
+    """One layer that is used twice; (1, 3, 16, 16) -> (1, 7)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(16, 16), nn.Linear(16, 7)
+
+    def forward(self, image: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.fc(self.fc(image.mean(1)).relu()).mean(1))
+        return scores
+
+
+def test_weights_of_a_layer_that_is_float_in_one_call_only_count_twice() -> None:
+    program = quantized(capture(Twice().eval(), small_spec()), PLAIN, None)
+    assert program.quantization is not None
+    first, *_ = program.quantization.layers
+    assert [layer.weights for layer in program.quantization.layers.values()] == [256, 0, 112]
+    plan = with_float(program, [first]).quantization
+    assert plan is not None
+    assert [(layer.scheme, layer.weights) for layer in plan.layers.values()] == [
+        (Scheme.FLOAT, 256), (Scheme.DYNAMIC, 256), (Scheme.DYNAMIC, 112),
+    ]  # fmt: skip
