@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, TfliteTensor
@@ -18,8 +19,6 @@ from export.program import module_of
 
 if TYPE_CHECKING:
     from torch.fx import Node
-
-    from export.int8.record import LayerRecord
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL")
 """The operators that a layer with weights may become."""
@@ -53,18 +52,50 @@ def products(graph: TfliteGraph) -> Iterator[Product]:
                 yield Product(operator, weights, index in narrow)
 
 
-def marked_products(graph: TfliteGraph, layers: Mapping[str, LayerRecord]) -> dict[str, list[Product]]:
-    """The products of each of ``layers``, by the name of its call.
+def marked_products(
+    graph: TfliteGraph, sizes: Mapping[str, int], answers: Mapping[int, Set[str]] = MappingProxyType({})
+) -> dict[str, list[Product]]:
+    """The products of each layer, by the name of its call.
 
-    A layer whose weights are not all in the products that bear its mark, or not only they, has none.
+    A layer whose weights are not all in the products that bear its mark, or not only they, has none. The converter
+    stores equal weights once and makes equal side calls once (a bias in another shape), so that a product of a shared
+    module may bear the marks of several calls: those of them that have all their weights elsewhere it is not.
+
+    Args:
+        graph: With marks in its names.
+        sizes: The number of weights that each layer computes with, whoever shares them.
+        answers: By the tensor of an output, whose name says nothing, the layers that may have made it.
     """
-    found: dict[str, list[Product]] = {name: [] for name in layers}
-    for product in products(graph):
-        if (name := _layer_of(graph, product)) in found:
+    found: dict[str, list[Product]] = {name: [] for name in sizes}
+    candidates = {
+        place: (product, _made(graph, product, answers) & found.keys() or _held(product) & found.keys())
+        for place, product in enumerate(products(graph))
+    }
+    while settled := _settled(candidates):
+        for place, name in settled.items():
+            product, _ = candidates.pop(place)
             found[name].append(product)
-    for name, layer in layers.items():
-        if sum(math.prod(product.weights.shape) for product in found[name]) != layer.weights:
+        whole = {name for name, size in sizes.items() if weights_of(found[name]) >= size}
+        candidates = {
+            place: (product, names - whole if len(names) > 1 else names)
+            for place, (product, names) in candidates.items()
+        }
+    for name, size in sizes.items():
+        if weights_of(found[name]) != size:
             found[name] = []
+    return found
+
+
+def layers_behind(node: Node, layers: Iterable[str]) -> set[str]:
+    """Those of ``layers`` whose results reach ``node`` with no other of them in between."""
+    stops, found, seen, left = frozenset(layers), set[str](), {node}, [node]
+    while left:
+        one = left.pop()
+        if one.name in stops:
+            found.add(one.name)
+            continue
+        left += [source for source in one.all_input_nodes if source not in seen]
+        seen.update(one.all_input_nodes)
     return found
 
 
@@ -84,17 +115,27 @@ def without_marks(names: Iterable[str]) -> Iterator[str]:
         yield unique
 
 
-def _layer_of(graph: TfliteGraph, product: Product) -> str:
-    """The layer that a product computes; "" if it is none.
+def _settled(candidates: Mapping[int, tuple[Product, Set[str]]]) -> dict[int, str]:
+    """The products with one candidate each; where there are none, those that their weights tell."""
+    alone = {place: next(iter(names)) for place, (_, names) in candidates.items() if len(names) == 1}
+    if alone:
+        return alone
+    told = {place: names & _held(product) for place, (product, names) in candidates.items()}
+    return {place: next(iter(names)) for place, names in told.items() if len(names) == 1}
 
-    What the converter fused with a neighbour bears the marks of both, and equal weights are stored once, under one
-    name: what the output leaves open the weights decide.
-    """
+
+def _made(graph: TfliteGraph, product: Product, answers: Mapping[int, Set[str]]) -> Set[str]:
+    """The marks of what a product gives: its own, and those of what the converter fused with it."""
     made: set[str] = set()
     for index in product.operator.outputs:
-        made.update(_MARK.findall(graph.tensors[index].name))
-    held: set[str] = {*_MARK.findall(product.weights.name)}
-    for marks in (made, made & held, held):
-        if len(marks) == 1:
-            return marks.pop()
-    return ""
+        made |= {*_MARK.findall(graph.tensors[index].name)} or answers.get(index, set())
+    return made
+
+
+def _held(product: Product) -> Set[str]:
+    return set(_MARK.findall(product.weights.name))
+
+
+def weights_of(products: Iterable[Product]) -> int:
+    """The number of weights that ``products`` work with."""
+    return sum(math.prod(product.weights.shape) for product in products)

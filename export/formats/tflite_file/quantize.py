@@ -17,10 +17,18 @@ import numpy as np
 from edgevit.errors import ExportError
 from export.formats.tflite_file.contents import TfliteGraph, parse_bytes
 from export.formats.tflite_file.flat_model import packed, unpacked
-from export.formats.tflite_file.layer_marks import Product, marked_products, without_marks
+from export.formats.tflite_file.layer_marks import (
+    Product,
+    layers_behind,
+    marked_products,
+    products,
+    weights_of,
+    without_marks,
+)
 from export.formats.tflite_file.operator_versions import set_versions
 from export.formats.tflite_file.read import SIGNATURE
 from export.int8.record import Scheme
+from export.quantization.layers import sizes_of
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT
@@ -57,8 +65,7 @@ def quantized(data: bytes, program: Program) -> bytes:
     plan = program.quantization
     if plan is None:
         raise ExportError(f"{program.spec.name} has no plan of its layers: int8 cannot be written without one")
-    graph = parse_bytes(data).graphs[0]
-    placed = marked_products(graph, plan.layers)
+    graph, placed = _placed(data, program, plan)
     if lost := [layer for name, layer in plan.layers.items() if layer.scheme is not Scheme.FLOAT and not placed[name]]:
         raise ExportError(
             f"the TFLite file does not show which operators became {_few(lost)}: they cannot be quantised",
@@ -68,11 +75,23 @@ def quantized(data: bytes, program: Program) -> bytes:
     names = [tensor.name for tensor in program.inputs]
     feeds = [{name: value.numpy() for name, value in zip(names, feed, strict=True)} for feed in plan.feeds]
     result = _rewritten(data, recipe, feeds)
-    _require_done(parse_bytes(result).graphs[0], plan)
+    rewritten = parse_bytes(result).graphs[0]
+    _require_done(rewritten, plan, _again(graph, placed, rewritten), placed)
     model = unpacked(result)
     set_versions(model)
     _unmark(model)
     return packed(model)
+
+
+def _placed(data: bytes, program: Program, plan: Quantization) -> tuple[TfliteGraph, Placed]:
+    """The graph of a float32 file, and the products of each layer in it."""
+    file, own = parse_bytes(data), sizes_of(program)
+    results = next(node for node in program.module.graph.nodes if node.op == "output").args[0]
+    results = results if isinstance(results, tuple) else (results,)
+    nodes = dict(zip([tensor.name for tensor in program.outputs], results, strict=True))
+    answers = {index: layers_behind(nodes[name], plan.layers) for name, index in file.signatures[0].outputs.items()}
+    sizes = {name: own.get(name, 0) for name in plan.layers}
+    return file.graphs[0], marked_products(file.graphs[0], sizes, answers)
 
 
 def _recipe(graph: TfliteGraph, plan: Quantization, placed: Placed) -> RecipeManager:
@@ -97,8 +116,7 @@ def _grouped(graph: TfliteGraph, plan: Quantization, placed: Placed) -> dict[tup
     found: dict[tuple[Scheme, str], list[str]] = {}
     for name, layer in plan.layers.items():
         for product in placed[name] if layer.scheme is not Scheme.FLOAT else ():
-            made = graph.tensors[product.operator.outputs[0]].name
-            found.setdefault((layer.scheme, product.operator.name), []).append(made)
+            found.setdefault((layer.scheme, product.operator.name), []).append(_made(graph, product))
     return found
 
 
@@ -128,14 +146,33 @@ def _ranges(data: bytes, recipe: RecipeManager, feeds: list[dict[str, np.ndarray
     return found
 
 
-def _require_done(graph: TfliteGraph, plan: Quantization) -> None:
+def _again(graph: TfliteGraph, placed: Placed, rewritten: TfliteGraph) -> Placed:
+    """The products of each layer in the rewritten graph, which has kept the names of what they give."""
+    names = {_made(graph, product): name for name, found in placed.items() for product in found}
+    again: dict[str, list[Product]] = {name: [] for name in placed}
+    for product in products(rewritten):
+        if (name := names.get(_made(rewritten, product))) is not None:
+            again[name].append(product)
+    return again
+
+
+def _require_done(graph: TfliteGraph, plan: Quantization, placed: Placed, before: Placed) -> None:
     """Refuse a file in which a layer is not computed as planned.
+
+    Args:
+        graph: As it was rewritten.
+        plan: What was to become of each layer.
+        placed: The products of each layer in it.
+        before: Those that it had in float32.
 
     Raises:
         ExportError: Names the layers.
     """
-    placed = marked_products(graph, plan.layers)
-    wrong = [layer for name, layer in plan.layers.items() if not _is_done(graph, layer, placed[name])]
+    wrong = [
+        layer
+        for name, layer in plan.layers.items()
+        if weights_of(placed[name]) != weights_of(before[name]) or not _is_done(graph, layer, placed[name])
+    ]
     if wrong:
         schemes = ", ".join(sorted({layer.scheme for layer in wrong}))
         raise ExportError(
@@ -147,6 +184,11 @@ def _is_done(graph: TfliteGraph, layer: LayerRecord, products: Sequence[Product]
     """Whether all products of a layer have the types of its scheme; one in float may have become anything else."""
     found = {_types(graph, product) for product in products}
     return found == {_TYPES[layer.scheme]} or (layer.scheme is Scheme.FLOAT and not found)
+
+
+def _made(graph: TfliteGraph, product: Product) -> str:
+    """The name of what a product gives, which no other tensor has."""
+    return graph.tensors[product.operator.outputs[0]].name
 
 
 def _types(graph: TfliteGraph, product: Product) -> tuple[str, str, str, bool]:
