@@ -9,6 +9,7 @@ from edgevit.errors import ExportError
 from export.formats.steps import step_name
 from export.int8.record import LayerRecord, Scheme
 from export.program import Program
+from export.quantization.layers import sizes_of
 
 if TYPE_CHECKING:
     import onnx
@@ -32,19 +33,23 @@ def nodes_of_layers(model: onnx.ModelProto, program: Program) -> dict[str, Layer
     for node in model.graph.node:
         if node.op_type in PRODUCTS | CONVOLUTIONS and node.input[1] in sizes:
             found[node.name.rpartition("/")[0]].append(node)
-    plan, nodes, lost = program.quantization, {}, []
+    plan, weights, nodes, lost = program.quantization, sizes_of(program), {}, []
     assert plan is not None
     for call in program.module.graph.nodes:
         layer = plan.layers.get(call.name)
         if layer is None or layer.scheme is Scheme.FLOAT:
             continue
-        own = [node for node in found["/" + step_name(call, call.name)] if sizes[node.input[1]] == layer.weights]
+        named = found["/" + step_name(call, call.name)]
+        own = [node for node in named if sizes[node.input[1]] == weights.get(call.name)]
         if len(own) == 1:
             nodes[own[0].name] = layer
         else:
             lost.append(layer.module or layer.name)
     if lost:
-        raise ExportError(f"{program.spec.name}: no node of the ONNX file alone is the layer {', '.join(lost)}")
+        raise ExportError(
+            f"{program.spec.name}: no node of the ONNX file alone is the layer {', '.join(lost)}",
+            hint="leave it out with --keep-float",
+        )
     return nodes
 
 

@@ -86,6 +86,7 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.products: set[str] = set()  # of static layers without their bias
         self.quantized: dict[tuple[str, tuple[float, int] | None], list[str]] = {}  # by tensor, scale and zero point
+        self.stored: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # by type, shape and bytes
 
     def layer(self, node: onnx.NodeProto, layer: LayerRecord) -> None:
         """Write the nodes that compute ``node`` by the scheme of ``layer``."""
@@ -277,10 +278,11 @@ class _Writer:
     def _constant(self, node: onnx.NodeProto, what: str, values: NDArray[np.generic] | np.generic) -> str:
         import onnx
 
-        name = _tensor(node, what)
-        self.constants[name] = onnx.numpy_helper.from_array(
-            np.ascontiguousarray(values).reshape(np.shape(values)), name
-        )
+        stored = np.ascontiguousarray(values).reshape(np.shape(values))
+        key = stored.dtype.str, stored.shape, stored.tobytes()
+        name = self.stored.setdefault(key, _tensor(node, what))
+        if name not in self.constants:
+            self.constants[name] = onnx.numpy_helper.from_array(stored, name)
         return name
 
 

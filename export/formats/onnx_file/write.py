@@ -19,6 +19,7 @@ from export.formats.onnx_file.half import halve
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
 from export.formats.onnx_file.quantize import quantize, require_opset
 from export.program import Program
+from export.quantization.stored import share_weights
 from export.recipe import DEFAULT_OPSET, Optimize, Precision, Recipe
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ computes it in four calls between two changes of layout. The scales that pay are
 
 JOIN_LAYERS = ["fuse_qkv", "fuse_matmul_into_conv"]
 """They make one node of several layers, each of which has its place in the plan of int8."""
+
+
+NAMELESS = ["fuse_matmul_add_bias_into_gemm", "fuse_matmul_add_bias_into_gemm_batched"]
+"""They make nodes without a name, whose layer only their weights tell: not where layers share those."""
 
 
 def write(program: Program, recipe: Recipe, path: Path) -> None:
@@ -88,7 +93,8 @@ def _simplify(model: onnx.ModelProto, program: Program, recipe: Recipe) -> onnx.
     import onnxsim
 
     skipped = [] if recipe.optimize is Optimize.NONE else [SPLITS_GELU]
-    skipped += JOIN_LAYERS if recipe.precision is Precision.INT8 else []
+    if recipe.precision is Precision.INT8:
+        skipped += [*JOIN_LAYERS, *(NAMELESS if share_weights(program) else ())]
     try:
         simplified: onnx.ModelProto = onnxsim.simplify(model, skipped_optimizers=skipped)[0]
     except Exception as error:

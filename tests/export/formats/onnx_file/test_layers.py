@@ -3,18 +3,20 @@
 import dataclasses
 from pathlib import Path
 
-import msgspec
 import onnx
 import pytest
+import torch
 from int8_plans import planned
-from small_models import conv_net
+from small_models import conv_net, spec_of
+from torch import Tensor, nn
 
 from edgevit.errors import ExportError
+from edgevit.spec import TensorSpec
 from export.formats.onnx_file.layers import nodes_of_layers
 from export.formats.onnx_file.write import write
 from export.int8.record import LayerKind, Scheme
 from export.program import Program, capture
-from export.recipe import Format, Recipe
+from export.recipe import Format, Precision, Recipe
 
 BOTH = {LayerKind.LINEAR: Scheme.DYNAMIC, LayerKind.CONV: Scheme.WEIGHTS}
 
@@ -48,11 +50,31 @@ def test_a_layer_without_a_node_is_named(tmp_path: Path) -> None:
 
 def test_a_node_with_other_weights_is_not_taken_for_it(tmp_path: Path) -> None:
     program = planned(capture(*conv_net()), BOTH)
+    model = converted(program, tmp_path)
+    for node in model.graph.node:
+        if node.op_type in {"Conv", "Gemm"}:
+            (weights,) = (tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
+            weights.dims[0] += 1
+    with pytest.raises(ExportError, match=r"stem\.0, head") as caught:
+        nodes_of_layers(model, program)
+    assert caught.value.hint == "leave it out with --keep-float"
+
+
+class Twice(nn.Module):
+    """One layer without a bias that is used twice, of three axes; (1, 5, 8) -> (1, 5, 8)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.sin(self.fc(x)))
+
+
+def test_calls_of_one_module_have_a_node_each(tmp_path: Path) -> None:
+    x, y = (TensorSpec(name=name, shape=(1, 5, 8)) for name in "xy")
+    program = planned(capture(Twice().eval(), spec_of("twice", (x,), (y,))), BOTH)
     assert program.quantization is not None
-    layers = {
-        name: msgspec.structs.replace(layer, weights=layer.weights + 1)
-        for name, layer in program.quantization.layers.items()
-    }
-    wrong = dataclasses.replace(program, quantization=dataclasses.replace(program.quantization, layers=layers))
-    with pytest.raises(ExportError, match=r"stem\.0, head"):
-        nodes_of_layers(converted(program, tmp_path), wrong)
+    write(program, Recipe(format=Format.ONNX, precision=Precision.INT8), tmp_path / "model.onnx")
+    names = [node.name for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "MatMulInteger"]
+    assert [name.split("/")[1:3] for name in names] == [["fc", call] for call in program.quantization.layers]
