@@ -26,6 +26,7 @@ from export.formats.tflite_file.layer_marks import (
     without_marks,
 )
 from export.formats.tflite_file.operator_versions import set_versions
+from export.formats.tflite_file.own_biases import give_biases
 from export.formats.tflite_file.read import SIGNATURE
 from export.int8.record import Scheme
 from export.quantization.layers import sizes_of
@@ -78,6 +79,7 @@ def quantized(data: bytes, program: Program) -> bytes:
     rewritten = parse_bytes(result).graphs[0]
     _require_done(rewritten, plan, _again(graph, placed, rewritten), placed)
     model = unpacked(result)
+    give_biases(model)
     set_versions(model)
     _unmark(model)
     return packed(model)
