@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from edgevit.errors import UsageError
 from export.eager.answers import batch_of
 from export.int8.plan import MEASURED, Quantization
-from export.int8.record import KEPT, LayerRecord, Scheme
+from export.int8.record import KEPT, LayerKind, LayerRecord, Scheme
+from export.patterns import rank_of
 from export.program import Program
 from export.quantization.calibration import CalibrationImages
 from export.quantization.clamps import in_chains
 from export.quantization.feeds import feeds_of
 from export.quantization.layers import layers_of, place_of, work_per_element
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
-from export.quantization.schemes import SCHEMES
+from export.quantization.schemes import SCHEMES, FormatSchemes
 from export.quantization.search import searched
 from export.quantization.stored import counted_once
 from export.recipe import Recipe
@@ -40,6 +41,7 @@ WORTHLESS_DB = 3.0
 and with outliers of a million among what it reads; layers of sound networks are at 20 and more."""
 MOST_LEFT = 0.5
 """Share of the weights that may become int8 and stay float all the same. Chosen: a file of more is no int8 file."""
+_IMAGE = 4  # axes of a batch of images
 _AN_OUTPUT = "its output is one of the network's, and would have 256 values"
 
 
@@ -76,13 +78,8 @@ def _records(
     found = list(layers_of(program))
     kept = kept_float({node.name: place_of(node) for node, _, _ in found}, recipe.keep_float)
     row = SCHEMES[recipe.format]
-    chained = in_chains(program.module.graph, through_views=row.through_views)
-    choices: dict[str, tuple[Scheme, ...]] = {}
-    for node, kind, weight in found:
-        offered = row.static.get(kind, ()) if layers.inputs else _only(row.dynamic.get(kind))
-        if node not in chained and work_per_element(node, weight) < row.alone.get(kind, 0.0):
-            offered = tuple(scheme for scheme in offered if scheme is not Scheme.STATIC)
-        choices[node.name] = () if node.name in kept else offered
+    offers = dict(_offered(program, row, static=bool(layers.inputs)))
+    choices = {name: () if name in kept else offered for name, offered in offers.items()}
     tried = {
         name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
     }
@@ -99,6 +96,19 @@ def _records(
     records = counted_once(program, records)
     _require_some(program, recipe, records, [name for name, offered in tried.items() if offered])
     return records
+
+
+def _offered(program: Program, row: FormatSchemes, *, static: bool) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
+    """The schemes that a format has for each layer, best first, by the name of its call."""
+    chained = in_chains(program.module.graph, through_views=row.through_views)
+    for node, kind, weight in layers_of(program):
+        if not static:
+            yield node.name, () if (scheme := row.dynamic.get(kind)) is None else (scheme,)
+            continue
+        pays = node in chained or work_per_element(node, weight) >= row.alone.get(kind, 0.0)
+        can = kind is LayerKind.LINEAR or rank_of(node) == _IMAGE or not row.images_alone
+        left = set[Scheme]() if pays and can else {Scheme.STATIC}
+        yield node.name, tuple(scheme for scheme in row.static.get(kind, ()) if scheme not in left)
 
 
 def _require_some(program: Program, recipe: Recipe, records: dict[str, LayerRecord], offered: list[str]) -> None:
@@ -125,10 +135,6 @@ def _require_some(program: Program, recipe: Recipe, records: dict[str, LayerReco
             f"{left[0].why}",
             hint="look at the images of the calibration and at the weights, or use --precision fp16",
         )
-
-
-def _only(scheme: Scheme | None) -> tuple[Scheme, ...]:
-    return () if scheme is None else (scheme,)
 
 
 def _choose(

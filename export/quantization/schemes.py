@@ -22,6 +22,7 @@ class FormatSchemes:
         alone: Kinds that are static in chains (``clamps.in_chains``), and elsewhere only with so many multiply-adds for
             each element that they read or give, since roundings and changes of layout cost by the element.
         through_views: Whether what passes from one to the next of a chain stays int8 through views too.
+        images_alone: Whether only convolutions of images are static, not those of rows and volumes.
     """
 
     dynamic: Mapping[LayerKind, Scheme]
@@ -30,6 +31,7 @@ class FormatSchemes:
     rounded_outputs: frozenset[LayerKind] = frozenset(LayerKind)
     alone: Mapping[LayerKind, float] = field(default_factory=dict)
     through_views: bool = False
+    images_alone: bool = False
 
 
 _STATIC_FIRST = (Scheme.STATIC, Scheme.DYNAMIC)
@@ -77,6 +79,7 @@ SCHEMES: dict[Format, FormatSchemes] = {
         },
         alone={LayerKind.DEPTHWISE: inf},
         through_views=True,
+        images_alone=True,
     ),
     # XNNPACK, on one thread, the dynamic row: EdgeViT-XXS takes 0.61 of its float time at 34.0 dB. Static: 0.46 at
     # 32.7 dB; with depthwise convolutions 0.48 at 30.0 dB, so they stay float (S: 27.6 and 24.2 dB; EfficientNet-B0

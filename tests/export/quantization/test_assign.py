@@ -289,3 +289,19 @@ def test_depthwise_convolutions_are_static_in_chains_alone(format: Format, left:
 def test_a_kept_convolution_leaves_its_chain() -> None:
     found = planned(inverted(nn.ReLU), int8(Format.ONNX, images(), keep_float=("depthwise",)), images())
     assert found["depthwise"].scheme is Scheme.FLOAT and found["depthwise"].asked_for
+
+
+def test_a_convolution_of_rows_is_static_where_the_format_has_that() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.rows, self.head = nn.Conv1d(48, 64, 3), nn.Linear(64, 7)
+
+        def forward(self, image: Tensor) -> Tensor:
+            answer: Tensor = self.head(self.rows(image.flatten(1, 2)).relu().mean(2))
+            return answer
+
+    schemes = {format: planned(Rows(), int8(format, images()), images())["rows"].scheme for format in Format}
+    assert schemes[Format.PTL] is Scheme.WEIGHTS, "PyTorch Mobile has int8 convolutions of images alone"
+    assert {schemes[format] for format in Format if format is not Format.PTL} == {Scheme.STATIC}
