@@ -77,6 +77,7 @@ def translate(error: OSError, directory: Path) -> ExportError:
 def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> Path:
     """Move a staged artifact into ``directory``, a copy of its golden set before it and the manifest behind it.
 
+    ``directory`` is made where there is none, but not what is above it.
     Ctrl-C waits until the moves are done, and so does what another process commits there: a manifest must not meet
     that one's artifact. Golden sets that no manifest speaks of are removed afterwards.
 
@@ -90,6 +91,7 @@ def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, direc
     final = manifest_path(directory / manifest.file)
     staged_manifest = staged_artifact.with_name(final.name)
     try:
+        directory.mkdir(exist_ok=True)
         staged_manifest.write_text(manifest.to_json(), encoding="utf-8")
         for path in (staged_artifact, staged_manifest):
             to_disk(path)

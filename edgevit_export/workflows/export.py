@@ -39,7 +39,7 @@ from export.quantization.calibration import CalibrationImages
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Precision, Recipe
 from export.side_process import SideProcess, can_fork
-from export.staging import commit, staging, translate
+from export.staging import commit, staging
 from runtimes.sessions.ptl_elsewhere import open_to_prove
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
@@ -347,13 +347,6 @@ def _prove(staged: StagedArtifact, job: _Job, start_s: float) -> FormatOutcome:
     return _commit(manifest, staged, beside.path, job, verdict, tuple(reason_lines(report)), start_s)
 
 
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise translate(error, directory) from error
-
-
 def _replaced(file: Path, spec: ModelSpec) -> str | None:
     """What is told where ``file`` is another network's, or has other weights: its name says neither."""
     try:
@@ -378,8 +371,9 @@ def _commit(
     directory = job.how.output
     if verdict == "failed":
         directory = job.how.output / REJECTED
-        _make(directory)
-        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {job.how.output} is unchanged")
+        final = job.how.output / manifest.file
+        stands = "is as it was" if final.exists() else "was not written"
+        reasons = (*reasons, f"kept for inspection as {directory / manifest.file}; {final} {stands}")
     if (replaced := _replaced(directory / manifest.file, manifest.spec)) is not None:
         job.progress.note(replaced)
     commit(manifest, staged.path, golden, directory)

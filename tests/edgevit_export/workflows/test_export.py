@@ -24,7 +24,7 @@ from edgevit_export.api import ExportReport
 from edgevit_export.workflows.export import _in_turn
 from export.golden import load_golden
 from export.manifest import load_manifest, manifest_path
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 from export.side_process import SideProcess
 from runtimes.sessions.table import open_session
 
@@ -105,6 +105,19 @@ def test_what_fails_parity_goes_to_rejected_and_the_good_file_stays(tmp_path: Pa
     parity = load_manifest(manifest_path(rejected)).parity
     assert parity is not None and not parity.passed
     assert any("part" in reason for reason in bad.outcomes[0].reasons)
+    assert bad.outcomes[0].reasons[-1] == f"kept for inspection as {rejected}; {tmp_path}/small-net.onnx is as it was"
+
+
+def test_what_is_said_of_a_rejected_file_is_true_beside_one_that_was_written(tmp_path: Path) -> None:
+    """One per cent too much is a fault of float32, and less than int8 rounds by."""
+    recipes = [Recipe(format=Format.ONNX, precision=precision) for precision in (Precision.FP32, Precision.INT8)]
+    model = OtherWhenExported()
+    model.load_state_dict(small_net().state_dict())
+    float32, int8 = export(model.eval(), small_spec(), recipes, output=tmp_path).outcomes
+    assert (float32.verdict, int8.verdict) == ("failed", "passed")
+    written = tmp_path / "small-net.onnx"
+    assert float32.reasons[-1].endswith(f"; {written} was not written")
+    assert (written.exists(), (tmp_path / "small-net-int8.onnx").exists()) == (False, True)
 
 
 class OnnxCannot(SmallNet):
