@@ -91,7 +91,8 @@ def export(options: ExportOptions) -> None:
     from edgevit_export.workflows.export_request import check_request
 
     asked = recipes(options)
-    check_request(asked, options.output, verify=options.verify)
+    calibrated = options.calibration_data is not None
+    check_request(asked, options.output, verify=options.verify, calibrated=calibrated)
     progress = Progress()
     with progress.step("building the model"), quiet(verbose=not options.quiet):  # user's code and downloads may print
         model, spec = build(options)

@@ -193,7 +193,8 @@ def export(
     recipes, progress = whole_recipes(formats), progress or Progress(quiet=True)
     refuse_idle_limits(how.limits, images, verify=verify)
     check_network(model, spec)
-    check_request(recipes, how.output, verify=verify, needed_bytes=room_needed_bytes(model, len(recipes)))
+    room, calibrated = room_needed_bytes(model, len(recipes)), calibration_data is not None
+    check_request(recipes, how.output, verify=verify, calibrated=calibrated, needed_bytes=room)
     given = read_images(images, calibration_data, spec, progress.note)
     return _export(model, spec, with_calibration(recipes, given.calibration), given, how, progress, side_by_side)
 

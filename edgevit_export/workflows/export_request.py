@@ -43,8 +43,10 @@ def check_network(model: nn.Module, spec: ModelSpec) -> None:
     refuse_other_weights(model, spec)
 
 
-def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, needed_bytes: int = 0) -> None:
-    """Refuse before any work what cannot be finished.
+def check_request(
+    recipes: tuple[Recipe, ...], output: Path, *, verify: bool, calibrated: bool = False, needed_bytes: int = 0
+) -> None:
+    """Refuse before any work what cannot be finished; ``calibrated``: int8 is to be static.
 
     Raises:
         UsageError: No format, two recipes whose files would share a name, a version that the format cannot be
@@ -58,7 +60,7 @@ def check_request(recipes: tuple[Recipe, ...], output: Path, *, verify: bool, ne
         raise UsageError(f"the same file twice in one export: {', '.join(twice)}")
     for recipe in recipes:
         require_export(recipe.format)
-        check_recipe(recipe)
+        check_recipe(recipe, calibrated=calibrated)
         if verify:
             require_runtime(recipe.format)
         if verify and recipe.ptl_prepacked:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import ArtifactError, MissingDependencyError, UsageError, unknown_choice
 from export.formats.metadata import KEYS, artifact_metadata
-from export.formats.onnx_file.versions import OPSETS
+from export.formats.onnx_file.versions import OPSETS, STATIC_OPSETS
 from export.formats.ptl_file.versions import BYTECODES
 from export.recipe import Format, Precision, Recipe
 
@@ -46,6 +46,7 @@ class FormatRow:
         precisions: Number types that it can be written in.
         versions: By field of the recipe, the versions of itself that it can be written in: a range, or a few, best
             first.
+        static_versions: The same for static int8, where not all of them have a form for it.
         fixed_batch: Why it cannot leave the batch free; None where it can.
         slow: Its converter takes longer than all the rest of an export.
         unbuilt: By (system, machine) as ``platform`` tells them, the package that exporting needs and that has no build
@@ -61,6 +62,7 @@ class FormatRow:
     extra: str
     precisions: tuple[Precision, ...] = tuple(Precision)
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    static_versions: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fixed_batch: str | None = None
     slow: bool = False
     unbuilt: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -93,6 +95,7 @@ FORMATS: dict[Format, FormatRow] = {
             export_modules=("torch", "onnx", "onnxsim"),
             extra="onnx",
             versions={"opset": OPSETS},
+            static_versions={"opset": STATIC_OPSETS},
             unbuilt=_INTEL_MAC,
         ),
         FormatRow(
@@ -199,8 +202,12 @@ def require_export(format: Format) -> None:
         )
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe, *, calibrated: bool = False) -> None:
     """Refuse early, before any work, a recipe that its format cannot be written by.
+
+    Args:
+        recipe: What was asked for.
+        calibrated: Images to calibrate on were given, which makes int8 static, but they were not read yet.
 
     Raises:
         UsageError: Says what the format can.
@@ -208,8 +215,9 @@ def check_recipe(recipe: Recipe) -> None:
     row = FORMATS[recipe.format]
     if recipe.precision not in row.precisions:
         raise UsageError(f"{recipe.precision} for {row.format}: choose from {', '.join(row.precisions)}")
+    is_static = recipe.precision is Precision.INT8 and (calibrated or recipe.calibration is not None)
     for name in VERSION_FIELDS:
-        _check_version(row, name, getattr(recipe, name))
+        _check_version(row, name, getattr(recipe, name), is_static=is_static)
     if recipe.ptl_prepacked and recipe.format is not Format.PTL:
         raise UsageError(f"prepacked weights for {row.format}: only {Format.PTL} has them", hint="leave them out")
     if recipe.ptl_prepacked and recipe.precision is not Precision.FP32:
@@ -221,9 +229,11 @@ def check_recipe(recipe: Recipe) -> None:
         raise UsageError(f"{row.format} cannot leave the batch free: {row.fixed_batch}", hint="use --batch N")
 
 
-def _check_version(row: FormatRow, field_name: str, asked: int | None) -> None:
+def _check_version(row: FormatRow, field_name: str, asked: int | None, *, is_static: bool) -> None:
     """Refuse a version that the format cannot be written in, and one that only another format has."""
-    if asked is None or asked in (values := row.versions.get(field_name, ())):
+    fewer = is_static and field_name in row.static_versions
+    values = (row.static_versions if fewer else row.versions).get(field_name, ())
+    if asked is None or asked in values:
         return
     name = field_name.rpartition("_")[2]
     if not values:
@@ -233,5 +243,6 @@ def _check_version(row: FormatRow, field_name: str, asked: int | None) -> None:
         choices, best = f"{values[0]} to {values[-1]}", min(max(asked, values[0]), values[-1])
     else:
         choices, best = f"{', '.join(map(str, values))}, or leave it out", values[0]
-    option = field_name.replace("_", "-")
-    raise UsageError(f"{name} {asked} for {row.format}: choose from {choices}", hint=f"--{option} {best}")
+    choices += ", or leave out the images of the calibration" if fewer else ""
+    option, what = field_name.replace("_", "-"), f"static int8 in {row.format}" if fewer else row.format
+    raise UsageError(f"{name} {asked} for {what}: choose from {choices}", hint=f"--{option} {best}")

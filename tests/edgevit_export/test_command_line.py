@@ -33,6 +33,16 @@ WRONG = [
     (["--variant", "s", "--format", "onnx", "--opset", "99"], 2, "choose from 11 to 20", "--opset 20"),
     (["--variant", "s", "--format", "onnx", "--opset", "0"], 2, "choose from 11 to 20", "--opset 11"),
     (["--variant", "s", "--format", "ptl", "--ptl-bytecode", "3"], 2, "choose from 7, 6, 5, 4", "--ptl-bytecode 7"),
+    (
+        [
+            "--variant",
+            "s",
+            *["--format", "onnx,tflite", "--opset", "11", "--precision", "fp32,int8", "--calibration-data", "."],
+        ],
+        2,
+        "opset 11 for static int8 in onnx: choose from 13 to 20",
+        "--opset 13",
+    ),
     (["--variant", "s", "--propagation", "conv"], 2, "unknown propagation", "did you mean 'transposed-conv'"),
     (["export"], 2, "nothing to export", "edgevit-export --variant s"),
     (["export", "--variant", "xl"], 2, "unknown variant 'xl'", "xs"),

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevit.errors import ExportError, UsageError
+from edgevit.errors import ExportError
 from export.formats.onnx_file.int8_values import along, rounded, rounded_bias, scales_of, uint8_scale, wide_enough
 from export.formats.onnx_file.layers import PRODUCTS, nodes_of_layers
-from export.formats.onnx_file.versions import OPSETS
 from export.int8.plan import Quantization
 from export.int8.record import LayerKind, LayerRecord, Scheme
 from export.program import Program
@@ -38,19 +37,6 @@ _FLOAT = 1  # TensorProto.DataType
 _BIAS = 2  # the place among a Gemm's inputs
 _SEVERAL = 2
 _CLAMPS = frozenset({"Relu", "Clip"})
-STATIC_OPSET = 13
-"""The first whose QuantizeLinear and DequantizeLinear know a scale for each output."""
-
-
-def require_opset(opset: int, plan: Quantization) -> None:
-    """Refuse static layers in an opset that has no form for them.
-
-    Raises:
-        UsageError: Names the opsets that do.
-    """
-    if opset < STATIC_OPSET and plan.named(Scheme.STATIC):
-        choices = f"choose from {STATIC_OPSET} to {OPSETS[-1]}, or leave out the images of the calibration"
-        raise UsageError(f"opset {opset} for static int8: {choices}", hint=f"--opset {STATIC_OPSET}")
 
 
 def quantize(model: onnx.ModelProto, program: Program) -> None:

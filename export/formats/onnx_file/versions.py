@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # The opsets that we write: what the TorchScript-based exporter of torch 2.13 knows, from Resize with scales upwards.
 OPSETS = range(11, 21)
+STATIC_OPSETS = range(13, 21)
+"""Those whose QuantizeLinear and DequantizeLinear know a scale for each output, as static int8 needs."""
 
 # (highest opset, highest IR version, first ONNX Runtime that has both), oldest first.
 RUNTIMES = (

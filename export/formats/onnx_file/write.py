@@ -17,7 +17,7 @@ from export.formats.metadata import artifact_metadata
 from export.formats.onnx_file.graph import constants_to_initializers, name_by_module, state_output_shapes, weight_paths
 from export.formats.onnx_file.half import halve
 from export.formats.onnx_file.metadata import DESCRIPTION, GRAPH, own_metadata
-from export.formats.onnx_file.quantize import quantize, require_opset
+from export.formats.onnx_file.quantize import quantize
 from export.program import Program
 from export.quantization.stored import share_weights
 from export.recipe import DEFAULT_OPSET, Optimize, Precision, Recipe
@@ -45,8 +45,6 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
         ExportError: An operator has no ONNX form, or the written file does not pass the checker.
     """
     opset = recipe.opset or DEFAULT_OPSET
-    if program.quantization is not None:
-        require_opset(opset, program.quantization)
     converted = _convert(program, opset)
     model = _simplify(converted, program, recipe)
     constants_to_initializers(model)

@@ -13,7 +13,7 @@ from edgevit.spec import Weights
 from edgevit_export import export
 from edgevit_export.workflows import export_request
 from edgevit_export.workflows.export_request import check_request, whole_recipe, whole_recipes
-from export.recipe import DEFAULT_OPSET, Format, Recipe
+from export.recipe import DEFAULT_OPSET, Format, Precision, Recipe
 
 
 def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:
@@ -26,6 +26,13 @@ def test_limits_that_nothing_is_judged_by_are_refused(tmp_path: Path) -> None:
 def test_a_version_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="choose from 11 to 20"):
         export(small_net(), small_spec(), ["ptl", Recipe(format=Format.ONNX, opset=99)], output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_static_int8_in_an_old_opset_is_refused_before_an_image_is_read(tmp_path: Path) -> None:
+    recipes = ["ptl", "onnx", Recipe(format=Format.ONNX, precision=Precision.INT8, opset=12)]
+    with pytest.raises(UsageError, match="opset 12 for static int8"):
+        export(small_net(), small_spec(), recipes, output=tmp_path, calibration_data=tmp_path / "no such directory")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from edgevit.errors import ArtifactError, MissingDependencyError, UsageError
 from edgevit.installation import install_extra
 from export.formats import table
 from export.formats.table import FORMATS, check_recipe, load, parse_format, read_artifact, require_export
-from export.recipe import Format, Precision, Recipe
+from export.recipe import Calibration, Format, Precision, Recipe
 
 
 @pytest.mark.parametrize("format", list(Format))
@@ -51,6 +51,31 @@ def test_a_recipe_that_its_format_cannot_take_is_refused(recipe: Recipe, words: 
     with pytest.raises(UsageError, match=words) as caught:
         check_recipe(recipe)
     assert hint in (caught.value.hint or "")
+
+
+STATIC = Recipe(format=Format.ONNX, precision=Precision.INT8, calibration=Calibration(count=16, sha256="0" * 64))
+
+
+@pytest.mark.parametrize("opset", [10, 11, 12])
+def test_static_int8_has_no_form_in_the_oldest_opsets(opset: int) -> None:
+    static = msgspec.structs.replace(STATIC, opset=opset)
+    words = f"opset {opset} for static int8 in onnx: choose from 13 to 20, or leave out the images"
+    for refused, calibrated in ((static, False), (msgspec.structs.replace(static, calibration=None), True)):
+        with pytest.raises(UsageError, match=words) as caught:
+            check_recipe(refused, calibrated=calibrated)
+        assert caught.value.hint == "--opset 13"
+
+
+def test_other_precisions_and_opsets_stay_free_beside_a_calibration() -> None:
+    for opset in (None, 13, 17, 20):
+        check_recipe(msgspec.structs.replace(STATIC, opset=opset))
+    for precision in (Precision.FP32, Precision.FP16):
+        check_recipe(Recipe(format=Format.ONNX, precision=precision, opset=11), calibrated=True)
+    check_recipe(Recipe(format=Format.ONNX, precision=Precision.INT8, opset=11))
+    check_recipe(Recipe(format=Format.PTL, precision=Precision.INT8, ptl_bytecode=7), calibrated=True)
+    with pytest.raises(UsageError, match="opset 21 for static int8 in onnx: choose from 13 to 20") as caught:
+        check_recipe(msgspec.structs.replace(STATIC, opset=21))
+    assert caught.value.hint == "--opset 20"
 
 
 def test_a_precision_that_the_format_does_not_offer_lists_those_that_it_does() -> None:
