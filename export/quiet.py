@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -37,12 +38,42 @@ def _redirected(*, verbose: bool) -> Iterator[None]:
         return
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace", buffering=1) as log:
         try:
-            with _descriptors(log.fileno(), 1, 2), redirect_stdout(log), redirect_stderr(log):
+            with (
+                _handlers_on_terminals(log),
+                _descriptors(log.fileno(), 1, 2),
+                redirect_stdout(log),
+                redirect_stderr(log),
+            ):
                 yield
         except BaseException as error:
             if tail := _tail(log):
                 error.add_note("last lines of the converter's log:\n" + tail)
             raise
+
+
+@contextmanager
+def _handlers_on_terminals(log: IO[str]) -> Iterator[None]:
+    """Let logging that would write to a terminal write to ``log`` while the block runs.
+
+    A handler keeps the stream that was ``sys.stderr`` when it was made: torch's, where torch is imported beside a live
+    line, is that line's, which writes to a descriptor of its own.
+    """
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    handlers = {handler for logger in (logging.root, *loggers) for handler in logger.handlers}
+    loud = [each for each in handlers if isinstance(each, logging.StreamHandler) and _is_on_a_terminal(each)]
+    streams = [handler.setStream(log) for handler in loud]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(loud, streams, strict=True):
+            handler.setStream(stream)
+
+
+def _is_on_a_terminal(handler: logging.StreamHandler[IO[str]]) -> bool:
+    try:
+        return os.isatty(handler.stream.fileno())  # not stream.isatty(): a wrapper's is false
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 @contextmanager

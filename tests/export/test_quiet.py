@@ -1,6 +1,8 @@
 """The converters' chatter is kept off the console."""
 
+import logging
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -21,6 +23,23 @@ def test_natives_children_and_python_are_silenced(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "native\n")
     os.write(1, b"after\n")
     assert capfd.readouterr().out == "after\n"
+
+
+def test_logging_on_a_terminal_is_silenced_whatever_stream_its_handler_was_made_with() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", buffering=1) as terminal, os.fdopen(os.dup(ours), "rb") as screen:
+        logger, handler = logging.getLogger("a.converter"), logging.StreamHandler(terminal)
+        logger.addHandler(handler)
+        try:
+            with pytest.raises(ValueError, match="no") as caught, quiet():
+                logger.warning("deprecated")
+                raise ValueError("no")
+            logger.warning("after")
+        finally:
+            logger.removeHandler(handler)
+        assert screen.readline() == b"after\r\n"
+    assert notes_of(caught.value)[0].endswith("deprecated")
+    os.close(ours)
 
 
 def test_the_end_of_the_log_becomes_a_note_of_the_error() -> None:
