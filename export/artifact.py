@@ -15,6 +15,7 @@ from export.recipe import Format, Optimize, Precision, Recipe
 
 MODULES_NAMED = 3  # chosen: one line of a console holds the paths of three modules
 ROUNDED = 1e-6  # chosen: float64 rounds a cosine by some 1e-16 for each of its values
+_LAYERS = {**{scheme: f"{scheme} layers" for scheme in Scheme}, Scheme.WEIGHTS: "layers with int8 weights alone"}
 LEFT_NAMED = 5  # chosen: what a delegate left outside on five lines; a torn graph has dozens, and the manifest has all
 
 
@@ -241,16 +242,19 @@ def _last_runs(passes: tuple[PassLog, ...]) -> tuple[PassLog, ...]:
 
 def _not_as_others(record: QuantizationRecord) -> Iterator[str]:
     """The layers that are not computed as the others of their kind, without anybody having asked for that."""
-    for scheme in Scheme:
-        rows = [row for row in record.layers if row.scheme is scheme and row.why and not row.asked_for]
-        if rows:
-            modules = tuple(dict.fromkeys(row.module for row in rows))
-            yield f"int8: {left_outside(f'{scheme} layers', len(rows), rows[0].why, modules)}"
+    alike: dict[tuple[Scheme, str], list[str]] = {}
+    for row in sorted(record.layers, key=lambda row: list(Scheme).index(row.scheme)):
+        if row.why and not row.asked_for:
+            alike.setdefault((row.scheme, row.why), []).append(row.module)
+    for (scheme, why), modules in [*alike.items()][:LEFT_NAMED]:
+        yield left_outside(_LAYERS[scheme], len(modules), why, tuple(dict.fromkeys(modules)))
+    if more := sum(map(len, [*alike.values()][LEFT_NAMED:])):
+        yield f"and {more} more layers that are not as the others of their kind, all in the manifest"
     if searched := sum(row.why == SEARCHED for row in record.layers):
-        yield f"int8: the search left {searched} of {len(record.layers)} layers float"
+        yield f"the search left {searched} of {len(record.layers)} layers float"
     total, left = (sum(row.weights for row in rows) for rows in (record.layers, record.named(Scheme.FLOAT)))
     if 2 * left > total:
-        yield f"int8: {left / total:.0%} of the weights of layers are float; fp16 would be smaller"
+        yield f"{left / total:.0%} of the weights of layers are float; fp16 would be smaller"
 
 
 def _not_delegated(delegation: Delegation) -> Iterator[str]:

@@ -16,7 +16,7 @@ from export.recipe import Precision
 if TYPE_CHECKING:
     from edgevit_export.workflows.export import FormatOutcome
 
-LAYER_COLUMNS = ("layer", "kind", "becomes", "SQNR dB", "elements", "why")
+LAYER_COLUMNS = ("layer", "kind", "becomes", "SQNR dB", "elements")
 
 
 class Int8Fields(TypedDict, total=False):
@@ -74,10 +74,17 @@ def print_layers(outcomes: Sequence[FormatOutcome]) -> None:
 
 
 def print_layer_table(layers: Sequence[LayerRecord]) -> None:
-    """A row for each layer, those that lose most first; several of one module are told by their calls."""
+    """A row for each layer, those that lose most first, and why those that have a reason are as they are.
+
+    Several of one module are told by their calls.
+    """
     times = Counter(layer.module for layer in layers)
-    rows = [_row(layer, alone=times[layer.module] == 1) for layer in sorted(layers, key=_loss)]
-    print_table(LAYER_COLUMNS, rows, right=LAYER_COLUMNS[3:5])
+    ordered = sorted(layers, key=_loss)
+    rows = [_row(layer, alone=times[layer.module] == 1) for layer in ordered]
+    print_table(LAYER_COLUMNS, rows, right=LAYER_COLUMNS[3:])
+    if reasons := [(row[0], layer.why) for layer, row in zip(ordered, rows, strict=True) if layer.why]:
+        print_line()
+        print_table((LAYER_COLUMNS[0], "why"), reasons)
 
 
 def summary(record: QuantizationRecord) -> str:
@@ -95,4 +102,4 @@ def _loss(layer: LayerRecord) -> tuple[bool, float]:
 def _row(layer: LayerRecord, *, alone: bool) -> tuple[str, ...]:
     sqnr = "-" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"
     name = layer.module if alone else f"{layer.module} ({layer.name})"
-    return name, layer.kind, layer.scheme, sqnr, f"{layer.weights:,}", layer.why or "-"
+    return name, layer.kind, layer.scheme, sqnr, f"{layer.weights:,}"

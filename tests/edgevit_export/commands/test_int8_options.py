@@ -64,6 +64,12 @@ def test_layers_are_counted_by_scheme_and_listed_from_the_worst_on(capsys: pytes
     words = "3 layers: 2 static, 1 float; SQNR of each one's output alone, over the golden inputs"
     assert summary(RECORD) == words
     print_layer_table(RECORD.layers)
-    _, _, *rows = capsys.readouterr().out.splitlines()
+    _, _, *rows, _, heads, _, reason = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == ["stages.1.fc", "stages.0.fc", "head"]
-    assert "31.0" in rows[0] and "1,000" in rows[0] and rows[2].endswith("--keep-float head")
+    assert "31.0" in rows[0] and "1,000" in rows[0]
+    assert (heads.split(), reason.split()) == (["layer", "why"], ["head", "--keep-float", "head"])
+
+
+def test_of_layers_that_are_all_alike_no_reasons_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_layer_table([STATIC, WORSE])
+    assert len(capsys.readouterr().out.splitlines()) == 4
