@@ -85,7 +85,7 @@ def _plots(
     from validation.report.plots import plot_png, plot_svg
 
     rendered, paper = {}, data.paper_table(table)
-    for cost in table.plots:
+    for cost in table.drawn:
         progress(f"drawing {table.slug}-{cost}")
         if ReportFormat.PNG in formats:
             rendered[_plot_path(plot_name(table, cost), ReportFormat.PNG)] = plot_png(table, cost, paper)

@@ -64,6 +64,7 @@ def report_html(data: ReportData) -> str:
         ranked_classes=_ranked_classes,
         reasons_of=table_reasons,
         title_of=plot_title,
+        size=Cost.SIZE,
         describe=describe,
         drawing=drawing,
         claim_columns=claim_columns,

@@ -10,7 +10,7 @@ from validation.report.contents import artifact_columns, delegation_words
 from validation.report.neighbours.columns import claim_columns, comparison_reasons, ratio_columns
 from validation.report.neighbours.plot import describe_ratios, ratio_title
 from validation.report.ranking import ranking_columns
-from validation.report.rows import PaperComparison, Ranking, ReportData, ReportTable
+from validation.report.rows import Cost, PaperComparison, Ranking, ReportData, ReportTable
 from validation.report.tables import LEGEND, Column, columns_of, plot_name, plot_title, ranking_reasons, table_reasons
 
 Plots = Callable[[str], str | None]
@@ -51,9 +51,11 @@ def _compared(comparison: PaperComparison, plots: Plots) -> list[str]:
 def _section(table: ReportTable, plots: Plots) -> list[str]:
     lines = [f"## {plain_markdown(table.title)}", ""]
     lines += [plain_markdown(f"{table.caption} ({table.origin})".lstrip()), ""]
-    for cost in table.plots:
+    for cost in table.drawn:
         if (path := plots(plot_name(table, cost))) is not None:
             lines += [f"![{plain_markdown(plot_title(table, cost))}]({quote(path)})", ""]
+    if table.sizes_in:
+        lines += [plain_markdown(f"{plot_title(table, Cost.SIZE)}: see {table.sizes_in}"), ""]
     lines += [_grid(columns_of(table), len(table.rows))]
     return [*lines, *(f"- {plain_markdown(reason)}" for reason in table_reasons(table)), ""]
 

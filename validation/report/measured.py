@@ -23,12 +23,14 @@ from validation.report.rows import (
     Accuracy,
     ArtifactRow,
     Conditions,
+    Cost,
     Metric,
     PaperComparison,
     Quantity,
     Ranking,
     ReportRow,
     ReportTable,
+    comparable,
     with_dominance,
     worth_plotting,
 )
@@ -64,6 +66,7 @@ def measured_report(results: Results, book: AccuracyBook, facts: Mapping[str, Mo
         entry.stated = book.lookup(entry.artifact, None if recipe is None else recipe.precision) or entry.stated
     tables = [table for group in grouped(entries) for table in _tables(group)]
     _number_slugs(tables)
+    _share_sizes(tables)
     latencies = [entry.latency for entry in entries if entry.latency is not None]
     notes = [*_weight_notes(tables, entries), *(f"{device}: {note}" for device, note in device_notes(latencies))]
     return MeasuredReport(tables, rankings_of(entries), artifact_rows(entries), paper_comparisons(entries), notes)
@@ -198,6 +201,17 @@ def _number_slugs(tables: list[ReportTable]) -> None:
         count = seen[table.slug] = seen.get(table.slug, 0) + 1
         if count > 1:
             tables[index] = msgspec.structs.replace(table, slug=f"{table.slug}-{count}")
+
+
+def _share_sizes(tables: list[ReportTable]) -> None:
+    """One plot of sizes for the tables of one runtime that differ only in how the same files were run."""
+    first: dict[tuple[object, ...], str] = {}
+    for index, table in enumerate(tables):
+        where = table.conditions
+        points = frozenset((row.sha256, row.model, row.accuracy) for row in table.rows if comparable(row, Cost.SIZE))
+        same = where.device, where.runtime, where.input, table.metric, points
+        tables[index] = msgspec.structs.replace(table, sizes_in=first.get(same, "") if points else "")
+        first.setdefault(same, table.title)
 
 
 def _weight_notes(tables: Sequence[ReportTable], entries: Sequence[Entry]) -> list[str]:

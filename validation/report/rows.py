@@ -131,7 +131,10 @@ class Conditions(Record):
 
 
 class ReportTable(Record):
-    """Rows that may be compared, each with its place among the others. ``plots`` are the comparisons worth a plot."""
+    """Rows that may be compared, each with its place among the others. ``plots`` are the comparisons worth a plot.
+
+    ``sizes_in`` is the title of the table whose plot of sizes is this one's too; "" where it has its own, or none.
+    """
 
     slug: str
     title: str
@@ -142,7 +145,13 @@ class ReportTable(Record):
     latency_unit: Literal["ms", "s"] = "ms"
     energy_unit: Literal["mJ", "J"] = "mJ"
     plots: tuple[Cost, ...] = ()
+    sizes_in: str = ""
     rows: tuple[ReportRow, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[Cost, ...]:
+        """The comparisons that are plotted with this table."""
+        return tuple(cost for cost in self.plots if cost is not Cost.SIZE or not self.sizes_in)
 
 
 class RankedRow(Record):

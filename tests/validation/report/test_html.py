@@ -1,6 +1,7 @@
 """The page, read back as HTML."""
 
 import base64
+import html
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -15,7 +16,7 @@ from export.artifact import Piece
 from validation.report.html import report_html
 from validation.report.paper import paper_beside
 from validation.report.ranking import with_places
-from validation.report.rows import Metric, Ranking, ReportData
+from validation.report.rows import Cost, Metric, Ranking, ReportData
 
 HOSTILE = msgspec.structs.replace(
     SHARE, delegate=NASTY, pieces=(*SHARE.pieces, Piece(delegated=False, operators=1, names=(NASTY,)))
@@ -131,6 +132,13 @@ def test_cells_are_marked_by_what_they_hold(page: str) -> None:
     assert all("number" not in classes.split() for classes, text in cells if text in ("on it", "valid", "noisy"))
     assert all("verdict" in classes.split() for classes, text in cells if text in ("valid", "noisy"))
     assert all("long" in classes.split() for classes, text in cells if text == "on it")
+
+
+def test_a_plot_of_sizes_that_stands_with_another_table_is_named_instead_of_drawn() -> None:
+    shared = msgspec.structs.replace(SMALL, plots=(Cost.LATENCY, Cost.SIZE), sizes_in=NASTY)
+    text = report_html(ReportData(title="t", created_utc="", tool="", tables=(shared,)))
+    assert text.count("<figure>") == 1
+    assert f": see {NASTY}</p>" not in text and f": see {NASTY}</p>" in html.unescape(text)
 
 
 def test_rows_without_plots_are_marked_by_any_front() -> None:

@@ -7,7 +7,7 @@ from report_records import SMALL, artifact_row, ranked
 from validation.report.markdown_page import report_markdown
 from validation.report.paper import paper_report_tables
 from validation.report.ranking import with_places
-from validation.report.rows import Ranking, ReportData
+from validation.report.rows import Cost, Ranking, ReportData
 
 
 def data_with(**parts: object) -> ReportData:
@@ -39,6 +39,13 @@ def test_rankings_and_artifacts_come_first() -> None:
              "## Artifacts", "- a.pte: 396 of 397 operators", "## Phone"]  # fmt: skip
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
+
+
+def test_a_plot_of_sizes_that_stands_with_another_table_is_named() -> None:
+    shared = msgspec.structs.replace(SMALL, plots=(Cost.LATENCY, Cost.SIZE), sizes_in="Phone, 1 thread")
+    text = report_markdown(data_with(tables=(shared,)), lambda name: f"plots/{name}.png")
+    assert "](plots/phone-latency.png)" in text and "phone-size" not in text
+    assert "top-1 % against size: " in text and ": see Phone, 1 thread\n" in text
 
 
 def test_a_table_that_says_no_more_than_the_ranking_is_left_out() -> None:

@@ -60,6 +60,20 @@ def test_latency_and_energy_of_one_artifact_make_one_row_with_efficiency() -> No
     assert table.plots == (Cost.LATENCY, Cost.ENERGY, Cost.SIZE)
 
 
+def test_tables_that_differ_only_in_how_the_same_files_were_run_share_a_plot_of_sizes() -> None:
+    """Not where another file stands in one, or one of them answered wrongly there."""
+    stated = ["a=75", "b=80", "c=70"]
+    runs = [run_of(name, 30.0, threads=threads) for threads in (1, 4) for name in ("a.onnx", "b.onnx")]
+    elsewhere = [run_of(name, 9.0, device="R5CR") for name in ("a.onnx", "b.onnx")]
+    one, four, other = report_of([*runs, *elsewhere], accuracy=stated).tables
+    assert [table.sizes_in for table in (one, four, other)] == ["", one.title, ""]
+    assert one.plots == four.plots == one.drawn == (Cost.LATENCY, Cost.SIZE)
+    assert four.drawn == (Cost.LATENCY,) and other.drawn == other.plots
+    more = report_of([*runs, run_of("c.onnx", 20.0, threads=4)], accuracy=stated).tables
+    wrong = report_of([*runs[:3], run_of("b.onnx", 30.0, threads=4, verification=WRONG)], accuracy=stated).tables
+    assert [table.sizes_in for table in (*more, *wrong)] == [""] * 4
+
+
 OTHERS = {
     "device": {"device": "R5CR"},
     "threads": {"threads": 4},
