@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import os
-import platform
 import re
 import statistics
 import sys
@@ -30,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from floor import LARGE, Chain, product_files
 from network_exports import Exported, Facts, exported_of, facts_of, folder_of
-from turns import WARM_UP, Worker, cpu_name, spread, warm_up
+from turns import WARM_UP, Worker, cpu_name, spread, table, warm_up
 
 from edgevit.records import Record, sha256_file
 from export.formats.table import parse_format
@@ -186,15 +184,8 @@ def _table(
         _row(*cell, one, facts[cell[0].network].multiply_adds / best_rate * 1e3 if one else 0.0)
         for cell, one in zip(cells, timed, strict=True)
     ]
-    if not options.markdown:
-        yield from ("\t".join(row) for row in (head, *rows))
-        return
-    yield (
-        f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}; {options.pairs} pairs of runs. "
-        f"Best rate of a product: {2e-9 * best_rate:.0f} GFLOP/s."
-    )
-    yield ""
-    yield from (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    how = f"{options.pairs} pairs of runs. Best rate of a product: {2e-9 * best_rate:.0f} GFLOP/s."
+    return table(head, rows, how, is_markdown=options.markdown)
 
 
 def _row(one: Exported, other: Exported, timed: Timed | None, floor_ms: float) -> list[str]:

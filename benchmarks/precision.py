@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import os
-import platform
 import statistics
 import sys
 import time
@@ -28,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from network_exports import folder_of
 from networks import BLOCKS, _names
 from precision_exports import Way, Written, written_of
-from turns import WARM_UP, Worker, cpu_name, warm_up
+from turns import WARM_UP, Worker, cpu_name, table, warm_up
 
 from edgevit.records import Record, sha256_file
 from export.formats.table import parse_format
@@ -120,12 +118,7 @@ def _timed(directory: Path, cell: Cell) -> Timed | None:
 def _table(directory: Path, cells: list[Cell], options: argparse.Namespace) -> Iterator[str]:
     """A row for each artifact; as Markdown or aligned by tabs."""
     rows = [row for cell in cells for row in _rows(cell, _timed(directory, cell))]
-    if not options.markdown:
-        yield from ("\t".join(row) for row in (HEAD, *rows))
-        return
-    yield f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}; {options.turns} turns."
-    yield ""
-    yield from (f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows))
+    return table(HEAD, rows, f"{options.turns} turns.", is_markdown=options.markdown)
 
 
 def _rows(cell: Cell, timed: Timed | None) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -102,3 +102,13 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], how: str, *, is_markdown: bool) -> Iterator[str]:
+    """The lines of what was timed here: as Markdown below this machine and ``how`` it was done, or parted by tabs."""
+    if not is_markdown:
+        yield from ("\t".join(row) for row in (head, *rows))
+        return
+    yield f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}; {how}"
+    yield ""
+    yield from (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
