@@ -160,29 +160,35 @@ def test_a_float_file_in_the_place_of_an_int8_one_fails(exported: ExportReport, 
     assert "weights were to be int8, but the file has 0" in found["audit"]
 
 
-def test_weights_of_another_network_are_a_fault_of_the_conversion(exported: ExportReport, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    """Another network's."""
+    return export(small_net(seed=1), small_spec(), INT8, output=tmp_path_factory.mktemp("other"))
+
+
+@pytest.fixture
+def swapped(exported: ExportReport, other: ExportReport, tmp_path: Path) -> Path:
+    """The manifest of a copy whose int8 file and layers are the other network's; its hashes are to be mended."""
+    path = copied(exported, Precision.INT8, tmp_path / "copy")
+    shutil.copyfile(file_of(other, Precision.INT8), path.with_name(load_manifest(path).file))
+    edit_manifest(path, quantization=to_builtins(manifest_of(other, Precision.INT8).quantization))
+    return path
+
+
+def test_weights_of_another_network_are_a_fault_of_the_conversion(swapped: Path) -> None:
     """A file that converts, loads and is 35 dB off, as shared biases once made it."""
-    path = copied(exported, Precision.INT8, tmp_path / "copy")
-    other = export(small_net(seed=1), small_spec(), INT8, output=tmp_path / "other")
-    shutil.copyfile(file_of(other, Precision.INT8), path.with_name(load_manifest(path).file))
-    edit_manifest(path, quantization=to_builtins(manifest_of(other, Precision.INT8).quantization))
-    reseal(path)
-    found = failures(path)
-    assert "a fault of the conversion, no quantisation noise" in found["parity"]
+    reseal(swapped)
+    assert "a fault of the conversion, no quantisation noise" in failures(swapped)["parity"]
 
 
-def test_answers_of_torch_that_a_stranger_wrote_excuse_nothing(exported: ExportReport, tmp_path: Path) -> None:
-    path = copied(exported, Precision.INT8, tmp_path / "copy")
-    other = export(small_net(seed=1), small_spec(), INT8, output=tmp_path / "other")
-    shutil.copyfile(file_of(other, Precision.INT8), path.with_name(load_manifest(path).file))
-    edit_manifest(path, quantization=to_builtins(manifest_of(other, Precision.INT8).quantization))
-    golden = path.with_name(load_manifest(path).golden.file)
+def test_answers_of_torch_that_a_stranger_wrote_excuse_nothing(swapped: Path) -> None:
+    golden = swapped.with_name(load_manifest(swapped).golden.file)
     with np.load(golden) as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays["rounded/logits"] = -arrays["rounded/logits"]
     np.savez(golden, **arrays)
-    reseal(path)
-    assert "but the same answer to every input reaches" in failures(path)["parity"]
+    reseal(swapped)
+    assert "but the same answer to every input reaches" in failures(swapped)["parity"]
 
 
 def test_fewer_images_in_the_record_than_the_ranges_were_taken_on_are_told(
