@@ -68,10 +68,9 @@ def staging(directory: Path) -> Iterator[Path]:
 def translate(error: OSError, directory: Path) -> ExportError:
     """An error of the file system in words; earlier files are untouched whenever it is raised here."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return ExportError(
-            f"no room left in {directory}; nothing was replaced", hint="free some, or choose another with --output"
-        )
-    return ExportError(f"cannot write in {directory}: {error.strerror or error}; nothing was replaced")
+        said = f"no room left in {directory}; what stands there is whole"
+        return ExportError(said, hint="free some, or choose another with --output")
+    return ExportError(f"cannot write in {directory}: {error.strerror or error}; what stands there is whole")
 
 
 def commit(manifest: Manifest, staged_artifact: Path, staged_golden: Path, directory: Path) -> Path:

@@ -127,6 +127,16 @@ def test_a_recipe_that_the_format_cannot_take_is_refused_before_any_work(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+@pytest.mark.parametrize("format", list(Format))
+def test_a_full_disk_is_an_error_of_every_writer(tmp_path: Path, format: Format, precision: Precision) -> None:
+    """The system's own: /dev/full has no room. A writer in native code may end the process instead."""
+    recipe, (model, spec) = Recipe(format=format, precision=precision), conv_net()
+    (tmp_path / recipe.file_name(spec.name)).symlink_to("/dev/full")
+    with pytest.raises(ExportError, match=f"no room left in {tmp_path.parent}; what stands there is whole"):
+        export_artifact(capture(model, spec), recipe, tmp_path)
+
+
 class Masked(torch.nn.Module):
     """Adds a mask of numbers that half precision does not have, and takes it away again."""
 

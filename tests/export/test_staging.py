@@ -174,13 +174,12 @@ def test_staging_leaves_nothing_behind(tmp_path: Path, raised: BaseException) ->
 def test_no_room_is_said_as_such_by_disk_and_quota(number: int) -> None:
     said = translate(OSError(number, os.strerror(number)), Path("out"))
     assert said.message == (
-        "cannot write in out: Input/output error; nothing was replaced"
+        "cannot write in out: Input/output error; what stands there is whole"
         if number == errno.EIO
-        else "no room left in out; nothing was replaced"
+        else "no room left in out; what stands there is whole"
     )
-    assert (
-        translate(OSError("no number"), Path("out")).message == "cannot write in out: no number; nothing was replaced"
-    )
+    said = translate(OSError("no number"), Path("out"))
+    assert said.message == "cannot write in out: no number; what stands there is whole"
 
 
 def test_an_output_that_cannot_take_files_is_refused_early(tmp_path: Path) -> None:
@@ -227,7 +226,7 @@ def test_a_commit_that_fails_is_an_error_and_changes_nothing(new: Path, target: 
             golden.unlink()
             golden.symlink_to("/proc/self/mem")
         commit(manifest, artifact, golden, target)
-    assert caught.value.message.endswith("nothing was replaced")
+    assert caught.value.message.endswith("what stands there is whole")
     assert (caught.value.hint is None) is ("no room" not in said)
     assert _contents(target) == before
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevit.errors import ExportError, first_line
-from edgevit.paths import utf8_path
 from edgevit.spec import Task
 from export.formats.failing_layers import layers_in, mark
 from export.formats.metadata import PREFIX, artifact_metadata
@@ -41,12 +40,12 @@ def write(program: Program, recipe: Recipe, path: Path) -> None:
     layers = program.quantization.layers if program.quantization and recipe.precision is Precision.INT8 else ()
     model = _convert(program, frozenset(layers))
     _set_metadata(model, program, recipe)
-    with utf8_path(path) as name:
-        model.export(name)
+    content = model.model_content()  # LLVM, which would write the file, ends the process where the disk is full
     if recipe.precision is Precision.FP16:
-        path.write_bytes(halved(path.read_bytes(), program))
+        content = halved(content, program)
     elif recipe.precision is Precision.INT8:
-        path.write_bytes(quantized(path.read_bytes(), program))
+        content = quantized(content, program)
+    path.write_bytes(content)
     if program.spec.labels and program.spec.task is Task.CLASSIFY:
         append_labels(path, program.spec.labels)
 
