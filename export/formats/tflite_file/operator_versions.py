@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from export.formats.tflite_file.versions import builtin_names
+from export.formats.tflite_file.versions import FIRST_RUNTIME, builtin_names, newest, since
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT, OperatorCodeT, OperatorT, SubGraphT, TensorT
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 _FLOAT32, _FLOAT16, _INT8 = 0, 1, 9  # TensorType
 _HYBRID = (_FLOAT32, _INT8, _FLOAT32)
 _WHOLE = (_INT8, _INT8, _INT8)
+RUNTIME = b"min_runtime_version"
+"""The metadata in which a TFLite file says it."""
 
 
 def set_versions(model: ModelT) -> None:
     """Give every operator of ``model`` that works on int8 or half precision the version that its types need.
 
-    Older runtimes then refuse the file for its version instead of failing at it, and the audit tells the lowest.
+    Older runtimes then refuse the file for its version instead of failing at it, and the audit tells the lowest. What
+    the file itself says of the lowest runtime follows.
     """
     names = builtin_names()
     codes: dict[tuple[int, int, bytes], int] = {}
@@ -33,6 +36,10 @@ def set_versions(model: ModelT) -> None:
                 listed.append(_code_like(code, version))
             operator.opcodeIndex = codes[key]
     model.operatorCodes = listed
+    lowest = newest(filter(None, (since(names[code.builtinCode], code.version) for code in listed))) or FIRST_RUNTIME
+    for entry in model.metadata or ():
+        if bytes(entry.name) == RUNTIME:
+            model.buffers[entry.buffer].data = list(lowest.encode().ljust(16, b"\0"))  # as the converter has it
 
 
 def version_of(name: str, operator: OperatorT, graph: SubGraphT) -> int | None:

@@ -16,12 +16,11 @@ from export.formats.metadata import INPUTS, OUTPUTS, PREFIX, tensors_from, unamb
 from export.formats.tflite_file.contents import TfliteFile, TfliteGraph, TfliteOperator, TfliteSignature, parse
 from export.formats.tflite_file.metadata import ENTRY, read_files, read_metadata
 from export.formats.tflite_file.ranks import cautions
-from export.formats.tflite_file.versions import newest, since, why_not_standard
+from export.formats.tflite_file.versions import FIRST_RUNTIME, newest, since, why_not_standard
 from export.recipe import Format
 
 SIGNATURE = "serving_default"
 TOP_LEVEL = "(top level)"
-FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 
 
 def read(path: Path, file: TfliteFile | None = None) -> FileFacts:

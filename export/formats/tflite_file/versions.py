@@ -9,6 +9,7 @@ from importlib.resources import files
 from edgevit.records import Record
 
 CUSTOM = "CUSTOM"
+FIRST_RUNTIME = "1.5.0"  # the first that the operator table knows
 FLEX_PREFIX = "Flex"
 _REFUSED = {
     "it keeps a state in the runtime": (

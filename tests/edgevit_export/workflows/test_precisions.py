@@ -22,6 +22,7 @@ from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
 from edgevit_export.workflows.verify import verify_against
 from export.artifact import Manifest
+from export.formats.table import read_artifact
 from export.golden import load_golden
 from export.int8.record import Scheme
 from export.manifest import load_manifest, manifest_path
@@ -81,6 +82,12 @@ def test_several_precisions_at_once_are_written_proven_and_named(exported: Expor
     assert [report.passed for report in verify(directory)] == [True] * 3
     for file in directory.glob("*.json"):
         assert_whole(file)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_file_says_itself_which_runtime_its_precision_needs(exported: ExportReport, precision: Precision) -> None:
+    facts = read_artifact(file_of(exported, precision), FORMAT)
+    assert facts.requires == f"TFLite >= {facts.metadata['min_runtime_version']}"
 
 
 def test_each_precision_has_a_golden_set_with_its_own_answers(exported: ExportReport) -> None:
