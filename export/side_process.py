@@ -9,6 +9,7 @@ it is asked for by the command line and off by default.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import pickle
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from edgevit.errors import EdgevitExportError, ExportError
+from export.staging import is_full, translate
 
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
+_NO_ROOM = 28
+"""The exit code of a process whose disk was full, which leaves no room for its answer either."""
 
 
 class SideProcess(Generic[Result]):
@@ -63,7 +67,7 @@ class SideProcess(Generic[Result]):
         """Wait for the work and return what it returned.
 
         Raises:
-            ExportError: The process was killed.
+            ExportError: The process was killed, or the disk was full.
             BaseException: Whatever the work raised.
         """
         if self._outcome is None:
@@ -99,13 +103,19 @@ class SideProcess(Generic[Result]):
             self._answer.write_bytes(pickle.dumps(outcome))
             code = 0
         except BaseException as error:
-            with suppress(Exception):  # without a word rather than back into the parent's work
-                sys.stderr.write(f"{self._what}: {type(error).__name__}: {error}\n")
-                sys.stderr.flush()
+            if isinstance(error, OSError) and is_full(error):
+                code = _NO_ROOM
+            else:
+                with suppress(Exception):  # without a word rather than back into the parent's work
+                    sys.stderr.write(f"{self._what}: {type(error).__name__}: {error}\n")
+                    sys.stderr.flush()
         finally:
             os._exit(code)
 
     def _read(self, code: int) -> tuple[Result | None, BaseException | None]:
+        if code == _NO_ROOM:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return None, translate(full, self._answer.parent.parent)
         if code != 0:
             why = f"was killed by signal {-code}" if code < 0 else "ended without a result"
             return None, ExportError(f"{self._what}: the process {why}", hint="run again with -v to see its output")

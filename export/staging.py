@@ -65,9 +65,14 @@ def staging(directory: Path) -> Iterator[Path]:
         raise translate(error, directory) from error
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the user's share of it, has no room left."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def translate(error: OSError, directory: Path) -> ExportError:
     """An error of the file system in words; earlier files are untouched whenever it is raised here."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_full(error):
         said = f"no room left in {directory}; what stands there is whole"
         return ExportError(said, hint="free some, or choose another with --output")
     return ExportError(f"cannot write in {directory}: {error.strerror or error}; what stands there is whole")

@@ -39,7 +39,7 @@ from export.quantization.calibration import CalibrationImages
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Precision, Recipe
 from export.side_process import SideProcess, can_fork
-from export.staging import commit, staging
+from export.staging import commit, staging, translate
 from runtimes.sessions.ptl_elsewhere import open_to_prove
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
@@ -305,10 +305,11 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
             else:
                 staged = _convert(recipe, job)
         return _prove(staged, job, start_s)
-    except EdgevitExportError as error:
+    except (EdgevitExportError, OSError) as raised:
         if job.references.failed:  # no format can be judged: the error is the whole export's
             raise
-        reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(error))
+        error = translate(raised, job.how.output) if isinstance(raised, OSError) else raised
+        reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(raised))
         return FormatOutcome(
             recipe=recipe, verdict="error", exit_code=error.exit_code, reasons=reasons,
             seconds=time.perf_counter() - start_s,

@@ -61,6 +61,16 @@ def test_a_process_that_can_tell_nobody_why_ends_all_the_same(tmp_path: Path, mo
                 side.result()
 
 
+def test_a_disk_without_room_for_the_answer_is_told_as_such(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "answer").symlink_to("/dev/full")
+    for work in (lambda: b"an answer", raising):
+        side = SideProcess(work, tmp_path / "answer", "converting", forked=True)
+        with pytest.raises(ExportError, match=f"no room left in {tmp_path.parent}; what stands there is whole"):
+            side.result()
+        assert side.failed
+    assert capfd.readouterr().err == ""
+
+
 def test_stop_ends_what_still_runs(tmp_path: Path) -> None:
     side = SideProcess(lambda: time.sleep(60), tmp_path / "answer", "waiting", forked=True)
     pid = side._pid

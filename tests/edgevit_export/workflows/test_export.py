@@ -1,6 +1,9 @@
 """From any module to verified artifacts: every format on a network that is no EdgeViT, and what must not be lost."""
 
+import errno
 import json
+import os
+import shutil
 import sys
 import threading
 import time
@@ -12,18 +15,22 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from export_rig import assert_whole
 from msgspec.structs import replace
 from small_artifacts import SmallNet, small_net
+from small_disk import mounted
 from small_exports import small_spec
 from torch import nn
 
 from edgevit.errors import ExportError, UsageError
-from edgevit.spec import Layout, Task
+from edgevit.spec import Layout, ModelSpec, Task
 from edgevit_export import export, verify
 from edgevit_export.api import ExportReport
+from edgevit_export.workflows import export as workflow
 from edgevit_export.workflows.export import _in_turn
-from export.golden import load_golden
-from export.manifest import load_manifest, manifest_path
+from export.build import StagedGolden, stage_golden
+from export.golden import GoldenSet, load_golden
+from export.manifest import load_manifest, manifest_path, manifests_in
 from export.recipe import Format, Optimize, Precision, Recipe
 from export.side_process import SideProcess
 from runtimes.sessions.table import open_session
@@ -118,6 +125,43 @@ def test_what_is_said_of_a_rejected_file_is_true_beside_one_that_was_written(tmp
     written = tmp_path / "small-net.onnx"
     assert float32.reasons[-1].endswith(f"; {written} was not written")
     assert (written.exists(), (tmp_path / "small-net-int8.onnx").exists()) == (False, True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_a_disk_that_fills_at_any_moment_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real file system, with ever more room above earlier files; what is asked for beforehand is left out."""
+    monkeypatch.setattr(workflow, "room_needed_bytes", lambda *_: 0)
+    recipes = [Recipe(format=Format.ONNX, precision=precision) for precision in (Precision.FP32, Precision.INT8)]
+    assert export(small_net(), small_spec(), recipes, output=tmp_path / "earlier").passed
+    files, seen = list((tmp_path / "earlier").iterdir()), set()
+    taken_kib = sum(-(-path.stat().st_size // 4096) * 4 for path in files)
+    for room_kib in (40, 100, 130, 160, 190, 400):
+        with mounted(tmp_path / "target", size_kib=taken_kib + room_kib) as target:
+            for path in files:
+                shutil.copy(path, target)
+            outcomes = export(small_net(seed=1), small_spec(), recipes, output=target).outcomes
+            for path in manifests_in(target):
+                assert_whole(path)
+            assert {path.suffix for path in target.iterdir()} == {".onnx", ".json", ".npz"}
+            reasons = [each.reasons[0] for each in outcomes if each.verdict != "passed"]
+            assert reasons == [f"no room left in {target}; what stands there is whole"] * len(reasons)
+            seen.add(tuple(each.verdict for each in outcomes))
+    assert {("error", "error"), ("passed", "error"), ("passed", "passed")} <= seen
+
+
+def test_a_disk_that_fills_beside_a_golden_set_is_that_files_error_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(golden: GoldenSet, spec: ModelSpec, stage: Path) -> StagedGolden:
+        if golden.rounded:  # that of int8, which comes second
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return stage_golden(golden, spec, stage)
+
+    monkeypatch.setattr(workflow, "stage_golden", full)
+    recipes = [Recipe(format=Format.ONNX, precision=precision) for precision in (Precision.FP32, Precision.INT8)]
+    float32, int8 = export(small_net(), small_spec(), recipes, output=tmp_path).outcomes
+    assert (float32.verdict, int8.verdict, int8.exit_code) == ("passed", "error", ExportError.exit_code)
+    assert int8.reasons[0] == f"no room left in {tmp_path}; what stands there is whole"
 
 
 class OnnxCannot(SmallNet):
