@@ -130,8 +130,9 @@ class Widening:
             ("types", ()),
             ("register_size", 2 + len(self.state)),
         )
-        arguments = _schema(("self", self.kind), ("state", "Any"))
-        return (f"{self.kind}.{SETSTATE}", code, (("arguments", arguments), ("returns", _schema(("", "NoneType")))))
+        # It returns None, whose type is called None up to 1.8 and NoneType from 1.9 on.
+        arguments, returns = _schema(("self", self.kind), ("state", "Any")), _schema(("", "Any"))
+        return (f"{self.kind}.{SETSTATE}", code, (("arguments", arguments), ("returns", returns)))
 
 
 def _schema(*named: tuple[str, str]) -> Tree:

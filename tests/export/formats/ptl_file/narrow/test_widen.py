@@ -53,6 +53,17 @@ def test_what_half_precision_cannot_hold_stays(tmp_path: Path) -> None:
         assert sqnr_db(module(image), _load_for_lite_interpreter(str(path)).forward(image)) > 50
 
 
+@pytest.mark.parametrize("bytecode", BYTECODES)
+def test_types_are_those_that_every_release_knows_by_that_name(bytecode: int) -> None:
+    """PyTorch Mobile 1.8.1 refused "NoneType" as no type, which it calls "None"; 1.9.0 has it the other way round."""
+    data = np.arange(4, dtype=np.float32).tobytes()
+    widening = Widening("__torch__.M", {"a": data}.__getitem__, halves=True)
+    widening.attribute(tensor("FloatStorage", "a", (4,), (1,), 4))
+    name, _, (arguments, returns) = widening.restoring(bytecode)
+    assert (name, arguments[0], returns[0]) == ("__torch__.M.__setstate__", "arguments", "returns")
+    assert [dict(each)["type"] for each in (*arguments[1], *returns[1])] == ["__torch__.M", "Any", "Any"]
+
+
 def test_equal_numbers_are_stored_once_and_single_ones_stay() -> None:
     data = {
         "a": np.arange(4, dtype=np.float32).tobytes(),
