@@ -81,6 +81,7 @@ int main(int count, char** arguments) try {
 #else
   c10::InferenceMode guard;
 #endif
+  at::globalContext().setQEngine(at::kQNNPACK);  // the default of builds for phones, and of no other
   auto module = torch::jit::_load_for_mobile(arguments[1], c10::nullopt);
   std::cout << "loaded" << std::endl;
   for (std::string text; std::getline(std::cin, text);) {

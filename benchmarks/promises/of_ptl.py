@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import IO
 
@@ -16,13 +17,14 @@ from benchmarks.promises.lite_runtime import RELEASES, LiteRuntimes
 from benchmarks.promises.pythons import Unavailable, Workshop
 from benchmarks.promises.table import Row
 from edgevit.errors import SessionError
-from export.artifact import FileFacts
+from export.artifact import FileFacts, Manifest
 from export.formats.ptl_file.versions import BYTECODES
 from export.formats.table import read_artifact
 from export.golden import load_golden
 from export.manifest import load_manifest
-from export.recipe import Format, Optimize, Recipe
+from export.recipe import Format, Optimize, Precision, Recipe
 from runtimes.sessions.session import Array, Arrays, LocalSession
+from validation.artifact.limits import Limits
 from validation.artifact.parity import compare
 
 SAMPLES = 6
@@ -36,6 +38,8 @@ VARIED = (
     (Recipe(format=Format.PTL, ptl_bytecode=7), "features"),
 )
 """Other recipes, tried with the first release that they are for and with the last."""
+NARROW = ((Precision.FP16, False), (Precision.INT8, False), (Precision.INT8, True))
+"""Precisions, and whether they are calibrated, tried in every bytecode and release."""
 
 
 class LiteSession(LocalSession):
@@ -101,6 +105,11 @@ def rows(workshop: Workshop, artifacts: Artifacts) -> Iterator[Row]:
         manifest = artifacts.exported(Recipe(format=Format.PTL, ptl_bytecode=bytecode))
         for release in RELEASES:
             yield _tried(manifest, release, runtimes)
+    for (precision, static), bytecode in product(NARROW, (None, *BYTECODES)):
+        recipe = Recipe(format=Format.PTL, precision=precision, ptl_bytecode=bytecode)
+        manifest = artifacts.exported(recipe, static=static)
+        for release in RELEASES:
+            yield _tried(manifest, release, runtimes)
     for recipe, task in VARIED:
         manifest = artifacts.exported(recipe, task=task)
         releases = list(RELEASES)
@@ -112,6 +121,11 @@ def rows(workshop: Workshop, artifacts: Artifacts) -> Iterator[Row]:
 def _claimed_from(requires: str) -> str:
     """The release in ``PyTorch Mobile >= 1.10 (bytecode 7)``."""
     return requires.split(">= ")[1].split(maxsplit=1)[0]
+
+
+def _limits(manifest: Manifest) -> Limits:
+    """Those of the artifact's precision; the weights are random."""
+    return Limits().of(manifest.recipe, untrained=manifest.spec.weights.source == "random")
 
 
 def _tried(manifest_path: Path, release: str, runtimes: LiteRuntimes) -> Row:
@@ -127,12 +141,12 @@ def _tried(manifest_path: Path, release: str, runtimes: LiteRuntimes) -> Row:
     try:
         session = LiteSession(artifact, read_artifact(artifact, manifest.recipe.format), command, title)
         try:
-            report = compare(session, golden, inputs=manifest.inputs)
+            report = compare(session, golden, _limits(manifest), inputs=manifest.inputs)
         finally:
             session.close()
     except SessionError as error:
         return Row(manifest.file, manifest.requires, title, error.message, False if claimed else None)
-    multiple = max(row.multiple for row in report.rows)
-    words = f"{'runs' if report.passed else 'other values'}: {multiple:.2f} yardsticks"
+    figure = report.summary().figure.replace("x yardstick", "yardsticks")
+    words = f"{'runs' if report.passed else 'other values'}: {figure}"
     # What runs although nothing is claimed says too little, which is a wrong claim as well.
     return Row(manifest.file, manifest.requires, title, words, report.passed and claimed)
