@@ -13,8 +13,11 @@ from edgevit.spec import ModelSpec
 from edgevit_export.api import export
 from export.manifest import manifest_path
 from export.quantization.calibration import FEWEST, CalibrationImages, digests_of
-from export.recipe import Recipe
+from export.recipe import Precision, Recipe
 from export.stimuli import Samples
+
+NARROW = ((Precision.FP16, False), (Precision.INT8, False), (Precision.INT8, True))
+"""Other precisions than float32, and whether their ranges are fixed by a calibration."""
 
 
 @dataclass(frozen=True)

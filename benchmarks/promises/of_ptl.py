@@ -12,19 +12,18 @@ from typing import IO
 
 import numpy as np
 
-from benchmarks.promises.artifacts import Artifacts
+from benchmarks.promises.artifacts import NARROW, Artifacts
 from benchmarks.promises.lite_runtime import RELEASES, LiteRuntimes
 from benchmarks.promises.pythons import Unavailable, Workshop
-from benchmarks.promises.table import Row
+from benchmarks.promises.table import Row, limits_of, seen
 from edgevit.errors import SessionError
-from export.artifact import FileFacts, Manifest
+from export.artifact import FileFacts
 from export.formats.ptl_file.versions import BYTECODES
 from export.formats.table import read_artifact
 from export.golden import load_golden
 from export.manifest import load_manifest
-from export.recipe import Format, Optimize, Precision, Recipe
+from export.recipe import Format, Optimize, Recipe
 from runtimes.sessions.session import Array, Arrays, LocalSession
-from validation.artifact.limits import Limits
 from validation.artifact.parity import compare
 
 SAMPLES = 6
@@ -38,8 +37,6 @@ VARIED = (
     (Recipe(format=Format.PTL, ptl_bytecode=7), "features"),
 )
 """Other recipes, tried with the first release that they are for and with the last."""
-NARROW = ((Precision.FP16, False), (Precision.INT8, False), (Precision.INT8, True))
-"""Precisions, and whether they are calibrated, tried in every bytecode and release."""
 
 
 class LiteSession(LocalSession):
@@ -123,11 +120,6 @@ def _claimed_from(requires: str) -> str:
     return requires.split(">= ")[1].split(maxsplit=1)[0]
 
 
-def _limits(manifest: Manifest) -> Limits:
-    """Those of the artifact's precision; the weights are random."""
-    return Limits().of(manifest.recipe, untrained=manifest.spec.weights.source == "random")
-
-
 def _tried(manifest_path: Path, release: str, runtimes: LiteRuntimes) -> Row:
     manifest = load_manifest(manifest_path)
     artifact, title = manifest_path.parent / manifest.file, f"PyTorch Mobile {RELEASES[release]} (arm64)"
@@ -141,12 +133,11 @@ def _tried(manifest_path: Path, release: str, runtimes: LiteRuntimes) -> Row:
     try:
         session = LiteSession(artifact, read_artifact(artifact, manifest.recipe.format), command, title)
         try:
-            report = compare(session, golden, _limits(manifest), inputs=manifest.inputs)
+            report = compare(session, golden, limits_of(manifest), inputs=manifest.inputs)
         finally:
             session.close()
     except SessionError as error:
         return Row(manifest.file, manifest.requires, title, error.message, False if claimed else None)
-    figure = report.summary().figure.replace("x yardstick", "yardsticks")
-    words = f"{'runs' if report.passed else 'other values'}: {figure}"
+    words = seen(report)
     # What runs although nothing is claimed says too little, which is a wrong claim as well.
     return Row(manifest.file, manifest.requires, title, words, report.passed and claimed)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.promises.artifacts import Artifacts
+from benchmarks.promises.artifacts import NARROW, Artifacts
 from benchmarks.promises.pythons import Workshop, own_python
 from benchmarks.promises.table import Row, tried
 from edgevit.spec import Layout
+from export.formats.tflite_file.versions import newest
+from export.manifest import load_manifest
 from export.recipe import Format, Optimize, Recipe
 
 RUNTIMES = (
@@ -39,6 +41,7 @@ def rows(workshop: Workshop, artifacts: Artifacts) -> Iterator[Row]:
     others = [
         artifacts.exported(Recipe(format=Format.TFLITE, input_layout=Layout.NHWC), task="features"),
         artifacts.exported(Recipe(format=Format.TFLITE, optimize=Optimize.NONE)),
+        *(artifacts.exported(Recipe(format=Format.TFLITE, precision=each), static=static) for each, static in NARROW),
     ]
     for manifest in others:
         for python, package in RUNTIMES:
@@ -50,6 +53,8 @@ def _both_ways(workshop: Workshop, manifest: Path, python: str, package: str) ->
     packages = (package, NUMPY) if python == own_python() else (package,)
     build = partial(workshop.environment, python, *packages)
     runtime = package.replace("==", " ")
-    claimed = not runtime.startswith("tflite-runtime 2.8")  # ``requires`` says 2.9
+    name, _, version = runtime.partition(" ")
+    lowest = load_manifest(manifest).requires.removeprefix("TFLite >= ")
+    claimed = name != "tflite-runtime" or newest((lowest, version)) == version  # LiteRT is what came behind 2.17
     yield tried(manifest, f"{runtime}, XNNPACK", build, claimed=claimed)
     yield tried(manifest, f"{runtime}, without", build, claimed=claimed, delegate=False)
