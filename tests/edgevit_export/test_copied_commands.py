@@ -47,7 +47,6 @@ SAFE = {
     "len(planned.clear)": "a number",
     "version('edgevit-export')": "a version, and no command",
     "number": "a version, and no command",
-    "STATIC_OPSET": "a number",
     "half": "numbers: 0.5 for each channel",
 }
 """What is filled in without quotes, and why it needs none."""

@@ -63,15 +63,17 @@ def _facts(model: Message, origin: str) -> FileFacts:
     stored = [tensor for key in (INPUTS, OUTPUTS) for tensor in tensors_from(metadata, key, origin)]
     layouts = {tensor.name: tensor.layout for tensor in stored}
     constants = {tensor.text("name") for tensor in graph.messages("initializer")}
+    operators = _operators(model, opset)
+    names = [operator.name for operator in operators]
     return FileFacts(
         format=Format.ONNX,
         inputs=tuple(
             _tensor(value, layouts) for value in graph.messages("input") if value.text("name") not in constants
         ),
         outputs=tuple(_tensor(value, layouts) for value in graph.messages("output")),
-        operators=_operators(model, opset),
+        operators=operators,
         weights=elements_by_dtype(model),
-        requires=f"ONNX Runtime >= {lowest_runtime(opset, ir_version)} (opset {opset}, IR {ir_version})",
+        requires=f"ONNX Runtime >= {lowest_runtime(opset, ir_version, names)} (opset {opset}, IR {ir_version})",
         metadata={
             **metadata,
             GRAPH: graph.text("name"),

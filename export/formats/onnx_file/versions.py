@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # The opsets that we write: what the TorchScript-based exporter of torch 2.13 knows, from Resize with scales upwards.
 OPSETS = range(11, 21)
 STATIC_OPSETS = range(13, 21)
@@ -26,10 +28,20 @@ RUNTIMES = (
     (23, 11, "1.23"),
 )
 
+BY_OPERATOR = {"MatMulInteger": "1.8", "DequantizeLinear": "1.7"}
+"""From which release on int8 with a scale for each output runs, whatever the opset: as tried with each of them.
 
-def lowest_runtime(opset: int, ir_version: int = 0) -> str:
-    """The first ONNX Runtime that reads files of this opset and IR version; without one, that has the operators."""
+1.6 and 1.7 make one call of a dynamic product and then refuse its scales; 1.6 has no ``DequantizeLinear`` of a bias.
+"""
+
+
+def lowest_runtime(opset: int, ir_version: int = 0, operators: Iterable[str] = ()) -> str:
+    """The first ONNX Runtime that reads files of this opset and IR version; without one, that has the operators.
+
+    ``operators``: the names of those in the file, some of which run later than their opset says.
+    """
+    later = [BY_OPERATOR[name] for name in operators if name in BY_OPERATOR]
     for highest_opset, highest_ir, version in RUNTIMES:
         if opset <= highest_opset and ir_version <= highest_ir:
-            return version
+            return max(version, *later, key=lambda text: tuple(map(int, text.split(".")))) if later else version
     return f"that of opset {opset}, newer than {RUNTIMES[-1][2]}"
