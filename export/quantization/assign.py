@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING
 
 from edgevit.errors import UsageError
@@ -19,6 +19,7 @@ from export.quantization.calibration import CalibrationImages
 from export.quantization.clamps import in_chains
 from export.quantization.feeds import feeds_of
 from export.quantization.layers import layers_of, place_of, work_per_element
+from export.quantization.numbers import SMALLEST_SCALE, WEIGHT_STEPS, activation_scale
 from export.quantization.run import Inputs, RoundedLayers, costs_db, ranges
 from export.quantization.schemes import SCHEMES, FormatSchemes
 from export.quantization.search import searched
@@ -27,6 +28,7 @@ from export.recipe import Recipe
 from export.stimuli import make_samples
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.fx import Node
 
 LEAST_STATIC_DB = 30.0
@@ -42,6 +44,10 @@ and with outliers of a million among what it reads; layers of sound networks are
 MOST_LEFT = 0.5
 """Share of the weights that may become int8 and stay float all the same. Chosen: a file of more is no int8 file."""
 _IMAGE = 4  # axes of a batch of images
+MOST_FACTOR = 128.0
+"""The most steps of a static layer's output that one step of its product may be. XNNPACK takes less than 256, and
+LiteRT ended the whole process where a ReLU never fired; sound layers, whose products are sums of many, stay below 1."""
+_IDLE = "its output hardly leaves zero on these images"
 _AN_OUTPUT = "its output is one of the network's, and would have 256 values"
 
 
@@ -78,7 +84,8 @@ def _records(
     found = list(layers_of(program))
     kept = kept_float({node.name: place_of(node) for node, _, _ in found}, recipe.keep_float)
     row = SCHEMES[recipe.format]
-    offers = dict(_offered(program, row, static=bool(layers.inputs)))
+    idle = {node.name for node, kind, weight in found if kind in row.rounded_outputs and _is_idle(node, weight, layers)}
+    offers = dict(_offered(program, row, idle, static=bool(layers.inputs)))
     choices = {name: () if name in kept else offered for name, offered in offers.items()}
     tried = {
         name: tuple(scheme for scheme in offered if scheme is not Scheme.FLOAT) for name, offered in choices.items()
@@ -87,6 +94,7 @@ def _records(
     records = {}
     for node, kind, weight in found:
         scheme, why = _choose(node, choices[node.name], costs, coarse=kind in row.rounded_outputs)
+        why = why or (_IDLE if node.name in idle else "")
         why = f"{KEPT}'{kept[node.name]}'" if node.name in kept else why
         records[node.name] = LayerRecord(
             name=node.name, module=place_of(node), kind=kind, scheme=scheme, why=why,
@@ -98,17 +106,35 @@ def _records(
     return records
 
 
-def _offered(program: Program, row: FormatSchemes, *, static: bool) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
-    """The schemes that a format has for each layer, best first, by the name of its call."""
+def _offered(
+    program: Program, row: FormatSchemes, idle: set[str], *, static: bool
+) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
+    """The schemes that a format has for each layer, best first, by the name of its call; no range for ``idle`` ones."""
     chained = in_chains(program.module.graph, through_views=row.through_views)
     for node, kind, weight in layers_of(program):
         if not static:
             yield node.name, () if (scheme := row.dynamic.get(kind)) is None else (scheme,)
             continue
         pays = node in chained or work_per_element(node, weight) >= row.alone.get(kind, 0.0)
-        can = kind is LayerKind.LINEAR or rank_of(node) == _IMAGE or not row.images_alone
-        left = set[Scheme]() if pays and can else {Scheme.STATIC}
+        can = kind is LayerKind.LINEAR or not (
+            (row.images_alone and rank_of(node) != _IMAGE) or (row.folds_norms and _is_normed(node))
+        )
+        left = set[Scheme]() if pays and can and node.name not in idle else {Scheme.STATIC}
         yield node.name, tuple(scheme for scheme in row.static.get(kind, ()) if scheme not in left)
+
+
+def _is_idle(node: Node, weight: Tensor, layers: RoundedLayers) -> bool:
+    """Whether a layer's output hardly leaves zero on the images, as behind an activation that cuts all of it off."""
+    ends = [found[node.name] for found in (layers.inputs, layers.outputs) if node.name in found]
+    if not ends or not all(isfinite(shown.high - shown.low) for shown in ends):
+        return False
+    read, given = (activation_scale(shown)[0] for shown in ends)
+    step = read * float(weight.abs().max()) / WEIGHT_STEPS
+    return given == SMALLEST_SCALE or step > MOST_FACTOR * given
+
+
+def _is_normed(node: Node) -> bool:
+    return any(str(user.target).startswith("aten.batch_norm.") for user in node.users)
 
 
 def _require_some(program: Program, recipe: Recipe, records: dict[str, LayerRecord], offered: list[str]) -> None:

@@ -23,6 +23,8 @@ class FormatSchemes:
             each element that they read or give, since roundings and changes of layout cost by the element.
         through_views: Whether what passes from one to the next of a chain stays int8 through views too.
         images_alone: Whether only convolutions of images are static, not those of rows and volumes.
+        folds_norms: Whether the converter folds a batch norm that the passes have left into the convolution before it,
+            whose output then has another range.
     """
 
     dynamic: Mapping[LayerKind, Scheme]
@@ -32,6 +34,7 @@ class FormatSchemes:
     alone: Mapping[LayerKind, float] = field(default_factory=dict)
     through_views: bool = False
     images_alone: bool = False
+    folds_norms: bool = False
 
 
 _STATIC_FIRST = (Scheme.STATIC, Scheme.DYNAMIC)
@@ -64,6 +67,7 @@ SCHEMES: dict[Format, FormatSchemes] = {
         },
         rounded_outputs=frozenset((LayerKind.CONV, LayerKind.DEPTHWISE)),
         alone={LayerKind.CONV: 40.0, LayerKind.DEPTHWISE: inf},
+        folds_norms=True,
     ),
     # What PyTorch Mobile computes in float is stored in int8 and widened once, when the file is loaded: smaller, and as
     # fast. Static depthwise convolutions gain nothing between floats (EdgeViT-XXS: 0.606 of fp32's latency, 0.611

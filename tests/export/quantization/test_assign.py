@@ -305,3 +305,29 @@ def test_a_convolution_of_rows_is_static_where_the_format_has_that() -> None:
     schemes = {format: planned(Rows(), int8(format, images()), images())["rows"].scheme for format in Format}
     assert schemes[Format.PTL] is Scheme.WEIGHTS, "PyTorch Mobile has int8 convolutions of images alone"
     assert {schemes[format] for format in Format if format is not Format.PTL} == {Scheme.STATIC}
+
+
+def test_a_convolution_that_a_norm_is_folded_into_later_has_no_fixed_output_in_onnx() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.heavy, self.norm, self.head = nn.Conv2d(3, 64, 7), nn.BatchNorm2d(64), nn.Linear(64, 7)
+
+        def forward(self, image: Tensor) -> Tensor:
+            answer: Tensor = self.head(self.norm(self.heavy(image)).relu().mean((2, 3)))
+            return answer
+
+    schemes = {format: planned(Normed(), int8(format, images()), images())["heavy"].scheme for format in Format}
+    assert schemes[Format.ONNX] is Scheme.WEIGHTS, "the exporter folds it, and the range would be the one before"
+    assert {schemes[format] for format in Format if format is not Format.ONNX} == {Scheme.STATIC}
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_a_layer_whose_activation_never_fires_has_no_fixed_range(format: Format) -> None:
+    net = inverted(nn.ReLU)
+    with torch.no_grad():
+        net.heavy.bias.fill_(-500.0)  # type: ignore[operator, union-attr]
+    net.again, net.pool = nn.Identity(), nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    found = planned(net, int8(format, images()), images())["heavy"]
+    assert found.scheme is not Scheme.STATIC and "hardly leaves zero" in found.why
