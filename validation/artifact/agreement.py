@@ -80,6 +80,11 @@ def sqnr_db_of(answer: Floats, reference: Floats) -> float:
     return float(np.clip(20 * (np.log10(signal) - np.log10(noise)), -MOST_DB, MOST_DB))
 
 
+def typical_sqnr_db(answer: Floats, reference: Floats) -> float:
+    """The median of the inputs' SQNR in dB, of ``(count, ...)``: no input counts more than another for its scale."""
+    return float(np.median([sqnr_db_of(*pair) for pair in zip(answer, reference, strict=True)]))
+
+
 def cosine_of(answer: Floats, reference: Floats) -> float:
     """Cosine between two arrays of one shape as vectors; 1 if both are zero, 0 if one is."""
     lengths = _energy(answer), _energy(reference)

@@ -126,6 +126,37 @@ def test_a_fault_of_the_conversion_is_told_from_noise() -> None:
     assert "SQNR -2.0 dB" in far.reasons[0] and "a fault of the conversion" in far.reasons[0]
 
 
+def with_a_large_one(reference: np.ndarray) -> np.ndarray:
+    """The last input's answer a hundred times the others'."""
+    scaled = reference.copy()
+    scaled[-1] *= 100
+    return scaled
+
+
+def test_an_input_of_another_scale_hides_no_fault_of_all_others() -> None:
+    planes = np.random.default_rng(1).normal(size=(40, 3, 3))
+    reference = with_a_large_one(planes)
+    in_torch, off = noisy(planes, 38.0, seed=6), noisy(planes, 28.0)
+    in_torch[-1] = off[-1] = reference[-1] * 0.99  # cut off at the end of a range, by both alike
+    report = rounded_report(off, reference, COARSE, in_torch)
+    assert report.outputs[0].sqnr_db == pytest.approx(40.0, abs=1) == report.outputs[0].rounded_sqnr_db
+    assert not report.passed and "on half of the inputs, but torch reaches" in report.reasons[0]
+    assert rounded_report(in_torch, reference, COARSE, in_torch).passed
+
+
+def test_fixed_ranges_may_cut_off_an_input_of_another_scale_and_that_is_told() -> None:
+    planes = np.random.default_rng(1).normal(size=(40, 3, 3))
+    reference, answer = with_a_large_one(planes), noisy(planes, 30.0)
+    report = rounded_report(answer, reference, COARSE, answer)
+    assert report.passed
+    assert "over all inputs, below 15" in report.warnings[0] and "the ranges of the calibration" in report.warnings[0]
+    assert not rounded_report(answer, reference, INT8, answer).passed, "ranges of run time cut off nothing"
+    assert not rounded_report(
+        answer, reference, Limits(precision=Precision.INT8, static=True, strict=True), answer
+    ).passed
+    assert not rounded_report(noisy(planes, 13.0), reference, COARSE).passed, "half of the inputs must be exact"
+
+
 def test_bad_answers_of_torch_excuse_nothing() -> None:
     """A golden set is a file: whatever a stranger wrote into it, the floor holds."""
     planes = np.random.default_rng(1).normal(size=(40, 3, 3))
