@@ -137,5 +137,6 @@ def _held(product: Product) -> Set[str]:
 
 
 def weights_of(products: Iterable[Product]) -> int:
-    """The number of weights that ``products`` work with."""
-    return sum(math.prod(product.weights.shape) for product in products)
+    """The number of weights that ``products`` work with; what the converter computes twice has one tensor for both."""
+    sizes = {product.operator.inputs[_WEIGHTS_AT]: math.prod(product.weights.shape) for product in products}
+    return sum(sizes.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from int8_plans import planned as planned_by_hand
+from pass_rig import captured
 from tflite_layers import LABELS, answers, images, planned, products, written
+from torch import Tensor, nn
 
 from edgevit.errors import ExportError
 from export.formats.tflite_file.contents import TfliteGraph, TfliteOperator, parse
@@ -22,6 +26,7 @@ from export.int8.record import LayerKind, Scheme
 from export.program import Program
 from export.recipe import Format, Precision
 from runtimes.sessions.table import open_session
+from validation.artifact.agreement import sqnr_db_of
 
 if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import OperatorT, SubGraphT
@@ -178,3 +183,31 @@ def test_a_layer_that_the_quantiser_left_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(RecipeManager, "add_dynamic_config", lambda *arguments, **options: None)
     with pytest.raises(ExportError, match=r"did not make head \(linear\w*\) dynamic"):
         written(mixed_program(), Precision.INT8, tmp_path)
+
+
+class Residual(nn.Module):
+    """Linear without a bias, whose result is read in two shapes: the converter computes it twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.e, self.m = nn.Linear(96, 48, bias=False), nn.Linear(48, 48)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.e(x)
+        return x + self.m(x)
+
+
+@pytest.mark.parametrize("scheme", [Scheme.DYNAMIC, Scheme.STATIC])
+def test_a_layer_that_the_converter_computes_twice_is_int8_in_both_places(tmp_path: Path, scheme: Scheme) -> None:
+    torch.manual_seed(0)
+    model, x = Residual().eval(), torch.randn(1, 16, 96)
+    program = captured(model, (1, 16, 96), torch.float32)
+    path = written(planned_by_hand(program, {LayerKind.LINEAR: scheme}, ((x,),)), Precision.INT8, tmp_path)
+    with closing(open_session(path, Format.TFLITE, threads=1)) as session:
+        seen = next(iter(session.run({"x": x.numpy()}).values()))
+    assert sqnr_db_of(seen, model(x).detach().numpy()) > 30
+    assert read(path).weights["int8"] == 96 * 48 + 48 * 48, "stored once"
+    (graph,) = parse(path).graphs
+    made = [operator for operator in graph.operators if operator.name == "FULLY_CONNECTED"]
+    assert len(made) > 2, "the converter does not do that any more: this test and the code behind it can go"
+    assert {graph.tensors[operator.inputs[1]].dtype for operator in made} == {"int8"}
