@@ -1,9 +1,8 @@
 """How far an artifact may be off: one row for each precision. A new precision is a row here.
 
-Outputs that are rounded on purpose must be as torch rounds them, not too coarse, and no constant. Each is measured
-twice: over all inputs, whose noise and signal are summed, and on each input alone, of which the median counts. An input
-of a hundred times the others' scale decides the first: fixed ranges cut it off, and what is wrong with all others hides
-behind it.
+Outputs that are rounded on purpose must be as torch rounds them, not too coarse, and no constant. How torch rounds them
+is held against them twice: over all inputs, whose noise and signal are summed, and on each input alone, of which the
+median counts. An input of a hundred times the others' scale decides the first, and hides what is wrong with all others.
 """
 
 from __future__ import annotations
@@ -80,9 +79,9 @@ class Limits(Record):
     yardsticks (4), the top class equal on every input and the same set of five top classes (values that tie
     in the reference count as equal), and what would be a warning fails.
     Precisions that round on purpose are judged by ``LEAST_SQNR_DB`` instead of yardsticks (``static``: int8 with fixed
-    ranges, which hold it over all inputs or on half of them), by what torch reaches with the same rounding: at most
-    ``BELOW_TORCH_DB`` less unless float32 may be as far off, and by what a constant answer reaches:
-    ``ABOVE_CONSTANT_DB`` more at least. ``untrained``: random weights may
+    ranges), by what torch reaches with the same rounding: at most ``BELOW_TORCH_DB`` less, and
+    ``TYPICAL_BELOW_TORCH_DB`` on half of the inputs, unless float32 may be as far off; and by what a constant answer
+    reaches: ``ABOVE_CONSTANT_DB`` more at least. ``untrained``: random weights may
     make any rounding loud, so that torch alone says what is right, and the floor only warns. ``least_agreement`` is
     the share of inputs whose top class must be the reference's, whatever the margin: few inputs may miss it by chance.
     Whatever the limits: a missing output, another shape or a non-finite value fails.
@@ -133,7 +132,7 @@ class Noise:
     words: str
     seen: float
     in_torch: float | None
-    constant: float | None
+    constant: float | None = None
 
     @property
     def alike(self) -> str:
@@ -160,46 +159,24 @@ def rounding_reasons(output: RoundedOutput, limits: Limits, least_db: float) -> 
                 f"output '{output.name}': {noise.words}, but torch reaches {noise.in_torch:.1f} dB with the same "
                 f"rounding: a fault of the conversion, no quantisation noise (allowed {allowed_db:g} dB less)"
             ]
-    for fails in (_too_coarse, _no_better_than_a_constant):
-        reasons = [fails(noise, limits, least_db) for noise in _judged(output, limits)]
-        if all(reasons) and not (fails is _too_coarse and _is_excused(output, limits)):
-            return [f"output '{output.name}': {reasons[0]}"]
+    noise = output.over_all
+    if not noise.seen >= least_db and not _is_excused(output, limits):
+        return [f"output '{output.name}': {noise.words}, expected {least_db:g} dB or more{noise.alike}"]
+    constant = None if limits.least_agreement is not None else noise.constant
+    if constant is not None and noise.seen < constant + ABOVE_CONSTANT_DB:
+        return [
+            f"output '{output.name}': {noise.words}, but the same answer to every input reaches {constant:.1f} dB: "
+            f"expected {ABOVE_CONSTANT_DB:g} dB more, or rounding hides what the input changes{noise.alike}"
+        ]
     return []
 
 
-def _too_coarse(noise: Noise, limits: Limits, least_db: float) -> str:
-    return "" if noise.seen >= least_db else f"{noise.words}, expected {least_db:g} dB or more{noise.alike}"
-
-
-def _no_better_than_a_constant(noise: Noise, limits: Limits, least_db: float) -> str:
-    if limits.least_agreement is not None or noise.constant is None:
-        return ""
-    if noise.seen >= noise.constant + ABOVE_CONSTANT_DB:
-        return ""
-    return (
-        f"{noise.words}, but the same answer to every input reaches {noise.constant:.1f} dB: expected "
-        f"{ABOVE_CONSTANT_DB:g} dB more, or rounding hides what the input changes{noise.alike}"
-    )
-
-
 def rounding_warning(output: RoundedOutput, limits: Limits) -> str | None:
-    """What is told of an output that is below the floor over all inputs, and passes."""
+    """What is told of an output that is below the floor and excused."""
     least, noise = limits.least_sqnr_db, output.over_all
-    if least is None or noise.seen >= least:
-        return None
-    if limits.static and output.typical.seen >= least:
-        return (
-            f"output '{output.name}': {noise.words} over all inputs, below {least:g}, but {output.typical.seen:.1f} on "
-            f"half of them: others leave the ranges of the calibration{noise.alike}"
-        )
-    if not _is_excused(output, limits):
+    if least is None or noise.seen >= least or not _is_excused(output, limits):
         return None
     return f"output '{output.name}': {noise.words}, below {least:g}{noise.alike}, which random weights amplify"
-
-
-def _judged(output: RoundedOutput, limits: Limits) -> tuple[Noise, ...]:
-    """What the floor holds for, one of them at least: with fixed ranges, which cut off some inputs, also the median."""
-    return (output.over_all, output.typical) if limits.static else (output.over_all,)
 
 
 def _is_excused(output: RoundedOutput, limits: Limits) -> bool:

@@ -6,7 +6,7 @@ itself makes against float64 eager over the golden inputs; ``multiple`` is error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sys import float_info
 from typing import Literal
 
@@ -56,7 +56,6 @@ class OutputParity(Record):
     constant_sqnr_db: float | None = None
     typical_sqnr_db: float | None = None
     typical_rounded_sqnr_db: float | None = None
-    typical_constant_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse errors below nothing, and shares and cosines beyond one."""
@@ -226,22 +225,17 @@ def _output(
         worst_input=worst.label,
         problem=problem,
         rounded_sqnr_db=None if rounded is None else sqnr_db_of(rounded, pairs[0][1]),
-        constant_sqnr_db=_constant_db(pairs[0][1], yardstick, sqnr_db_of),
+        constant_sqnr_db=_constant_db(pairs[0][1], yardstick),
         typical_sqnr_db=min(typical_sqnr_db(answer, reference) for answer, reference in finite),
         typical_rounded_sqnr_db=None if rounded is None else typical_sqnr_db(rounded, pairs[0][1]),
-        typical_constant_sqnr_db=_constant_db(pairs[0][1], yardstick, typical_sqnr_db),
     )
 
 
-def _constant_db(
-    reference: NDArray[np.float64],
-    yardstick: float,
-    measured: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-) -> float | None:
-    """The SQNR, as ``measured``, of the mean of ``(count, ...)``; None where nothing moves more than float32 is off."""
+def _constant_db(reference: NDArray[np.float64], yardstick: float) -> float | None:
+    """The SQNR of the mean of ``(count, ...)``; None where no value moves by more than float32 may be off."""
     if not np.ptp(reference, axis=0).max(initial=0.0) > ALLOWED.default * yardstick:
         return None
-    return measured(np.broadcast_to(reference.mean(axis=0), reference.shape), reference)
+    return sqnr_db_of(np.broadcast_to(reference.mean(axis=0), reference.shape), reference)
 
 
 def _judge(
@@ -286,7 +280,7 @@ def _rounded(output: OutputParity) -> RoundedOutput:
     over_all = Noise(f"SQNR {output.sqnr_db:.1f} dB", output.sqnr_db, output.rounded_sqnr_db, output.constant_sqnr_db)
     seen = output.sqnr_db if output.typical_sqnr_db is None else output.typical_sqnr_db
     words = f"SQNR {seen:.1f} dB on half of the inputs"
-    typical = Noise(words, seen, output.typical_rounded_sqnr_db, output.typical_constant_sqnr_db)
+    typical = Noise(words, seen, output.typical_rounded_sqnr_db)
     return RoundedOutput(output.name, output.multiple, over_all, typical)
 
 
