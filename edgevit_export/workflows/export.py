@@ -39,7 +39,7 @@ from export.quantization.calibration import CalibrationImages
 from export.quiet import notes_of, quiet
 from export.recipe import Format, Precision, Recipe
 from export.side_process import SideProcess, can_fork
-from export.staging import commit, staging, translate
+from export.staging import commit, is_full, staging, translate
 from runtimes.sessions.ptl_elsewhere import open_to_prove
 from runtimes.sessions.session import Session
 from validation.artifact.audit import audit
@@ -306,8 +306,8 @@ def _export_one(recipe: Recipe, job: _Job) -> FormatOutcome:
                 staged = _convert(recipe, job)
         return _prove(staged, job, start_s)
     except (EdgevitExportError, OSError) as raised:
-        if job.references.failed:  # no format can be judged: the error is the whole export's
-            raise
+        if job.references.failed or (isinstance(raised, OSError) and not is_full(raised)):
+            raise  # no format can be judged: the error is the whole export's
         error = translate(raised, job.how.output) if isinstance(raised, OSError) else raised
         reasons = (error.message, *((f"hint: {error.hint}",) if error.hint else ()), *notes_of(raised))
         return FormatOutcome(
