@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tensor.h"
+
 namespace edgevit {
 
 constexpr std::int64_t kContractVersion = 3;  // of the lines that are written
@@ -41,12 +43,15 @@ struct Request {
   std::string inputs;   // .npz
   std::string lines;    // file to write
   std::optional<std::string> outputs;  // .npz to write
-  std::vector<std::string> input_names;   // in the order of the model, for files that know none
-  std::vector<std::string> output_names;  // likewise
+  std::vector<TensorInfo> takes;  // in the order of the model, for files that do not say it
+  std::vector<TensorInfo> gives;  // likewise
   Workload workload;
 };
 
 // Throws Failure: no JSON, another version of the contract, a field that is missing, of another type or impossible.
 Request parse_request(std::string_view json);
+
+// The file for the lines that a request names, whatever else is wrong with it; empty where it names none.
+std::string lines_file(std::string_view json);
 
 }  // namespace edgevit

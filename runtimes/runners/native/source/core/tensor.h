@@ -14,6 +14,8 @@ enum class DType { kBool, kInt8, kUint8, kInt16, kUint16, kInt32, kUint32, kInt6
 std::size_t size_of(DType dtype);
 // numpy's name, as "float32".
 const char* name_of(DType dtype);
+// The type of that name; throws Failure where there is none.
+DType dtype_of(const std::string& name);
 
 // What a model takes or gives. An axis of -1 is free.
 struct TensorInfo {
