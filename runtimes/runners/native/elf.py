@@ -1,0 +1,317 @@
+"""ELF files: for which machine, what they need, and which symbols they have. Strict, since files may be hostile.
+
+Only what the loader itself looks at is read (program headers and the dynamic section), so that stripped files are read
+as well as others. Every place and count is held against the file's size first. Layout: System V ABI, chapter 4 and 5;
+symbol versions: Linux Standard Base Core 5.0, section 10.7.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, Literal
+
+from edgevit.errors import ArtifactError
+from edgevit.text import open_regular, printable
+
+MOST_SYMBOLS = 2**21  # chosen: libtorch_cpu has 75,423
+MOST_VERSIONS = 4096  # chosen: libtorch_cpu needs 51
+LONGEST_NAME = 2**16  # bytes; chosen: mangled names of templates have some thousands
+MOST_HEADERS = 4096  # chosen: files have about ten
+_MAGIC = b"\x7fELF"
+_EXECUTABLE, _DYNAMIC = 2, 3
+_LOAD, _DYNAMIC_SEGMENT, _INTERPRETER = 1, 2, 3
+_NULL, _NEEDED, _HASH, _STRTAB, _SYMTAB, _STRSZ, _SONAME = 0, 1, 4, 5, 6, 10, 14
+_GNU_HASH, _FLAGS_1, _VERNEED = 0x6FFFFEF5, 0x6FFFFFFB, 0x6FFFFFFE
+_PIE = 0x08000000
+_DYNAMIC_SYMBOLS = 11  # type of the section that holds them
+_WORD = Struct("<I")
+_VERSION_FILE = Struct("<HHIII")
+_VERSION = Struct("<IHHII")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The structures of one class of files."""
+
+    header: Struct
+    segment: Struct
+    section: Struct
+    entry: Struct
+    symbol: Struct
+    bloom_bytes: int
+
+
+_LAYOUTS = {
+    1: _Layout(
+        Struct("<16sHHIIIIIHHHHHH"), Struct("<IIIIIIII"), Struct("<IIIIIIIIII"), Struct("<iI"), Struct("<IIIBBH"), 4
+    ),
+    2: _Layout(
+        Struct("<16sHHIQQQIHHHHHH"), Struct("<IIQQQQQQ"), Struct("<IIQQQQIIQQ"), Struct("<qQ"), Struct("<IBBHQQ"), 8
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ElfFile:
+    """What the headers of a file say.
+
+    Attributes:
+        machine: Number of its instruction set: 40 ARM, 62 x86-64, 183 AArch64.
+        bits: 32 or 64.
+        kind: ``program`` is what can be started, ``library`` what others are linked with or load.
+        interpreter: The loader that a program asks for.
+        soname: The name by which others ask for it.
+        needed: The libraries that must be there, in the order of search.
+        versions: Symbol versions that it needs, each with the library that must have it.
+    """
+
+    machine: int
+    bits: int
+    kind: Literal["program", "library"]
+    interpreter: str | None
+    soname: str | None
+    needed: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+
+    def highest(self, prefix: str) -> str | None:
+        """The highest version that it needs of those that begin with ``prefix``: ``GLIBC`` gives ``2.34``."""
+        numbers = (version.removeprefix(f"{prefix}_") for _, version in self.versions if version.startswith(prefix))
+        plain = [number for number in numbers if all(map(_is_number, number.split(".")))]
+        return max(plain, key=version_key, default=None)
+
+
+@dataclass(frozen=True)
+class ElfSymbols:
+    """The dynamic symbols of a file; ``weak`` are the undefined ones that may stay so."""
+
+    exported: frozenset[str]
+    undefined: frozenset[str]
+    weak: frozenset[str]
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """What orders versions of digits and dots; another part counts as 0."""
+    return tuple(int(part) if _is_number(part) else 0 for part in version.split("."))
+
+
+def _is_number(part: str) -> bool:
+    return part.isascii() and part.isdecimal() and len(part) < 10
+
+
+def is_elf(path: Path) -> bool:
+    """Whether a file begins as ELF files do.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    with open_regular(path, what="file") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def read_elf(path: Path) -> ElfFile:
+    """The headers of a program or a shared library.
+
+    Raises:
+        ArtifactError: It cannot be read, is no little-endian ELF file, is neither, or is damaged.
+    """
+    with open_regular(path, what="ELF file") as file:
+        image = _Image(file, path)
+        soname = image.number(_SONAME)
+        return ElfFile(
+            machine=image.machine,
+            bits=image.bits,
+            kind=image.kind(),
+            interpreter=image.interpreter(),
+            soname=None if soname is None else image.name(soname),
+            needed=tuple(image.name(value) for tag, value in image.dynamic if tag == _NEEDED),
+            versions=tuple(image.versions()),
+        )
+
+
+def read_symbols(path: Path) -> ElfSymbols:
+    """The dynamic symbols of a program or a shared library.
+
+    Raises:
+        ArtifactError: As ``read_elf``.
+    """
+    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+    with open_regular(path, what="ELF file") as file:
+        for name, place in _Image(file, path).symbols():
+            found[place].add(name)
+    return ElfSymbols(*map(frozenset, found))
+
+
+class _Image:
+    """An open file, its headers read."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._size = os.fstat(file.fileno()).st_size
+        head = self._bytes(0, 20)
+        if head[:4] != _MAGIC:
+            raise ArtifactError(f"{printable(str(path))} is no ELF file: it begins with {head[:4].hex(' ')}")
+        if head[4] not in _LAYOUTS or head[5] != 1:
+            raise self._damaged(f"its class is {head[4]} and its byte order {head[5]}, expected 1 or 2, and 1 (little)")
+        self.layout, self.bits = _LAYOUTS[head[4]], 32 * head[4]
+        fields = self._fields(self.layout.header, 0)
+        self._type, self.machine = fields[1], fields[2]
+        if self._type not in (_EXECUTABLE, _DYNAMIC):
+            raise self._damaged(f"its type is {self._type}, expected 2 (program) or 3 (shared library or program)")
+        self._sections = (fields[6], fields[11], fields[12])
+        self._segments = list(self._table(self.layout.segment, fields[5], fields[9], fields[10]))
+        if self.bits == 32:  # the flags stand elsewhere; nothing here looks at them
+            self._segments = [(kind, 0, *rest) for kind, *rest in self._segments]
+        self.dynamic = tuple(self._dynamic())
+        self._names: bytes | None = None
+
+    def kind(self) -> Literal["program", "library"]:
+        """A library may have an interpreter as well (libc says its version when it is started), and then a name."""
+        flags = self.number(_FLAGS_1) or 0
+        started = self.number(_SONAME) is None and any(row[0] == _INTERPRETER for row in self._segments)
+        return "program" if self._type == _EXECUTABLE or flags & _PIE or started else "library"
+
+    def interpreter(self) -> str | None:
+        """The text of the segment that names the loader."""
+        row = next((row for row in self._segments if row[0] == _INTERPRETER), None)
+        if row is None:
+            return None
+        if not 1 < row[5] <= 4096:
+            raise self._damaged(f"the name of its loader has {row[5]} bytes")
+        return self._text(self._bytes(row[2], row[5]).split(b"\0")[0])
+
+    def number(self, tag: int) -> int | None:
+        """The first entry of that kind in the dynamic section."""
+        return next((value for each, value in self.dynamic if each == tag), None)
+
+    def name(self, at: int) -> str:
+        """The text at a place of the table of names."""
+        if self._names is None:
+            start, size = self.number(_STRTAB), self.number(_STRSZ)
+            if start is None or size is None:
+                raise self._damaged("it has no table of names")
+            self._names = self._bytes(self._place(start), size)
+        end = self._names.find(b"\0", at, at + LONGEST_NAME)
+        if end < 0:
+            raise self._damaged(f"the name at byte {at} of {len(self._names)} does not end")
+        return self._text(self._names[at:end])
+
+    def versions(self) -> Iterator[tuple[str, str]]:
+        """Library and version of each that is needed."""
+        start, seen = self.number(_VERNEED), 0
+        at = None if start is None else self._place(start)
+        while at is not None:
+            _, count, file, first, step = self._fields(_VERSION_FILE, at)
+            inner: int | None = at + first
+            for _ in range(count):
+                seen += 1
+                if inner is None or seen > MOST_VERSIONS:
+                    raise self._damaged(f"its needed versions are more than {MOST_VERSIONS}, or end too early")
+                *_, name, further = self._fields(_VERSION, inner)
+                yield self.name(file), self.name(name)
+                inner = self._further(inner, further)
+            at = self._further(at, step)
+
+    def symbols(self) -> Iterator[tuple[str, int]]:
+        """Names, each with 0 where it is exported, 1 where it is undefined, 2 where it may stay undefined."""
+        start = self.number(_SYMTAB)
+        if start is None:
+            return
+        size, count = self.layout.symbol.size, self._symbol_count()
+        data, told = self._bytes(self._place(start), count * size), 0
+        for fields in self.layout.symbol.iter_unpack(data):
+            name, info, other, section = fields[:4] if self.bits == 64 else (fields[0], *fields[3:])
+            binding, visibility = info >> 4, other & 3
+            if not name or binding not in (1, 2, 10) or visibility not in (0, 3):
+                continue
+            text = self.name(name)
+            told += len(text)
+            if told > 4 * len(self._names or b"") + 2**20:  # names may share their ends, but not without measure
+                raise self._damaged("its symbols' names overlap")
+            yield text, 0 if section else 2 if binding == 2 else 1
+
+    def _symbol_count(self) -> int:
+        """By the section's header where there is one, else by the tables of hashes; the dynamic section has none."""
+        sections = self._table(self.layout.section, *self._sections)
+        count = next((row[5] // self.layout.symbol.size for row in sections if row[1] == _DYNAMIC_SYMBOLS), None)
+        if count is None and (start := self.number(_HASH)) is not None:
+            _, count = self._fields(Struct("<II"), self._place(start))
+        if count is None and (start := self.number(_GNU_HASH)) is not None:
+            count = self._hashed_count(self._place(start))
+        if count is None or count > MOST_SYMBOLS:
+            raise self._damaged(f"it has {'no count of' if count is None else f'{count:,}'} dynamic symbols")
+        return int(count)
+
+    def _hashed_count(self, at: int) -> int:
+        """One more than the last symbol of the longest chain in GNU's table of hashes."""
+        buckets, first, blooms, _ = self._fields(Struct("<IIII"), at)
+        at += 16 + blooms * self.layout.bloom_bytes
+        data = self._bytes(at, buckets * 4)
+        last = max((value for (value,) in _WORD.iter_unpack(data)), default=0)
+        if last < first:
+            return int(first)
+        chain = at + buckets * 4 - first * 4
+        while not self._fields(_WORD, chain + last * 4)[0] & 1:
+            last += 1
+            if last > MOST_SYMBOLS:
+                raise self._damaged(f"it has more than {MOST_SYMBOLS:,} dynamic symbols")
+        return int(last) + 1
+
+    def _dynamic(self) -> Iterator[tuple[int, int]]:
+        row = next((row for row in self._segments if row[0] == _DYNAMIC_SEGMENT), None)
+        if row is None:
+            return
+        size = self.layout.entry.size
+        if row[5] > MOST_HEADERS * size:
+            raise self._damaged(f"its dynamic section has {row[5]:,} bytes")
+        for tag, value in self.layout.entry.iter_unpack(self._bytes(row[2], row[5] // size * size)):
+            if tag == _NULL:
+                return
+            yield tag, value
+
+    def _table(self, row: Struct, at: int, size: int, count: int) -> Iterator[tuple[int, ...]]:
+        if not count:
+            return
+        if size != row.size or count > MOST_HEADERS:
+            raise self._damaged(
+                f"it has {count} headers of {size} bytes, expected at most {MOST_HEADERS} of {row.size}"
+            )
+        yield from row.iter_unpack(self._bytes(at, count * size))
+
+    def _place(self, address: int) -> int:
+        """Where in the file stands what is loaded to an address."""
+        for kind, _, offset, start, _, size, *_ in self._segments:
+            if kind == _LOAD and start <= address < start + size:
+                return offset + address - start
+        raise self._damaged(f"the address {address:#x} is in none of its segments")
+
+    def _further(self, at: int, step: int) -> int | None:
+        """The place of the next entry; 0 ends a list, and none overlaps the one before."""
+        if step and step < _VERSION.size:
+            raise self._damaged(f"an entry of its needed versions has {step} bytes")
+        return at + step if step else None
+
+    def _fields(self, row: Struct, at: int) -> tuple[int, ...]:
+        fields: tuple[int, ...] = row.unpack(self._bytes(at, row.size))
+        return fields
+
+    def _bytes(self, at: int, count: int) -> bytes:
+        if not (0 <= at <= self._size and 0 <= count <= self._size - at):
+            raise self._damaged(f"{count:,} bytes at {at:,} are beyond its {self._size:,}")
+        self._file.seek(at)
+        data = self._file.read(count)
+        if len(data) != count:
+            raise self._damaged(f"it ended at byte {at + len(data):,} while it was read")
+        return data
+
+    def _text(self, data: bytes) -> str:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self._damaged(f"the name {data[:40]!r} is no UTF-8") from error
+
+    def _damaged(self, what: str) -> ArtifactError:
+        return ArtifactError(f"{printable(str(self._path))} is a damaged or unknown ELF file: {what}")
