@@ -14,7 +14,7 @@ from runtimes.runners.contract import RunRequest
 from runtimes.runners.exits import BY_HAND_HINT, exit_error
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
 from runtimes.runners.python.bundle import build_runner
-from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.python.on_device import write_arrays
 from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.schedule import scheduled

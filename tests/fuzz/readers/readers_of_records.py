@@ -37,7 +37,7 @@ from runtimes.power.stamps import RunStamps
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.python.launch import PythonRunner
-from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.python.msgspec_stand_in import Struct
 from runtimes.runners.python.msgspec_stand_in import json as stand_in
 from runtimes.runners.python.on_device import peak_memory_bytes

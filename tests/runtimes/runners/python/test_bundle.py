@@ -18,7 +18,7 @@ from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.python.bundle import build_runner
-from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.python.on_device import read_arrays, write_arrays
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import SyncPulses, Workload

@@ -20,7 +20,7 @@ from export.recipe import Format
 from runtimes.runners import contract
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.python import on_device
-from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.python.on_device import LineWriter, do_steps, main, read_arrays, write_arrays
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners.contract import RunRequest
-from runtimes.runners.python.lines import parse_lines
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Step, Workload
 
