@@ -145,7 +145,7 @@ def _setup(options: DevicesOptions) -> None:
         try:
             with select_device(each.serial, adb_server=options.adb_server) as device:
                 found = runner_options(device, read_state(device), python=options.python, tools_dir=options.tools_dir)
-                setups.append(found)
+                setups.append(found.options)
         except EdgevitExportError as error:
             print_note(f"{each.serial}: {error.message}" + (f" (hint: {error.hint})" if error.hint else ""))
     if options.as_json:

@@ -147,7 +147,8 @@ class Measurement:
         """The jobs that can be done; the others become failed records."""
         conditions = self.request.conditions
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
-        found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir)
+        formats = [subject.format for subject in self.subjects]
+        found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir, formats=formats)
         android = state.android_version is not None
         workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []
@@ -193,5 +194,5 @@ class Measurement:
             self.watcher.note(f"cannot be kept awake: {error.message}")
         if self.request.conditions.fixed_performance:
             fix_performance_mode(session)
-        if mask is not None and any(job.runner.name != "python" for job in store.open_jobs):
+        if mask is not None and any(not job.runner.stamps for job in store.open_jobs):
             verify_pinning(self.device, mask)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
@@ -11,6 +13,9 @@ from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
 from runtimes.runners.exits import program_abi, standard_abi
+from runtimes.runners.native.abis import abi_of
+from runtimes.runners.native.launch import NATIVE, NATIVE_GLIBC, NativeFiles, NativeRunner
+from runtimes.runners.native.usable import Missing, glibc_version, native_files
 from runtimes.runners.python.bundle import PYTHON_REQUIRED
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Runner
@@ -19,6 +24,7 @@ from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.tools.launch import ToolRunner
 from runtimes.sessions.table import RUNTIMES
 
+RUNNER_CHOICES = ("auto", "python", NATIVE, NATIVE_GLIBC, "tool")
 PROBE_TIMEOUT_S = 60.0  # chosen, because a python on a slow card takes some seconds to start
 
 # Finds modules without importing them: torch alone would take seconds.
@@ -59,7 +65,10 @@ class _Probed(Record):
 
 
 class RunnerOption(Record):
-    """One runner for one format on one device. ``how`` says how to get it when it cannot be used."""
+    """One runner for one format on one device. ``how`` says how to get it when it cannot be used.
+
+    ``experimental`` ones are never chosen by themselves.
+    """
 
     format: Format
     runner: str
@@ -67,6 +76,7 @@ class RunnerOption(Record):
     why_not: str | None
     how: str
     verifies: bool
+    experimental: bool = False
 
 
 class RunnerOptions(Record):
@@ -104,7 +114,22 @@ def find_tool(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> Path | 
     return similar[0] if len(similar) == 1 else None
 
 
-def runner_options(device: Device, state: DeviceState, *, python: str | None, tools_dir: Path | None) -> RunnerOptions:
+@dataclass(frozen=True)
+class FoundRunners:
+    """What was found on one device and here: what to print, and what the native runner consists of, by its name."""
+
+    options: RunnerOptions
+    native: Mapping[tuple[Format, str], NativeFiles]
+
+
+def runner_options(
+    device: Device,
+    state: DeviceState,
+    *,
+    python: str | None,
+    tools_dir: Path | None,
+    formats: Iterable[Format] = tuple(Format),
+) -> FoundRunners:
     """Which runner can be used for which format; ``python`` None means ``python3``, here the one that runs this.
 
     Raises:
@@ -112,22 +137,52 @@ def runner_options(device: Device, state: DeviceState, *, python: str | None, to
     """
     facts = probe_python(device, python or (sys.executable if device.kind == "host" else "python3"))
     abi = standard_abi(state.abi or "unknown")
+    libc = glibc_version(device, state)
     options: list[RunnerOption] = []
-    for format, row in RUNTIMES.items():
-        why = facts.why_not(format)
-        how = f"python3 -m pip install numpy {row.packages[0]}   (on the device, with python 3.11 or newer)"
-        options.append(_option(format, "python", why, how, verifies=True))
-        adapter = TOOLS[format]
-        why = _tool_why_not(adapter, tools_dir, abi)
-        how = f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.name} and give --tools-dir TOOLS"
-        options.append(_option(format, adapter.name, why, how, verifies=adapter.dumps_outputs))
-    return RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options))
+    native: dict[tuple[Format, str], NativeFiles] = {}
+    for format in dict.fromkeys(formats):
+        options.append(_python_option(facts, format))
+        for name, own_glibc in _native_kinds(state):
+            found = native_files(state, format, libc, own_glibc=own_glibc)
+            if isinstance(found, NativeFiles):
+                native[format, name] = found
+            options.append(_native_option(format, name, found, experimental=own_glibc))
+        options.append(_tool_option(format, tools_dir, abi))
+    told = RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options))
+    return FoundRunners(told, native)
 
 
-def _option(format: Format, runner: str, why_not: str | None, how: str, *, verifies: bool) -> RunnerOption:
+def _native_kinds(state: DeviceState) -> list[tuple[str, bool]]:
+    """Names of the native runner, and whether each brings its own glibc: of use where there is none, or an old one."""
+    return [(NATIVE, False), (NATIVE_GLIBC, True)] if abi_of(state) is not None else [(NATIVE, False)]
+
+
+def _python_option(facts: PythonFacts, format: Format) -> RunnerOption:
+    why = facts.why_not(format)
+    package = RUNTIMES[format].packages[0]
+    how = f"python3 -m pip install numpy {package}   (on the device, with python 3.11 or newer)"
+    return RunnerOption(format=format, runner="python", usable=why is None, why_not=why, how=how, verifies=True)
+
+
+def _native_option(format: Format, name: str, found: NativeFiles | Missing, *, experimental: bool) -> RunnerOption:
+    missing = found if isinstance(found, Missing) else None
     return RunnerOption(
-        format=format, runner=runner, usable=why_not is None, why_not=why_not, how=how, verifies=verifies
+        format=format,
+        runner=name,
+        usable=missing is None,
+        why_not=missing and missing.why,
+        how=missing.how if missing else "",
+        verifies=True,
+        experimental=experimental,
     )
+
+
+def _tool_option(format: Format, tools_dir: Path | None, abi: str) -> RunnerOption:
+    adapter = TOOLS[format]
+    why = _tool_why_not(adapter, tools_dir, abi)
+    how = f"{adapter.how_to_get}; then put it at TOOLS/{abi}/{adapter.name} and give --tools-dir TOOLS"
+    verifies = adapter.dumps_outputs
+    return RunnerOption(format=format, runner=adapter.name, usable=why is None, why_not=why, how=how, verifies=verifies)
 
 
 def _tool_why_not(adapter: ToolAdapter, tools_dir: Path | None, abi: str) -> str | None:
@@ -149,14 +204,13 @@ def abi_problem(binary: Path, abi: str) -> str | None:
     return f"{binary} was built for {built_for}, the device is {abi}"
 
 
-def choose_runner(
-    found: RunnerOptions, wanted: str, format: Format, *, tools_dir: Path | None, android: bool
-) -> Runner:
+def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir: Path | None, android: bool) -> Runner:
     """The runner for ``format`` on a device, as ``--runner`` asks.
 
     Args:
         found: Which runners can be used there.
-        wanted: ``auto`` (python, else the tool), ``python``, ``tool``, or the path of a tool's binary.
+        wanted: ``auto`` (python, else native, else the tool; on Android native first), ``python``, ``native``,
+            ``native-glibc``, ``tool``, or the path of a tool's binary.
         format: What it is to run.
         tools_dir: ``--tools-dir``.
         android: Whether tools write to Android's log.
@@ -166,30 +220,40 @@ def choose_runner(
         MissingDependencyError: The runner is not there; the hint says how to get it.
         DeviceError: The tool was built for another ABI.
     """
-    adapter = TOOLS[format]
-    if wanted not in ("auto", "python", "tool", adapter.name):
-        return ToolRunner(adapter, _given_tool(found, wanted, format), android=android)
-    options = {option.runner: option for option in found.options if option.format is format}
-    names = {"auto": ("python", adapter.name), "python": ("python",)}.get(wanted, (adapter.name,))
-    usable = next((name for name in names if options[name].usable), None)
+    adapter, told = TOOLS[format], found.options
+    if wanted not in (*RUNNER_CHOICES, adapter.name):
+        return ToolRunner(adapter, _given_tool(told, wanted, format), android=android)
+    options = {option.runner: option for option in told.options if option.format is format}
+    by_itself = (NATIVE, "python", adapter.name) if android else ("python", NATIVE, adapter.name)
+    names = {"auto": by_itself, "tool": (adapter.name,)}.get(wanted, (wanted,))
+    usable = next((name for name in names if name in options and options[name].usable), None)
     if usable is None:
-        reasons = "; ".join(f"{name}: {options[name].why_not}" for name in names)
-        raise MissingDependencyError(
-            f"nothing on {found.serial} ({found.abi}) can run {format}: {reasons}",
-            hint="edgevit-export devices --setup says how to get each runner",
-        )
+        raise _nothing_usable(told, format, [options[name] for name in names if name in options])
     if usable == "python":
-        return PythonRunner(found.python.command)
-    binary = find_tool(adapter, tools_dir, found.abi)
+        return PythonRunner(told.python.command)
+    if (files := found.native.get((format, usable))) is not None:
+        return NativeRunner(files)
+    binary = find_tool(adapter, tools_dir, told.abi)
     assert binary is not None
     return ToolRunner(adapter, binary, android=android)
+
+
+def _nothing_usable(found: RunnerOptions, format: Format, tried: list[RunnerOption]) -> MissingDependencyError:
+    reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in tried)
+    hint = "edgevit-export devices --setup says how to get each runner"
+    return MissingDependencyError(
+        f"nothing on {found.serial} ({found.abi}) can run {format}: {reasons}",
+        hint=tried[0].how if len(tried) == 1 and tried[0].runner.startswith(NATIVE) else hint,
+    )
 
 
 def _given_tool(found: RunnerOptions, wanted: str, format: Format) -> Path:
     """The binary that ``--runner`` names."""
     binary, adapter = Path(wanted), TOOLS[format]
     if not binary.is_file():
-        raise UsageError(f"--runner '{wanted}': choose auto, python, tool, {adapter.name} (for {format}), or a file")
+        raise UsageError(
+            f"--runner '{wanted}': choose {', '.join(RUNNER_CHOICES)}, {adapter.name} (for {format}), or a file"
+        )
     if problem := abi_problem(binary, found.abi):
         raise DeviceError(problem, hint=f"get a build for {found.abi}: {adapter.how_to_get}")
     return binary

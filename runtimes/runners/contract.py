@@ -24,10 +24,12 @@ from typing import Literal
 
 from edgevit.errors import ImpossibleError, UsageError
 from edgevit.records import Record, require_within
+from edgevit.spec import TensorSpec
 from export.recipe import Format
 from runtimes.runners.workload import Workload
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
+REQUEST_VERSION = 4
 LAST_NS = 2**63 - 1  # in the year 2262 by the clock, and no device stays on for so long
 MOST_BYTES = 2**48  # what 64-bit processors can address
 
@@ -53,14 +55,22 @@ class RunRequest(Record):
     ``workload.schedule`` is complete and is executed literally, one step after the other; ``workload.runs`` is the
     number of forward passes in it, and what else the workload says of bursts and gaps is for people. Between control
     and burst nothing differs but the model. ``workload.affinity`` is a mask.
+
+    ``takes`` and ``gives`` are the model's tensors in its own order, for runners whose runtime does not know them.
+    ``library`` is the file of the runtime's library and ``runtime`` its name and version, for runners that load one;
+    None where the runner brings its own. A runner refuses a request of another version than its own.
     """
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     format: Format
     model: str
     inputs: str
     lines: str
     outputs: str | None = None
+    library: str | None = None
+    runtime: str | None = None
+    takes: tuple[TensorSpec, ...] = ()
+    gives: tuple[TensorSpec, ...] = ()
     workload: Workload
 
     def __post_init__(self) -> None:
@@ -84,12 +94,15 @@ class Clocks(Record):
 
 
 class Header(Record, tag_field="line", tag="header"):
-    """Who runs. ``cpus`` are the cores that the process may use, read back from the kernel."""
+    """Who runs. ``cpus`` are the cores that the process may use, read back from the kernel.
+
+    ``python`` is the interpreter's version; None for a runner that is a program by itself.
+    """
 
     contract: int
     runner: str
     runtime: str
-    python: str
+    python: str | None
     pid: int
     threads: int
     cpus: tuple[int, ...]

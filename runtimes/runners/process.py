@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +27,24 @@ class PlannedPush(Record):
     keys: tuple[str, ...] = ()
 
 
+class RunnerFile(Record):
+    """One of the files that a runner consists of: its program, or its runtime's library.
+
+    ``name`` is what it is called on the device, ``version`` that of the runtime, where it is a library of one.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+    version: str | None = None
+
+
 class PlannedRun(Record):
     """One process on the device: one artifact, one workload, one round. ``workload.runs`` is this process's share.
 
     ``clear`` is removed before, ``fetch`` must exist afterwards and comes back together with ``outputs`` (the model's
-    outputs). Paths are relative to ``cwd``, except those of ``argv`` that the runner made absolute.
+    outputs). Paths are relative to ``cwd``, except those of ``argv`` that the runner made absolute. ``files`` are what
+    the runner brings along, as they were pushed and verified there.
     """
 
     step: Literal["run"] = "run"
@@ -44,6 +58,7 @@ class PlannedRun(Record):
     fetch: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     log_tag: str | None = None
+    files: tuple[RunnerFile, ...] = ()
 
     def command(self) -> str:
         """The shell line that does the same by hand."""
@@ -71,4 +86,11 @@ def plan_push(local: Path, remote: str, *, program: bool = False) -> PlannedPush
     """The push of one file, with its hash and size as they are now."""
     return PlannedPush(
         local=str(local), remote=remote, sha256=sha256_file(local), size_bytes=local.stat().st_size, program=program
+    )
+
+
+def runner_file(push: PlannedPush, version: str | None = None) -> RunnerFile:
+    """What records keep of a pushed file that a runner consists of."""
+    return RunnerFile(
+        name=posixpath.basename(push.remote), sha256=push.sha256, size_bytes=push.size_bytes, version=version
     )

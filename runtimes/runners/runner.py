@@ -13,7 +13,7 @@ from edgevit.records import Record, require_within
 from edgevit.spec import Network, TensorSpec
 from export.recipe import Format, Recipe
 from runtimes.runners.contract import MOST_BYTES, Clocks, Control, Phase, Pulse, require_interval
-from runtimes.runners.process import Finished, PlannedPush, PlannedRun
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun, RunnerFile
 from runtimes.runners.workload import Workload
 from runtimes.sessions.session import Array
 
@@ -123,7 +123,8 @@ class Measured(Record):
     """What one process on the device measured: every latency, or a summary where its tool tells no more.
 
     ``outputs_sha256`` is the hash of the outputs file; ``phases``, ``pulses``, ``controls`` and ``clocks`` are what
-    else the process did and when, where the runner tells it.
+    else the process did and when, where the runner tells it. ``files`` are the runner's program and the libraries that
+    it brought along, by hash; what the device itself has (a Python, its packages) is named by ``runtime`` alone.
     """
 
     runner: str
@@ -140,6 +141,7 @@ class Measured(Record):
     pulses: tuple[Pulse, ...] = ()
     controls: tuple[Control, ...] = ()
     clocks: Clocks | None = None
+    files: tuple[RunnerFile, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse figures that no process has, and passes that begin before the one before has ended."""
@@ -159,7 +161,7 @@ class Runner(Protocol):
     """Prepares the processes that measure one subject, and reads what they left.
 
     Attributes:
-        name: ``python`` or the tool's name.
+        name: ``python``, ``native``, ``native-glibc`` or the tool's name.
         unverified: Why this runner cannot show that the outputs are right; None when it can.
         stamps: Whether it executes a schedule, keeps idle and pulses, and tells when it did what.
     """

@@ -20,13 +20,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
+
+from runtimes.runners.array_sets import read_sets, write_sets
 
 if TYPE_CHECKING:
     from runtimes.sessions.session import Array, Session
 
-RUNNER = "python 2"
-CONTRACT_VERSION = 2
+RUNNER = "python 3"
+CONTRACT_VERSION = 3
+REQUEST_VERSION = 4
 LineDict = dict[str, object]
 Stamp = tuple[int, int, int, int]
 # The first that there is runs on while the machine sleeps, where ``time.monotonic`` stops: Linux has the first, macOS
@@ -87,6 +90,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _execute(request: dict[str, Any], lines: LineWriter) -> None:
+    lines.stage = "read the request"
+    if request["schema_version"] != REQUEST_VERSION:
+        raise ValueError(f"a request of version {request['schema_version']}, this runner takes {REQUEST_VERSION}")
     lines.stage = "pin"
     workload: dict[str, Any] = request["workload"]
     if workload["affinity"]:
@@ -99,7 +105,7 @@ def _execute(request: dict[str, Any], lines: LineWriter) -> None:
         lines.add("header", **_header(workload, session.runtime))
         lines.add("phase", name="load", start_monotonic_ns=start, end_monotonic_ns=loaded)
         lines.stage = "read the inputs"
-        inputs = read_arrays(Path(request["inputs"]))
+        inputs = read_sets(Path(request["inputs"]))
         _measure(workload, session, inputs[0], lines)
         if request["outputs"]:
             with lines.phase("golden"):
@@ -238,34 +244,11 @@ def _keep_busy(until_ns: int) -> None:
         thread.join()
 
 
-def read_arrays(path: Path | IO[bytes]) -> list[dict[str, Array]]:
-    """The arrays of an ``.npz`` with keys ``<index>/<name>``, one dict per index, shapes and types as stored."""
-    import numpy as np
-
-    sets: dict[int, dict[str, Array]] = {}
-    with np.load(path, allow_pickle=False) as stored:
-        if any(each.compress_type or each.file_size != each.compress_size for each in stored.zip.infolist()):
-            raise ValueError("arrays that are packed, which the runner's own never are")
-        for key in stored.files:
-            index, _, name = key.partition("/")
-            sets.setdefault(int(index), {})[name] = stored[key]
-    return [sets[index] for index in range(len(sets))]
-
-
-def write_arrays(path: Path, sets: list[dict[str, Array]]) -> None:
-    """The reverse of ``read_arrays``; the same arrays give the same bytes."""
-    import numpy as np
-
-    flat = {f"{index}/{name}": array for index, arrays in enumerate(sets) for name, array in arrays.items()}
-    with path.open("wb") as file:
-        np.savez(file, **flat)  # type: ignore[arg-type]  # keys are never "allow_pickle": they start with a digit
-
-
 def _save_outputs(name: str, outputs: list[dict[str, Array]], lines: LineWriter) -> None:
     lines.stage = "write the outputs"
     path = Path(name)
     partial = path.with_name(path.name + ".part")
-    write_arrays(partial, outputs)
+    write_sets(partial, outputs)
     partial.replace(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     lines.add("output", file=name, sha256=digest, count=len(outputs))

@@ -7,12 +7,13 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from edgevit.errors import DeviceError, UsageError
 from edgevit.spec import TensorSpec
 from runtimes.runners.exits import exit_error
-from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push, runner_file
 from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.workload import Workload
@@ -39,11 +40,9 @@ class ToolRunner:
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
         """The artifact, the first feed as raw values, the program and its libraries."""
         home = posixpath.join(directory, f"tool-{self.name}")
-        libraries = sorted(path for path in self._binary.parent.glob("*.so*") if path.is_file())
         planned = [
             plan_push(subject.path, posixpath.join(directory, subject.remote_name)),
-            plan_push(self._binary, posixpath.join(home, self.name), program=True),
-            *(plan_push(library, posixpath.join(home, library.name)) for library in libraries),
+            *self._own_pushes(home),
         ]
         if self._adapter.inputs == "golden":
             for tensor, file in zip(subject.inputs, subject.input_files, strict=True):
@@ -51,6 +50,13 @@ class ToolRunner:
                 local.write_bytes(np.ascontiguousarray(subject.feeds[0][tensor.name]).tobytes())
                 planned.append(plan_push(local, posixpath.join(directory, file)))
         return planned
+
+    def _own_pushes(self, home: str) -> list[PlannedPush]:
+        libraries = sorted(path for path in self._binary.parent.glob("*.so*") if path.is_file())
+        return [
+            plan_push(self._binary, posixpath.join(home, self.name), program=True),
+            *(plan_push(library, posixpath.join(home, library.name)) for library in libraries),
+        ]
 
     def plan_run(
         self, subject: Subject, staging: Path, directory: str, *, key: str, round: int, workload: Workload
@@ -72,6 +78,7 @@ class ToolRunner:
             fetch=command.files,
             outputs=command.outputs,
             log_tag=self._log_tag,
+            files=tuple(runner_file(push) for push in self._own_pushes(home)),
         )
         return [], planned
 
@@ -80,9 +87,10 @@ class ToolRunner:
         if finished.rc != 0:
             raise exit_error(origin, self.name, finished.rc, finished.printed)
         try:
-            return self._adapter.parse(finished, planned.workload)
+            measured = self._adapter.parse(finished, planned.workload)
         except DeviceError as error:
             raise DeviceError(f"{origin}: {error.message}", hint=error.hint) from error
+        return msgspec.structs.replace(measured, files=planned.files)
 
     def answers(self, subject: Subject, planned: PlannedRun, files: Mapping[str, bytes]) -> list[Feed]:
         """The raw little-endian bytes cut into the outputs, shaped as the artifact declares them, for the one feed."""

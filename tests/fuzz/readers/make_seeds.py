@@ -28,7 +28,7 @@ from edgevit_export.workflows.verify import verify  # noqa: E402
 from runtimes.power.scenarios import SCENARIOS  # noqa: E402
 from runtimes.power.simulate import simulate  # noqa: E402
 from runtimes.power.trace import PowerTrace  # noqa: E402
-from runtimes.runners.python.on_device import write_arrays  # noqa: E402
+from runtimes.runners.array_sets import write_sets  # noqa: E402
 from validation.energy.analysis import analyze_energy  # noqa: E402
 
 SEEDS = ROOT / "tests" / "data" / "seeds"
@@ -74,7 +74,7 @@ def golden() -> None:
     np.savez(SEEDS / "plain_golden.npz", **{"inputs/x": one, "outputs/y": one * 2, "labels": np.array(["a", "b"])})
     each = {f"{kind}/{row}/{name}": one[row] for kind, name in (("inputs", "x"), ("outputs", "y")) for row in (0, 1)}
     np.savez_compressed(SEEDS / "plain_golden_rows.npz", **each)
-    write_arrays(SEEDS / "outputs.npz", [{"y": one[:1, :3]}, {"y": one[1:, :3]}])
+    write_sets(SEEDS / "outputs.npz", [{"y": one[:1, :3]}, {"y": one[1:, :3]}])
 
 
 def checkpoints() -> None:

@@ -85,7 +85,7 @@ REASONS: dict[str, str] = {
     "runtimes/runners/python/on_device.py:_save_outputs": _OWN_WORK,
     "runtimes/runners/python/on_device.py:_execute": _PUSHED,
     "runtimes/runners/python/on_device.py:main": _PUSHED,
-    "runtimes/runners/python/on_device.py:read_arrays": _PUSHED,
+    "runtimes/runners/array_sets.py:read_sets": _PUSHED,
     "runtimes/sessions/run_onnx.py:OnnxSession._model": _AUDITED,
     "runtimes/sessions/run_onnx.py:OnnxSession.__init__": _AUDITED,
     "runtimes/sessions/run_pte.py:PteSession._load": _AUDITED,

@@ -35,9 +35,9 @@ from runtimes.conditions.journal import (
 from runtimes.devices.recording import Answer, Pulled, Pushed, Recording, ReplayDevice
 from runtimes.power.stamps import RunStamps
 from runtimes.runners.contract import RunRequest
+from runtimes.runners.lines import parse_lines
 from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.python.launch import PythonRunner
-from runtimes.runners.lines import parse_lines
 from runtimes.runners.python.msgspec_stand_in import Struct
 from runtimes.runners.python.msgspec_stand_in import json as stand_in
 from runtimes.runners.python.on_device import peak_memory_bytes
@@ -177,7 +177,7 @@ def _lines() -> list[bytes]:
     ]  # fmt: skip
     lines: list[dict[str, object]] = [
         {
-            "line": "header", "contract": 2, "runner": "python 2", "runtime": "r 1", "python": "3.11", "pid": 1,
+            "line": "header", "contract": 3, "runner": "python 2", "runtime": "r 1", "python": "3.11", "pid": 1,
             "threads": 1, "cpus": [0], "clocks": clocks,
         },
         {"line": "phase", "name": "load", "start_monotonic_ns": 10, "end_monotonic_ns": 20},

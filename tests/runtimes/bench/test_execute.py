@@ -48,7 +48,7 @@ def test_measures_verifies_and_leaves_nothing(
     assert [len(each.measured.samples) for each in run.rounds] == [3, 2]
     assert all(each.verification.status == "passed" for each in run.rounds)
     measured = run.rounds[0].measured
-    assert (measured.runner, measured.runtime.split()[0]) == ("python 2", "onnxruntime")
+    assert (measured.runner, measured.runtime.split()[0]) == ("python 3", "onnxruntime")
     assert measured.peak_memory_bytes and measured.peak_memory_bytes > 10_000_000
     assert run.rounds[0].before.abi == os.uname().machine
     (stored,) = (tmp_path / "out").rglob("*.json")

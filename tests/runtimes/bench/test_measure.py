@@ -82,7 +82,7 @@ def test_what_a_tool_cannot_do_is_refused(model: Subject, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="cannot pause between runs"):
         measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner=str(tool), gap_ms=5.0)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UsageError, match="choose auto, python, tool"):
+    with pytest.raises(UsageError, match="choose auto, python, native"):
         measure(HostDevice(tmp_path / "host"), [model], tmp_path / "out", runner="pyhton")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bench_rig import elf, program
+from native_rig import native_files
 from phone_stub import PhoneStub
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
@@ -14,6 +15,7 @@ from export.recipe import Format
 from runtimes.conditions.state import read_state
 from runtimes.devices.host import HostDevice
 from runtimes.runners.choose import (
+    FoundRunners,
     PythonFacts,
     RunnerOption,
     RunnerOptions,
@@ -23,10 +25,8 @@ from runtimes.runners.choose import (
     probe_python,
     runner_options,
 )
-from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Runner
 from runtimes.runners.tools import TOOLS
-from runtimes.runners.tools.launch import ToolRunner
 
 PERF_TEST = TOOLS[Format.ONNX]
 
@@ -44,6 +44,12 @@ PERF_TEST = TOOLS[Format.ONNX]
 def test_what_a_python_lacks(version: tuple[int, int, int] | None, modules: tuple[str, ...], words: str | None) -> None:
     facts = PythonFacts(command="py", version=version, modules=modules, complaint="not found")
     assert facts.why_not(Format.ONNX) == words
+
+
+def test_only_the_formats_that_are_asked_for_are_looked_up(tmp_path: Path) -> None:
+    host = HostDevice(tmp_path)
+    found = runner_options(host, read_state(host), python=None, tools_dir=None, formats=[Format.ONNX, Format.ONNX])
+    assert [each.format for each in found.options.options] == [Format.ONNX] * 4
 
 
 def test_any_of_the_runtimes_of_a_format_will_do() -> None:
@@ -92,14 +98,20 @@ def test_scripts_run_anywhere(tmp_path: Path) -> None:
     assert abi_problem(program(tmp_path / "tool", "exit 0"), "arm64-v8a") is None
 
 
-def test_every_format_has_two_options_that_say_how_to_get_them(tmp_path: Path) -> None:
+def test_every_format_has_options_that_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEVIT_RUNNERS", str(tmp_path / "no runners"))
     host = HostDevice(tmp_path)
-    found = runner_options(host, read_state(host), python="/no/python3", tools_dir=None)
+    found = runner_options(host, read_state(host), python="/no/python3", tools_dir=None).options
     assert [(each.format, each.runner) for each in found.options] == [
-        pair for format in found_formats() for pair in ((format, "python"), (format, TOOLS[format].name))
+        (format, runner)
+        for format in found_formats()
+        for runner in ("python", "native", "native-glibc", TOOLS[format].name)
     ]
     assert not any(each.usable for each in found.options)
     assert all(each.why_not and each.how for each in found.options)
+    native = next(each for each in found.options if each.runner == "native")
+    assert native.verifies and "runner fetch --abi x86_64-linux" in native.how
+    assert [each.runner for each in found.options if each.experimental] == ["native-glibc"] * len(found_formats())
     tool = next(each for each in found.options if each.runner == "onnxruntime_perf_test")
     assert tool.why_not == "no --tools-dir was given" and f"TOOLS/{found.abi}/onnxruntime_perf_test" in tool.how
     assert not tool.verifies
@@ -111,45 +123,63 @@ def found_formats() -> list[Format]:
     return list(RUNTIMES)
 
 
-def chosen(wanted: str, tools_dir: Path, *, python: bool = True, tool: bool = True) -> Runner:
-    def option(runner: str, usable: bool) -> RunnerOption:
-        why_not = None if usable else f"no {runner}"
+def chosen(wanted: str, tools_dir: Path, *usable: str, android: bool = True) -> Runner:
+    def option(runner: str) -> RunnerOption:
+        why_not = None if runner in usable else f"no {runner}"
         return RunnerOption(
-            format=Format.ONNX, runner=runner, usable=usable, why_not=why_not, how="get it", verifies=True
+            format=Format.ONNX, runner=runner, usable=why_not is None, why_not=why_not, how="get it", verifies=True
         )
 
     facts = PythonFacts(command="py", version=(3, 11, 0), modules=())
-    options = (option("python", python), option(PERF_TEST.name, tool))
-    found = RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options)
-    return choose_runner(found, wanted, Format.ONNX, tools_dir=tools_dir, android=True)
+    options = tuple(map(option, ("python", "native", "native-glibc", PERF_TEST.name)))
+    native = {
+        (Format.ONNX, name): native_files(tools_dir, own_glibc=name != "native") for name in usable if "native" in name
+    }
+    found = FoundRunners(RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options), native)
+    return choose_runner(found, wanted, Format.ONNX, tools_dir=tools_dir, android=android)
+
+
+TOOL = "onnxruntime_perf_test"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "python", "kind"),
-    [("auto", True, PythonRunner), ("auto", False, ToolRunner), ("python", True, PythonRunner),
-     ("tool", True, ToolRunner), ("onnxruntime_perf_test", True, ToolRunner)],
-)  # fmt: skip
-def test_the_choice(tmp_path: Path, wanted: str, python: bool, kind: type) -> None:
-    program(tmp_path / "x86_64" / "onnxruntime_perf_test", "exit 0")
-    assert isinstance(chosen(wanted, tmp_path, python=python), kind)
+    ("wanted", "usable", "android", "name"),
+    [
+        ("auto", ("python", "native", TOOL), False, "python"),
+        ("auto", ("python", "native", TOOL), True, "native"),
+        ("auto", ("python", TOOL), True, "python"),
+        ("auto", ("native", TOOL), False, "native"),
+        ("auto", ("native-glibc", TOOL), True, TOOL),
+        ("python", ("python", "native", TOOL), True, "python"),
+        ("native", ("python", "native", TOOL), False, "native"),
+        ("native-glibc", ("python", "native-glibc", TOOL), True, "native-glibc"),
+        ("tool", ("python", "native", TOOL), True, TOOL),
+        (TOOL, ("python", TOOL), True, TOOL),
+    ],
+)
+def test_the_choice(tmp_path: Path, wanted: str, usable: tuple[str, ...], android: bool, name: str) -> None:
+    """What is experimental is never chosen by itself."""
+    program(tmp_path / "x86_64" / TOOL, "exit 0")
+    assert chosen(wanted, tmp_path, *usable, android=android).name == name
 
 
 @pytest.mark.parametrize(
     ("wanted", "reasons"),
-    [("auto", "python: no python; onnxruntime_perf_test: no onnx"), ("python", "python: no python$"),
-     ("tool", "onnx: onnxruntime_perf_test: no onnx")],
+    [("auto", "native: no native; python: no python; onnxruntime_perf_test: no onnx"), ("python", "python: no python$"),
+     ("native", "native: no native$"), ("tool", "onnx: onnxruntime_perf_test: no onnx")],
 )  # fmt: skip
 def test_what_is_not_there_is_told_with_its_reasons(tmp_path: Path, wanted: str, reasons: str) -> None:
     with pytest.raises(MissingDependencyError, match=reasons) as error:
-        chosen(wanted, tmp_path, python=False, tool=False)
+        chosen(wanted, tmp_path)
+    assert (error.value.hint == "get it") == (wanted == "native"), "the one command that is missing"
     assert error.value.message.startswith("nothing on 8BC1 (x86_64) can run onnx: ")
 
 
 def test_a_binary_of_ones_own(tmp_path: Path) -> None:
     tool = program(tmp_path / "mine", "exit 0")
-    assert chosen(str(tool), tmp_path, tool=False).name == "onnxruntime_perf_test"
+    assert chosen(str(tool), tmp_path).name == "onnxruntime_perf_test"
     with pytest.raises(DeviceError, match="built for arm64-v8a") as refused:
         chosen(str(elf(tmp_path / "arm", 183)), tmp_path)
     assert "get a build for x86_64" in (refused.value.hint or "")
-    with pytest.raises(UsageError, match="choose auto, python, tool, onnxruntime_perf_test"):
+    with pytest.raises(UsageError, match="choose auto, python, native, native-glibc, tool, onnxruntime_perf_test"):
         chosen("benchmark_model", tmp_path)

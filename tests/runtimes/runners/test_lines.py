@@ -39,7 +39,7 @@ def control(start: int, took: int = 500) -> dict[str, object]:
 def body() -> list[dict[str, object]]:
     clocks = {"realtime_ns": 1, "monotonic_ns": 2, "boottime_ns": 3}
     return [
-        line("header", contract=2, runner="python 1", runtime="r 1", python="3.11", pid=1, threads=1, cpus=[0],
+        line("header", contract=3, runner="python 1", runtime="r 1", python="3.11", pid=1, threads=1, cpus=[0],
              clocks=clocks),
         sample("warmup", 0),
         *(sample("run", index, 2000 + 1000 * index) for index in range(3)),
@@ -102,7 +102,7 @@ def test_rubbish_between_the_lines_is_refused() -> None:
         (lambda lines: lines[2].update(latency_ns=9), "does not fit its stamps"),
         (lambda lines: lines[2].update(latency_ns=0, end_monotonic_ns=2000), "does not fit its stamps"),
         (lambda lines: lines.insert(5, control(9000)), "controls: expected 0, got 1"),
-        (lambda lines: lines[0].update(contract=1), "contract version: expected 2, got 1"),
+        (lambda lines: lines[0].update(contract=2), "contract version: expected 3, got 2"),
     ],
 )
 def test_lines_that_do_not_answer_the_request_are_refused(change: object, message: str) -> None:

@@ -16,10 +16,10 @@ from bench_rig import WEIGHT, onnx_subject
 
 from edgevit.errors import DeviceError
 from export.recipe import Format
+from runtimes.runners.array_sets import read_sets, write_sets
 from runtimes.runners.contract import RunRequest
-from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.lines import parse_lines
-from runtimes.runners.python.on_device import read_arrays, write_arrays
+from runtimes.runners.python.bundle import build_runner
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import SyncPulses, Workload
 
@@ -54,7 +54,7 @@ def request(**changes: object) -> RunRequest:
 
 def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
     subject = onnx_subject(tmp_path / "tiny.onnx")
-    write_arrays(tmp_path / "in.npz", list(subject.feeds))
+    write_sets(tmp_path / "in.npz", list(subject.feeds))
     wanted = request(pulses=SyncPulses(busy_ms=(20, 10), idle_ms=5), gap_ms=1.0, idle_s=0.005)
     done = run(tmp_path, wanted, bare)
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def test_runs_without_msgspec(tmp_path: Path, bare: dict[str, str]) -> None:
     assert lines.pulses[0].end_monotonic_ns - lines.pulses[0].start_monotonic_ns >= 20_000_000
     assert lines.pulses[1].end_monotonic_ns < lines.samples[0].start_monotonic_ns
     assert lines.samples[2].end_monotonic_ns < lines.pulses[2].start_monotonic_ns
-    outputs = read_arrays(tmp_path / "out.npz")
+    outputs = read_sets(tmp_path / "out.npz")
     for feed, answer in zip(subject.feeds, outputs, strict=True):
         np.testing.assert_allclose(answer["y"], feed["x"] @ WEIGHT, atol=1e-5)
 

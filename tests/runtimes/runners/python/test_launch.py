@@ -11,10 +11,10 @@ import pytest
 from bench_rig import onnx_subject
 
 from edgevit.errors import DeviceError
+from runtimes.runners.array_sets import write_sets
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.process import Finished, PlannedRun
 from runtimes.runners.python.launch import PythonRunner
-from runtimes.runners.python.on_device import write_arrays
 from runtimes.runners.runner import Subject
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
@@ -42,7 +42,7 @@ def lines() -> bytes:
         }  # fmt: skip
 
     told: list[dict[str, object]] = [
-        {"line": "header", "contract": 2, "runner": "python 1", "runtime": "onnxruntime 1", "python": "3.11.0",
+        {"line": "header", "contract": 3, "runner": "python 1", "runtime": "onnxruntime 1", "python": "3.11.0",
          "pid": 7, "threads": 1, "cpus": [0, 3], "clocks": {"realtime_ns": 1, "monotonic_ns": 2, "boottime_ns": 3}},
         {"line": "phase", "name": "load", "start_monotonic_ns": 10, "end_monotonic_ns": 50},
         sample("warmup", 0, 9), sample("run", 0, 5), sample("run", 1, 6, 200),
@@ -107,7 +107,7 @@ def test_failures_are_told_by_whoever_knows_most(
 
 def test_answers_are_one_for_each_feed(subject: Subject, planned: PlannedRun, tmp_path: Path) -> None:
     def answers(count: int) -> dict[str, bytes]:
-        write_arrays(tmp_path / "o.npz", [{"y": np.full((1, 3), index, np.float32)} for index in range(count)])
+        write_sets(tmp_path / "o.npz", [{"y": np.full((1, 3), index, np.float32)} for index in range(count)])
         return {planned.outputs[0]: (tmp_path / "o.npz").read_bytes()}
 
     assert [each["y"][0, 0] for each in RUNNER.answers(subject, planned, answers(2))] == [0.0, 1.0]

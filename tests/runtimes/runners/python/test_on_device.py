@@ -19,9 +19,9 @@ from edgevit.errors import DeviceError
 from export.recipe import Format
 from runtimes.runners import contract
 from runtimes.runners.contract import RunRequest
-from runtimes.runners.python import on_device
 from runtimes.runners.lines import parse_lines
-from runtimes.runners.python.on_device import LineWriter, do_steps, main, read_arrays, write_arrays
+from runtimes.runners.python import on_device
+from runtimes.runners.python.on_device import LineWriter, do_steps, main
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
@@ -69,17 +69,6 @@ def test_stamps_of_both_clocks_enclose_the_run() -> None:
     ((stamp,), _) = do_steps(lambda: time.sleep(0.01), steps((0.0, 1, 0.0)))
     start, end, boot_start, boot_end = stamp
     assert 10_000_000 <= end - start <= boot_end - boot_start
-
-
-def test_arrays_come_back_in_order_and_with_odd_names(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    sets = [{"a/b": rng.normal(size=(2, 3)).astype(np.float32), "n": np.array(index)} for index in range(12)]
-    write_arrays(tmp_path / "x.npz", sets)
-    back = read_arrays(tmp_path / "x.npz")
-    assert len(back) == 12
-    for there, here in zip(back, sets, strict=True):
-        assert there.keys() == here.keys()
-        assert all(np.array_equal(there[name], here[name]) and there[name].dtype == here[name].dtype for name in here)
 
 
 def test_lines_appear_only_when_they_are_whole(tmp_path: Path) -> None:
@@ -163,11 +152,3 @@ def test_a_failure_is_told_with_its_stage(
 def test_both_sides_speak_one_version_of_the_contract() -> None:
     """The device's side imports nothing of the other, so the number stands in both."""
     assert on_device.CONTRACT_VERSION == contract.CONTRACT_VERSION
-
-
-def test_inputs_that_are_packed_are_refused_before_they_take_memory(tmp_path: Path) -> None:
-    write_arrays(tmp_path / "plain.npz", [{"x": np.zeros((2, 3), np.float32)}])
-    assert read_arrays(tmp_path / "plain.npz")[0]["x"].shape == (2, 3)
-    np.savez_compressed(tmp_path / "packed.npz", **{"0/x": np.zeros(10**6)})
-    with pytest.raises(ValueError, match="arrays that are packed"):
-        read_arrays(tmp_path / "packed.npz")

@@ -1,0 +1,123 @@
+"""Whether the native runner can run a format on a device, and if not, the one command that is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgevit.errors import ArtifactError
+from edgevit.shell import command_line
+from export.recipe import Format
+from runtimes.conditions.device_state import DeviceState
+from runtimes.devices.device import Device
+from runtimes.runners.contract import REQUEST_VERSION
+from runtimes.runners.native.abis import ABIS, Abi, abi_of
+from runtimes.runners.native.build import source_sha256
+from runtimes.runners.native.launch import NativeFiles
+from runtimes.runners.native.runtimes_table import GLIBC, NATIVE, NativeRow
+from runtimes.runners.native.store import (
+    Found,
+    StoredLibrary,
+    StoredProgram,
+    fetch_command,
+    find_library,
+    find_program,
+)
+
+_GLIBC_OF_ANDROID = {"arm64-v8a": "aarch64-linux", "x86_64": "x86_64-linux"}  # whose glibc runs on its kernel
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why the native runner cannot be used, and the command that changes that."""
+
+    why: str
+    how: str
+
+
+def glibc_version(device: Device, state: DeviceState) -> tuple[int, ...] | None:
+    """The version of a Linux device's glibc; None for Android, and where it does not say."""
+    if state.android_version is not None:
+        return None
+    answer = device.run(["getconf", "GNU_LIBC_VERSION"])
+    words = answer.out.split()
+    return version_of(words[1]) if answer.ok and len(words) == 2 and words[0] == "glibc" else None
+
+
+def version_of(text: str) -> tuple[int, ...] | None:
+    """``2.36`` as numbers, to compare; None for what is no version."""
+    parts = text.split(".")
+    return (
+        tuple(map(int, parts)) if all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts) else None
+    )
+
+
+def native_files(
+    state: DeviceState, format: Format, glibc: tuple[int, ...] | None, *, own_glibc: bool = False
+) -> NativeFiles | Missing:
+    """What runs ``format`` natively on a device, or what is missing.
+
+    Args:
+        state: Of the device.
+        format: The format.
+        glibc: Version of the device's glibc, where it is known.
+        own_glibc: Bring glibc along, for a device that has none or an old one (experimental).
+    """
+    abi = _abi(state, own_glibc=own_glibc)
+    if abi is None:
+        return Missing(f"none is built for {state.abi or 'an unknown ABI'}", f"ABIs: {', '.join(ABIS)}")
+    row = NATIVE[format]
+    if abi.android and row.maven is None:
+        return Missing(f"{row.title} has no library for Android that a program can be linked with", "--runner tool")
+    try:
+        library = find_library(abi, row.runtime, format)
+        if library is None:
+            return Missing(f"no library of {row.title} for {abi.name}", _fetch(abi, format))
+        program = find_program(abi, row.program)
+        bundle = find_library(abi, GLIBC, GLIBC) if own_glibc else None
+    except ArtifactError as error:
+        return Missing(error.message, error.hint or _build(abi))
+    if problem := _program_problem(program, library, row):
+        return Missing(problem, _build(abi))
+    assert program is not None
+    if own_glibc and bundle is None:
+        return Missing(f"no glibc for {abi.name}", f"edgevit-export runner fetch --abi {abi.name} --glibc")
+    if not own_glibc and (problem := _too_new(program, library, glibc)):
+        return Missing(problem, "--runner native-glibc brings a glibc along (experimental)")
+    return NativeFiles(row, program, library, bundle)
+
+
+def _abi(state: DeviceState, *, own_glibc: bool) -> Abi | None:
+    abi = abi_of(state)
+    if own_glibc and abi is not None and abi.android:
+        return ABIS.get(_GLIBC_OF_ANDROID.get(abi.name, ""))
+    return abi
+
+
+def _fetch(abi: Abi, format: Format) -> str:
+    return fetch_command(abi, format) + (" --from FILE.aar" if abi.android else "")
+
+
+def _build(abi: Abi) -> str:
+    words = ["edgevit-export", "runner", "build", "--abi", abi.name, *(["--ndk", "DIR"] if abi.android else [])]
+    return command_line(*words)
+
+
+def _program_problem(program: Found[StoredProgram] | None, library: Found[StoredLibrary], row: NativeRow) -> str | None:
+    if program is None:
+        return f"no {row.program} for {library.record.abi}"
+    record = program.record
+    if record.contract != REQUEST_VERSION or record.source_sha256 != source_sha256():
+        return f"{row.program} for {record.abi} was built from other sources than this version's"
+    if row.linked and (record.linked is None or record.linked.sha256 != library.record.main.sha256):
+        linked = record.linked.version if record.linked else "none"
+        return f"{row.program} is linked with {row.title} {linked}, fetched is {library.record.version}"
+    return None
+
+
+def _too_new(program: Found[StoredProgram], library: Found[StoredLibrary], glibc: tuple[int, ...] | None) -> str | None:
+    needs = (program.record.needs_glibc, library.record.needs_glibc)
+    for what, needed in zip((program.record.name, library.record.main.name), needs, strict=True):
+        wanted = version_of(needed) if needed else None
+        if wanted is not None and glibc is not None and wanted > glibc:
+            return f"{what} needs glibc {needed}, the device has {'.'.join(map(str, glibc))}"
+    return None
