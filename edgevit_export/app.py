@@ -25,6 +25,7 @@ from edgevit_export.commands.models import ModelsOptions, models
 from edgevit_export.commands.options import command_of
 from edgevit_export.commands.paper import PaperOptions, paper
 from edgevit_export.commands.report import ReportOptions, report
+from edgevit_export.commands.runner import app as runner
 from edgevit_export.commands.verify import VerifyOptions, verify
 from edgevit_export.console import LISTING_VERSION, print_json
 
@@ -112,3 +113,4 @@ app.command()(command_of(DevicesOptions, devices))
 app.command()(command_of(ReportOptions, report))
 app.command()(command_of(PaperOptions, paper))
 app.add_typer(energy, name="energy")
+app.add_typer(runner, name="runner")

@@ -19,9 +19,11 @@ COMMANDS = (
     "models",
     "paper",
     "report",
+    "runner",
     "verify",
 )
 ENERGY_COMMANDS = ("analyze", "meters", "simulate")
+RUNNER_COMMANDS = ("build", "fetch", "list")
 
 _EXPORT = "edgevit-export export --variant s --format ptl,onnx,tflite"
 _BENCH = "edgevit-export bench artifacts/"
@@ -42,6 +44,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("power", "monsoon", "analyze", "analyse"), "edgevit-export energy analyze TRACE --runs 50"),
     "meters": "edgevit-export energy meters",
     "simulate": "edgevit-export energy simulate",
+    **dict.fromkeys(("fetch", "ndk", "native", "runners"), "edgevit-export runner --help"),
     **dict.fromkeys(("diff", "regression"), "edgevit-export compare BEFORE.json AFTER.json"),
     "help": "edgevit-export --help",
 }
@@ -59,8 +62,8 @@ def usage_error(message: str, command: str) -> UsageError:
 def command_in(arguments: Sequence[str]) -> str:
     """The command that ``arguments`` begin with, for errors that do not say in which they arose."""
     words = list(arguments[:1]) if arguments and arguments[0] in COMMANDS else []
-    if words == ["energy"]:
-        words += [word for word in arguments[1:2] if word in ENERGY_COMMANDS]
+    below = {"energy": ENERGY_COMMANDS, "runner": RUNNER_COMMANDS}
+    words += [word for word in arguments[1:2] if words and word in below.get(words[0], ())]
     return " ".join(["edgevit-export", *words])
 
 

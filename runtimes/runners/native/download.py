@@ -52,33 +52,40 @@ def download(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
         MissingDependencyError: pip, or Maven, is not installed.
         FailureError: It could not be downloaded.
     """
-    return _aar(abi, row, version, room) if abi.android else _wheel(abi, row, version, room)
+    version = version or installed_version(row)
+    if abi.android:
+        return _aar(abi, row, version or "LATEST", room)
+    return download_wheel(abi, row.package if version is None else f"{row.package}=={version}", row.python, room)
 
 
-def _wheel(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
+def download_wheel(abi: Abi, requirement: str, python: str, room: Path) -> Path:
+    """A wheel of PyPI in ``room``, for the devices of an ABI and a version of Python.
+
+    Raises:
+        MissingDependencyError: This Python has no pip.
+        FailureError: It could not be downloaded.
+    """
     if find_spec("pip") is None:
         raise MissingDependencyError(
-            f"cannot fetch {row.runtime} for {abi.name}: this Python has no pip", hint=f"{sys.executable} -m ensurepip"
+            f"cannot download {requirement} for {abi.name}: this Python has no pip",
+            hint=f"{command_line(sys.executable)} -m ensurepip",
         )
-    version = version or installed_version(row)
-    requirement = row.package if version is None else f"{row.package}=={version}"
     platforms = [word for tag in abi.wheel_platforms for word in ("--platform", tag)]
     words = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--only-binary=:all:", "--implementation", "cp", "--python-version", row.python, *platforms,
+        "--only-binary=:all:", "--implementation", "cp", "--python-version", python, *platforms,
         "--dest", str(room), requirement,
     ]  # fmt: skip
     _run(words, f"pip could not download {requirement} for {abi.name}", "give a wheel that you have: --from FILE.whl")
     return _only(room, "*.whl", f"pip left no wheel of {requirement}")
 
 
-def _aar(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
+def _aar(abi: Abi, row: NativeRow, version: str, room: Path) -> Path:
     if row.maven is None:
         raise UsageError(
             f"{row.runtime} has no library for Android: .{row.format} runs there in the vendor's tool alone",
             hint="edgevit-export devices --setup says how to get it",
         )
-    version = version or installed_version(row) or "LATEST"
     artifact = f"{row.maven}:{version}"
     maven = shutil.which("mvn")
     if maven is None:
@@ -103,7 +110,7 @@ def _run(words: Sequence[str], failed: str, hint: str) -> None:
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     if done.returncode:
-        raise FailureError(f"{failed}{show_tail(done.stdout)}", hint=f"{hint}; the command was: {command_line(*words)}")
+        raise FailureError(f"{failed}{show_tail(done.stdout)}", hint=hint)
 
 
 def _only(room: Path, pattern: str, failed: str) -> Path:

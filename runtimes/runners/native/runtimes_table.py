@@ -30,7 +30,8 @@ class NativeRow:
         told_version: How the wheel's metadata tell the runtime's version, where it is not the package's own.
         aar_main: Pattern of its library's file name in an AAR.
         maven: Coordinates of the AAR; None where Maven has none.
-        linked: Whether the program is linked with the library, and so is built behind the fetch.
+        headers: Package of Python whose headers the program is compiled with; it is then linked with the library, and
+            so is built behind the fetch. None where it opens the library when it runs.
     """
 
     format: Format
@@ -44,7 +45,12 @@ class NativeRow:
     told_version: str | None = None
     aar_main: str | None = None
     maven: str | None = None
-    linked: bool = False
+    headers: str | None = None
+
+    @property
+    def linked(self) -> bool:
+        """Whether the program is linked with the library."""
+        return self.headers is not None
 
     def measured(self, version: str) -> str:
         """What records say: ``LiteRT 2.3.0``."""
@@ -69,11 +75,12 @@ NATIVE: dict[Format, NativeRow] = {
             python="3.12",  # the oldest that it has wheels for
             wheel_main="executorch_numpy_runtime/_core*.so", followed=False,
             told_version=r"ExecuTorch (\d+\.\d+\.\d+)",  # 1.4.0 of the package holds ExecuTorch 1.3.1
-            aar_main="libexecutorch*.so", maven="org.pytorch:executorch-android", linked=True,
+            aar_main="libexecutorch*.so", maven="org.pytorch:executorch-android",
+            headers="executorch",
         ),
         NativeRow(
             Format.PTL, "torch", "torch", f"{RUNNER}-torch", package="torch", python="3.11",
-            wheel_main="torch/lib/libtorch_cpu.so", linked=True,
+            wheel_main="torch/lib/libtorch_cpu.so", headers="torch",
         ),
     )
 }  # fmt: skip

@@ -1,0 +1,184 @@
+"""``runner``: build the native runner, fetch the libraries of its runtimes, list what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevit.errors import UsageError, parse_choice
+from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.console import (
+    Progress,
+    format_bytes,
+    print_line,
+    print_next,
+    print_note,
+    print_records,
+    print_table,
+    print_text,
+)
+from export.recipe import Format
+
+if TYPE_CHECKING:
+    from runtimes.runners.native.abis import Abi
+    from runtimes.runners.native.listing import ListedRunner
+    from runtimes.runners.native.store import Found, StoredLibrary, StoredProgram
+
+app = typer.Typer(
+    help="The native runner, for devices without Python: build it, fetch its runtimes, list what is there.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def _help_unless_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_BUILD = """Compile the native runner for an ABI and keep it in the cache directory.
+
+\b
+arm64-v8a, armeabi-v7a and x86_64 are Android's and need its NDK, x86_64-linux and aarch64-linux a C++ compiler.
+The programs for .pte and .ptl are linked with their libraries: `runner fetch` first.
+
+\b
+Examples:
+  edgevit-export runner build --abi arm64-v8a --ndk ~/android-ndk-r27c
+  edgevit-export runner build --abi aarch64-linux
+"""
+
+_FETCH = """Put the libraries of runtimes into the cache directory, for a device of another ABI or this one.
+
+\b
+For Linux they are taken out of the wheels of PyPI, for Android out of AARs: given by --from, or by Maven where it is
+installed. Without --version it is the version of this host's own package, or else the newest.
+
+\b
+Examples:
+  edgevit-export runner fetch --abi aarch64-linux --format onnx,tflite,pte
+  edgevit-export runner fetch --abi arm64-v8a --format onnx --from onnxruntime-android-1.23.2.aar
+"""
+
+
+@app.command(help=_BUILD)
+def build(
+    abi: Annotated[list[str], typer.Option("--abi", help="For which devices; `devices` shows theirs. Repeatable.")],
+    ndk: Annotated[Path | None, typer.Option(help="Android's NDK; else ANDROID_NDK_HOME or ANDROID_NDK_ROOT.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Which must be built; else all whose library is there.")] = None,
+    include: Annotated[Path | None, typer.Option(help="Directory of headers for the one of pte and ptl that --format names.")] = None,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Compile the native runner for an ABI."""
+    from runtimes.runners.native.build import BuildRequest, build_programs, plan_builds
+
+    progress = Progress()
+    built: list[Found[StoredProgram]] = []
+    left_out: dict[str, str] = {}
+    for each in _abis(abi):
+        request = BuildRequest(each, ndk=ndk, formats=_formats(formats), include=include)
+        planned = plan_builds(request)
+        left_out.update((f"{program} for {each.name}", reason) for program, reason in planned.left_out)
+        for plan in planned.plans:
+            with progress.step(f"compiling {plan.program} for {each.name}"):
+                built += build_programs(request, [plan])
+    columns = ("program", "ABI", "size", "SHA-256", "linked with", "compiler")
+    print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=("linked with",))
+    for program, reason in left_out.items():
+        print_note(f"not built: {program}: {reason}")
+
+
+@app.command(help=_FETCH)
+def fetch(
+    abi: Annotated[list[str], typer.Option("--abi", help="For which devices; `devices` shows theirs. Repeatable.")],
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Whose runtimes: onnx, tflite, pte, ptl.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the one runtime's package.")] = None,
+    source: Annotated[list[Path] | None, typer.Option("--from", help="Wheel, AAR or directory that holds it; again for what it needs besides.")] = None,
+    glibc: Annotated[bool, typer.Option("--glibc", help="Also glibc itself, from the compiler's system root, for devices without it (experimental).")] = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Put the libraries of runtimes into the cache directory."""
+    from runtimes.runners.native.fetch import Wanted, fetch_library
+    from runtimes.runners.native.glibc import fetch_glibc
+    from runtimes.runners.native.headers import keep_headers
+    from runtimes.runners.native.runtimes_table import NATIVE
+
+    asked, abis, progress = _formats(formats), _abis(abi), Progress()
+    if not asked and not glibc:
+        raise UsageError("nothing to fetch: no format was named", hint="--format onnx,tflite")
+    if len(asked) != 1 and (version is not None or source):
+        raise UsageError(f"--version and --from are for one format, {len(asked)} were named", hint="--format onnx")
+    rows = []
+    for each in abis:
+        for row in (NATIVE[format] for format in asked):
+            with progress.step(f"fetching {row.runtime} for {each.name}"):
+                found = fetch_library(Wanted(each, row, version, tuple(source or ())))
+                rows.append(found)
+            with progress.step(f"headers of {row.runtime}") as step:
+                headers = keep_headers(each, row, found.record.version)
+                step.result = "as installed here" if headers is None else headers.record.version
+        if glibc:
+            with progress.step(f"bundling glibc for {each.name}"):
+                rows.append(fetch_glibc(each))
+    columns = ("library", "ABI", "version", "files", "size", "SHA-256", "needs glibc")
+    print_table(columns, [_library_cells(found) for found in rows], right=("files", "size"), alike=("needs glibc",))
+    if any(NATIVE[format].linked for format in asked):
+        print_next(f"edgevit-export runner build --abi {abis[0].name}")
+
+
+@app.command(name="list")
+def list_all(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """List the programs and libraries that are there, each checked against its hash."""
+    from runtimes.runners.native.listing import list_runners
+    from runtimes.runners.native.store import store_home
+
+    rows = list_runners()
+    if as_json:
+        print_records(runners=rows)
+        return
+    if not rows:
+        print_text(f"nothing is in {store_home()}")
+        print_next("edgevit-export runner build --help")
+        return
+    columns = ("name", "ABI", "version", "size", "SHA-256", "usable")
+    print_table(columns, [_listed_cells(row) for row in rows], right=("size",), names=("name", "ABI"))
+    for row in rows:
+        if row.problem:
+            print_line()
+            print_text(f"{row.name} for {row.abi}: {row.problem}")
+            print_line(f"  {row.hint}")
+
+
+def _abis(words: list[str]) -> list[Abi]:
+    from runtimes.runners.native.abis import abi_named
+
+    return [abi_named(name) for name in split_list(words)]
+
+
+def _formats(words: list[str] | None) -> tuple[Format, ...]:
+    return tuple(dict.fromkeys(parse_choice("format", Format, name) for name in split_list(words)))
+
+
+def _program_cells(found: Found[StoredProgram]) -> Sequence[str]:
+    record = found.record
+    linked = "" if record.linked is None else f"{record.linked.runtime} {record.linked.version}"
+    size = format_bytes(record.file.size_bytes)
+    return (record.name, record.abi, size, record.file.sha256[:8], linked, record.compiler)
+
+
+def _library_cells(found: Found[StoredLibrary]) -> Sequence[str]:
+    record = found.record
+    size = format_bytes(sum(file.size_bytes for file in record.files))
+    return (
+        record.runtime, record.abi, record.version, str(len(record.files)), size, record.main.sha256[:8],
+        record.needs_glibc or "",
+    )  # fmt: skip
+
+
+def _listed_cells(row: ListedRunner) -> Sequence[str]:
+    size = format_bytes(row.size_bytes) if row.sha256 else ""
+    return (row.name, row.abi, row.version or "", size, (row.sha256 or "")[:8], "no" if row.problem else "yes")

@@ -1,0 +1,133 @@
+"""What the store holds, for people and scripts; what is damaged or out of date, and what mends it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgevit.errors import ArtifactError
+from edgevit.records import Record
+from runtimes.runners.native.abis import ABIS, Abi
+from runtimes.runners.native.build import source_sha256
+from runtimes.runners.native.runtimes_table import NATIVE
+from runtimes.runners.native.store import (
+    StoredProgram,
+    find_library,
+    find_program,
+    stored_names,
+)
+
+
+class ListedRunner(Record):
+    """One entry of the store.
+
+    Attributes:
+        kind: A program, or a library.
+        abi: For which devices.
+        name: Of the program, or of the library's runtime.
+        version: Of the library, or of the one that the program is linked with; None for a program without one.
+        size_bytes: All its files.
+        sha256: Of its main file; None where it is damaged.
+        origin: The compiler, or where the library is from.
+        needs_glibc: Version of glibc that it needs.
+        current: Whether a program was built from these sources, for the library that is there; None for libraries.
+        problem: Why it cannot be used as it is; empty where it can.
+        hint: The command that mends that.
+    """
+
+    kind: Literal["program", "library"]
+    abi: str
+    name: str
+    version: str | None = None
+    size_bytes: int = 0
+    sha256: str | None = None
+    origin: str = ""
+    needs_glibc: str | None = None
+    current: bool | None = None
+    problem: str = ""
+    hint: str = ""
+
+
+def list_runners() -> tuple[ListedRunner, ...]:
+    """All entries of the store, by ABI: programs, then libraries."""
+    sources = source_sha256()
+    return tuple(
+        row
+        for abi in ABIS.values()
+        for row in (
+            *(_program(abi, name, sources) for name in stored_names(abi, "programs")),
+            *(_library(abi, name) for name in stored_names(abi, "libraries")),
+        )
+    )
+
+
+def stale(program: StoredProgram, abi: Abi, sources: str) -> str:
+    """Why a program is not what would be built now; empty where it is.
+
+    Args:
+        program: Its record.
+        abi: Its ABI.
+        sources: SHA-256 of the C++ sources.
+    """
+    if program.source_sha256 != sources:
+        return "built from other sources"
+    if program.linked is None:
+        return ""
+    row = next((row for row in NATIVE.values() if row.runtime == program.linked.runtime), None)
+    try:
+        library = None if row is None else find_library(abi, row.runtime, row.format)
+    except ArtifactError as error:
+        return error.message
+    if library is None:
+        return f"linked with {program.linked.runtime} {program.linked.version}, which is not there any more"
+    if library.record.main.sha256 != program.linked.sha256:
+        return f"linked with {program.linked.runtime} {program.linked.version}, another one is there now"
+    return ""
+
+
+def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
+    try:
+        found = find_program(abi, name)
+    except ArtifactError as error:
+        return _damaged("program", abi, name, error)
+    if found is None:
+        return ListedRunner(kind="program", abi=abi.name, name=name, problem="removed while it was read")
+    record = found.record
+    problem = stale(record, abi, sources)
+    return ListedRunner(
+        kind="program",
+        abi=abi.name,
+        name=name,
+        version=None if record.linked is None else f"{record.linked.runtime} {record.linked.version}",
+        size_bytes=record.file.size_bytes,
+        sha256=record.file.sha256,
+        origin=record.compiler,
+        needs_glibc=record.needs_glibc,
+        current=not problem,
+        problem=problem,
+        hint=f"edgevit-export runner build --abi {abi.name}" if problem else "",
+    )
+
+
+def _library(abi: Abi, name: str) -> ListedRunner:
+    format = next((row.format for row in NATIVE.values() if name.startswith(row.runtime)), "pte")
+    try:
+        found = find_library(abi, name, format)
+    except ArtifactError as error:
+        return _damaged("library", abi, name, error)
+    if found is None:
+        return ListedRunner(kind="library", abi=abi.name, name=name, problem="removed while it was read")
+    record = found.record
+    return ListedRunner(
+        kind="library",
+        abi=abi.name,
+        name=name,
+        version=record.version,
+        size_bytes=sum(file.size_bytes for file in record.files),
+        sha256=record.main.sha256,
+        origin=record.origin,
+        needs_glibc=record.needs_glibc,
+    )
+
+
+def _damaged(kind: Literal["program", "library"], abi: Abi, name: str, error: ArtifactError) -> ListedRunner:
+    return ListedRunner(kind=kind, abi=abi.name, name=name, problem=error.message, hint=error.hint or "")
