@@ -85,7 +85,7 @@ def build(
         left_out.update((f"{program} for {each.name}", reason) for program, reason in planned.left_out)
         for plan in planned.plans:
             with progress.step(f"compiling {plan.program} for {each.name}"):
-                built += build_programs(request, [plan])
+                built += build_programs(request, [plan], progress.note)
     columns = ("program", "ABI", "size", "SHA-256", "linked with", "compiler")
     print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=("linked with",))
     for program, reason in left_out.items():
@@ -118,9 +118,10 @@ def fetch(
             with progress.step(f"fetching {row.runtime} for {each.name}"):
                 found = fetch_library(Wanted(each, row, version, tuple(source or ())))
                 rows.append(found)
-            with progress.step(f"headers of {row.runtime}") as step:
-                headers = keep_headers(each, row, found.record.version)
-                step.result = "as installed here" if headers is None else headers.record.version
+            if row.linked:
+                with progress.step(f"finding the headers of {row.runtime}") as step:
+                    headers = keep_headers(each, row, found.record.version)
+                    step.result = "as installed here" if headers is None else headers.record.version
         if glibc:
             with progress.step(f"bundling glibc for {each.name}"):
                 rows.append(fetch_glibc(each))

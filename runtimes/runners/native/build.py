@@ -11,9 +11,9 @@ from pathlib import Path
 
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, MissingDependencyError, UsageError
 from edgevit.records import sha256_file
-from edgevit.text import read_bytes
+from edgevit.text import printable, read_bytes
 from export.recipe import Format
-from runtimes.runners.exits import show_tail
+from runtimes.runners.exits import LAST_LINES
 from runtimes.runners.native.abis import Abi, require_abi
 from runtimes.runners.native.compilers import Toolchain, toolchain_for
 from runtimes.runners.native.elf import read_elf
@@ -33,6 +33,8 @@ from runtimes.runners.native.store import (
 
 SOURCE = Path(__file__).with_name("source")
 """The C++ sources, which are part of this package."""
+LONGEST_LINE = 300  # characters; chosen, because templates have names without end
+_COMPLAINT = re.compile(r"\berror\b", re.IGNORECASE)
 _SOURCES = frozenset({".cpp", ".h", ".cmake", ".txt"})
 _CONTRACT = re.compile(r"\bkRequestVersion\s*=\s*(\d{1,6})\s*;")
 _COMPILER = re.compile(r'set\(CMAKE_CXX_COMPILER_(ID|VERSION) "([\w.+-]{1,60})"\)')
@@ -121,19 +123,18 @@ def build_programs(
     Args:
         request: What is to be built.
         plans: Of ``plan_builds``.
-        report: Told which program is next.
+        report: Told the last lines of a compiler that failed, one by one.
 
     Raises:
         UsageError, MissingDependencyError: As ``toolchain_for`` and ``headers_for``.
-        FailureError: A program cannot be compiled; its last lines are shown. Or the disk is full.
+        FailureError: A program cannot be compiled, or the disk is full.
         ArtifactError: What was compiled is not for the ABI.
     """
     toolchain = toolchain_for(request.abi, request.ndk)
     built = []
     for plan in plans:
-        report(plan.program)
         with workplace() as room:
-            built.append(_built(request, plan, toolchain, room))
+            built.append(_built(request, plan, toolchain, room, report))
     return built
 
 
@@ -158,14 +159,16 @@ def contract_of(source: Path = SOURCE) -> int:
     return int(found[1])
 
 
-def _built(request: BuildRequest, plan: Plan, toolchain: Toolchain, room: Path) -> Found[StoredProgram]:
+def _built(
+    request: BuildRequest, plan: Plan, toolchain: Toolchain, room: Path, report: Callable[[str], object]
+) -> Found[StoredProgram]:
     abi, folder = request.abi, room / "build"
     words = [
         *toolchain.words, "-S", str(request.source), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release",
         "-DCMAKE_SKIP_RPATH=ON", f"-DEDGEVIT_PROGRAMS={plan.program}", *_linking(request, plan, room),
     ]  # fmt: skip
-    _run(words, f"CMake cannot configure {plan.program} for {abi.name}")
-    _run([words[0], "--build", str(folder)], f"{plan.program} cannot be compiled for {abi.name}")
+    _run(words, f"CMake cannot configure {plan.program} for {abi.name}", report)
+    _run([words[0], "--build", str(folder)], f"{plan.program} cannot be compiled for {abi.name}", report)
     path = folder / plan.program
     elf = read_elf(path)
     require_abi(elf, abi, f"what was compiled as {plan.program}")
@@ -203,12 +206,17 @@ def _linking(request: BuildRequest, plan: Plan, room: Path) -> Sequence[str]:
     return (f"-DEDGEVIT_TORCH_DIR={package}",)
 
 
-def _run(words: Sequence[str], failed: str) -> None:
+def _run(words: Sequence[str], failed: str, report: Callable[[str], object]) -> None:
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
-    if done.returncode:
-        raise FailureError(f"{failed}{show_tail(done.stdout)}")
+    if not done.returncode:
+        return
+    lines = [line for line in done.stdout.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    for line in lines[-LAST_LINES:]:
+        report(line[:LONGEST_LINE])
+    first = next((line for line in lines if _COMPLAINT.search(line)), f"exit code {done.returncode}")
+    raise FailureError(f"{failed}: {printable(first.strip()[:LONGEST_LINE])}")
 
 
 def _compiler_of(folder: Path, toolchain: Toolchain) -> str:
