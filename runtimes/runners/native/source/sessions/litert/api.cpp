@@ -14,7 +14,7 @@
 // function gives the version: a changed argument is seen in a crash, or in an error about something else. Hence the
 // version comes from outside, what it promises is compared with the symbols there are, and a minor version that nobody
 // has tried is refused. A later patch of one that was tried is taken as the last that was: the comparison still holds.
-#include "litert_api.h"
+#include "api.h"
 
 #include <dlfcn.h>
 
@@ -22,7 +22,7 @@
 #include <cstring>
 #include <tuple>
 
-#include "../core/failure.h"
+#include "../../core/failure.h"
 
 namespace edgevit::litert {
 namespace {
@@ -207,8 +207,11 @@ Api load(const std::string& library, const std::string& runtime) {
   require_known(version, library);
   void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays: its threads may outlive a session
   if (handle == nullptr) {
-    const char* const reason = dlerror();
-    throw Failure("cannot load " + library + ": " + (reason == nullptr ? "no reason given" : reason));
+    const char* const words = dlerror();
+    const std::string reason = words == nullptr ? "no reason given" : words;
+    const std::string named = library + ": ";
+    const bool begins = reason.compare(0, named.size(), named) == 0;
+    throw Failure("cannot load " + (begins ? reason : named + reason));
   }
   const Symbols symbols{handle, library};
   Api api;

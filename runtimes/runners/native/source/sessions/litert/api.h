@@ -52,7 +52,7 @@ struct Api {
   Status (*create_environment)(int count, const void* options, Environment*) = nullptr;
   void (*destroy_environment)(Environment) = nullptr;
 
-  Status (*create_model_from_file)(const char* file, Model*) = nullptr;                  // before 2.1.6
+  Status (*create_model_from_file)(const char* file, Model*) = nullptr;                    // before 2.1.6
   Status (*create_model_in_environment)(Environment, const char* file, Model*) = nullptr;  // since 2.1.6
   void (*destroy_model)(Model) = nullptr;
   Status (*get_num_signatures)(Model, std::size_t*) = nullptr;
@@ -73,9 +73,9 @@ struct Api {
   Status (*set_accelerators)(Options, int accelerators) = nullptr;
   Status (*add_opaque_options)(Options, OpaqueOptions) = nullptr;  // takes them over
   Status (*create_opaque_options)(const char* name, void* payload, void (*destroy)(void*), OpaqueOptions*) = nullptr;
-  Status (*create_cpu_options)(OpaqueOptions*) = nullptr;               // before 2.1.3
-  Status (*find_cpu_options)(OpaqueOptions, CpuOptions*) = nullptr;     // before 2.1.3
-  Status (*set_cpu_threads)(CpuOptions, int threads) = nullptr;         // before 2.1.3
+  Status (*create_cpu_options)(OpaqueOptions*) = nullptr;            // before 2.1.3
+  Status (*find_cpu_options)(OpaqueOptions, CpuOptions*) = nullptr;  // before 2.1.3
+  Status (*set_cpu_threads)(CpuOptions, int threads) = nullptr;      // before 2.1.3
 
   Status (*create_compiled_model)(Environment, Model, Options, CompiledModel*) = nullptr;
   void (*destroy_compiled_model)(CompiledModel) = nullptr;
