@@ -166,7 +166,7 @@ std::size_t split_key(const Bytes& bytes, std::string_view key, std::string& nam
   return index;
 }
 
-void append(std::string& out, std::uint32_t value, std::size_t size) {
+void append(std::string& out, std::uint64_t value, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) out += static_cast<char>(value >> (8 * i) & 0xFF);
 }
 
