@@ -16,19 +16,20 @@
 // has tried is refused. A later patch of one that was tried is taken as the last that was: the comparison still holds.
 #include "api.h"
 
-#include <dlfcn.h>
-
 #include <cstdio>
-#include <cstring>
 #include <tuple>
 
 #include "../../core/failure.h"
+#include "../library.h"
 
 namespace edgevit::litert {
 namespace {
 
 constexpr Version kFirst{2, 0, 2};
 constexpr Version kLast{2, 3, 0};
+constexpr Version kTellsShapes{2, 1, 0};
+constexpr Version kTakesOptionsAsText{2, 1, 3};
+constexpr Version kTakesEnvironment{2, 1, 6};
 
 bool operator<(const Version& left, const Version& right) {
   return std::tie(left.major, left.minor, left.patch) < std::tie(right.major, right.minor, right.patch);
@@ -46,9 +47,9 @@ struct Mark {
 };
 
 constexpr Mark kMarks[] = {
-    {"LiteRtGetCompiledModelOutputTensorLayouts", {2, 1, 0}, true},
-    {"LiteRtCreateCpuOptions", {2, 1, 3}, false},
-    {"LiteRtCreateModelFromFd", {2, 1, 6}, true},
+    {"LiteRtGetCompiledModelOutputTensorLayouts", kTellsShapes, true},
+    {"LiteRtCreateCpuOptions", kTakesOptionsAsText, false},
+    {"LiteRtCreateModelFromFd", kTakesEnvironment, true},
 };
 
 struct StatusName {
@@ -103,22 +104,22 @@ Version parse_version(const std::string& runtime) {
   return version;
 }
 
-void require_known(const Version& version, const std::string& library) {
+void require_known(const Version& version, const std::string& path) {
   const bool older = version < kFirst;
   const bool newer = std::tie(kLast.major, kLast.minor) < std::tie(version.major, version.minor);
   if (older || newer) {
     throw Failure("this runner knows LiteRT's C interface from " + text_of(kFirst) + " to " +
-                  std::to_string(kLast.major) + "." + std::to_string(kLast.minor) + ", and " + library +
+                  std::to_string(kLast.major) + "." + std::to_string(kLast.minor) + ", and " + path +
                   " is LiteRT " + text_of(version) + (older ? ": fetch a newer library" : ": fetch an older library") +
                   (newer ? ", or a newer runner" : ""));
   }
 }
 
 // A version that the host got wrong would have functions called with arguments of another form.
-void require_marks(void* library, const Version& version, const std::string& path) {
+void require_marks(const Library& library, const Version& version, const std::string& path) {
   for (const Mark& mark : kMarks) {
     const bool expected = (version < mark.changed) != mark.came;
-    const bool found = dlsym(library, mark.symbol) != nullptr;
+    const bool found = library.find(mark.symbol) != nullptr;
     if (found != expected) {
       throw Failure(path + " is not LiteRT " + text_of(version) + ", as which the request names it: it has " +
                     (found ? "" : "no ") + mark.symbol + ", which " + (mark.came ? "came" : "left") + " with " +
@@ -128,98 +129,72 @@ void require_marks(void* library, const Version& version, const std::string& pat
 }
 
 template <typename Function>
-void find_optional(void* library, const char* symbol, Function& function) {
-  void* const address = dlsym(library, symbol);
-  static_assert(sizeof(function) == sizeof(address));
-  std::memcpy(&function, &address, sizeof(function));
+void find(const Library& library, const char* symbol, Function& function) {
+  function = library.require<Function>(symbol);
 }
 
-// The symbols of one library, each of which must be there.
-struct Symbols {
-  void* library;
-  const std::string& path;
-
-  template <typename Function>
-  void find(const char* symbol, Function& function) const {
-    find_optional(library, symbol, function);
-    if (function == nullptr) {
-      throw Failure(path + " has no function " + symbol + ", which LiteRT has from " + text_of(kFirst) + " to " +
-                    text_of(kLast) + ": it is another library");
-    }
-  }
-};
-
-void find_model(const Symbols& symbols, const Version& version, Api& api) {
-  symbols.find("LiteRtCreateEnvironment", api.create_environment);
-  symbols.find("LiteRtDestroyEnvironment", api.destroy_environment);
-  if (version < Version{2, 1, 6}) {
-    symbols.find("LiteRtCreateModelFromFile", api.create_model_from_file);
+void find_model(const Library& library, const Version& version, Api& api) {
+  find(library, "LiteRtDestroyEnvironment", api.destroy_environment);
+  if (version < kTakesEnvironment) {
+    find(library, "LiteRtCreateModelFromFile", api.create_model_from_file);
   } else {
-    symbols.find("LiteRtCreateModelFromFile", api.create_model_in_environment);
+    find(library, "LiteRtCreateModelFromFile", api.create_model_in_environment);
   }
-  symbols.find("LiteRtDestroyModel", api.destroy_model);
-  symbols.find("LiteRtGetNumModelSignatures", api.get_num_signatures);
-  symbols.find("LiteRtGetModelSignature", api.get_signature);
-  symbols.find("LiteRtGetSignatureKey", api.get_signature_key);
-  symbols.find("LiteRtGetSignatureSubgraph", api.get_signature_subgraph);
-  symbols.find("LiteRtGetNumSignatureInputs", api.get_num_inputs);
-  symbols.find("LiteRtGetNumSignatureOutputs", api.get_num_outputs);
-  symbols.find("LiteRtGetSignatureInputName", api.get_input_name);
-  symbols.find("LiteRtGetSignatureOutputName", api.get_output_name);
-  symbols.find("LiteRtGetSubgraphInput", api.get_input);
-  symbols.find("LiteRtGetSubgraphOutput", api.get_output);
-  symbols.find("LiteRtGetRankedTensorType", api.get_tensor_type);
+  find(library, "LiteRtDestroyModel", api.destroy_model);
+  find(library, "LiteRtGetNumModelSignatures", api.get_num_signatures);
+  find(library, "LiteRtGetModelSignature", api.get_signature);
+  find(library, "LiteRtGetSignatureKey", api.get_signature_key);
+  find(library, "LiteRtGetSignatureSubgraph", api.get_signature_subgraph);
+  find(library, "LiteRtGetNumSignatureInputs", api.get_num_inputs);
+  find(library, "LiteRtGetNumSignatureOutputs", api.get_num_outputs);
+  find(library, "LiteRtGetSignatureInputName", api.get_input_name);
+  find(library, "LiteRtGetSignatureOutputName", api.get_output_name);
+  find(library, "LiteRtGetSubgraphInput", api.get_input);
+  find(library, "LiteRtGetSubgraphOutput", api.get_output);
+  find(library, "LiteRtGetRankedTensorType", api.get_tensor_type);
 }
 
-void find_options(const Symbols& symbols, const Version& version, Api& api) {
-  symbols.find("LiteRtCreateOptions", api.create_options);
-  symbols.find("LiteRtDestroyOptions", api.destroy_options);
-  symbols.find("LiteRtSetOptionsHardwareAccelerators", api.set_accelerators);
-  symbols.find("LiteRtAddOpaqueOptions", api.add_opaque_options);
-  if (version < Version{2, 1, 3}) {
-    symbols.find("LiteRtCreateCpuOptions", api.create_cpu_options);
-    symbols.find("LiteRtFindCpuOptions", api.find_cpu_options);
-    symbols.find("LiteRtSetCpuOptionsNumThread", api.set_cpu_threads);
+void find_options(const Library& library, const Version& version, Api& api) {
+  find(library, "LiteRtCreateOptions", api.create_options);
+  find(library, "LiteRtDestroyOptions", api.destroy_options);
+  find(library, "LiteRtSetOptionsHardwareAccelerators", api.set_accelerators);
+  find(library, "LiteRtAddOpaqueOptions", api.add_opaque_options);
+  if (version < kTakesOptionsAsText) {
+    find(library, "LiteRtCreateCpuOptions", api.create_cpu_options);
+    find(library, "LiteRtFindCpuOptions", api.find_cpu_options);
+    find(library, "LiteRtSetCpuOptionsNumThread", api.set_cpu_threads);
   } else {
-    symbols.find("LiteRtCreateOpaqueOptions", api.create_opaque_options);
+    find(library, "LiteRtCreateOpaqueOptions", api.create_opaque_options);
   }
 }
 
-void find_run(const Symbols& symbols, Api& api) {
-  symbols.find("LiteRtCreateCompiledModel", api.create_compiled_model);
-  symbols.find("LiteRtDestroyCompiledModel", api.destroy_compiled_model);
-  symbols.find("LiteRtCompiledModelResizeInputTensor", api.resize_input);
-  find_optional(symbols.library, "LiteRtGetCompiledModelOutputTensorLayouts", api.get_output_layouts);
-  symbols.find("LiteRtGetCompiledModelInputBufferRequirements", api.get_input_requirements);
-  symbols.find("LiteRtGetCompiledModelOutputBufferRequirements", api.get_output_requirements);
-  symbols.find("LiteRtRunCompiledModel", api.run);
-  symbols.find("LiteRtCreateManagedTensorBufferFromRequirements", api.create_buffer);
-  symbols.find("LiteRtDestroyTensorBuffer", api.destroy_buffer);
-  symbols.find("LiteRtGetTensorBufferSize", api.get_buffer_size);
-  symbols.find("LiteRtLockTensorBuffer", api.lock);
-  symbols.find("LiteRtUnlockTensorBuffer", api.unlock);
+void find_run(const Library& library, const Version& version, Api& api) {
+  find(library, "LiteRtCreateCompiledModel", api.create_compiled_model);
+  find(library, "LiteRtDestroyCompiledModel", api.destroy_compiled_model);
+  find(library, "LiteRtCompiledModelResizeInputTensor", api.resize_input);
+  if (!(version < kTellsShapes)) find(library, "LiteRtGetCompiledModelOutputTensorLayouts", api.get_output_layouts);
+  find(library, "LiteRtGetCompiledModelInputBufferRequirements", api.get_input_requirements);
+  find(library, "LiteRtGetCompiledModelOutputBufferRequirements", api.get_output_requirements);
+  find(library, "LiteRtRunCompiledModel", api.run);
+  find(library, "LiteRtCreateManagedTensorBufferFromRequirements", api.create_buffer);
+  find(library, "LiteRtDestroyTensorBuffer", api.destroy_buffer);
+  find(library, "LiteRtGetTensorBufferSize", api.get_buffer_size);
+  find(library, "LiteRtLockTensorBuffer", api.lock);
+  find(library, "LiteRtUnlockTensorBuffer", api.unlock);
 }
 
 }  // namespace
 
-Api load(const std::string& library, const std::string& runtime) {
+Api load(const std::string& path, const std::string& runtime) {
   const Version version = parse_version(runtime);
-  require_known(version, library);
-  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays: its threads may outlive a session
-  if (handle == nullptr) {
-    const char* const words = dlerror();
-    const std::string reason = words == nullptr ? "no reason given" : words;
-    const std::string named = library + ": ";
-    const bool begins = reason.compare(0, named.size(), named) == 0;
-    throw Failure("cannot load " + (begins ? reason : named + reason));
-  }
-  const Symbols symbols{handle, library};
+  require_known(version, path);
+  const Library library(path);
   Api api;
-  symbols.find("LiteRtCreateEnvironment", api.create_environment);  // before the marks: is it LiteRT at all
-  require_marks(handle, version, library);
-  find_model(symbols, version, api);
-  find_options(symbols, version, api);
-  find_run(symbols, api);
+  find(library, "LiteRtCreateEnvironment", api.create_environment);  // before the marks: is it LiteRT at all
+  require_marks(library, version, path);
+  find_model(library, version, api);
+  find_options(library, version, api);
+  find_run(library, version, api);
   return api;
 }
 

@@ -95,10 +95,10 @@ struct Api {
   Status (*unlock)(Buffer) = nullptr;
 };
 
-// Load `library`, which is of the version that `runtime` ends in, as "LiteRT 2.3.0".
+// Load the library at `path`, which is of the version that `runtime` ends in, as "LiteRT 2.3.0".
 // Throws Failure: `runtime` ends in no version, or in one whose interface is not known here, or the library cannot be
 // loaded, or it is not of that version.
-Api load(const std::string& library, const std::string& runtime);
+Api load(const std::string& path, const std::string& runtime);
 
 // LiteRT's name and number of a status, as "kLiteRtStatusErrorFileIO, status 500".
 std::string status_text(Status status);
