@@ -102,16 +102,6 @@ def _is_number(part: str) -> bool:
     return part.isascii() and part.isdecimal() and len(part) < 10
 
 
-def is_elf(path: Path) -> bool:
-    """Whether a file begins as ELF files do.
-
-    Raises:
-        ArtifactError: It cannot be read.
-    """
-    with open_regular(path, what="file") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
-
-
 def read_elf(path: Path) -> ElfFile:
     """The headers of a program or a shared library.
 
@@ -151,9 +141,10 @@ class _Image:
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file, self._path = file, path
         self._size = os.fstat(file.fileno()).st_size
+        start = file.read(len(_MAGIC))
+        if start != _MAGIC:
+            raise ArtifactError(f"{printable(str(path))} is no ELF file: it begins with '{start.hex(' ')}'")
         head = self._bytes(0, 20)
-        if head[:4] != _MAGIC:
-            raise ArtifactError(f"{printable(str(path))} is no ELF file: it begins with {head[:4].hex(' ')}")
         if head[4] not in _LAYOUTS or head[5] != 1:
             raise self._damaged(f"its class is {head[4]} and its byte order {head[5]}, expected 1 or 2, and 1 (little)")
         self.layout, self.bits = _LAYOUTS[head[4]], 32 * head[4]

@@ -74,7 +74,7 @@ def _taken(wanted: Wanted, sources: Sequence[Path], origin: str | None = None) -
         for other in sources[1:]:
             with open_archive(other) as further:
                 files.take_missing(further)
-        files.require_all(archive.path)
+        files.require_all(archive.path, wanted.row.elsewhere)
         record = StoredLibrary(
             runtime=wanted.row.runtime,
             version=version,
@@ -192,14 +192,14 @@ class _Files:
                 return name, held[0]
         return None
 
-    def require_all(self, origin: Path) -> None:
+    def require_all(self, origin: Path, elsewhere: str | None) -> None:
         """Refuse libraries of which one asks for what is neither here nor part of the system."""
         system = _SYSTEM[self._abi.android]
         for name, of in self._missing.items():
             if not system.fullmatch(name):
                 raise ArtifactError(
                     f"'{of}' from {origin} needs '{name}', which is not in it",
-                    hint=f"add a --from with what holds {name}",
+                    hint=f"add a --from with what holds {name}{f'; {elsewhere}' if elsewhere else ''}",
                 )
 
 

@@ -32,6 +32,7 @@ class NativeRow:
         maven: Coordinates of the AAR; None where Maven has none.
         headers: Package of Python whose headers the program is compiled with; it is then linked with the library, and
             so is built behind the fetch. None where it opens the library when it runs.
+        elsewhere: Where another build of its package is, for one that needs what devices lack.
     """
 
     format: Format
@@ -46,6 +47,7 @@ class NativeRow:
     aar_main: str | None = None
     maven: str | None = None
     headers: str | None = None
+    elsewhere: str | None = None
 
     @property
     def linked(self) -> bool:
@@ -81,6 +83,7 @@ NATIVE: dict[Format, NativeRow] = {
         NativeRow(
             Format.PTL, "torch", "torch", f"{RUNNER}-torch", package="torch", python="3.11",
             wheel_main="torch/lib/libtorch_cpu.so", headers="torch",
+            elsewhere="https://download.pytorch.org/whl/cpu has wheels without CUDA",  # PyPI's need its libraries,
         ),
     )
 }  # fmt: skip
