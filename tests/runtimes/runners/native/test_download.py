@@ -84,7 +84,8 @@ def test_maven_is_asked_for_the_aar(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     stand_in(
         tmp_path / "bin" / "mvn",
-        f'echo "$@" > {tmp_path}/asked; for word; do case $word in -DoutputDirectory=*) : > "${{word#*=}}/a-1.aar";; esac; done',
+        f'echo "$@" > {tmp_path}/asked\n'
+        'for word; do case $word in -DoutputDirectory=*) : > "${word#*=}/a-1.aar";; esac; done',
     )
     assert download(PHONE, ONNX, "1.23.2", tmp_path).name == "a-1.aar"
     asked = (tmp_path / "asked").read_text().split()
@@ -104,7 +105,7 @@ def test_maven_is_asked_for_the_aar(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_maven_the_aar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingDependencyError, match="Maven .mvn. is not installed") as caught:
+    with pytest.raises(MissingDependencyError, match=r"Maven \(mvn\) is not installed") as caught:
         download(PHONE, ONNX, "1.23.2", tmp_path)
     assert "com.microsoft.onnxruntime:onnxruntime-android:1.23.2" in str(caught.value.hint)
     with pytest.raises(UsageError, match="torch has no library for Android"):
