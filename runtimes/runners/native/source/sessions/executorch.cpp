@@ -39,8 +39,14 @@ ThreadPool* get_threadpool();
 
 namespace {
 
-// What the runtime said last of an error; it says it in the thread that has called it.
-thread_local char last_words[512] = "";
+// What the runtime has said of errors since it was last asked: the reason first, then what came of it. It says it in the
+// thread that has called it.
+thread_local char said[1024] = "";
+
+void say(const char* words, int length = 256) {
+  const std::size_t used = std::strlen(said);
+  std::snprintf(said + used, sizeof said - used, "%s%.*s", used == 0 ? "" : "; ", length, words);
+}
 
 }  // namespace
 
@@ -49,8 +55,8 @@ thread_local char last_words[512] = "";
 extern "C" __attribute__((visibility("default"))) void et_pal_emit_log_message(
     et_timestamp_t, et_pal_log_level_t level, const char*, const char*, std::size_t, const char* message,
     std::size_t length) {
-  const int shown = static_cast<int>(std::min(length, sizeof last_words - 1));
-  if (level == kError) std::snprintf(last_words, sizeof last_words, "%.*s", shown, message);
+  const int shown = static_cast<int>(std::min(length, sizeof said));
+  if (level == kError) say(message, shown);
   if (level == kFatal) std::fprintf(stderr, "ExecuTorch: %.*s\n", shown, message);  // it ends the process after that
 }
 
@@ -67,8 +73,7 @@ constexpr char kMethod[] = "forward";
 std::string words_of(et::Error error) {
   const std::string name = et::to_string(error);
   std::string words = name.substr(name.rfind(':') + 1);
-  if (last_words[0] != '\0') words += std::string(", ") + last_words;
-  last_words[0] = '\0';
+  if (said[0] != '\0') words += std::string(", ") + said;
   return words;
 }
 
@@ -116,7 +121,7 @@ class MappedFile final : public et::DataLoader {
  private:
   bool holds(std::size_t offset, std::size_t size) const {
     const bool is_within = offset <= size_ && size <= size_ - offset;
-    if (!is_within) std::snprintf(last_words, sizeof last_words, "the file ends before what it says it holds");
+    if (!is_within) say("the file ends before what it says it holds");
     return is_within;
   }
 
@@ -259,6 +264,7 @@ class ExecutorchSession final : public Session {
   const std::vector<TensorInfo>& inputs() const override { return inputs_; }
 
   void run(const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs) override {
+    said[0] = '\0';
     for (std::size_t index = 0; index < inputs_.size(); ++index) set_input(inputs[index], index);
     if (const et::Error error = method_.execute(); error != et::Error::Ok) require(error, where_);
     outputs.resize(outputs_.size());
@@ -337,6 +343,7 @@ class ExecutorchSession final : public Session {
 
 std::unique_ptr<Session> open_session(const Request& request) {
   et::runtime_init();
+  said[0] = '\0';
   if (request.format != "pte") {
     throw Failure("this program runs pte files, but the request is for " + request.format);
   }

@@ -8,7 +8,8 @@ endif()
 
 add_executable(edgevit-runner-torch main.cpp sessions/torch.cpp)
 set_target_properties(edgevit-runner-torch PROPERTIES CXX_STANDARD 20)  # as torch's headers ask for
-target_include_directories(edgevit-runner-torch SYSTEM PRIVATE "${EDGEVIT_TORCH_DIR}/include")
+target_include_directories(edgevit-runner-torch SYSTEM PRIVATE
+  "${EDGEVIT_TORCH_DIR}/include" "${EDGEVIT_TORCH_DIR}/include/torch/csrc/api/include")
 # Exceptions and std:: types pass between the two: the standard library is the device's, for both. What libtorch itself
 # needs (libgomp, OpenBLAS) is looked for on the device, not here.
 target_link_libraries(edgevit-runner-torch PRIVATE core "-L${EDGEVIT_TORCH_DIR}/lib" -ltorch_cpu -lc10)

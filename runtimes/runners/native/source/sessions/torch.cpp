@@ -6,6 +6,7 @@
 #include <ATen/cpu/Utils.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/jit/mobile/compatibility/model_compatibility.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
@@ -105,6 +106,10 @@ std::string set_engine(const std::string& model) {
   throw Failure(called + " needs int8: the libtorch here has no engine '" + wanted + "'");
 }
 
+struct Deaf final : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
 class TorchSession final : public Session {
  public:
   explicit TorchSession(const Request& request)
@@ -112,8 +117,11 @@ class TorchSession final : public Session {
     if (request.takes.empty() || request.gives.empty()) {
       throw Failure("the request does not say what " + where_ + " takes and gives, and the file itself does not");
     }
-    for (const TensorInfo& info : request.gives) names_.push_back(info.name);
+    for (const TensorInfo& info : request.gives) outputs_.push_back({info.name, where_ + ": output '" + info.name + "'"});
     at::set_num_threads(static_cast<int>(request.workload.threads));
+    // torch says once that uint8 tensors are deprecated: here to nobody, else to stderr in the midst of a run.
+    Deaf deaf;
+    const c10::WarningUtils::WarningHandlerGuard guard(&deaf);
     try {
       const std::string engine = set_engine(request.model);
       if (!engine.empty()) by_ = ", int8 by " + engine;
@@ -133,7 +141,7 @@ class TorchSession final : public Session {
     std::vector<c10::IValue> values;
     values.reserve(inputs.size());
     for (const Tensor& input : inputs) {
-      // torch borrows the memory, and no program writes into its inputs: they are the next run's too.
+      // torch borrows the memory, as it does from the Python session.
       void* data = const_cast<std::byte*>(input.data.data());
       values.emplace_back(at::from_blob(data, input.shape, at::TensorOptions(scalar_type_of(input.dtype))));
     }
@@ -151,20 +159,24 @@ class TorchSession final : public Session {
     const auto each = found.isTuple() ? found.toTupleRef().elements().vec()
                       : found.isList() ? found.toListRef().vec()
                                        : std::vector<c10::IValue>{found};
-    if (each.size() != names_.size()) {
+    if (each.size() != outputs_.size()) {
       throw Failure(where_ + " gave " + std::to_string(each.size()) + " outputs, but the request names " +
-                    std::to_string(names_.size()));
+                    std::to_string(outputs_.size()));
     }
     outputs.resize(each.size());
-    for (std::size_t index = 0; index < each.size(); ++index) copy_output(each[index], names_[index], outputs[index]);
+    for (std::size_t index = 0; index < each.size(); ++index) copy_output(each[index], outputs_[index], outputs[index]);
   }
 
-  void copy_output(const c10::IValue& value, const std::string& name, Tensor& output) {
-    const std::string what = where_ + ": output '" + name + "'";
-    if (!value.isTensor()) throw Failure(what + " must be a tensor, but is " + value.tagKind());
+  struct Output {
+    std::string name;
+    std::string what;  // for errors
+  };
+
+  static void copy_output(const c10::IValue& value, const Output& said, Tensor& output) {
+    if (!value.isTensor()) throw Failure(said.what + " must be a tensor, but is " + value.tagKind());
     const at::Tensor tensor = value.toTensor().contiguous();
-    if (output.name != name) output.name = name;
-    output.dtype = dtype_of(tensor.scalar_type(), what);
+    if (output.name != said.name) output.name = said.name;
+    output.dtype = dtype_of(tensor.scalar_type(), said.what);
     output.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
     output.allocate();
     std::memcpy(output.data.data(), tensor.const_data_ptr(), output.data.size());
@@ -174,7 +186,7 @@ class TorchSession final : public Session {
   std::string version_;
   std::string by_;
   std::vector<TensorInfo> inputs_;
-  std::vector<std::string> names_;  // of the outputs
+  std::vector<Output> outputs_;
   torch::jit::mobile::Module module_;
 };
 
