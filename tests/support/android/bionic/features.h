@@ -1,0 +1,2 @@
+#pragma once
+#define __BIONIC__ 1
