@@ -29,13 +29,14 @@ class File {
     if (file < 0 || fstat(file, &facts) != 0) fail(std::strerror(errno), file);
     if (!S_ISREG(facts.st_mode)) fail("no regular file", file);
     size_ = static_cast<std::uint64_t>(facts.st_size);
-    void* const address = size_ == 0 ? nullptr : mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+    if (size_ > SIZE_MAX) fail("larger than the address space", file);
+    void* const address = size_ == 0 ? nullptr : mmap(nullptr, length(), PROT_READ, MAP_PRIVATE, file, 0);
     if (address == MAP_FAILED) fail(std::strerror(errno), file);
     data_ = static_cast<const unsigned char*>(address);
     close(file);
   }
   ~File() {
-    if (data_ != nullptr) munmap(const_cast<unsigned char*>(data_), size_);
+    if (data_ != nullptr) munmap(const_cast<unsigned char*>(data_), length());
   }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -75,6 +76,8 @@ class File {
   }
 
  private:
+  std::size_t length() const { return static_cast<std::size_t>(size_); }
+
   [[noreturn]] void fail(const char* reason, int file) const {
     const std::string words = "cannot read " + path_ + ": " + reason;
     if (file >= 0) close(file);
