@@ -1,12 +1,13 @@
 # make export   a verified EdgeViT-S in artifacts/ (TorchScript lite, ONNX, TFLite)
 # make test     the test suite in the same environment
+# make runners  native runners and their runtimes' libraries in .runners/, for the tests that run them (3 minutes)
 # PYTHON=...    another interpreter (3.11 or later) for the virtual environment
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: export test lint clean
+.PHONY: export test runners lint clean
 
 export: $(VENV)/.export
 	$(BIN)/edgevit-export --variant s --format ptl,onnx,tflite
@@ -14,6 +15,15 @@ export: $(VENV)/.export
 test: $(VENV)/.test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
+
+runners: export EDGEVIT_RUNNERS := $(CURDIR)/.runners
+runners: $(VENV)/.test
+	$(BIN)/edgevit-export runner fetch --abi x86_64-linux --format onnx,tflite,pte,ptl
+	$(BIN)/edgevit-export runner fetch --abi x86_64-linux --glibc
+	$(BIN)/edgevit-export runner build --abi x86_64-linux
+	$(BIN)/edgevit-export runner fetch --abi aarch64-linux --format onnx,tflite,pte
+	$(BIN)/edgevit-export runner fetch --abi aarch64-linux --glibc
+	$(BIN)/edgevit-export runner build --abi aarch64-linux
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

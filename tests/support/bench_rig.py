@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevit.records import sha256_file
 from edgevit.spec import TensorSpec
 from export.recipe import Format
+from runtimes.bench.execute import Judge
 from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.record import Round, RunFailure, Verification
 from runtimes.bench.request import BenchRequest
@@ -155,7 +156,7 @@ class Events:
 
 def measure(
     device: Device, subjects: list[Subject], output: Path, *, events: Events | None = None, dry_run: bool = False,
-    **asked: object,
+    judge: Judge = judge, **asked: object,
 ) -> DeviceOutcome:  # fmt: skip
     """Measure with fields of ``Workload`` and of ``BenchRequest``; four quick runs in two rounds where not asked."""
     of_workload = set(Workload.__struct_fields__) - {"threads"}

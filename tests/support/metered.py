@@ -10,6 +10,7 @@ import pytest
 from bench_rig import Events, judge
 
 from runtimes.bench import measure as measure_module
+from runtimes.bench.execute import Judge
 from runtimes.bench.measure import DeviceOutcome, Measurement
 from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
 from runtimes.devices.device import Device
@@ -41,6 +42,7 @@ def measure_energy(
     resume: bool = False,
     python: str = sys.executable,
     runner: str = "auto",
+    judge: Judge = judge,
 ) -> DeviceOutcome:
     """Measure with ``meter`` in the place of the one that would be opened."""
     request = BenchRequest(
