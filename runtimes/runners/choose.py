@@ -170,7 +170,7 @@ def _native_option(format: Format, name: str, found: NativeFiles | Missing, *, e
         format=format,
         runner=name,
         usable=missing is None,
-        why_not=missing and missing.why,
+        why_not=missing.why if missing else None,
         how=missing.how if missing else "",
         verifies=True,
         experimental=experimental,

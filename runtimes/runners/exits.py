@@ -12,10 +12,14 @@ from edgevit.text import printable
 
 NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128  # POSIX, Shell Command Language, 2.8.2
 LAST_LINES = 15  # chosen, because a program's complaint and its cause fit in, and so does the terminal
+GLIBC_HINT = (
+    "--runner native-glibc brings a glibc along (experimental); or build the runner on a system as old as the device's"
+)
 BY_HAND_HINT = "edgevit-export bench --dry-run prints the command, to be tried by hand"
 
 # Shells take what the kernel refuses for a script, and stumble over its first bytes.
 _NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
+_TOO_NEW = re.compile(r"version `GLIBC_([\d.]+)' not found")
 _MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
 _SAME_ABI = {
     "aarch64": "arm64-v8a",
@@ -63,6 +67,8 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
             f"may not run{tail}",
             hint="edgevit-export devices --setup shows the device's ABI",
         )
+    if needed := needed_glibc(printed):
+        return DeviceError(f"{origin}: '{program}' needs glibc {needed}, the device's is older{tail}", hint=GLIBC_HINT)
     number = rc - BY_SIGNAL
     if number in list(signal.Signals):
         name = f"signal {number} ({signal.Signals(number).name})"
@@ -71,6 +77,12 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
         f"{origin}: '{program}' failed with exit code {rc}{tail}",
         hint=BY_HAND_HINT,
     )
+
+
+def needed_glibc(words: str) -> str | None:
+    """The version of glibc that a loader misses by its own words; None where it misses none."""
+    found = {tuple(map(int, version.strip(".").split("."))) for version in _TOO_NEW.findall(words)}
+    return ".".join(map(str, max(found))) if found else None
 
 
 def _signal_hint(number: int) -> str:

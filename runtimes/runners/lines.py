@@ -24,7 +24,7 @@ from runtimes.runners.contract import (
     RunRequest,
     Sample,
 )
-from runtimes.runners.exits import show_tail
+from runtimes.runners.exits import GLIBC_HINT, needed_glibc, show_tail
 from runtimes.runners.runner import Measured, RunSample
 from runtimes.runners.workload import Step
 
@@ -50,7 +50,8 @@ def parse_lines(data: bytes, request: RunRequest, *, origin: str) -> Measured:
     failed = next((line for line in lines if isinstance(line, Failed)), None)
     if failed is not None:
         raise DeviceError(
-            f"{origin}: the runner failed while it tried to {printable(failed.stage)}: {printable(failed.error)}"
+            f"{origin}: the runner failed while it tried to {printable(failed.stage)}: {printable(failed.error)}",
+            hint=GLIBC_HINT if needed_glibc(failed.error) else None,
         )
     end = lines[-1] if lines else None
     if not isinstance(end, End):

@@ -10,6 +10,7 @@ from export.recipe import Format
 from runtimes.conditions.device_state import DeviceState
 from runtimes.devices.device import Device
 from runtimes.runners.contract import REQUEST_VERSION
+from runtimes.runners.exits import GLIBC_HINT
 from runtimes.runners.native.abis import ABIS, Abi, abi_of
 from runtimes.runners.native.build import source_sha256
 from runtimes.runners.native.launch import NativeFiles
@@ -66,23 +67,26 @@ def native_files(
     if abi is None:
         return Missing(f"none is built for {state.abi or 'an unknown ABI'}", f"ABIs: {', '.join(ABIS)}")
     row = NATIVE[format]
-    if abi.android and row.maven is None:
+    if abi.android and row.aar_main is None:
         return Missing(f"{row.title} has no library for Android that a program can be linked with", "--runner tool")
     try:
         library = find_library(abi, row.runtime, format)
-        if library is None:
-            return Missing(f"no library of {row.title} for {abi.name}", _fetch(abi, format))
         program = find_program(abi, row.program)
         bundle = find_library(abi, GLIBC, GLIBC) if own_glibc else None
     except ArtifactError as error:
         return Missing(error.message, error.hint or _build(abi))
-    if problem := _program_problem(program, library, row):
-        return Missing(problem, _build(abi))
-    assert program is not None
-    if own_glibc and bundle is None:
-        return Missing(f"no glibc for {abi.name}", f"edgevit-export runner fetch --abi {abi.name} --glibc")
+    problem = _program_problem(program, library, row, abi)
+    bringing = f"edgevit-export runner fetch --abi {abi.name} --glibc" if own_glibc and bundle is None else None
+    steps = [_fetch(abi, format) if library is None else None, bringing, _build(abi) if problem else None]
+    how = " && ".join(step for step in steps if step)
+    if library is None:
+        return Missing(f"no library of {row.title} for {abi.name}", how)
+    if problem or program is None:
+        return Missing(problem or "", how)
+    if bringing:
+        return Missing(f"no glibc for {abi.name}", how)
     if not own_glibc and (problem := _too_new(program, library, glibc)):
-        return Missing(problem, "--runner native-glibc brings a glibc along (experimental)")
+        return Missing(problem, GLIBC_HINT)
     return NativeFiles(row, program, library, bundle)
 
 
@@ -102,15 +106,19 @@ def _build(abi: Abi) -> str:
     return command_line(*words)
 
 
-def _program_problem(program: Found[StoredProgram] | None, library: Found[StoredLibrary], row: NativeRow) -> str | None:
+def _program_problem(
+    program: Found[StoredProgram] | None, library: Found[StoredLibrary] | None, row: NativeRow, abi: Abi
+) -> str | None:
+    """Why the program must be built, or built anew."""
     if program is None:
-        return f"no {row.program} for {library.record.abi}"
+        return f"no {row.program} for {abi.name}"
     record = program.record
     if record.contract != REQUEST_VERSION or record.source_sha256 != source_sha256():
-        return f"{row.program} for {record.abi} was built from other sources than this version's"
-    if row.linked and (record.linked is None or record.linked.sha256 != library.record.main.sha256):
+        return f"{row.program} for {abi.name} was built from other sources than this version's"
+    main = library.record.main.sha256 if library else None
+    if row.linked and (record.linked is None or record.linked.sha256 != main):
         linked = record.linked.version if record.linked else "none"
-        return f"{row.program} is linked with {row.title} {linked}, fetched is {library.record.version}"
+        return f"{row.program} is linked with {row.title} {linked}, not with the one that was fetched"
     return None
 
 

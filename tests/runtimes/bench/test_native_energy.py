@@ -1,4 +1,4 @@
-"""The native runner under the fake Monsoon, with the real ``monsoon`` package: detached while USB is cut, to the end."""
+"""The native runner under the fake Monsoon, with the real ``monsoon`` package: detached while USB is cut."""
 
 from __future__ import annotations
 
