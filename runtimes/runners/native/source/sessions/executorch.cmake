@@ -11,8 +11,9 @@ if(NOT EXISTS "${EDGEVIT_EXECUTORCH_INCLUDE}/executorch/runtime/executor/program
   message(FATAL_ERROR "EDGEVIT_EXECUTORCH_INCLUDE holds no headers of ExecuTorch: '${EDGEVIT_EXECUTORCH_INCLUDE}'")
 endif()
 
-# The library of the wheel is an extension of Python: it wants functions and objects of the interpreter, none of which it
-# touches until Python imports it. The program has something of each name to give. Android's library asks for none.
+# The library of the wheel is an extension of Python: it wants functions and objects of the interpreter, none of which
+# it touches until Python imports it. The program has something of each name to give, whatever the next wheel wants.
+# Android's library asks for none.
 execute_process(COMMAND ${CMAKE_NM} -D --undefined-only "${EDGEVIT_EXECUTORCH_LIBRARY}"
                 OUTPUT_VARIABLE undefined ERROR_VARIABLE trouble RESULT_VARIABLE failed)
 if(failed)
@@ -22,7 +23,7 @@ string(REGEX MATCHALL "[Uw] _?Py[A-Za-z0-9_]+" names "${undefined}")
 set(definitions "")
 foreach(name IN LISTS names)
   string(SUBSTRING "${name}" 2 -1 name)
-  string(APPEND definitions "extern \"C\" __attribute__((visibility(\"default\"))) char ${name}[64];\nchar ${name}[64];\n")
+  string(APPEND definitions "extern \"C\" { __attribute__((visibility(\"default\"))) char ${name}[64]; }\n")
 endforeach()
 set(executorch_python "${CMAKE_CURRENT_BINARY_DIR}/executorch_python.cpp")
 file(GENERATE OUTPUT "${executorch_python}" CONTENT "${definitions}")

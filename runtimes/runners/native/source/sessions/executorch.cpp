@@ -39,8 +39,8 @@ ThreadPool* get_threadpool();
 
 namespace {
 
-// What the runtime has said of errors since it was last asked: the reason first, then what came of it. It says it in the
-// thread that has called it.
+// What the runtime has said of errors since it was last asked: the reason first, then what came of it. It says so in
+// the thread that has called it.
 thread_local char said[1024] = "";
 
 void say(const char* words, int length = 256) {
@@ -137,7 +137,8 @@ class GrowingAllocator final : public et::MemoryAllocator {
 
   void* allocate(std::size_t size, std::size_t alignment) override {
     void* place = nullptr;
-    if (::posix_memalign(&place, std::max(alignment, sizeof(void*)), std::max<std::size_t>(size, 1)) != 0) return nullptr;
+    const std::size_t boundary = std::max(alignment, sizeof(void*));
+    if (::posix_memalign(&place, boundary, std::max<std::size_t>(size, 1)) != 0) return nullptr;
     try {
       blocks_.push_back(place);
     } catch (const std::bad_alloc&) {
@@ -210,8 +211,8 @@ DType dtype_of(ScalarType type, const std::string& what) {
 }
 
 ScalarType scalar_type_of(DType dtype) {
-  const auto* found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) { return k.ours == dtype; });
-  return found->theirs;
+  const auto is_it = [dtype](const Kind& kind) { return kind.ours == dtype; };
+  return std::find_if(std::begin(kKinds), std::end(kKinds), is_it)->theirs;
 }
 
 // Throws Failure where the values do not lie in C order.
@@ -233,7 +234,8 @@ TensorInfo described(const et::Result<et::TensorInfo>& meta, const std::string& 
 
 void require_count(std::size_t said, std::size_t count, const char* kind, const std::string& model) {
   if (said == count) return;
-  throw Failure(model + " has " + std::to_string(count) + " " + kind + "s, but the request names " + std::to_string(said));
+  throw Failure(model + " has " + std::to_string(count) + " " + kind + "s, but the request names " +
+                std::to_string(said));
 }
 
 class ExecutorchSession final : public Session {
@@ -315,7 +317,8 @@ class ExecutorchSession final : public Session {
     void* data = const_cast<std::byte*>(tensor.data.data());
     TensorImpl value(scalar_type_of(tensor.dtype), static_cast<ssize_t>(sizes.size()), sizes.data(), data);
     const et::Error error = method_.set_input(et::EValue(executorch::aten::Tensor(&value)), index);
-    if (error != et::Error::Ok) require(error, where_ + ": input '" + tensor.name + "' of shape " + shape_text(tensor.shape));
+    if (error == et::Error::Ok) return;  // the words below are made for errors alone
+    require(error, where_ + ": input '" + tensor.name + "' of shape " + shape_text(tensor.shape));
   }
 
   void copy_output(std::size_t index, Tensor& output) {

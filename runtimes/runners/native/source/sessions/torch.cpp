@@ -3,9 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/cpu/Utils.h>
 #include <ATen/ops/from_blob.h>
-#include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/jit/mobile/compatibility/model_compatibility.h>
 #include <torch/csrc/jit/mobile/import.h>
@@ -48,8 +48,8 @@ DType dtype_of(at::ScalarType type, const std::string& what) {
 }
 
 at::ScalarType scalar_type_of(DType dtype) {
-  const auto* found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) { return k.ours == dtype; });
-  return found->theirs;
+  const auto is_it = [dtype](const Kind& kind) { return kind.ours == dtype; };
+  return std::find_if(std::begin(kKinds), std::end(kKinds), is_it)->theirs;
 }
 
 // What torch says of an exception, without the stack behind it.
@@ -117,7 +117,9 @@ class TorchSession final : public Session {
     if (request.takes.empty() || request.gives.empty()) {
       throw Failure("the request does not say what " + where_ + " takes and gives, and the file itself does not");
     }
-    for (const TensorInfo& info : request.gives) outputs_.push_back({info.name, where_ + ": output '" + info.name + "'"});
+    for (const TensorInfo& info : request.gives) {
+      outputs_.push_back({info.name, where_ + ": output '" + info.name + "'"});
+    }
     at::set_num_threads(static_cast<int>(request.workload.threads));
     // torch says once that uint8 tensors are deprecated: here to nobody, else to stderr in the midst of a run.
     Deaf deaf;
@@ -137,7 +139,8 @@ class TorchSession final : public Session {
   const std::vector<TensorInfo>& inputs() const override { return inputs_; }
 
   void run(const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs) override {
-    const c10::InferenceMode guard;
+    // As in the Python session: c10::InferenceMode is 2 to 3 % faster, and the two are to measure the same.
+    const at::NoGradGuard guard;
     std::vector<c10::IValue> values;
     values.reserve(inputs.size());
     for (const Tensor& input : inputs) {
