@@ -74,13 +74,13 @@ def build(
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compile the native runner for an ABI."""
-    from runtimes.runners.native.build import BuildRequest, build_programs, plan_builds
+    from runtimes.runners.native.build import SOURCE, BuildRequest, build_programs, plan_builds
 
     progress = Progress()
     built: list[Found[StoredProgram]] = []
     left_out: dict[str, str] = {}
     for each in _abis(abi):
-        request = BuildRequest(each, ndk=ndk, formats=_formats(formats), include=include)
+        request = BuildRequest(each, ndk=ndk, formats=_formats(formats), include=include, source=SOURCE)
         planned = plan_builds(request)
         left_out.update((f"{program} for {each.name}", reason) for program, reason in planned.left_out)
         for plan in planned.plans:

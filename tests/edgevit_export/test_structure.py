@@ -185,6 +185,9 @@ def test_the_wheel_holds_exactly_the_five_packages(tmp_path: Path) -> None:
     assert packaged == {name_of(path) for path in sources()}
     assert "edgevit/network/variants.toml" in names
     assert "edgevit/paper_tables.json" in names
+    native = ROOT / "runtimes" / "runners" / "native" / "source"
+    sources_in_c = {name_of(path) for path in native.rglob("*") if path.is_file()}
+    assert sources_in_c and sources_in_c == {name for name in names if name.startswith(f"{name_of(native)}/")}
 
 
 def heavy_modules_after(program: str, *heavy: str) -> str:

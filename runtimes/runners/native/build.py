@@ -34,7 +34,7 @@ from runtimes.runners.native.store import (
 SOURCE = Path(__file__).with_name("source")
 """The C++ sources, which are part of this package."""
 LONGEST_LINE = 300  # characters; chosen, because templates have names without end
-_COMPLAINT = re.compile(r"\berror\b", re.IGNORECASE)
+_COMPLAINT = re.compile(r"\b(fatal )?error\b(?!: ld returned)|undefined (reference|symbol)|cannot find", re.IGNORECASE)
 _SOURCES = frozenset({".cpp", ".h", ".cmake", ".txt"})
 _CONTRACT = re.compile(r"\bkRequestVersion\s*=\s*(\d{1,6})\s*;")
 _COMPILER = re.compile(r'set\(CMAKE_CXX_COMPILER_(ID|VERSION) "([\w.+-]{1,60})"\)')

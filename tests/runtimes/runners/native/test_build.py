@@ -113,6 +113,9 @@ def test_what_does_not_compile_leaves_the_old_one(project: Path) -> None:
     ):
         build_programs(request, [plan], told.append)
     assert any("nothing_of_this_name" in line for line in told) and len(told) <= 15
+    (project / "main.cpp").write_text("int nothing_to_link_with();\nint main() { return nothing_to_link_with(); }\n")
+    with pytest.raises(FailureError, match=r"undefined reference to .nothing_to_link_with"):
+        build_programs(request, [plan])
     (project / "CMakeLists.txt").write_text("nonsense(\n")
     with pytest.raises(FailureError, match="CMake cannot configure edgevit-runner"):
         build_programs(request, [plan])
@@ -162,7 +165,8 @@ def test_an_ndk_is_what_cmake_is_given(project: Path, tmp_path: Path, monkeypatc
     flags = "--target=aarch64-linux-android24 -nostdinc -nostdinc++ -ffreestanding"
     (home / "build" / "cmake" / "android.toolchain.cmake").write_text(
         f'set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_CXX_COMPILER clang++)\nset(CMAKE_CXX_FLAGS_INIT "{flags}")\n'
-        "set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\nset(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ANDROID_ABI ANDROID_PLATFORM ANDROID_STL)\n"
+        "set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n"
+        "set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ANDROID_ABI ANDROID_PLATFORM ANDROID_STL)\n"
         'set(CMAKE_EXE_LINKER_FLAGS_INIT "-fuse-ld=lld -nostdlib -pie -Wl,--entry=main")\n'
         'if(NOT "${ANDROID_ABI};${ANDROID_PLATFORM};${ANDROID_STL}" STREQUAL "arm64-v8a;android-24;c++_static")\n'
         '  message(FATAL_ERROR "not as an NDK is asked")\nendif()\n'

@@ -1,0 +1,125 @@
+"""``runner build``, ``fetch`` and ``list``, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from elf_files import require, shared
+from fake_wheels import packed
+from native_project import small_project
+
+from edgevit_export.__main__ import run
+from runtimes.runners.native import build
+from runtimes.runners.native.abis import ABIS
+from runtimes.runners.native.store import find_library, find_program
+
+HERE = next(abi for abi in ABIS.values() if abi.is_here)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEVIT_RUNNERS", str(tmp_path / "runners"))
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path / "runners"
+
+
+def aar(tmp_path: Path, *, version: str = "1.2.3") -> Path:
+    files = {
+        f"jni/{abi}/libonnxruntime.so": shared(
+            tmp_path / f"{abi}.so", abi, soname="libonnxruntime.so", needs=["libc.so"]
+        )
+        for abi in ("arm64-v8a", "x86_64")
+    }
+    return packed(tmp_path / f"onnxruntime-android-{version}.aar", files)
+
+
+def test_fetch_list_and_what_mends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = aar(tmp_path)
+    assert run(["runner", "fetch", "--abi", "arm64-v8a,x86_64", "--format", "onnx", "--from", str(path)]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[:3] for line in table.splitlines()[2:]] == [
+        ["onnxruntime", "arm64-v8a", "1.2.3"], ["onnxruntime", "x86_64", "1.2.3"],
+    ]  # fmt: skip
+    assert run(["runner", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema_version"] == 1
+    assert [(row["abi"], row["name"], row["version"], row["problem"]) for row in told["runners"]] == [
+        ("arm64-v8a", "onnxruntime", "1.2.3", ""), ("x86_64", "onnxruntime", "1.2.3", ""),
+    ]  # fmt: skip
+    found = find_library(ABIS["x86_64"], "onnxruntime", "onnx")
+    assert found is not None and told["runners"][1]["sha256"] == found.record.main.sha256
+    found.main.write_bytes(b"damaged")
+    assert run(["runner", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "  edgevit-export runner fetch --abi x86_64 --format onnx" in shown.splitlines()
+    assert [line.split()[-1] for line in shown.splitlines()[2:4]] == ["yes", "no"]
+    assert all(len(line) <= 80 or line.startswith("onnxruntime for") for line in shown.splitlines())
+
+
+def test_an_empty_store_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runner", "list"]) == 0
+    assert str(home) in capsys.readouterr().out
+    assert run(["runner", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "runners": []}
+    assert run(["runner"]) == 0
+    assert "fetch" in capsys.readouterr().out
+
+
+def test_build_for_this_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    require("cmake", "g++")
+    monkeypatch.setattr(build, "SOURCE", small_project(tmp_path / "source"))
+    assert run(["runner", "build", "--abi", HERE.name]) == 0
+    told = capfd.readouterr()
+    found = find_program(HERE, "edgevit-runner")
+    assert found is not None and found.record.file.sha256[:8] in told.out
+    assert "not built: edgevit-runner-torch" in told.err and "runner fetch" in told.err
+    assert subprocess.check_output([str(found.main)], text=True) == "hello\n"
+    (tmp_path / "source" / "main.cpp").write_text("int main() { return unknown_name; }\n")
+    assert run(["runner", "build", "--abi", HERE.name]) == 5
+    told = capfd.readouterr()
+    assert "unknown_name" in told.err and told.err.count("error: edgevit-runner cannot be compiled") == 1
+    assert find_program(HERE, "edgevit-runner") == found
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says", "offers"),
+    [
+        (["fetch", "--abi", "arm64"], 2, "unknown ABI 'arm64'", "arm64-v8a"),
+        (["fetch", "--abi", "arm64-v8a"], 2, "no format was named", "--format onnx,tflite"),
+        (["fetch", "--abi", "arm64-v8a", "--format", "onx"], 2, "unknown format 'onx'", "onnx"),
+        (["fetch", "--abi", "x86_64", "-f", "onnx,pte", "--version", "1"], 2, "are for one format", "--format onnx"),
+        (["fetch", "--abi", "arm64-v8a", "--format", "ptl"], 2, "torch has no library for Android", "devices --setup"),
+        (["fetch", "--abi", "arm64-v8a", "--glibc"], 2, "--glibc is for Linux", ""),
+        (["fetch", "--abi", "x86_64-linux", "--format", "onnx", "--from", "missing.whl"], 2, "does not exist", ""),
+        (["build", "--abi", "arm64-v8a"], 3, "no NDK was named", "--ndk DIR"),
+        (["build", "--abi", "arm64-v8a", "--ndk", "."], 2, "is no NDK", "developer.android.com"),
+        (["build", "--abi", "x86_64-linux", "--ndk", "."], 2, "--ndk is for Android", ""),
+        (["build", "--abi", "x86_64-linux", "-f", "pte"], 3, "was not fetched", "fetch --abi x86_64-linux --format pte"),
+        (["biuld"], 2, "biuld", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_says_what_instead(
+    words: list[str],
+    code: int,
+    says: str,
+    offers: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    assert run(["runner", *words]) == code
+    told = capfd.readouterr().err
+    assert says in told and offers in told
+
+
+def test_glibc_is_bundled(capsys: pytest.CaptureFixture[str]) -> None:
+    require("g++")
+    assert run(["runner", "fetch", "--abi", HERE.name, "--glibc"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[:2] == ["glibc", HERE.name]
+    assert find_library(HERE, "glibc", "onnx") is not None
