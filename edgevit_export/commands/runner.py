@@ -106,6 +106,7 @@ def fetch(
     from runtimes.runners.native.glibc import fetch_glibc
     from runtimes.runners.native.headers import keep_headers
     from runtimes.runners.native.runtimes_table import NATIVE
+    from runtimes.runners.native.store import build_command
 
     asked, abis, progress = _formats(formats), _abis(abi), Progress()
     if not asked and not glibc:
@@ -128,7 +129,7 @@ def fetch(
     columns = ("library", "ABI", "version", "files", "size", "SHA-256", "needs glibc")
     print_table(columns, [_library_cells(found) for found in rows], right=("files", "size"), alike=("needs glibc",))
     if any(NATIVE[format].linked for format in asked):
-        print_next(f"edgevit-export runner build --abi {abis[0].name}")
+        print_next(build_command(abis[0]))
 
 
 @app.command(name="list")

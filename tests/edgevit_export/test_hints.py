@@ -48,6 +48,7 @@ def commands() -> dict[str, set[str]]:
 
 
 COMMANDS = commands()
+GROUPS = {name.partition(" ")[0] for name in COMMANDS if " " in name}
 SENTENCES = {"wrote", "as"}
 """Words behind the program's name that are no commands."""
 CALL = re.compile(r"edgevit-export ((?:[a-z]+ ?|-)[^;,()'`\n]*)")
@@ -58,7 +59,8 @@ BARE = [(where, FOREIGN.sub("", text)) for where, text in texts(errors_alone=Tru
 @pytest.mark.parametrize("call", [call for _, call in CALLS], ids=[name for name, _ in CALLS])
 def test_commands_that_are_named_exist_and_take_the_options_named(call: str) -> None:
     first, *rest = call.split()
-    name = "" if first.startswith("-") else f"energy {rest[0]}" if first == "energy" and rest[0] != "--help" else first
+    grouped = first in GROUPS and rest[0] != "--help"
+    name = "" if first.startswith("-") else f"{first} {rest[0]}" if grouped else first
     if first in SENTENCES:
         return
     assert name in COMMANDS, call

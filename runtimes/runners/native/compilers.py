@@ -11,10 +11,11 @@ from pathlib import Path
 from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.text import read_bytes
 from runtimes.runners.native.abis import Abi
+from runtimes.runners.native.store import build_command
 
 NDK_VARIABLES = ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
 ANDROID_PLATFORM = "android-24"  # Android 7.0: the oldest that the AARs of all three runtimes run on
-NDK_PAGE = "https://developer.android.com/ndk/downloads"
+_GET_NDK = "get it from https://developer.android.com/ndk/downloads"
 _TOOLCHAIN = Path("build", "cmake", "android.toolchain.cmake")
 
 
@@ -81,10 +82,10 @@ def _ndk(abi: Abi, named: Path | None) -> Path:
     if home is None:
         raise MissingDependencyError(
             f"cannot build for {abi.name}: no NDK was named (--ndk, {' or '.join(NDK_VARIABLES)})",
-            hint=f"get it from {NDK_PAGE}, then: edgevit-export runner build --abi {abi.name} --ndk DIR",
+            hint=f"{_GET_NDK}, then: {build_command(abi)} --ndk DIR",
         )
     if not (home / _TOOLCHAIN).is_file():
-        raise UsageError(f"{origin}: {home} is no NDK: it has no {_TOOLCHAIN}", hint=f"get it from {NDK_PAGE}")
+        raise UsageError(f"{origin}: {home} is no NDK: it has no {_TOOLCHAIN}", hint=_GET_NDK)
     return home.resolve()
 
 

@@ -8,9 +8,10 @@ from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from runtimes.runners.native.abis import ABIS, Abi
 from runtimes.runners.native.build import source_sha256
-from runtimes.runners.native.runtimes_table import NATIVE
+from runtimes.runners.native.runtimes_table import GLIBC, NATIVE
 from runtimes.runners.native.store import (
     StoredProgram,
+    build_command,
     find_library,
     find_program,
     stored_names,
@@ -104,12 +105,12 @@ def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
         needs_glibc=record.needs_glibc,
         current=not problem,
         problem=problem,
-        hint=f"edgevit-export runner build --abi {abi.name}" if problem else "",
+        hint=build_command(abi) if problem else "",
     )
 
 
 def _library(abi: Abi, name: str) -> ListedRunner:
-    format = next((row.format for row in NATIVE.values() if name.startswith(row.runtime)), "pte")
+    format = next((row.format for row in NATIVE.values() if name.startswith(row.runtime)), GLIBC)
     try:
         found = find_library(abi, name, format)
     except ArtifactError as error:

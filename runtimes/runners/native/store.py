@@ -26,6 +26,7 @@ from edgevit.records import Record, require_within, sha256_file, unwritable
 from edgevit.shell import command_line
 from edgevit.temporary import exclusive, remove_abandoned, temporary_directory, to_disk
 from runtimes.runners.native.abis import Abi
+from runtimes.runners.native.runtimes_table import GLIBC
 
 RECORD_FILE = "record.json"
 MOST_FILE_BYTES = 2**32  # chosen: libtorch_cpu has 434 MB
@@ -187,9 +188,7 @@ def find_program(abi: Abi, name: str) -> Found[StoredProgram] | None:
     Raises:
         ArtifactError: Its record or its file is damaged; the hint is the command that builds it anew.
     """
-    return _find(
-        StoredProgram, abi, "programs", name, command_line("edgevit-export", "runner", "build", "--abi", abi.name)
-    )
+    return _find(StoredProgram, abi, "programs", name, build_command(abi))
 
 
 def find_library(abi: Abi, runtime: str, format: str) -> Found[StoredLibrary] | None:
@@ -198,7 +197,7 @@ def find_library(abi: Abi, runtime: str, format: str) -> Found[StoredLibrary] | 
     Args:
         abi: Of the device.
         runtime: The runtime.
-        format: One that it runs, for the command in the hint.
+        format: One that it runs, or the name of glibc, for the command in the hint.
 
     Raises:
         ArtifactError: Its record or one of its files is damaged; the hint is the command that fetches it anew.
@@ -207,8 +206,14 @@ def find_library(abi: Abi, runtime: str, format: str) -> Found[StoredLibrary] | 
 
 
 def fetch_command(abi: Abi, format: str) -> str:
-    """The command that brings the library for a format."""
-    return command_line("edgevit-export", "runner", "fetch", "--abi", abi.name, "--format", format)
+    """The command that brings the library for a format, or glibc."""
+    what = ("--glibc",) if format == GLIBC else ("--format", format)
+    return command_line("edgevit-export", "runner", "fetch", "--abi", abi.name, *what)
+
+
+def build_command(abi: Abi) -> str:
+    """The command that builds the programs for an ABI."""
+    return command_line("edgevit-export", "runner", "build", "--abi", abi.name)
 
 
 def stored_names(abi: Abi, kind: Literal["programs", "libraries"]) -> list[str]:

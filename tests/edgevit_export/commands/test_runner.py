@@ -99,7 +99,7 @@ def test_build_for_this_host(
         (["build", "--abi", "arm64-v8a"], 3, "no NDK was named", "--ndk DIR"),
         (["build", "--abi", "arm64-v8a", "--ndk", "."], 2, "is no NDK", "developer.android.com"),
         (["build", "--abi", "x86_64-linux", "--ndk", "."], 2, "--ndk is for Android", ""),
-        (["build", "--abi", "x86_64-linux", "-f", "pte"], 3, "was not fetched", "fetch --abi x86_64-linux --format pte"),
+        (["build", "--abi", "x86_64-linux", "-f", "pte"], 3, "was not fetched", "--abi x86_64-linux --format pte"),
         (["biuld"], 2, "biuld", ""),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import readers_of_files
 import readers_of_networks
 import readers_of_power
 import readers_of_records
+import readers_of_runners
 import readers_of_words
 from fuzz_reader import Reader
 
@@ -18,6 +19,7 @@ READERS: dict[str, Reader] = {
         readers_of_records,
         readers_of_power,
         readers_of_devices,
+        readers_of_runners,
         readers_of_words,
     )
     for reader in module.READERS

@@ -6,6 +6,7 @@ when a format changes: ``python tests/fuzz/readers/make_seeds.py`` with all extr
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 import msgspec  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from elf_files import shared  # noqa: E402
 from latency_records import device_run  # noqa: E402
 from PIL import Image  # noqa: E402
 from report_records import energy_of, metered, run_of  # noqa: E402
@@ -148,6 +150,30 @@ def monsoon_packets() -> Iterator[bytes]:
         yield bytes([0, 0, 0x20 | number % 16, 3]) + sample * 3 + bytes(6)
 
 
+def elf_files() -> None:
+    """Libraries of some kB: with symbol versions, of 32 bits, and without section headers."""
+    folder = SEEDS / "elf"
+    script = folder / "a.map"
+    folder.mkdir(exist_ok=True)
+    script.write_text("GLIBC_2.17 { part_0; }; GLIBC_2.34 { part_1; };")
+    small = ["-Wl,-z,max-page-size=64", "-Wl,--build-id=none", "-Wl,-z,norelro", "-s"]
+    versioned = shared(
+        folder / "libc.so.6", "aarch64-linux", soname="libc.so.6", source="int part_0, part_1;",
+        flags=[*small, f"-Wl,--version-script={script}"],
+    )  # fmt: skip
+    source = "extern int part_0, part_1; int sum(void) { return part_0 + part_1; }"
+    shared(folder / "versions.so", "aarch64-linux", soname="liba.so", source=source, flags=[*small, str(versioned)])
+    source = "extern int far(void); __attribute__((weak)) extern int may(void);"
+    source += "int near(void) { return far() + (may ? may() : 0); }"
+    shared(folder / "arm.so", "armeabi-v7a", soname="libb.so", needs=["libc.so"], source=source, flags=small)
+    bare = shared(
+        folder / "bare.so", "x86_64-linux", needs=["libm.so.6"], source=source, flags=[*small, "-Wl,--hash-style=gnu"]
+    )
+    subprocess.run(["llvm-objcopy", "--strip-sections", str(bare)], check=True)
+    script.unlink()
+    versioned.unlink()
+
+
 def main() -> None:
     """Everything, over what is there."""
     SEEDS.mkdir(parents=True, exist_ok=True)
@@ -156,6 +182,7 @@ def main() -> None:
     checkpoints()
     photos()
     records()
+    elf_files()
     (SEEDS / "monsoon.bin").write_bytes(b"".join(monsoon_packets()))
 
 

@@ -14,6 +14,7 @@ _PUSHED = "on the device: what this program has just pushed, hash compared"
 _OWN_PROCESS = "a pickle between this process and one that it started, in its own directory"
 _OTHER_PYTHON = "between this process and one that it started with a Python of the user's choice and a script of ours"
 _CONVERTERS = "what a converter printed, for a message that names the layer"
+_COMPILERS = "what a compiler of the user's choice, which could do anything anyway, printed or wrote"
 _OWN_GRAPH = "a number in the graph that this process has captured"
 _RECORD = "one line around a record that a row reads: "
 _AUDITED = "hands the file to its runtime, behind reader and audit; the runtime's own parser is not this project's"
@@ -86,6 +87,15 @@ REASONS: dict[str, str] = {
     "runtimes/runners/python/on_device.py:_execute": _PUSHED,
     "runtimes/runners/python/on_device.py:main": _PUSHED,
     "runtimes/runners/array_sets.py:read_sets": _PUSHED,
+    "runtimes/runners/native/build.py:_compiler_of": _COMPILERS,
+    "runtimes/runners/native/build.py:_run": _COMPILERS,
+    "runtimes/runners/native/build.py:contract_of": _OWN_DATA,
+    "runtimes/runners/native/compilers.py:_revision": "one line of the NDK whose compiler is then run",
+    "runtimes/runners/native/glibc.py:_copied": "a library of the compiler's own, behind the row elf",
+    "runtimes/runners/native/glibc.py:_said": _COMPILERS,
+    "runtimes/runners/native/glibc.py:_version": _COMPILERS,
+    "runtimes/runners/native/headers.py:keep_headers": _WRITES,
+    "runtimes/runners/native/store.py:_remove_others": "names in the program's own directory, against a pattern",
     "runtimes/sessions/run_onnx.py:OnnxSession._model": _AUDITED,
     "runtimes/sessions/run_onnx.py:OnnxSession.__init__": _AUDITED,
     "runtimes/sessions/run_pte.py:PteSession._load": _AUDITED,

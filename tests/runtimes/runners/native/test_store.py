@@ -176,6 +176,15 @@ def test_what_was_damaged_is_an_error_with_the_command_that_mends_it(tmp_path: P
     assert caught.value.hint == "edgevit-export runner build --abi arm64-v8a"
 
 
+def test_glibc_is_mended_by_its_own_option() -> None:
+    path = store_home() / "aarch64-linux" / "libraries" / "glibc" / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(ArtifactError) as caught:
+        find_library(ABIS["aarch64-linux"], "glibc", "glibc")
+    assert caught.value.hint == "edgevit-export runner fetch --abi aarch64-linux --glibc"
+
+
 def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
     kept = library(tmp_path / "a", "1", main=b"main")
     other = kept.directory.parent.with_name("litert")
