@@ -7,21 +7,23 @@ while something is inflated, since archives may be hostile.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from edgevit.errors import ArtifactError, UsageError, first_line
+from edgevit.records import unwritable
 from edgevit.text import decode, open_regular, printable
 
 MOST_MEMBERS = 100_000  # chosen: torch's wheel has 14,000, a large site-packages of its libraries far fewer
 MOST_MEMBER_BYTES = 2**31  # chosen: libtorch_cpu has 434 MB
 MOST_TEXT_BYTES = 2**20  # chosen: a wheel's metadata have some kB
 MOST_INFLATED = 200  # times; chosen: libraries shrink to a third, deflate reaches 1,032 on zeros
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that wheels and AARs use; others may take any memory
 _CHUNK_BYTES = 1 << 20
 
 
@@ -75,7 +77,7 @@ class _Zip:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        infos = [info for info in archive.infolist() if info.filename and not info.filename.endswith("/")]
         if len(infos) > MOST_MEMBERS:
             raise ArtifactError(f"{path} has {len(infos):,} members, expected at most {MOST_MEMBERS:,}")
         self._infos = {info.filename: info for info in infos}
@@ -84,32 +86,29 @@ class _Zip:
         self.members = tuple(self._infos)
 
     def extract(self, member: str, target: Path) -> None:
-        info = self._checked(member, MOST_MEMBER_BYTES)
-        left = info.file_size
-        try:
-            with self._archive.open(info) as source, target.open("xb") as file:
-                while chunk := source.read(_CHUNK_BYTES):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise ArtifactError(f"{self._named(member)} inflates to more than it says")
-                    file.write(chunk)
-        except (ArtifactError, OSError):
-            raise
-        except Exception as error:  # as above, and zlib's
-            raise _damaged(self.path, error) from error
+        _write(target, self._chunks(self._checked(member, MOST_MEMBER_BYTES)))
 
     def text(self, member: str) -> str:
         info = self._checked(member, MOST_TEXT_BYTES)
+        return decode(b"".join(self._chunks(info)), origin=self._named(member))
+
+    def _chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """What a member inflates to, never more of it at once than is asked for."""
         try:
-            data = self._archive.read(info)
-        except Exception as error:  # as above
+            with self._archive.open(info) as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    yield chunk
+        except (ArtifactError, MemoryError, OSError):
+            raise
+        except Exception as error:  # as above, and zlib's
             raise _damaged(self.path, error) from error
-        return decode(data, origin=self._named(member))
 
     def _checked(self, member: str, most: int) -> zipfile.ZipInfo:
         info = self._infos[member]
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ArtifactError(f"{self._named(member)} is a link, expected a file")
+        if info.compress_type not in _METHODS:
+            raise ArtifactError(f"{self._named(member)} is packed by method {info.compress_type}, expected deflate")
         if info.file_size > most or info.file_size > MOST_INFLATED * info.compress_size + 2**16:
             raise ArtifactError(
                 f"{self._named(member)} would inflate from {info.compress_size:,} to {info.file_size:,} bytes"
@@ -136,12 +135,22 @@ class _Folder:
         self.members = tuple(sorted(found))
 
     def extract(self, member: str, target: Path) -> None:
-        with open_regular(self.path / member, what="library") as source, target.open("xb") as file:
-            shutil.copyfileobj(source, file)
+        with open_regular(self.path / member, what="library") as source:
+            _write(target, iter(partial(source.read, _CHUNK_BYTES), b""))
 
     def text(self, member: str) -> str:
         with open_regular(self.path / member, what="metadata") as file:
             return decode(file.read(MOST_TEXT_BYTES), origin=str(self.path / member))
+
+
+def _write(target: Path, chunks: Iterable[bytes]) -> None:
+    """Write a new file; what the disk refuses is no fault of the archive, which is open meanwhile."""
+    try:
+        with target.open("xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+    except OSError as error:
+        raise unwritable(target, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> ArtifactError:

@@ -84,7 +84,6 @@ REASONS: dict[str, str] = {
     "runtimes/power/monsoon.py:MonsoonMeter.stop": "calls the decoder of the row monsoon-packets",
     "runtimes/power/monsoon.py:MonsoonMeter.start": "asks a unit for its packets; the row monsoon-packets reads them",
     "runtimes/runners/python/on_device.py:_save_outputs": _OWN_WORK,
-    "runtimes/runners/python/on_device.py:_execute": _PUSHED,
     "runtimes/runners/python/on_device.py:main": _PUSHED,
     "runtimes/runners/array_sets.py:read_sets": _PUSHED,
     "runtimes/runners/native/build.py:_compiler_of": _COMPILERS,

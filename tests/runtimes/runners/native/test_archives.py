@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from edgevit.errors import ArtifactError, UsageError
+from edgevit.errors import ArtifactError, FailureError, UsageError
 from runtimes.runners.native import archives
 from runtimes.runners.native.archives import open_archive
 
@@ -29,7 +30,7 @@ def test_members_are_taken_out_to_the_place_that_is_asked_for(tmp_path: Path) ->
         assert archive.members == ("../../up.so", "/etc/x.so", "a/METADATA")
         archive.extract("../../up.so", tmp_path / "mine")
         assert archive.text("a/METADATA") == "Version: 1\n"
-        with pytest.raises(FileExistsError):
+        with pytest.raises(UsageError, match=r"cannot write .*mine: File exists"):
             archive.extract("/etc/x.so", tmp_path / "mine")
     assert (tmp_path / "mine").read_bytes() == b"up"
     assert not (tmp_path.parent.parent / "up.so").exists()
@@ -107,3 +108,54 @@ def test_a_directory_of_everything_is_refused(tmp_path: Path, monkeypatch: pytes
         (tmp_path / f"{number}.so").write_text("")
     with pytest.raises(UsageError, match="more than 2 libraries"), open_archive(tmp_path):
         raise AssertionError
+
+
+def test_other_methods_than_deflate_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.whl", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.so", b"library")
+    with (
+        open_archive(tmp_path / "a.whl") as opened,
+        pytest.raises(ArtifactError, match="packed by method 14, expected deflate"),
+    ):
+        opened.extract("a.so", tmp_path / "x")
+
+
+def test_members_without_a_name_are_none(tmp_path: Path) -> None:
+    data = wheel(tmp_path / "a.whl", a=b"library", b=b"other").read_bytes()
+    at = data.rindex(b"PK\x01\x02")
+    changed = bytearray(data)
+    struct.pack_into("<HH", changed, at + 28, 0, 1)  # its name has no bytes, what follows is an extra field
+    (tmp_path / "b.whl").write_bytes(changed)
+    with open_archive(tmp_path / "b.whl") as opened:
+        assert opened.members == ("a",)
+
+
+def test_a_member_that_hides_its_size_takes_no_memory(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "a.whl", METADATA=bytes(2**26))
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, 100)  # what it says that it inflates to
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with open_archive(path) as archive, pytest.raises(ArtifactError, match="truncated or no zip"):
+            archive.text("METADATA")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2**23
+
+
+def test_a_full_disk_is_not_told_as_a_damaged_archive(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    path = wheel(tmp_path / "a.whl", a=b"library")
+    target = tmp_path / "full"
+
+    class Full(type(target)):  # type: ignore[misc]  # the class of this system's paths
+        def open(self, *_: object, **__: object) -> object:
+            return Path("/dev/full").open("wb")
+
+    for source in (path, tmp_path):
+        (tmp_path / "a.so").write_bytes(b"library")
+        with open_archive(source) as archive, pytest.raises(FailureError, match="No space left on device"):
+            archive.extract("a" if source == path else "a.so", Full(target))
