@@ -1,9 +1,8 @@
-"""Programs of the native runner that are linked with a runtime's library, built and run here."""
+"""Programs of the native runner that are linked with a runtime's library, run here."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,7 @@ import pytest
 from edgevit.errors import DeviceError
 from runtimes.runners.contract import RunRequest
 from runtimes.runners.lines import parse_lines
-from runtimes.runners.native.build import SOURCE
 from runtimes.runners.runner import Measured
-
-
-def build(name: str, folder: Path, *options: str) -> Path:
-    """The program ``name``, built in ``folder`` with every warning an error."""
-    missing = [tool for tool in ("cmake", "g++") if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
-    strict = f"-DCMAKE_CXX_FLAGS={os.environ.get('CXXFLAGS', '')} -Wconversion -Werror"
-    configure = ["cmake", "-S", str(SOURCE), "-B", str(folder), f"-DEDGEVIT_PROGRAMS={name}", strict, *options]
-    for command in (configure, ["cmake", "--build", str(folder)]):
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / name
 
 
 @dataclass(frozen=True)

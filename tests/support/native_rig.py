@@ -57,11 +57,18 @@ def library(directory: Path, runtime: str, version: str, *names: str) -> Found[S
     )
 
 
-def use_runners(monkeypatch: pytest.MonkeyPatch, abi: str, *formats: Format, own_glibc: bool = False) -> None:
-    """Let the store be the one that ``make runners`` fills; skip, or in CI fail, where it lacks what ``formats`` need."""
+def use_runners(
+    monkeypatch: pytest.MonkeyPatch, abi: str, *formats: Format, own_glibc: bool = False
+) -> dict[Format, NativeFiles]:
+    """Let the store be the one that ``make runners`` fills; skip, or in CI fail, where it lacks what ``formats`` need.
+
+    Returns:
+        What runs each of ``formats``.
+    """
     home = os.environ.get("EDGEVIT_TEST_RUNNERS") or str(ROOT / ".runners")
     monkeypatch.setenv("EDGEVIT_RUNNERS", home)
     state = replace(device_state(), abi=abi.removesuffix("-linux"), android_version=None)
+    files = {}
     for format in formats:
         found = usable.native_files(state, format, None, own_glibc=own_glibc)
         if isinstance(found, usable.Missing):
@@ -69,6 +76,8 @@ def use_runners(monkeypatch: pytest.MonkeyPatch, abi: str, *formats: Format, own
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{reason}, and in CI its tests must run", pytrace=False)
             pytest.skip(reason)
+        files[format] = found
+    return files
 
 
 @cache

@@ -100,9 +100,11 @@ def test_a_device_that_runs_no_programs_from_there_says_so(
     adb_rig: AdbRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_runners(monkeypatch, ABI, Format.ONNX)
-    with emulated(adb_rig, tmp_path / "noexec", Kind.NOEXEC) as device:
-        with pytest.raises(DeviceError, match="takes files and runs programs"):
-            run_on(device, Format.ONNX, tmp_path / "out", runner="native", whole=False)
+    with (
+        emulated(adb_rig, tmp_path / "noexec", Kind.NOEXEC) as device,
+        pytest.raises(DeviceError, match="takes files and runs programs"),
+    ):
+        run_on(device, Format.ONNX, tmp_path / "out", runner="native", whole=False)
     with emulated(adb_rig, tmp_path / "denied", Kind.DENIED) as device:
         run = run_on(device, Format.ONNX, tmp_path / "out", runner="native", whole=False)
     assert run.failure is not None

@@ -1,18 +1,14 @@
-"""The native runner's session for ExecuTorch, on small programs, against torch.
-
-Needs ``EDGEVIT_EXECUTORCH``: a directory with ``_core.abi3.so`` of PyPI's executorch-numpy-runtime for this machine and
-the folder ``include`` of PyPI's executorch of the version that the library is of.
-"""
+"""The native runner's session for ExecuTorch, on small programs, against torch."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from linked_session import LinkedRunner, build
+from linked_session import LinkedRunner
+from native_rig import use_runners
 
 from edgevit.arrays import Array
 from edgevit.spec import TensorSpec
@@ -22,7 +18,6 @@ from runtimes.runners.contract import RunRequest
 from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
-NAMED = "EDGEVIT_EXECUTORCH"
 pytestmark = pytest.mark.filterwarnings("ignore")  # ExecuTorch's exporter warns of torch's plans at every turn
 
 
@@ -76,27 +71,15 @@ GIVES = (TensorSpec(name="a", shape=(-1, 4)), TensorSpec(name="b", shape=(-1, 4)
 EXAMPLE = (torch.zeros(3, 4), torch.zeros(3, 4, dtype=torch.int32))
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``edgevit-runner-executorch``, linked with the library that is named."""
-    if NAMED not in os.environ:
-        pytest.skip(f"needs {NAMED}=DIR with _core.abi3.so of executorch-numpy-runtime and include of executorch")
-    there = Path(os.environ[NAMED])
-    options = (
-        f"-DEDGEVIT_EXECUTORCH_LIBRARY={there / '_core.abi3.so'}",
-        f"-DEDGEVIT_EXECUTORCH_INCLUDE={there / 'include'}",
-    )
-    return build("edgevit-runner-executorch", tmp_path_factory.mktemp("executorch"), *options)
-
-
 @pytest.fixture
-def runner(program: Path, tmp_path: Path) -> LinkedRunner:
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LinkedRunner:
     write_sets(tmp_path / "in.npz", feeds(3))
     request = RunRequest(
         format=Format.PTE, model="model.pte", inputs="in.npz", lines="lines", outputs="out.npz", takes=TAKES,
         gives=GIVES, runtime="executorch 1.2.3", workload=scheduled(Workload(runs=3, warmup=1, threads=2)),
     )  # fmt: skip
-    return LinkedRunner(program, Path(os.environ[NAMED]), tmp_path, request)
+    files = use_runners(monkeypatch, "x86_64-linux", Format.PTE)[Format.PTE]
+    return LinkedRunner(files.program.main, files.library.directory, tmp_path, request)
 
 
 def check_outputs(runner: LinkedRunner, fed: list[dict[str, Array]]) -> None:

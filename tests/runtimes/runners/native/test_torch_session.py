@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from linked_session import LinkedRunner, build
+from linked_session import LinkedRunner
+from native_rig import use_runners
 
 from edgevit.arrays import Array
 from edgevit.spec import TensorSpec
@@ -18,14 +19,6 @@ from runtimes.runners.schedule import scheduled
 from runtimes.runners.workload import Workload
 
 TORCH = Path(torch.__file__).parent
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``edgevit-runner-torch``, linked with the torch that is installed here."""
-    if not (TORCH / "include" / "ATen").is_dir():
-        pytest.skip("needs the headers of torch")
-    return build("edgevit-runner-torch", tmp_path_factory.mktemp("torch"), f"-DEDGEVIT_TORCH_DIR={TORCH}")
 
 
 class Two(torch.nn.Module):
@@ -61,14 +54,15 @@ def saved(module: torch.nn.Module, path: Path) -> None:
 
 
 @pytest.fixture
-def runner(program: Path, tmp_path: Path) -> LinkedRunner:
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LinkedRunner:
     saved(Two(), tmp_path / "model.ptl")
     write_sets(tmp_path / "in.npz", FEEDS)
     request = RunRequest(
         format=Format.PTL, model="model.ptl", inputs="in.npz", lines="lines", outputs="out.npz", takes=TAKES,
         gives=GIVES, workload=scheduled(Workload(runs=3, warmup=1, threads=2)),
     )  # fmt: skip
-    return LinkedRunner(program, TORCH / "lib", tmp_path, request)
+    files = use_runners(monkeypatch, "x86_64-linux", Format.PTL)[Format.PTL]
+    return LinkedRunner(files.program.main, files.library.directory, tmp_path, request)
 
 
 def test_every_golden_input_gives_what_torch_gives(runner: LinkedRunner) -> None:
