@@ -42,9 +42,9 @@ import sys, time
 from pathlib import Path
 from export.recipe import Format
 from runtimes.sessions.table import open_session
-from runtimes.runners.python.on_device import read_arrays
+from runtimes.runners.array_sets import read_sets
 session = open_session(Path(sys.argv[1]), Format(sys.argv[2]), threads=1)
-feed = read_arrays(Path(sys.argv[3]))[0]
+feed = read_sets(Path(sys.argv[3]))[0]
 for _ in range(int(sys.argv[4])):
     session.run(feed)
 for _ in range(int(sys.argv[5])):
@@ -126,11 +126,11 @@ def direct_median_ms(artifact: Path, format: str, inputs: Path) -> float:
 
 def fidelity(device: AdbDevice, subjects: Subjects, directory: Path, pairs: int) -> None:
     """Print the ratio of what ``bench`` reports to what direct timing gives."""
-    from runtimes.runners.python.on_device import write_arrays
+    from runtimes.runners.array_sets import write_sets
 
     (subject,) = subjects.subjects
     inputs = directory / "inputs.npz"
-    write_arrays(inputs, list(subject.feeds))
+    write_sets(inputs, list(subject.feeds))
     bench, direct = [], []
     for index in range(pairs):
         for which in ("bench", "direct") if index % 2 else ("direct", "bench"):
