@@ -146,6 +146,24 @@ def source_sha256(source: Path = SOURCE) -> str:
     return told.hexdigest()
 
 
+def stale(program: StoredProgram, library: Found[StoredLibrary] | None, sources: str) -> str:
+    """Why a program is not what would be built now; empty where it is.
+
+    Args:
+        program: Its record.
+        library: What the store has of the runtime that it is linked with.
+        sources: ``source_sha256`` of today's sources.
+    """
+    if program.source_sha256 != sources:
+        return "built from other sources"
+    if program.linked is None:
+        return ""
+    linked = f"linked with {program.linked.runtime} {program.linked.version}"
+    if library is None:
+        return f"{linked}, which is not there any more"
+    return "" if library.record.main.sha256 == program.linked.sha256 else f"{linked}, another one is there now"
+
+
 def contract_of(source: Path = SOURCE) -> int:
     """The version of the request that the sources read.
 

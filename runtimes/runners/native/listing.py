@@ -7,7 +7,7 @@ from typing import Literal
 from edgevit.errors import ArtifactError
 from edgevit.records import Record
 from runtimes.runners.native.abis import ABIS, Abi
-from runtimes.runners.native.build import source_sha256
+from runtimes.runners.native.build import source_sha256, stale
 from runtimes.runners.native.runtimes_table import GLIBC, NATIVE
 from runtimes.runners.native.store import (
     StoredProgram,
@@ -61,28 +61,14 @@ def list_runners() -> tuple[ListedRunner, ...]:
     )
 
 
-def stale(program: StoredProgram, abi: Abi, sources: str) -> str:
-    """Why a program is not what would be built now; empty where it is.
-
-    Args:
-        program: Its record.
-        abi: Its ABI.
-        sources: SHA-256 of the C++ sources.
-    """
-    if program.source_sha256 != sources:
-        return "built from other sources"
-    if program.linked is None:
-        return ""
-    row = next((row for row in NATIVE.values() if row.runtime == program.linked.runtime), None)
+def _stale(program: StoredProgram, abi: Abi, sources: str) -> str:
+    """Why a program is not what would be built now; empty where it is."""
+    row = next((row for row in NATIVE.values() if program.linked and row.runtime == program.linked.runtime), None)
     try:
         library = None if row is None else find_library(abi, row.runtime, row.format)
     except ArtifactError as error:
         return error.message
-    if library is None:
-        return f"linked with {program.linked.runtime} {program.linked.version}, which is not there any more"
-    if library.record.main.sha256 != program.linked.sha256:
-        return f"linked with {program.linked.runtime} {program.linked.version}, another one is there now"
-    return ""
+    return stale(program, library, sources)
 
 
 def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
@@ -93,7 +79,7 @@ def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
     if found is None:
         return ListedRunner(kind="program", abi=abi.name, name=name, problem="removed while it was read")
     record = found.record
-    problem = stale(record, abi, sources)
+    problem = _stale(record, abi, sources)
     return ListedRunner(
         kind="program",
         abi=abi.name,

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevit.errors import ArtifactError
-from edgevit.shell import command_line
 from export.recipe import Format
 from runtimes.conditions.device_state import DeviceState
 from runtimes.devices.device import Device
-from runtimes.runners.contract import REQUEST_VERSION
 from runtimes.runners.exits import GLIBC_HINT
 from runtimes.runners.native.abis import ABIS, Abi, abi_of
-from runtimes.runners.native.build import source_sha256
+from runtimes.runners.native.build import source_sha256, stale
 from runtimes.runners.native.launch import NativeFiles
 from runtimes.runners.native.runtimes_table import GLIBC, NATIVE, NativeRow
 from runtimes.runners.native.store import (
     Found,
     StoredLibrary,
     StoredProgram,
+    build_command,
     fetch_command,
     find_library,
     find_program,
@@ -102,8 +101,7 @@ def _fetch(abi: Abi, format: Format) -> str:
 
 
 def _build(abi: Abi) -> str:
-    words = ["edgevit-export", "runner", "build", "--abi", abi.name, *(["--ndk", "DIR"] if abi.android else [])]
-    return command_line(*words)
+    return build_command(abi) + (" --ndk DIR" if abi.android else "")
 
 
 def _program_problem(
@@ -112,14 +110,8 @@ def _program_problem(
     """Why the program must be built, or built anew."""
     if program is None:
         return f"no {row.program} for {abi.name}"
-    record = program.record
-    if record.contract != REQUEST_VERSION or record.source_sha256 != source_sha256():
-        return f"{row.program} for {abi.name} was built from other sources than this version's"
-    main = library.record.main.sha256 if library else None
-    if row.linked and (record.linked is None or record.linked.sha256 != main):
-        linked = record.linked.version if record.linked else "none"
-        return f"{row.program} is linked with {row.title} {linked}, not with the one that was fetched"
-    return None
+    reason = stale(program.record, library, source_sha256())
+    return f"{row.program} for {abi.name} is {reason}" if reason else None
 
 
 def _too_new(program: Found[StoredProgram], library: Found[StoredLibrary], glibc: tuple[int, ...] | None) -> str | None:
