@@ -6,6 +6,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
 VENV := .venv
 BIN := $(VENV)/bin
+NATIVE := runtimes/runners/native/source tests/runtimes/runners/native tests/support/android
 
 .PHONY: export test runners lint clean
 
@@ -29,6 +30,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	find $(NATIVE) -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 	PYTHONPATH=tests/support $(BIN)/lint-imports --no-cache --no-logo
 
 clean:

@@ -44,7 +44,9 @@
 #define PRIX64 ANDROID_64_ "X"
 #define PRIXMAX ANDROID_64_ "X"
 #define PRIXPTR ANDROID_PTR_ "X"
-typedef struct { intmax_t quot, rem; } imaxdiv_t;
+typedef struct {
+  intmax_t quot, rem;
+} imaxdiv_t;
 #ifdef __cplusplus
 extern "C" {
 #endif

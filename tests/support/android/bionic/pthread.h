@@ -6,13 +6,25 @@ typedef long pthread_t;
 typedef int pthread_once_t;
 typedef int pthread_key_t;
 #ifdef __LP64__
-typedef struct { int32_t state[10]; } pthread_mutex_t;
-typedef struct { int32_t state[12]; } pthread_cond_t;
-typedef struct { int32_t state[14]; } pthread_attr_t;
+typedef struct {
+  int32_t state[10];
+} pthread_mutex_t;
+typedef struct {
+  int32_t state[12];
+} pthread_cond_t;
+typedef struct {
+  int32_t state[14];
+} pthread_attr_t;
 #else
-typedef struct { int32_t state[1]; } pthread_mutex_t;
-typedef struct { int32_t state[1]; } pthread_cond_t;
-typedef struct { int32_t state[6]; } pthread_attr_t;
+typedef struct {
+  int32_t state[1];
+} pthread_mutex_t;
+typedef struct {
+  int32_t state[1];
+} pthread_cond_t;
+typedef struct {
+  int32_t state[6];
+} pthread_attr_t;
 #endif
 typedef long pthread_mutexattr_t;
 typedef long pthread_condattr_t;

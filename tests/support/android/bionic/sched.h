@@ -5,7 +5,9 @@
 #else
 #define CPU_SETSIZE 32
 #endif
-typedef struct { unsigned long bits[CPU_SETSIZE / (8 * sizeof(unsigned long))]; } cpu_set_t;
+typedef struct {
+  unsigned long bits[CPU_SETSIZE / (8 * sizeof(unsigned long))];
+} cpu_set_t;
 #define CPU_WORD_(cpu) ((cpu) / (8 * sizeof(unsigned long)))
 #define CPU_BIT_(cpu) (1UL << ((cpu) % (8 * sizeof(unsigned long))))
 #define CPU_ZERO(set) __builtin_memset((set), 0, sizeof(cpu_set_t))

@@ -4,9 +4,15 @@
 #define EXIT_FAILURE 1
 #define RAND_MAX 0x7fffffff
 #define MB_CUR_MAX __ctype_get_mb_cur_max()
-typedef struct { int quot, rem; } div_t;
-typedef struct { long quot, rem; } ldiv_t;
-typedef struct { long long quot, rem; } lldiv_t;
+typedef struct {
+  int quot, rem;
+} div_t;
+typedef struct {
+  long quot, rem;
+} ldiv_t;
+typedef struct {
+  long long quot, rem;
+} lldiv_t;
 #ifdef __cplusplus
 extern "C" {
 #endif

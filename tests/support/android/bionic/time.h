@@ -9,9 +9,15 @@
 #define TIMER_ABSTIME 1
 #define TIME_UTC 1
 typedef long clock_t;
-struct timespec { time_t tv_sec; long tv_nsec; };
-struct tm { int tm_sec, tm_min, tm_hour, tm_mday, tm_mon, tm_year, tm_wday, tm_yday, tm_isdst; long tm_gmtoff;
-    const char* tm_zone; };
+struct timespec {
+  time_t tv_sec;
+  long tv_nsec;
+};
+struct tm {
+  int tm_sec, tm_min, tm_hour, tm_mday, tm_mon, tm_year, tm_wday, tm_yday, tm_isdst;
+  long tm_gmtoff;
+  const char* tm_zone;
+};
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,9 +1,11 @@
 #pragma once
 #include <stdio.h>
 #include <time.h>
-#define WEOF ((wint_t)-1)
+#define WEOF ((wint_t) - 1)
 typedef __WINT_TYPE__ wint_t;
-typedef struct { unsigned char bytes[sizeof(long)]; } mbstate_t;
+typedef struct {
+  unsigned char bytes[sizeof(long)];
+} mbstate_t;
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -19,8 +21,7 @@ int mbsinit(const mbstate_t*);
 wint_t fgetwc(FILE*), fputwc(wchar_t, FILE*), getwc(FILE*), putwc(wchar_t, FILE*), ungetwc(wint_t, FILE*);
 wint_t getwchar(void), putwchar(wchar_t), btowc(int);
 wchar_t *fgetws(wchar_t*, int, FILE*), *wcscpy(wchar_t*, const wchar_t*), *wcsncpy(wchar_t*, const wchar_t*, size_t);
-wchar_t *wcscat(wchar_t*, const wchar_t*), *wcsncat(wchar_t*, const wchar_t*, size_t),
-    *wcschr(const wchar_t*, wchar_t);
+wchar_t *wcscat(wchar_t*, const wchar_t*), *wcsncat(wchar_t*, const wchar_t*, size_t), *wcschr(const wchar_t*, wchar_t);
 wchar_t *wcspbrk(const wchar_t*, const wchar_t*), *wcsrchr(const wchar_t*, wchar_t),
     *wcsstr(const wchar_t*, const wchar_t*);
 wchar_t *wmemchr(const wchar_t*, wchar_t, size_t), *wcstok(wchar_t*, const wchar_t*, wchar_t**);

@@ -11,8 +11,9 @@ namespace edgevit {
 namespace {
 
 bool shape_fits(const std::vector<std::int64_t>& expected, const std::vector<std::int64_t>& seen) {
-  return std::equal(expected.begin(), expected.end(), seen.begin(), seen.end(),
-                    [](std::int64_t wanted, std::int64_t size) { return size == wanted || (wanted == -1 && size > 0); });
+  return std::equal(
+      expected.begin(), expected.end(), seen.begin(), seen.end(),
+      [](std::int64_t wanted, std::int64_t size) { return size == wanted || (wanted == -1 && size > 0); });
 }
 
 std::string names_of(const std::vector<TensorInfo>& tensors) {
@@ -38,10 +39,13 @@ void fit_feeds(const std::vector<TensorInfo>& expected, TensorSets& sets, const 
     const std::string place = "input " + std::to_string(index) + " of '" + where + "'";
     std::vector<Tensor> ordered;
     for (const TensorInfo& info : expected) {
-      const auto found = std::find_if(sets[index].begin(), sets[index].end(), [&](const Tensor& tensor) { return tensor.name == info.name; });
-      if (found == sets[index].end()) throw Failure(place + " lacks '" + info.name + "'; the model takes " + names_of(expected));
+      const auto found = std::find_if(sets[index].begin(), sets[index].end(),
+                                      [&](const Tensor& tensor) { return tensor.name == info.name; });
+      if (found == sets[index].end())
+        throw Failure(place + " lacks '" + info.name + "'; the model takes " + names_of(expected));
       if (found->dtype != info.dtype || !shape_fits(info.shape, found->shape)) {
-        throw Failure(place + ": '" + info.name + "' is " + told(found->dtype, found->shape) + ", the model takes " + told(info.dtype, info.shape));
+        throw Failure(place + ": '" + info.name + "' is " + told(found->dtype, found->shape) + ", the model takes " +
+                      told(info.dtype, info.shape));
       }
       ordered.push_back(std::move(*found));
     }

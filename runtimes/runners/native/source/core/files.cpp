@@ -46,7 +46,7 @@ bool write_all(int descriptor, std::string_view data) {
 
 std::vector<std::byte> read_file(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat facts {};
+  struct stat facts{};
   if (file.number() < 0 || ::fstat(file.number(), &facts) != 0) fail("read", path);
   if (!S_ISREG(facts.st_mode)) throw Failure("cannot read '" + path + "': it is no file");
   std::vector<std::byte> data(static_cast<std::size_t>(facts.st_size));

@@ -10,7 +10,7 @@ namespace edgevit {
 
 namespace {
 
-constexpr int kDeepest = 16;  // chosen: a request has 4 levels
+constexpr int kDeepest = 16;                         // chosen: a request has 4 levels
 constexpr double kMostInteger = 9007199254740992.0;  // 2^53: beyond it a double skips numbers
 
 [[noreturn]] void refuse_kind(const std::string& what, const char* expected) {
@@ -186,7 +186,8 @@ class JsonParser {
     std::uint32_t value = 0;
     for (int digit = 0; digit < 4; ++digit, ++place_) {
       const char c = peek();
-      const std::size_t low = std::string_view("0123456789abcdef").find(c), high = std::string_view("0123456789ABCDEF").find(c);
+      const std::size_t low = std::string_view("0123456789abcdef").find(c),
+                        high = std::string_view("0123456789ABCDEF").find(c);
       const std::size_t found = low != std::string_view::npos ? low : high;
       if (c == '\0' || found == std::string_view::npos) fail("a hexadecimal digit");
       value = value * 16 + static_cast<std::uint32_t>(found);

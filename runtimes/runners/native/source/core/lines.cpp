@@ -25,9 +25,10 @@ Line& Line::numbers(std::string_view name, const std::vector<int>& values) {
 
 Line& Line::null(std::string_view name) { return field(name, "null"); }
 
-Line& Line::clocks(std::string_view name, std::int64_t realtime_ns, std::int64_t monotonic_ns, std::int64_t boottime_ns) {
-  return field(name, "{\"realtime_ns\": " + std::to_string(realtime_ns) + ", \"monotonic_ns\": " + std::to_string(monotonic_ns) +
-                         ", \"boottime_ns\": " + std::to_string(boottime_ns) + "}");
+Line& Line::clocks(std::string_view name, std::int64_t realtime_ns, std::int64_t monotonic_ns,
+                   std::int64_t boottime_ns) {
+  return field(name, "{\"realtime_ns\": " + std::to_string(realtime_ns) + ", \"monotonic_ns\": " +
+                         std::to_string(monotonic_ns) + ", \"boottime_ns\": " + std::to_string(boottime_ns) + "}");
 }
 
 void LineWriter::add(const Line& line) {

@@ -16,7 +16,7 @@ constexpr std::uint32_t kLocalMagic = 0x04034b50, kEntryMagic = 0x02014b50, kEnd
 constexpr std::size_t kLocalBytes = 30, kEntryBytes = 46, kEndBytes = 22;
 constexpr std::uint32_t kMost32 = 0xFFFFFFFF;
 constexpr std::uint16_t kVersion = 20, kEarliestDate = 0x0021;  // 1980-01-01
-constexpr std::size_t kMostSets = 4096;                          // as the host's own reader
+constexpr std::size_t kMostSets = 4096;                         // as the host's own reader
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kHeaderStep = 64;  // numpy aligns the values to it
 
@@ -24,16 +24,18 @@ struct Described {
   const char* numpy;
   DType dtype;
 };
-constexpr Described kDescribed[] = {
-    {"|b1", DType::kBool},    {"|i1", DType::kInt8},   {"|u1", DType::kUint8},   {"<i2", DType::kInt16},
-    {"<u2", DType::kUint16},  {"<i4", DType::kInt32},  {"<u4", DType::kUint32},  {"<i8", DType::kInt64},
-    {"<u8", DType::kUint64},  {"<f2", DType::kFloat16}, {"<f4", DType::kFloat32}, {"<f8", DType::kFloat64}};
+constexpr Described kDescribed[] = {{"|b1", DType::kBool},    {"|i1", DType::kInt8},    {"|u1", DType::kUint8},
+                                    {"<i2", DType::kInt16},   {"<u2", DType::kUint16},  {"<i4", DType::kInt32},
+                                    {"<u4", DType::kUint32},  {"<i8", DType::kInt64},   {"<u8", DType::kUint64},
+                                    {"<f2", DType::kFloat16}, {"<f4", DType::kFloat32}, {"<f8", DType::kFloat64}};
 
 class Bytes {
  public:
   Bytes(std::string_view data, const std::string& name) : data_(data), name_(name) {}
 
-  [[noreturn]] void fail(const std::string& why) const { throw Failure("'" + name_ + "' is no archive of arrays: " + why); }
+  [[noreturn]] void fail(const std::string& why) const {
+    throw Failure("'" + name_ + "' is no archive of arrays: " + why);
+  }
 
   std::string_view part(std::size_t place, std::size_t size) const {
     if (place > data_.size() || size > data_.size() - place) fail("it is cut");
@@ -128,8 +130,8 @@ Tensor parse_array(std::string_view member, const std::string& name, const Bytes
   }
   const std::string_view values = member.substr(first + length);
   if (elements_of(tensor.shape) * size_of(tensor.dtype) != values.size()) {
-    bytes.fail("'" + name + "' holds " + std::to_string(values.size()) + " bytes, not what " + shape_text(tensor.shape) + " " +
-               name_of(tensor.dtype) + " takes");
+    bytes.fail("'" + name + "' holds " + std::to_string(values.size()) + " bytes, not what " +
+               shape_text(tensor.shape) + " " + name_of(tensor.dtype) + " takes");
   }
   tensor.allocate();
   if (!values.empty()) std::memcpy(tensor.data.data(), values.data(), values.size());
@@ -146,7 +148,8 @@ std::string_view stored(const Bytes& bytes, std::size_t entry, const std::string
   if (bytes.number(local, 4) != kLocalMagic) bytes.fail("'" + name + "' does not stand where the directory says");
   const std::size_t skipped = kLocalBytes + bytes.number(local + 26, 2) + bytes.number(local + 28, 2);
   const std::string_view data = bytes.part(local + skipped, size);
-  if (crc32(data.data(), data.size()) != bytes.number(entry + 16, 4)) bytes.fail("'" + name + "' was changed: its CRC-32 differs");
+  if (crc32(data.data(), data.size()) != bytes.number(entry + 16, 4))
+    bytes.fail("'" + name + "' was changed: its CRC-32 differs");
   return data;
 }
 
@@ -177,7 +180,8 @@ std::string array_header(const Tensor& tensor) {
   }
   text += "', 'fortran_order': False, 'shape': (";
   for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
-    text += (axis > 0 ? " " : "") + std::to_string(tensor.shape[axis]) + (axis + 1 < tensor.shape.size() || axis == 0 ? "," : "");
+    text += (axis > 0 ? " " : "") + std::to_string(tensor.shape[axis]) +
+            (axis + 1 < tensor.shape.size() || axis == 0 ? "," : "");
   }
   text += "), }";
   const std::size_t before = kMagic.size() + 4;
@@ -218,7 +222,8 @@ TensorSets parse_npz(const std::vector<std::byte>& file, const std::string& name
     const std::string_view key = bytes.part(place + kEntryBytes, name_bytes);
     std::string tensor_name;
     const std::size_t index = split_key(bytes, key, tensor_name);
-    if (index > sets.size()) bytes.fail("arrays of index " + std::to_string(index) + " before those of the index before");
+    if (index > sets.size())
+      bytes.fail("arrays of index " + std::to_string(index) + " before those of the index before");
     if (index == sets.size()) sets.emplace_back();
     for (const Tensor& known : sets[index]) {
       if (known.name == tensor_name) bytes.fail("'" + std::string(key) + "' stands twice");
@@ -243,7 +248,8 @@ std::string format_npz(const TensorSets& sets) {
       if (out.size() + member.size() > kMost32 / 2 || key.size() > 0xFFFF || ++count > 0xFFFE) {
         throw Failure("the outputs are more than an archive of 2 GiB and 65,534 arrays holds");
       }
-      const std::string facts = member_facts(crc32(member.data(), member.size()), static_cast<std::uint32_t>(member.size()), key.size());
+      const std::string facts =
+          member_facts(crc32(member.data(), member.size()), static_cast<std::uint32_t>(member.size()), key.size());
       append(directory, kEntryMagic, 4);
       append(directory, kVersion, 2);
       append(directory, kVersion, 2);

@@ -13,7 +13,8 @@ namespace edgevit {
 using TensorSets = std::vector<std::vector<Tensor>>;
 
 // Throws Failure: cut, changed (each member has its CRC-32), packed, of another type or order of elements than the host
-// writes, or an index that is missing. No count or size of the file is believed before it is checked against its length.
+// writes, or an index that is missing. No count or size of the file is believed before it is checked against its
+// length.
 TensorSets parse_npz(const std::vector<std::byte>& file, const std::string& name);
 
 // An archive that numpy reads. Throws Failure where it would pass 4 GiB.

@@ -70,7 +70,8 @@ Step step_of(const Json& value) {
 
 Pulses pulses_of(const Json& value) {
   Pulses pulses;
-  for (const Json& each : value.at("busy_ms").items("busy_ms")) pulses.busy_ns.push_back(nanoseconds(each, 1e6, "busy_ms"));
+  for (const Json& each : value.at("busy_ms").items("busy_ms"))
+    pulses.busy_ns.push_back(nanoseconds(each, 1e6, "busy_ms"));
   pulses.idle_ns = nanoseconds(value.at("idle_ms"), 1e6, "idle_ms");
   return pulses;
 }

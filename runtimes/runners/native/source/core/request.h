@@ -36,15 +36,15 @@ struct Workload {
 };
 
 struct Request {
-  std::string format;   // "onnx", "tflite", "pte" or "ptl"
-  std::string model;    // file
-  std::string library;  // file of the runtime's library; empty where the program is linked with it
-  std::string runtime;  // its name and version as the host knows them, for runtimes that cannot be asked
-  std::string inputs;   // .npz
-  std::string lines;    // file to write
+  std::string format;                  // "onnx", "tflite", "pte" or "ptl"
+  std::string model;                   // file
+  std::string library;                 // file of the runtime's library; empty where the program is linked with it
+  std::string runtime;                 // its name and version as the host knows them, for runtimes that cannot be asked
+  std::string inputs;                  // .npz
+  std::string lines;                   // file to write
   std::optional<std::string> outputs;  // .npz to write
-  std::vector<TensorInfo> takes;  // in the order of the model, for files that do not say it
-  std::vector<TensorInfo> gives;  // likewise
+  std::vector<TensorInfo> takes;       // in the order of the model, for files that do not say it
+  std::vector<TensorInfo> gives;       // likewise
   Workload workload;
 };
 

@@ -26,7 +26,8 @@ namespace {
 
 class Run {
  public:
-  Run(const Request& request, LineWriter& lines, std::string& stage) : request_(request), lines_(lines), stage_(stage) {}
+  Run(const Request& request, LineWriter& lines, std::string& stage)
+      : request_(request), lines_(lines), stage_(stage) {}
 
   void execute() {
     stage_ = "pin";

@@ -12,10 +12,11 @@ struct Kind {
 };
 
 // In the order of DType.
-constexpr Kind kKinds[] = {{"bool", 1},   {"int8", 1},   {"uint8", 1},  {"int16", 2},   {"uint16", 2},  {"int32", 4},
+constexpr Kind kKinds[] = {{"bool", 1},   {"int8", 1},  {"uint8", 1},  {"int16", 2},   {"uint16", 2},  {"int32", 4},
                            {"uint32", 4}, {"int64", 8}, {"uint64", 8}, {"float16", 2}, {"float32", 4}, {"float64", 8}};
 
-constexpr std::size_t kMostElements = std::size_t{1} << (sizeof(std::size_t) == 8 ? 40 : 28);  // chosen: more than any device holds
+constexpr std::size_t kMostElements = std::size_t{1}
+                                      << (sizeof(std::size_t) == 8 ? 40 : 28);  // chosen: more than any device holds
 
 }  // namespace
 

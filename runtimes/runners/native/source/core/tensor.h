@@ -8,7 +8,20 @@
 
 namespace edgevit {
 
-enum class DType { kBool, kInt8, kUint8, kInt16, kUint16, kInt32, kUint32, kInt64, kUint64, kFloat16, kFloat32, kFloat64 };
+enum class DType {
+  kBool,
+  kInt8,
+  kUint8,
+  kInt16,
+  kUint16,
+  kInt32,
+  kUint32,
+  kInt64,
+  kUint64,
+  kFloat16,
+  kFloat32,
+  kFloat64
+};
 
 // Bytes of one element.
 std::size_t size_of(DType dtype);

@@ -52,9 +52,10 @@ void say(const char* words, int length = 256) {
 
 // The runtime's own one writes to stderr and is weak: this one takes its place. A library that does not export it (as
 // Android's, which writes to logcat) keeps its own, and the words of errors are then those of their codes alone.
-extern "C" __attribute__((visibility("default"))) void et_pal_emit_log_message(
-    et_timestamp_t, et_pal_log_level_t level, const char*, const char*, std::size_t, const char* message,
-    std::size_t length) {
+extern "C" __attribute__((visibility("default"))) void et_pal_emit_log_message(et_timestamp_t, et_pal_log_level_t level,
+                                                                               const char*, const char*, std::size_t,
+                                                                               const char* message,
+                                                                               std::size_t length) {
   const int shown = static_cast<int>(std::min(length, sizeof said));
   if (level == kError) say(message, shown);
   if (level == kFatal) std::fprintf(stderr, "ExecuTorch: %.*s\n", shown, message);  // it ends the process after that

@@ -21,7 +21,9 @@ void* Library::find(const char* name) const { return dlsym(handle_, name); }
 
 void* Library::required(const char* name) const {
   void* found = find(name);
-  if (found == nullptr) throw Failure("'" + path_ + "' has no " + name + ": it is another library, or of a version that this runner does not know");
+  if (found == nullptr)
+    throw Failure("'" + path_ + "' has no " + name +
+                  ": it is another library, or of a version that this runner does not know");
   return found;
 }
 

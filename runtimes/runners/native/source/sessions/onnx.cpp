@@ -60,9 +60,10 @@ struct ElementType {
   int number;
   DType dtype;
 };
-constexpr ElementType kElementTypes[] = {{1, DType::kFloat32}, {2, DType::kUint8},   {3, DType::kInt8},    {4, DType::kUint16},
-                                         {5, DType::kInt16},   {6, DType::kInt32},   {7, DType::kInt64},   {9, DType::kBool},
-                                         {10, DType::kFloat16}, {11, DType::kFloat64}, {12, DType::kUint32}, {13, DType::kUint64}};
+constexpr ElementType kElementTypes[] = {{1, DType::kFloat32},  {2, DType::kUint8},   {3, DType::kInt8},
+                                         {4, DType::kUint16},   {5, DType::kInt16},   {6, DType::kInt32},
+                                         {7, DType::kInt64},    {9, DType::kBool},    {10, DType::kFloat16},
+                                         {11, DType::kFloat64}, {12, DType::kUint32}, {13, DType::kUint64}};
 
 DType dtype_of(int number, const std::string& name) {
   for (const ElementType& each : kElementTypes) {
@@ -87,7 +88,9 @@ class Api {
     const auto* base = library_.require<const ApiBase* (*)()>("OrtGetApiBase")();
     version_ = base->get_version();
     table_ = static_cast<void* const*>(base->get_api(kApiVersion));
-    if (table_ == nullptr) throw Failure("ONNX Runtime " + version_ + " is too old: expected 1." + std::to_string(kApiVersion) + " or newer");
+    if (table_ == nullptr)
+      throw Failure("ONNX Runtime " + version_ + " is too old: expected 1." + std::to_string(kApiVersion) +
+                    " or newer");
   }
 
   const std::string& version() const { return version_; }
@@ -157,11 +160,15 @@ class Values {
 class OnnxSession : public Session {
  public:
   explicit OnnxSession(const Request& request)
-      : api_(request.library), env_(api_, Slot::kReleaseEnv), memory_(api_, Slot::kReleaseMemoryInfo), session_(api_, Slot::kReleaseSession) {
+      : api_(request.library),
+        env_(api_, Slot::kReleaseEnv),
+        memory_(api_, Slot::kReleaseMemoryInfo),
+        session_(api_, Slot::kReleaseSession) {
     api_.call(Slot::kCreateEnv, "start", kFatalOnly, "edgevit", env_.out());
     Owned options(api_, Slot::kReleaseSessionOptions);
     api_.call(Slot::kCreateSessionOptions, "take options", options.out());
-    api_.call(Slot::kSetIntraOpNumThreads, "set its threads", options.get(), static_cast<int>(request.workload.threads));
+    api_.call(Slot::kSetIntraOpNumThreads, "set its threads", options.get(),
+              static_cast<int>(request.workload.threads));
     api_.call(Slot::kSetInterOpNumThreads, "set its threads", options.get(), 1);
     api_.call(Slot::kSetSessionLogSeverityLevel, "be quiet", options.get(), kFatalOnly);
     api_.call(Slot::kSetSessionGraphOptimizationLevel, "optimise", options.get(), kAllOptimisations);
@@ -184,7 +191,8 @@ class OnnxSession : public Session {
     api_.call(Slot::kRun, "run the model", session_.get(), Handle{nullptr}, input_names_.data(), fed.all(), fed.size(),
               output_names_.data(), given.size(), given.all());
     outputs.resize(given.size());
-    for (std::size_t index = 0; index < given.size(); ++index) copy(*given.out(index), outputs_[index].name, outputs[index]);
+    for (std::size_t index = 0; index < given.size(); ++index)
+      copy(*given.out(index), outputs_[index].name, outputs[index]);
   }
 
  private:

@@ -159,7 +159,7 @@ class TorchSession final : public Session {
 
  private:
   void take(const c10::IValue& found, std::vector<Tensor>& outputs) {
-    const auto each = found.isTuple() ? found.toTupleRef().elements().vec()
+    const auto each = found.isTuple()  ? found.toTupleRef().elements().vec()
                       : found.isList() ? found.toListRef().vec()
                                        : std::vector<c10::IValue>{found};
     if (each.size() != outputs_.size()) {

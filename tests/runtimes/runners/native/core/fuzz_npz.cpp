@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t index = 0; index < sets.size(); ++index) {
       for (std::size_t place = 0; place < sets[index].size(); ++place) {
         const edgevit::Tensor &one = sets[index][place], &other = back[index][place];
-        if (one.name != other.name || one.shape != other.shape || one.dtype != other.dtype || one.data != other.data) __builtin_trap();
+        if (one.name != other.name || one.shape != other.shape || one.dtype != other.dtype || one.data != other.data)
+          __builtin_trap();
       }
     }
   } catch (const edgevit::Failure&) {

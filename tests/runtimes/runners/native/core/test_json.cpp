@@ -8,7 +8,8 @@ using edgevit::Failure;
 using edgevit::Json;
 
 TEST_CASE("values of every kind are read") {
-  const Json read = Json::parse(R"( {"a": [1, -2.5e1, 0], "b": "x\n\u00e9\ud83d\ude00\/", "c": null, "d": true, "e": {}} )");
+  const Json read =
+      Json::parse(R"( {"a": [1, -2.5e1, 0], "b": "x\n\u00e9\ud83d\ude00\/", "c": null, "d": true, "e": {}} )");
   CHECK(read.at("a").items("a").size() == 3);
   CHECK(read.at("a").items("a")[1].number("a") == -25.0);
   CHECK(read.at("b").text("b") == "x\n\xc3\xa9\xf0\x9f\x98\x80/");
@@ -18,8 +19,28 @@ TEST_CASE("values of every kind are read") {
 }
 
 TEST_CASE("what is no JSON is refused with its place") {
-  for (const char* text : {"", "{", "[1,]", "{\"a\" 1}", "01", "1.", "1e", "-", "nul", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u12g4\"",
-                           "\"\n\"", "\"a", "1 2", "{\"a\":1,\"a\":2}", "1e999", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]", "+1", "NaN", "'a'"}) {
+  for (const char* text : {"",
+                           "{",
+                           "[1,]",
+                           "{\"a\" 1}",
+                           "01",
+                           "1.",
+                           "1e",
+                           "-",
+                           "nul",
+                           "\"\\x\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\"",
+                           "\"\\u12g4\"",
+                           "\"\n\"",
+                           "\"a",
+                           "1 2",
+                           "{\"a\":1,\"a\":2}",
+                           "1e999",
+                           "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]",
+                           "+1",
+                           "NaN",
+                           "'a'"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(Json::parse(text), Failure);
   }

@@ -29,7 +29,10 @@ std::vector<std::byte> bytes_of(const std::string& text) {
   return bytes;
 }
 
-TensorSets sets() { return {{tensor("a", {2, 3}), tensor("b/c", {}, DType::kInt64)}, {tensor("a", {2, 3}), tensor("b/c", {}, DType::kInt64)}}; }
+TensorSets sets() {
+  return {{tensor("a", {2, 3}), tensor("b/c", {}, DType::kInt64)},
+          {tensor("a", {2, 3}), tensor("b/c", {}, DType::kInt64)}};
+}
 
 }  // namespace
 
@@ -49,7 +52,8 @@ TEST_CASE("an archive that is cut anywhere is refused") {
     CAPTURE(length);
     CHECK_THROWS_AS(parse_npz(bytes_of(whole.substr(0, length)), "x"), Failure);
   }
-  CHECK_THROWS_WITH_AS(parse_npz(bytes_of(whole + "x"), "x"), "'x' is no archive of arrays: it is cut, or bytes stand behind its end", Failure);
+  CHECK_THROWS_WITH_AS(parse_npz(bytes_of(whole + "x"), "x"),
+                       "'x' is no archive of arrays: it is cut, or bytes stand behind its end", Failure);
 }
 
 TEST_CASE("a changed byte of the values is found by its CRC") {
@@ -59,12 +63,14 @@ TEST_CASE("a changed byte of the values is found by its CRC") {
   const std::size_t place = damaged.find(values);
   REQUIRE(place != std::string::npos);
   damaged[place + 100] = static_cast<char>(damaged[place + 100] ^ 1);
-  CHECK_THROWS_WITH_AS(parse_npz(bytes_of(damaged), "x"), "'x' is no archive of arrays: '0/a.npy' was changed: its CRC-32 differs", Failure);
+  CHECK_THROWS_WITH_AS(parse_npz(bytes_of(damaged), "x"),
+                       "'x' is no archive of arrays: '0/a.npy' was changed: its CRC-32 differs", Failure);
 }
 
 TEST_CASE("sets that do not follow each other are refused") {
   std::string two = edgevit::format_npz(sets());
-  for (std::size_t place = two.find("1/a"); place != std::string::npos; place = two.find("1/a")) two.replace(place, 3, "2/a");
+  for (std::size_t place = two.find("1/a"); place != std::string::npos; place = two.find("1/a"))
+    two.replace(place, 3, "2/a");
   CHECK_THROWS_AS(parse_npz(bytes_of(two), "x"), Failure);
   CHECK_THROWS_AS(parse_npz(bytes_of(edgevit::format_npz({})), "x"), Failure);
   CHECK_THROWS_AS(parse_npz(bytes_of(edgevit::format_npz({{tensor("a", {1}), tensor("a", {1})}})), "x"), Failure);

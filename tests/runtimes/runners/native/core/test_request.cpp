@@ -9,7 +9,8 @@ using edgevit::Request;
 
 namespace {
 
-const std::string kRequest = R"({"schema_version": 4, "format": "onnx", "model": "a b$.onnx", "inputs": "i.npz", "lines": "l",
+const std::string kRequest =
+    R"({"schema_version": 4, "format": "onnx", "model": "a b$.onnx", "inputs": "i.npz", "lines": "l",
   "outputs": "o.npz", "library": "native/x.so", "runtime": "x 1", "takes": [{"name": "im", "shape": [-1, 3], "dtype": "float32", "layout": null}],
   "gives": [], "workload": {"runs": 3, "rounds": 5, "warmup": 2, "gap_ms": null, "burst": null, "gap_spread": null, "burst_factors": null,
   "controls": null, "seed": null, "schedule": [{"gap_ms": 1.5, "count": 2, "wait_ms": 0.0}, {"gap_ms": 0.0, "count": 0, "wait_ms": 2.25},
@@ -55,15 +56,29 @@ TEST_CASE("a request of another version is refused before anything else of it is
 }
 
 TEST_CASE("what is impossible is refused") {
-  const std::pair<const char*, const char*> kChanges[] = {
-      {"\"runs\": 3", "\"runs\": 4"},        {"\"runs\": 3", "\"runs\": 0"},          {"\"runs\": 3", "\"runs\": -1"},
-      {"\"warmup\": 2", "\"warmup\": -1"},   {"\"warmup\": 2", "\"warmup\": 2.5"},     {"\"threads\": 4", "\"threads\": 0"},
-      {"\"threads\": 4", "\"threads\": 9999"}, {"\"idle_s\": 0.5", "\"idle_s\": -1"},  {"\"idle_s\": 0.5", "\"idle_s\": 1e9"},
-      {"\"f0\"", "\"0\""},                   {"\"f0\"", "\"\""},                       {"\"f0\"", "\"0xf\""},
-      {"\"f0\"", "\"F0\""},                  {"\"count\": 2", "\"count\": 0"},          {"\"count\": 2", "\"count\": -2"},
-      {"2.25", "0"},                          {"\"gap_ms\": 1.5", "\"gap_ms\": -1"},     {"\"float32\"", "\"complex64\""},
-      {"[-1, 3]", "[-2, 3]"},                {"\"takes\"", "\"taken\""},                {"\"model\"", "\"modell\""},
-      {"\"onnx\"", "1"},                      {"[30, 10]", "30"}};
+  const std::pair<const char*, const char*> kChanges[] = {{"\"runs\": 3", "\"runs\": 4"},
+                                                          {"\"runs\": 3", "\"runs\": 0"},
+                                                          {"\"runs\": 3", "\"runs\": -1"},
+                                                          {"\"warmup\": 2", "\"warmup\": -1"},
+                                                          {"\"warmup\": 2", "\"warmup\": 2.5"},
+                                                          {"\"threads\": 4", "\"threads\": 0"},
+                                                          {"\"threads\": 4", "\"threads\": 9999"},
+                                                          {"\"idle_s\": 0.5", "\"idle_s\": -1"},
+                                                          {"\"idle_s\": 0.5", "\"idle_s\": 1e9"},
+                                                          {"\"f0\"", "\"0\""},
+                                                          {"\"f0\"", "\"\""},
+                                                          {"\"f0\"", "\"0xf\""},
+                                                          {"\"f0\"", "\"F0\""},
+                                                          {"\"count\": 2", "\"count\": 0"},
+                                                          {"\"count\": 2", "\"count\": -2"},
+                                                          {"2.25", "0"},
+                                                          {"\"gap_ms\": 1.5", "\"gap_ms\": -1"},
+                                                          {"\"float32\"", "\"complex64\""},
+                                                          {"[-1, 3]", "[-2, 3]"},
+                                                          {"\"takes\"", "\"taken\""},
+                                                          {"\"model\"", "\"modell\""},
+                                                          {"\"onnx\"", "1"},
+                                                          {"[30, 10]", "30"}};
   for (const auto& change : kChanges) {
     CAPTURE(change.first);
     CAPTURE(change.second);

@@ -22,7 +22,8 @@ std::int64_t now_ns() {  // not by core/clocks
 
 TEST_CASE("each step is done in its order after its gap") {
   std::vector<std::int64_t> seen;
-  const Stamps stamps = do_steps([&] { seen.push_back(now_ns()); }, {{5'000'000, 3, 0}, {20'000'000, 0, 30'000'000}, {10'000'000, 1, 0}, {0, 2, 0}});
+  const Stamps stamps = do_steps([&] { seen.push_back(now_ns()); },
+                                 {{5'000'000, 3, 0}, {20'000'000, 0, 30'000'000}, {10'000'000, 1, 0}, {0, 2, 0}});
   REQUIRE(stamps.runs.size() == 6);
   REQUIRE(stamps.controls.size() == 1);
   REQUIRE(seen.size() == 6);
@@ -30,7 +31,8 @@ TEST_CASE("each step is done in its order after its gap") {
     CHECK(stamps.runs[index].boot_start_ns > 0);
     CHECK(stamps.runs[index].start_ns <= seen[index]);
     CHECK(seen[index] <= stamps.runs[index].end_ns);
-    CHECK(stamps.runs[index].boot_end_ns - stamps.runs[index].boot_start_ns >= stamps.runs[index].end_ns - stamps.runs[index].start_ns);
+    CHECK(stamps.runs[index].boot_end_ns - stamps.runs[index].boot_start_ns >=
+          stamps.runs[index].end_ns - stamps.runs[index].start_ns);
   }
   const edgevit::Stamp& control = stamps.controls[0];
   CHECK(control.start_ns - stamps.runs[2].end_ns >= 20'000'000);
@@ -67,7 +69,10 @@ TEST_CASE("the kernel is believed about cores, and refuses what there are none o
 TEST_CASE("the peak of memory counts what was freed") {
   const std::int64_t before = edgevit::peak_memory_bytes();
   CHECK(before > 1'000'000);
-  { std::vector<char> taken(200'000'000, 'x'); CHECK(taken[7] == 'x'); }
+  {
+    std::vector<char> taken(200'000'000, 'x');
+    CHECK(taken[7] == 'x');
+  }
   CHECK(edgevit::peak_memory_bytes() - before > 150'000'000);
 }
 
@@ -78,6 +83,7 @@ TEST_CASE("a pulse keeps the processor busy for its time") {
   edgevit::keep_busy(start + 50'000'000);
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
   CHECK(now_ns() - start >= 50'000'000);
-  const std::int64_t used_ns = (std::int64_t{after.tv_sec} - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec;
+  const std::int64_t used_ns =
+      (std::int64_t{after.tv_sec} - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec;
   CHECK(used_ns > 10'000'000);
 }

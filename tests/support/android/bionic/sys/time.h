@@ -1,3 +1,6 @@
 #pragma once
 #include <time.h>
-struct timeval { time_t tv_sec; suseconds_t tv_usec; };
+struct timeval {
+  time_t tv_sec;
+  suseconds_t tv_usec;
+};

@@ -109,8 +109,8 @@ void require_known(const Version& version, const std::string& path) {
   const bool newer = std::tie(kLast.major, kLast.minor) < std::tie(version.major, version.minor);
   if (older || newer) {
     throw Failure("this runner knows LiteRT's C interface from " + text_of(kFirst) + " to " +
-                  std::to_string(kLast.major) + "." + std::to_string(kLast.minor) + ", and " + path +
-                  " is LiteRT " + text_of(version) + (older ? ": fetch a newer library" : ": fetch an older library") +
+                  std::to_string(kLast.major) + "." + std::to_string(kLast.minor) + ", and " + path + " is LiteRT " +
+                  text_of(version) + (older ? ": fetch a newer library" : ": fetch an older library") +
                   (newer ? ", or a newer runner" : ""));
   }
 }

@@ -72,8 +72,8 @@ class Reader {
       if (count == 1 || std::strcmp(key, kDefaultKey) == 0) return signature;
       keys += (keys.empty() ? "" : ", ") + std::string(key);
     }
-    throw Failure(calls_.model() + " needs the signature '" + kDefaultKey + "' or only one; it has: " +
-                  (keys.empty() ? "none" : keys));
+    throw Failure(calls_.model() + " needs the signature '" + kDefaultKey +
+                  "' or only one; it has: " + (keys.empty() ? "none" : keys));
   }
 
   Port describe(const char* role, const char* name, TensorOfModel tensor) {

@@ -25,7 +25,7 @@ class File {
  public:
   explicit File(const std::string& path) : path_(path) {
     const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat facts {};
+    struct stat facts{};
     if (file < 0 || fstat(file, &facts) != 0) fail(std::strerror(errno), file);
     if (!S_ISREG(facts.st_mode)) fail("no regular file", file);
     size_ = static_cast<std::uint64_t>(facts.st_size);
