@@ -36,13 +36,15 @@ extern "C" {
   float name##f(float, float); \
   long double name##l(long double, long double);
 #define WHOLE_(type, name) type name(double), name##f(float), name##l(long double);
-ONE_(acos)
-ONE_(acosh) ONE_(asin) ONE_(asinh) ONE_(atan) ONE_(atanh) ONE_(cbrt) ONE_(ceil) ONE_(cos) ONE_(cosh) ONE_(erf)
-    ONE_(erfc) ONE_(exp) ONE_(exp2) ONE_(expm1) ONE_(fabs) ONE_(floor) ONE_(lgamma) ONE_(log) ONE_(log10) ONE_(log1p)
-        ONE_(log2) ONE_(logb) ONE_(nearbyint) ONE_(rint) ONE_(round) ONE_(sin) ONE_(sinh) ONE_(sqrt) ONE_(tan)
-            ONE_(tanh) ONE_(tgamma) ONE_(trunc) TWO_(atan2) TWO_(copysign) TWO_(fdim) TWO_(fmax) TWO_(fmin) TWO_(fmod)
-                TWO_(hypot) TWO_(nextafter) TWO_(pow) TWO_(remainder) WHOLE_(int, ilogb) WHOLE_(long, lrint)
-                    WHOLE_(long, lround) WHOLE_(long long, llrint) WHOLE_(long long, llround)
+// clang-format off: a list
+ONE_(acos) ONE_(acosh) ONE_(asin) ONE_(asinh) ONE_(atan) ONE_(atanh) ONE_(cbrt) ONE_(ceil) ONE_(cos) ONE_(cosh)
+ONE_(erf) ONE_(erfc) ONE_(exp) ONE_(exp2) ONE_(expm1) ONE_(fabs) ONE_(floor) ONE_(lgamma) ONE_(log) ONE_(log10)
+ONE_(log1p) ONE_(log2) ONE_(logb) ONE_(nearbyint) ONE_(rint) ONE_(round) ONE_(sin) ONE_(sinh) ONE_(sqrt) ONE_(tan)
+ONE_(tanh) ONE_(tgamma) ONE_(trunc)
+TWO_(atan2) TWO_(copysign) TWO_(fdim) TWO_(fmax) TWO_(fmin) TWO_(fmod) TWO_(hypot) TWO_(nextafter) TWO_(pow)
+TWO_(remainder)
+WHOLE_(int, ilogb) WHOLE_(long, lrint) WHOLE_(long, lround) WHOLE_(long long, llrint) WHOLE_(long long, llround)
+// clang-format on
 #undef ONE_
 #undef TWO_
 #undef WHOLE_
