@@ -151,7 +151,10 @@ def _setup(options: DevicesOptions) -> None:
     if options.as_json:
         print_records(devices=setups)
         return
-    choices = [(setup, option) for setup in setups for option in setup.options]
+    # what is experimental is shown where it could be used
+    choices = [
+        (setup, option) for setup in setups for option in setup.options if option.usable or not option.experimental
+    ]
     rows = [
         (option.runner, option.format.value, setup.serial, setup.abi, "yes" if option.usable else "no",
          "yes" if option.verifies else "no", option.why_not or "-")
@@ -159,8 +162,9 @@ def _setup(options: DevicesOptions) -> None:
     ]  # fmt: skip
     columns = ("runner", "format", "device", "ABI", "usable", "verifies", "why not")
     print_table(columns, rows, alike=("device", "ABI"), names=columns[:3])
-    missing = {f"{option.runner} for {option.format}: {option.how}" for _, option in choices if not option.usable}
-    for line in sorted(missing):
+    missing = [option for _, option in choices if not option.usable and not option.is_brought]
+    natives = {f"native for {setup.abi}: {setup.native_setup}" for setup in setups if setup.native_setup}
+    for line in (*sorted(natives), *sorted({f"{each.runner} for {each.format}: {each.how}" for each in missing})):
         print_note(line)
 
 

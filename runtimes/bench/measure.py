@@ -147,8 +147,10 @@ class Measurement:
         """The jobs that can be done; the others become failed records."""
         conditions = self.request.conditions
         tools_dir = Path(self.request.tools_dir) if self.request.tools_dir else None
-        formats = [subject.format for subject in self.subjects]
-        found = runner_options(self.device, state, python=self.request.python, tools_dir=tools_dir, formats=formats)
+        found = runner_options(
+            self.device, state, python=self.request.python, tools_dir=tools_dir,
+            formats=[subject.format for subject in self.subjects], wanted=self.request.runner,
+        )  # fmt: skip
         android = state.android_version is not None
         workloads = [msgspec.structs.replace(workload, threads=threads) for threads in self.request.threads]
         jobs = []

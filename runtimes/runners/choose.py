@@ -13,9 +13,8 @@ from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
 from runtimes.runners.exits import program_abi, standard_abi
-from runtimes.runners.native.abis import abi_of
 from runtimes.runners.native.launch import NATIVE, NATIVE_GLIBC, NativeFiles, NativeRunner
-from runtimes.runners.native.usable import Missing, glibc_version, native_files
+from runtimes.runners.native.usable import Lacking, Missing, glibc_version, native_files
 from runtimes.runners.python.bundle import PYTHON_REQUIRED
 from runtimes.runners.python.launch import PythonRunner
 from runtimes.runners.runner import Runner
@@ -67,7 +66,8 @@ class _Probed(Record):
 class RunnerOption(Record):
     """One runner for one format on one device. ``how`` says how to get it when it cannot be used.
 
-    ``experimental`` ones are never chosen by themselves.
+    ``experimental`` ones are never chosen by themselves. ``is_brought``: what is missing is among what
+    ``RunnerOptions.native_setup`` brings.
     """
 
     format: Format
@@ -77,15 +77,21 @@ class RunnerOption(Record):
     how: str
     verifies: bool
     experimental: bool = False
+    is_brought: bool = False
 
 
 class RunnerOptions(Record):
-    """Which runner can be used for which format on one device; ``devices --setup`` prints it."""
+    """Which runner can be used for which format on one device; ``devices --setup`` prints it.
+
+    ``native_setup`` is the line of commands that brings all that the native runner lacks; None where it lacks nothing
+    that could be brought.
+    """
 
     serial: str
     abi: str
     python: PythonFacts
     options: tuple[RunnerOption, ...]
+    native_setup: str | None = None
 
 
 def probe_python(device: Device, command: str) -> PythonFacts:
@@ -129,8 +135,12 @@ def runner_options(
     python: str | None,
     tools_dir: Path | None,
     formats: Iterable[Format] = tuple(Format),
+    wanted: str | None = None,
 ) -> FoundRunners:
     """Which runner can be used for which format; ``python`` None means ``python3``, here the one that runs this.
+
+    ``wanted`` is what ``choose_runner`` will be asked for: native runners that it would not take are not looked up,
+    since every look checks the hashes of large files. None looks for all.
 
     Raises:
         DeviceError: The device was lost or answered nonsense.
@@ -140,21 +150,27 @@ def runner_options(
     libc = glibc_version(device, state)
     options: list[RunnerOption] = []
     native: dict[tuple[Format, str], NativeFiles] = {}
+    lacking: Lacking | None = None
     for format in dict.fromkeys(formats):
         options.append(_python_option(facts, format))
-        for name, own_glibc in _native_kinds(state):
-            found = native_files(state, format, libc, own_glibc=own_glibc)
+        for name in _native_names(wanted, state, python_usable=options[-1].usable):
+            found = native_files(state, format, libc, own_glibc=name == NATIVE_GLIBC)
             if isinstance(found, NativeFiles):
                 native[format, name] = found
-            options.append(_native_option(format, name, found, experimental=own_glibc))
+            elif name == NATIVE and found.lacking is not None:
+                lacking = lacking | found.lacking if lacking else found.lacking
+            options.append(_native_option(format, name, found))
         options.append(_tool_option(format, tools_dir, abi))
-    told = RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options))
+    setup = lacking.commands if lacking else None
+    told = RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options), native_setup=setup)
     return FoundRunners(told, native)
 
 
-def _native_kinds(state: DeviceState) -> list[tuple[str, bool]]:
-    """Names of the native runner, and whether each brings its own glibc: of use where there is none, or an old one."""
-    return [(NATIVE, False), (NATIVE_GLIBC, True)] if abi_of(state) is not None else [(NATIVE, False)]
+def _native_names(wanted: str | None, state: DeviceState, *, python_usable: bool) -> list[str]:
+    """The native runners that may be taken."""
+    if wanted == "auto":
+        return [NATIVE] if state.android_version is not None or not python_usable else []
+    return [name for name in (NATIVE, NATIVE_GLIBC) if wanted in (None, name)]
 
 
 def _python_option(facts: PythonFacts, format: Format) -> RunnerOption:
@@ -164,7 +180,7 @@ def _python_option(facts: PythonFacts, format: Format) -> RunnerOption:
     return RunnerOption(format=format, runner="python", usable=why is None, why_not=why, how=how, verifies=True)
 
 
-def _native_option(format: Format, name: str, found: NativeFiles | Missing, *, experimental: bool) -> RunnerOption:
+def _native_option(format: Format, name: str, found: NativeFiles | Missing) -> RunnerOption:
     missing = found if isinstance(found, Missing) else None
     return RunnerOption(
         format=format,
@@ -173,7 +189,8 @@ def _native_option(format: Format, name: str, found: NativeFiles | Missing, *, e
         why_not=missing.why if missing else None,
         how=missing.how if missing else "",
         verifies=True,
-        experimental=experimental,
+        experimental=name == NATIVE_GLIBC,
+        is_brought=name == NATIVE and missing is not None and missing.lacking is not None,
     )
 
 

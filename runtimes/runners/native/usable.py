@@ -27,11 +27,47 @@ _GLIBC_OF_ANDROID = {"arm64-v8a": "aarch64-linux", "x86_64": "x86_64-linux"}  # 
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """What of the native runner is not there for some formats, so that one line of commands brings all of it.
+
+    Attributes:
+        abi: For which devices.
+        libraries: Formats whose library must be fetched.
+        glibc: Whether glibc must be.
+        program: Whether a program must be built.
+    """
+
+    abi: Abi
+    libraries: tuple[Format, ...] = ()
+    glibc: bool = False
+    program: bool = False
+
+    def __or__(self, other: Lacking) -> Lacking:
+        """What is lacking of either."""
+        libraries = tuple(dict.fromkeys((*self.libraries, *other.libraries)))
+        return Lacking(self.abi, libraries, self.glibc or other.glibc, self.program or other.program)
+
+    @property
+    def commands(self) -> str:
+        """The commands that bring it, in one line; what stands in capitals is the user's."""
+        libraries = self.libraries
+        together = [",".join(libraries)] if libraries and not self.abi.android else list(libraries)
+        source = " --from FILE.aar" if self.abi.android else ""
+        steps = [fetch_command(self.abi, formats) + source for formats in together]
+        if self.glibc:
+            steps.append(f"edgevit-export runner fetch --abi {self.abi.name} --glibc")
+        if self.program:
+            steps.append(build_command(self.abi) + (" --ndk DIR" if self.abi.android else ""))
+        return " && ".join(steps)
+
+
+@dataclass(frozen=True)
 class Missing:
-    """Why the native runner cannot be used, and the command that changes that."""
+    """Why the native runner cannot be used, and what changes that: ``lacking`` where something must be brought here."""
 
     why: str
     how: str
+    lacking: Lacking | None = None
 
 
 def glibc_version(device: Device, state: DeviceState) -> tuple[int, ...] | None:
@@ -73,17 +109,18 @@ def native_files(
         program = find_program(abi, row.program)
         bundle = find_library(abi, GLIBC, GLIBC) if own_glibc else None
     except ArtifactError as error:
-        return Missing(error.message, error.hint or _build(abi))
+        return Missing(error.message, error.hint or build_command(abi))
     problem = _program_problem(program, library, row, abi)
-    bringing = f"edgevit-export runner fetch --abi {abi.name} --glibc" if own_glibc and bundle is None else None
-    steps = [_fetch(abi, format) if library is None else None, bringing, _build(abi) if problem else None]
-    how = " && ".join(step for step in steps if step)
-    if library is None:
+    if library is None and row.elsewhere and not abi.is_here:
+        how = f"{fetch_command(abi, format)} --from FILE.whl && {build_command(abi)}; {row.elsewhere}"
         return Missing(f"no library of {row.title} for {abi.name}", how)
+    lacking = Lacking(abi, () if library else (format,), own_glibc and bundle is None, bool(problem))
+    if library is None:
+        return Missing(f"no library of {row.title} for {abi.name}", lacking.commands, lacking)
     if problem or program is None:
-        return Missing(problem or "", how)
-    if bringing:
-        return Missing(f"no glibc for {abi.name}", how)
+        return Missing(problem or "", lacking.commands, lacking)
+    if lacking.glibc:
+        return Missing(f"no glibc for {abi.name}", lacking.commands, lacking)
     if not own_glibc and (problem := _too_new(program, library, glibc)):
         return Missing(problem, GLIBC_HINT)
     return NativeFiles(row, program, library, bundle)
@@ -94,14 +131,6 @@ def _abi(state: DeviceState, *, own_glibc: bool) -> Abi | None:
     if own_glibc and abi is not None and abi.android:
         return ABIS.get(_GLIBC_OF_ANDROID.get(abi.name, ""))
     return abi
-
-
-def _fetch(abi: Abi, format: Format) -> str:
-    return fetch_command(abi, format) + (" --from FILE.aar" if abi.android else "")
-
-
-def _build(abi: Abi) -> str:
-    return build_command(abi) + (" --ndk DIR" if abi.android else "")
 
 
 def _program_problem(

@@ -52,6 +52,28 @@ def test_only_the_formats_that_are_asked_for_are_looked_up(tmp_path: Path) -> No
     assert [each.format for each in found.options.options] == [Format.ONNX] * 4
 
 
+@pytest.mark.parametrize(
+    ("wanted", "python", "looked_up"),
+    [
+        (None, None, ["native", "native-glibc"]),
+        ("auto", None, []),
+        ("auto", "/no/python3", ["native"]),
+        ("python", None, []),
+        ("tool", None, []),
+        ("native", None, ["native"]),
+        ("native-glibc", None, ["native-glibc"]),
+    ],
+)
+def test_native_runners_that_nobody_would_take_are_not_looked_up(
+    tmp_path: Path, wanted: str | None, python: str | None, looked_up: list[str]
+) -> None:
+    host = HostDevice(tmp_path)
+    found = runner_options(
+        host, read_state(host), python=python, tools_dir=None, formats=[Format.ONNX], wanted=wanted
+    ).options  # fmt: skip
+    assert [each.runner for each in found.options if each.runner.startswith("native")] == looked_up
+
+
 def test_any_of_the_runtimes_of_a_format_will_do() -> None:
     facts = PythonFacts(command="py", version=(3, 11, 0), modules=("numpy",))
     assert " or " in (facts.why_not(Format.TFLITE) or "")
@@ -110,7 +132,12 @@ def test_every_format_has_options_that_say_how_to_get_them(tmp_path: Path, monke
     assert not any(each.usable for each in found.options)
     assert all(each.why_not and each.how for each in found.options)
     native = next(each for each in found.options if each.runner == "native")
-    assert native.verifies and "runner fetch --abi x86_64-linux" in native.how
+    assert native.verifies and "runner fetch --abi x86_64-linux" in native.how and native.is_brought
+    formats = ",".join(found_formats())
+    assert found.native_setup == (
+        f"edgevit-export runner fetch --abi x86_64-linux --format {formats} && "
+        "edgevit-export runner build --abi x86_64-linux"
+    )
     assert [each.runner for each in found.options if each.experimental] == ["native-glibc"] * len(found_formats())
     tool = next(each for each in found.options if each.runner == "onnxruntime_perf_test")
     assert tool.why_not == "no --tools-dir was given" and f"TOOLS/{found.abi}/onnxruntime_perf_test" in tool.how

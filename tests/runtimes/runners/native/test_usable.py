@@ -58,9 +58,33 @@ def test_what_is_there_is_used(tmp_path: Path) -> None:
 
 
 def test_from_nothing_it_takes_both_commands(tmp_path: Path) -> None:
-    assert missing() == Missing("no library of onnxruntime for aarch64-linux", f"{FETCH} --format onnx && {BUILD}")
+    found = missing()
+    assert (found.why, found.how) == (
+        "no library of onnxruntime for aarch64-linux",
+        f"{FETCH} --format onnx && {BUILD}",
+    )
     keep(tmp_path, program=False)
-    assert missing() == Missing("no edgevit-runner for aarch64-linux", BUILD)
+    found = missing()
+    assert (found.why, found.how) == ("no edgevit-runner for aarch64-linux", BUILD)
+
+
+def test_what_several_formats_lack_is_one_line_of_commands() -> None:
+    onnx, tflite = missing().lacking, missing(format=Format.TFLITE).lacking
+    assert onnx is not None and tflite is not None
+    assert (onnx | tflite).commands == f"{FETCH} --format onnx,tflite && {BUILD}"
+    phone = [missing(PHONE, format).lacking for format in (Format.ONNX, Format.TFLITE)]
+    assert phone[0] is not None and phone[1] is not None
+    fetch = "edgevit-export runner fetch --abi arm64-v8a --format"
+    assert (phone[0] | phone[1]).commands == (
+        f"{fetch} onnx --from FILE.aar && {fetch} tflite --from FILE.aar && "
+        "edgevit-export runner build --abi arm64-v8a --ndk DIR"
+    )
+
+
+def test_what_pypi_has_for_another_kind_of_machine_must_be_given() -> None:
+    """Its torch for boards is built for CUDA: a line of commands with it in it would stop there."""
+    found = missing(format=Format.PTL)
+    assert found.lacking is None and found.how.startswith(f"{FETCH} --format ptl --from FILE.whl && {BUILD}; ")
 
 
 def test_a_phone_needs_an_aar_and_an_ndk() -> None:
@@ -74,7 +98,8 @@ def test_a_phone_needs_an_aar_and_an_ndk() -> None:
 def test_a_phone_can_take_a_linux_build_with_a_glibc_of_its_own(tmp_path: Path) -> None:
     assert "aarch64-linux" in missing(PHONE, own_glibc=True).why
     keep(tmp_path, needs="2.36")
-    assert missing(PHONE, own_glibc=True) == Missing("no glibc for aarch64-linux", f"{FETCH} --glibc")
+    found = missing(PHONE, own_glibc=True)
+    assert (found.why, found.how) == ("no glibc for aarch64-linux", f"{FETCH} --glibc")
     glibc = library(tmp_path / "made" / "glibc", "glibc", "2.36", "ld-linux-aarch64.so.1")
     keep_library(replace(glibc.record, abi="aarch64-linux"), glibc.paths)
     found = native_files(PHONE, Format.ONNX, None, own_glibc=True)
@@ -87,7 +112,8 @@ def test_lite_files_have_no_library_on_phones() -> None:
 
 def test_a_program_of_other_sources_is_built_anew(tmp_path: Path) -> None:
     keep(tmp_path, source_sha256="0" * 64)
-    assert missing() == Missing("edgevit-runner for aarch64-linux is built from other sources", BUILD)
+    found = missing()
+    assert (found.why, found.how) == ("edgevit-runner for aarch64-linux is built from other sources", BUILD)
 
 
 def test_a_program_is_only_good_for_the_library_that_it_is_linked_with(tmp_path: Path) -> None:
