@@ -12,6 +12,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["EDGEVIT_RUNNERS"] = "/nonexistent/runners"  # no test depends on what the user has built
 
 
 @pytest.fixture(autouse=True)

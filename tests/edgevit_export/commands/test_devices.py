@@ -56,6 +56,17 @@ def test_runners_are_surveyed() -> None:
     assert "onnxruntime_perf_test for onnx: " in result.stderr
 
 
+def test_one_line_of_commands_brings_the_native_runner() -> None:
+    (setup,) = json.loads(invoke("--device", "host", "--setup", "--json").stdout)["devices"]
+    result = invoke("--device", "host", "--setup")
+    fetch, _, build = setup["native_setup"].partition(" && ")
+    assert fetch.startswith("edgevit-export runner fetch --abi ") and build.startswith(
+        "edgevit-export runner build --abi "
+    )
+    assert result.stderr.count("edgevit-export runner ") == 2 and setup["native_setup"] in result.stderr
+    assert "native-glibc" not in result.stdout, "it is experimental, and nothing that could be used"
+
+
 def test_a_device_that_is_not_there_names_those_that_are() -> None:
     error = invoke("--device", "nobody").exception
     assert isinstance(error, DeviceError)
