@@ -64,7 +64,7 @@ class PaperOptions:
     max_temp: Annotated[float | None, typer.Option(help="Highest temperature to start a round at, in °C.")] = None
     cooldown: Annotated[float | None, typer.Option(min=0.0,
         help="Longest wait for that temperature, in s.  [default: 300]")] = None
-    runner: Annotated[str, typer.Option(help="auto, python, native, native-glibc, tool, or the path of a tool's binary.")] = "auto"
+    runner: Annotated[str, typer.Option(help="auto, python, native, native-glibc, tool, or a tool's binary.")] = "auto"
     tools_dir: Annotated[Path | None, typer.Option(exists=True, file_okay=False,
         help="Directory with TOOLS_DIR/<abi>/<tool>.")] = None
     python: Annotated[str | None, typer.Option(help="The python3 on the device.")] = None
