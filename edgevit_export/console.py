@@ -30,6 +30,7 @@ _STYLES = {
     **dict.fromkeys(("not verified", "unverified", "noisy", "throttled"), "yellow"),
     **dict.fromkeys(("failed", "error", "no"), "bold red"),
 }
+_PRINTED = "\n  "  # as runtimes.runners.exits.show_tail has it
 _ROLES = {"title": "italic", "head": "bold", "rule": "dim"}
 _PIPED_COLUMNS = 120  # what is piped into a file or another program: as wide as code and mails are
 
@@ -159,15 +160,23 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 def _lines(stream: TextIO, text: str, label: str = "") -> list[str]:
-    """``text`` made printable; on a terminal folded at its spaces, so that no word is broken at the edge."""
-    shown = label + printable(text)
+    """``text`` made printable; on a terminal folded at its spaces, so that no word is broken at the edge.
+
+    What programs printed stands in messages as lines of their own, two spaces in: so it is shown. Any other end of a
+    line is an escape, as all that could steer a terminal.
+    """
+    first, *printed = text.split(_PRINTED)
+    shown = [label + printable(first), *(f"  {printable(line)}" for line in printed)]
     if not stream.isatty():
-        return [shown]
+        return shown
     from edgevit_export.layout import folded
 
-    indent = " " * (len(shown) - len(shown.lstrip()))
-    first, *rest = folded(shown.lstrip(), _console(stream).width - len(indent) - 2, fold=False)
-    return [indent + first, *(f"{indent}  {line}" for line in rest)]
+    lines = []
+    for line in shown:
+        indent = " " * (len(line) - len(line.lstrip()))
+        head, *rest = folded(line.lstrip(), _console(stream).width - len(indent) - 2, fold=False)
+        lines += [indent + head, *(f"{indent}  {each}" for each in rest)]
+    return lines
 
 
 def print_table(

@@ -42,9 +42,8 @@ def _help_unless_command(context: typer.Context) -> None:
 
 _BUILD = """Compile the native runner for an ABI and keep it in the cache directory.
 
-\b
-arm64-v8a, armeabi-v7a and x86_64 are Android's and need its NDK, x86_64-linux and aarch64-linux a C++ compiler.
-The programs for .pte and .ptl are linked with their libraries: `runner fetch` first.
+Android's ABIs need its NDK, those of Linux a C++ compiler; all need CMake. The programs for .pte and .ptl are linked
+with their libraries: `runner fetch` first. The cache is EDGEVIT_RUNNERS, else edgevit-export/runners in the user's own.
 
 \b
 Examples:
@@ -54,9 +53,9 @@ Examples:
 
 _FETCH = """Put the libraries of runtimes into the cache directory, for a device of another ABI or this one.
 
-\b
-For Linux they are taken out of the wheels of PyPI, for Android out of AARs: given by --from, or by Maven where it is
-installed. Without --version it is the version of this host's own package, or else the newest.
+For Linux they are taken out of PyPI's wheels (onnxruntime, ai-edge-litert, executorch-numpy-runtime, torch), for
+Android out of AARs: given by --from, or by Maven where it is installed. Without --version it is, for Linux, the version
+of this host's own package, or else the newest.
 
 \b
 Examples:
@@ -67,7 +66,7 @@ Examples:
 
 @app.command(help=_BUILD)
 def build(
-    abi: Annotated[list[str], typer.Option("--abi", help="For which devices; `devices` shows theirs. Repeatable.")],
+    abi: Annotated[list[str], typer.Option("--abi", help="arm64-v8a, armeabi-v7a, x86_64 (Android), x86_64-linux or aarch64-linux. Repeatable.")],
     ndk: Annotated[Path | None, typer.Option(help="Android's NDK; else ANDROID_NDK_HOME or ANDROID_NDK_ROOT.")] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Which must be built; else all whose library is there.")] = None,
     include: Annotated[Path | None, typer.Option(help="Directory of headers for the one of pte and ptl that --format names.")] = None,
@@ -85,19 +84,19 @@ def build(
         left_out.update((f"{program} for {each.name}", reason) for program, reason in planned.left_out)
         for plan in planned.plans:
             with progress.step(f"compiling {plan.program} for {each.name}"):
-                built += build_programs(request, [plan], progress.note)
-    columns = ("program", "ABI", "size", "SHA-256", "linked with", "compiler")
-    print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=("linked with",))
+                built += build_programs(request, [plan])
+    columns = ("program", "ABI", "size", "SHA-256", "needs glibc", "linked with", "compiler")
+    print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=columns[4:])
     for program, reason in left_out.items():
         print_note(f"not built: {program}: {reason}")
 
 
 @app.command(help=_FETCH)
 def fetch(
-    abi: Annotated[list[str], typer.Option("--abi", help="For which devices; `devices` shows theirs. Repeatable.")],
+    abi: Annotated[list[str], typer.Option("--abi", help="arm64-v8a, armeabi-v7a, x86_64 (Android), x86_64-linux or aarch64-linux. Repeatable.")],
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Whose runtimes: onnx, tflite, pte, ptl.")] = None,
-    version: Annotated[str | None, typer.Option(help="Version of the one runtime's package.")] = None,
-    source: Annotated[list[Path] | None, typer.Option("--from", help="Wheel, AAR or directory that holds it; again for what it needs besides.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the one package that is fetched.")] = None,
+    source: Annotated[list[Path] | None, typer.Option("--from", help="Wheel, AAR or unpacked directory with the library; again for what it needs besides.")] = None,
     glibc: Annotated[bool, typer.Option("--glibc", help="Also glibc itself, from the compiler's system root, for devices without it (experimental).")] = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -126,39 +125,52 @@ def fetch(
         if glibc:
             with progress.step(f"bundling glibc for {each.name}"):
                 rows.append(fetch_glibc(each))
+    said = {row.runtime for row in NATIVE.values() if row.told_version}  # the package has another version
     columns = ("library", "ABI", "version", "files", "size", "SHA-256", "needs glibc")
     print_table(columns, [_library_cells(found) for found in rows], right=("files", "size"), alike=("needs glibc",))
-    if any(NATIVE[format].linked for format in asked):
-        print_next(build_command(abis[0]))
+    for found in rows:
+        if found.record.runtime in said:
+            print_note(f"{found.record.runtime} {found.record.version} is what {found.record.origin} holds")
+    for each in abis:
+        print_next(build_command(each))
 
 
 @app.command(name="list")
 def list_all(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """List the programs and libraries that are there, each checked against its hash."""
+    """List the programs and libraries that are there, each checked against its hash.
+
+    Exit code 1 when one of them cannot be used as it is.
+    """
     from runtimes.runners.native.listing import list_runners
     from runtimes.runners.native.store import store_home
 
     rows = list_runners()
+    code = int(any(row.problem for row in rows))
     if as_json:
         print_records(runners=rows)
-        return
+        raise typer.Exit(code)
     if not rows:
         print_text(f"nothing is in {store_home()}")
         print_next("edgevit-export runner build --help")
         return
-    columns = ("name", "ABI", "version", "size", "SHA-256", "usable")
-    print_table(columns, [_listed_cells(row) for row in rows], right=("size",), names=("name", "ABI"))
+    columns = ("name", "ABI", "version", "size", "SHA-256", "glibc", "usable")
+    print_table(
+        columns, [_listed_cells(row) for row in rows], right=("size",), names=("name", "ABI"), alike=("usable",)
+    )
     for row in rows:
         if row.problem:
             print_line()
             print_text(f"{row.name} for {row.abi}: {row.problem}")
             print_line(f"  {row.hint}")
+    raise typer.Exit(code)
 
 
 def _abis(words: list[str]) -> list[Abi]:
-    from runtimes.runners.native.abis import abi_named
+    from runtimes.runners.native.abis import ABIS, abi_named
 
-    return [abi_named(name) for name in split_list(words)]
+    if not (names := split_list(words)):
+        raise UsageError("--abi is empty: expected one of " + ", ".join(ABIS))
+    return [abi_named(name) for name in names]
 
 
 def _formats(words: list[str] | None) -> tuple[Format, ...]:
@@ -167,9 +179,10 @@ def _formats(words: list[str] | None) -> tuple[Format, ...]:
 
 def _program_cells(found: Found[StoredProgram]) -> Sequence[str]:
     record = found.record
-    linked = "" if record.linked is None else f"{record.linked.runtime} {record.linked.version}"
+    linked = "-" if record.linked is None else f"{record.linked.runtime} {record.linked.version}"
     size = format_bytes(record.file.size_bytes)
-    return (record.name, record.abi, size, record.file.sha256[:8], linked, record.compiler)
+    glibc = record.needs_glibc or "-"
+    return (record.name, record.abi, size, record.file.sha256[:8], glibc, linked, record.compiler)
 
 
 def _library_cells(found: Found[StoredLibrary]) -> Sequence[str]:
@@ -177,10 +190,11 @@ def _library_cells(found: Found[StoredLibrary]) -> Sequence[str]:
     size = format_bytes(sum(file.size_bytes for file in record.files))
     return (
         record.runtime, record.abi, record.version, str(len(record.files)), size, record.main.sha256[:8],
-        record.needs_glibc or "",
+        record.needs_glibc or "-",
     )  # fmt: skip
 
 
 def _listed_cells(row: ListedRunner) -> Sequence[str]:
-    size = format_bytes(row.size_bytes) if row.sha256 else ""
-    return (row.name, row.abi, row.version or "", size, (row.sha256 or "")[:8], "no" if row.problem else "yes")
+    size = format_bytes(row.size_bytes) if row.sha256 else "-"
+    glibc, usable = row.needs_glibc or "-", "no" if row.problem else "yes"
+    return (row.name, row.abi, row.version or "-", size, (row.sha256 or "-")[:8], glibc, usable)

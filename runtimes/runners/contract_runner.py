@@ -34,11 +34,6 @@ class ContractRunner(ABC):
     unverified: str | None = None
     stamps = True
 
-    @property
-    @abstractmethod
-    def program(self) -> str:
-        """What is started on the device, for messages."""
-
     @abstractmethod
     def _argv(self, subject: Subject, directory: str, request: str) -> tuple[str, ...]:
         """The command line in ``directory`` that executes the file ``request``."""
@@ -109,7 +104,7 @@ class ContractRunner(ABC):
         if data is not None:
             measured = parse_lines(data, self._request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
-            raise exit_error(origin, self.program, finished.rc, finished.printed)
+            raise exit_error(origin, planned.argv[0], finished.rc, finished.printed)
         if data is None:
             raise DeviceError(
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",

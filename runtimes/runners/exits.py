@@ -11,6 +11,7 @@ from edgevit.errors import DeviceError
 from edgevit.text import printable
 
 NOT_EXECUTABLE, NOT_FOUND, BY_SIGNAL = 126, 127, 128  # POSIX, Shell Command Language, 2.8.2
+LINE_CHARACTERS = 240  # chosen: three lines of a terminal
 LAST_LINES = 15  # chosen, because a program's complaint and its cause fit in, and so does the terminal
 GLIBC_HINT = (
     "--runner native-glibc brings a glibc along (experimental); or build the runner on a system as old as the device's"
@@ -19,6 +20,7 @@ BY_HAND_HINT = "edgevit-export bench --dry-run prints the command, to be tried b
 
 # Shells take what the kernel refuses for a script, and stumble over its first bytes.
 _NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TOO_NEW = re.compile(r"version `GLIBC_([\d.]+)' not found")
 _MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
 _SAME_ABI = {
@@ -95,6 +97,14 @@ def _signal_hint(number: int) -> str:
 
 def show_tail(data: bytes) -> str:
     """The last lines of what a program printed, for an error message; empty for nothing."""
-    lines = data.decode("utf-8", "backslashreplace").strip().splitlines()[-LAST_LINES:]
-    shown = "\n  ".join(printable(line[:200]) for line in lines)
+    text = _COLOURS.sub("", data.decode("utf-8", "backslashreplace"))
+    lines = [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
+    shown = "\n  ".join(printable(_shortened(line.rstrip())) for line in lines)
     return f"; it printed:\n  {shown}" if lines else "; it printed nothing"
+
+
+def _shortened(line: str) -> str:
+    """A line without its middle: what is newest in a list stands at its end."""
+    if len(line) <= LINE_CHARACTERS:
+        return line
+    return f"{line[: LINE_CHARACTERS // 2]} ... {line[-LINE_CHARACTERS // 3 :]}"

@@ -235,3 +235,11 @@ def test_a_document_that_was_had_all_the_same_holds_what_failed(capsys: pytest.C
     print_records(failure, cups=[Cup(size_ml=3)])
     assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "cups": [{"size_ml": 3}], "error": error}
     begin()
+
+
+def test_what_a_program_printed_stands_in_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two spaces in, so that none of them can pass for one of ours."""
+    print_error(UsageError("it failed; it printed:\n  one\n  error: \x1b[31mtwo\nhint: three", hint="what"))
+    assert capsys.readouterr().err == (
+        "error: it failed; it printed:\n  one\n  error: \\x1b[31mtwo\\nhint: three\n\nhint: what\n"
+    )

@@ -108,6 +108,9 @@ def _start(directory: Path, kind: Kind) -> Adbd:
     else:
         for name in adbd_rig.STUBS:
             (device / "bin" / name).unlink()
+    if kind is Kind.OLD_BOARD:  # whose programs are this machine's
+        (device / "bin" / "getconf").write_text("#!/bin/sh\necho glibc 2.31\n")
+        (device / "bin" / "getconf").chmod(0o755)
     return daemon
 
 

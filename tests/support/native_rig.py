@@ -40,7 +40,7 @@ def stored_program(directory: Path, name: str) -> Found[StoredProgram]:
     path = directory / name
     path.write_bytes(b"program")
     record = StoredProgram(
-        name=name, abi="x86_64-linux", file=stored_file(path), source_sha256="0" * 64, contract=REQUEST_VERSION,
+        name=name, abi="x86_64-linux", file=stored_file(path), source_sha256="0" * 64, request_version=REQUEST_VERSION,
         compiler="none",
     )  # fmt: skip
     return Found(record, directory)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, MissingDependencyError, UsageError
 from edgevit.records import sha256_file
-from edgevit.text import printable, read_bytes
+from edgevit.text import read_bytes
 from export.recipe import Format
-from runtimes.runners.exits import LAST_LINES
+from runtimes.runners.exits import LAST_LINES, show_tail
 from runtimes.runners.native.abis import Abi, require_abi
 from runtimes.runners.native.compilers import Toolchain, toolchain_for
 from runtimes.runners.native.elf import read_elf
@@ -28,13 +29,14 @@ from runtimes.runners.native.store import (
     find_library,
     keep_program,
     stored_file,
-    workplace,
 )
 
 SOURCE = Path(__file__).with_name("source")
 """The C++ sources, which are part of this package."""
 LONGEST_LINE = 300  # characters; chosen, because templates have names without end
-_COMPLAINT = re.compile(r"\b(fatal )?error\b(?!: ld returned)|undefined (reference|symbol)|cannot find", re.IGNORECASE)
+_COMPLAINT = re.compile(
+    rb"\b(?:fatal )?error: (?!ld returned)|undefined (?:reference|symbol)|cannot find|No space left|CMake Error"
+)
 _SOURCES = frozenset({".cpp", ".h", ".cmake", ".txt"})
 _CONTRACT = re.compile(r"\bkRequestVersion\s*=\s*(\d{1,6})\s*;")
 _COMPILER = re.compile(r'set\(CMAKE_CXX_COMPILER_(ID|VERSION) "([\w.+-]{1,60})"\)')
@@ -115,15 +117,12 @@ def _library(abi: Abi, row: NativeRow) -> Found[StoredLibrary]:
     return found
 
 
-def build_programs(
-    request: BuildRequest, plans: Iterable[Plan], report: Callable[[str], object] = lambda _: None
-) -> list[Found[StoredProgram]]:
+def build_programs(request: BuildRequest, plans: Iterable[Plan]) -> list[Found[StoredProgram]]:
     """Compile programs and put each into the store; what an earlier one was stays where one fails.
 
     Args:
         request: What is to be built.
         plans: Of ``plan_builds``.
-        report: Told the last lines of a compiler that failed, one by one.
 
     Raises:
         UsageError, MissingDependencyError: As ``toolchain_for`` and ``headers_for``.
@@ -133,8 +132,10 @@ def build_programs(
     toolchain = toolchain_for(request.abi, request.ndk)
     built = []
     for plan in plans:
-        with workplace() as room:
-            built.append(_built(request, plan, toolchain, room, report))
+        with TemporaryDirectory(
+            prefix="edgevit-build-"
+        ) as room:  # the user's cache may have a name that CMake mistakes
+            built.append(_built(request, plan, toolchain, Path(room)))
     return built
 
 
@@ -177,16 +178,14 @@ def contract_of(source: Path = SOURCE) -> int:
     return int(found[1])
 
 
-def _built(
-    request: BuildRequest, plan: Plan, toolchain: Toolchain, room: Path, report: Callable[[str], object]
-) -> Found[StoredProgram]:
+def _built(request: BuildRequest, plan: Plan, toolchain: Toolchain, room: Path) -> Found[StoredProgram]:
     abi, folder = request.abi, room / "build"
     words = [
         *toolchain.words, "-S", str(request.source), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release",
         "-DCMAKE_SKIP_RPATH=ON", f"-DEDGEVIT_PROGRAMS={plan.program}", *_linking(request, plan, room),
     ]  # fmt: skip
-    _run(words, f"CMake cannot configure {plan.program} for {abi.name}", report)
-    _run([words[0], "--build", str(folder)], f"{plan.program} cannot be compiled for {abi.name}", report)
+    _run(words, f"CMake cannot configure {plan.program} for {abi.name}")
+    _run([words[0], "--build", str(folder)], f"{plan.program} cannot be compiled for {abi.name}")
     path = folder / plan.program
     elf = read_elf(path)
     require_abi(elf, abi, f"what was compiled as {plan.program}")
@@ -201,7 +200,7 @@ def _built(
         abi=abi.name,
         file=stored_file(path),
         source_sha256=source_sha256(request.source),
-        contract=contract_of(request.source),
+        request_version=contract_of(request.source),
         compiler=_compiler_of(folder, toolchain),
         linked=linked,
         needs_glibc=elf.highest("GLIBC"),
@@ -216,7 +215,9 @@ def _linking(request: BuildRequest, plan: Plan, room: Path) -> Sequence[str]:
     unpacked = room / "headers"
     include = headers_for(plan.library.record, request.abi, plan.row, request.include, unpacked)
     if plan.row.format is Format.PTE:
-        return (f"-DEDGEVIT_EXECUTORCH_LIBRARY={plan.library.main}", f"-DEDGEVIT_EXECUTORCH_INCLUDE={include}")
+        (room / "library").symlink_to(plan.library.directory.resolve())
+        library = room / "library" / plan.library.main.name
+        return (f"-DEDGEVIT_EXECUTORCH_LIBRARY={library}", f"-DEDGEVIT_EXECUTORCH_INCLUDE={include}")
     package = room / "torch"  # as the package lies in a Python: headers of this host, libraries of the device
     package.mkdir()
     (package / "include").symlink_to(include.resolve())
@@ -224,17 +225,15 @@ def _linking(request: BuildRequest, plan: Plan, room: Path) -> Sequence[str]:
     return (f"-DEDGEVIT_TORCH_DIR={package}",)
 
 
-def _run(words: Sequence[str], failed: str, report: Callable[[str], object]) -> None:
+def _run(words: Sequence[str], failed: str) -> None:
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     if not done.returncode:
         return
-    lines = [line for line in done.stdout.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
-    for line in lines[-LAST_LINES:]:
-        report(line[:LONGEST_LINE])
-    first = next((line for line in lines if _COMPLAINT.search(line)), f"exit code {done.returncode}")
-    raise FailureError(f"{failed}: {printable(first.strip()[:LONGEST_LINE])}")
+    lines = done.stdout.splitlines(keepends=True)
+    first = next((place for place, line in enumerate(lines) if _COMPLAINT.search(line)), 0)
+    raise FailureError(f"{failed}{show_tail(b''.join(lines[first : first + LAST_LINES]))}")
 
 
 def _compiler_of(folder: Path, toolchain: Toolchain) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.text import read_bytes
-from runtimes.runners.native.abis import Abi
+from runtimes.runners.native.abis import ABIS, Abi
 from runtimes.runners.native.store import build_command
 
 NDK_VARIABLES = ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
@@ -37,7 +37,7 @@ def toolchain_for(abi: Abi, ndk: Path | None) -> Toolchain:
     cmake = _require("cmake", "cmake", abi)
     generator = "Ninja" if shutil.which("ninja") else "Unix Makefiles"
     if generator != "Ninja":
-        _require("make", "ninja-build", abi)
+        _require("make", "make", abi)
     start = (cmake, "-G", generator)
     if abi.android:
         home = _ndk(abi, ndk)
@@ -61,6 +61,8 @@ def compiler_for(abi: Abi) -> str:
         MissingDependencyError: It is not installed.
     """
     chosen = os.environ.get("CXX") if abi.is_here else None
+    if chosen and shutil.which(chosen) is None:
+        raise UsageError(f"CXX is '{chosen}', which is no program", hint="unset CXX, or let it name a C++ compiler")
     return _require(chosen or abi.compiler, abi.compiler_package, abi)
 
 
@@ -82,11 +84,16 @@ def _ndk(abi: Abi, named: Path | None) -> Path:
     if home is None:
         raise MissingDependencyError(
             f"cannot build for {abi.name}: no NDK was named (--ndk, {' or '.join(NDK_VARIABLES)})",
-            hint=f"{_GET_NDK}, then: {build_command(abi)} --ndk DIR",
+            hint=f"{_GET_NDK}, then: {build_command(abi)} --ndk DIR{_for_linux(abi)}",
         )
     if not (home / _TOOLCHAIN).is_file():
         raise UsageError(f"{origin}: {home} is no NDK: it has no {_TOOLCHAIN}", hint=_GET_NDK)
     return home.resolve()
+
+
+def _for_linux(abi: Abi) -> str:
+    """A word for who means a Linux of the same name."""
+    return f" (for Linux: --abi {abi.name}-linux)" if f"{abi.name}-linux" in ABIS else ""
 
 
 def _revision(home: Path) -> str:

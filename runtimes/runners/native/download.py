@@ -52,9 +52,9 @@ def download(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
         MissingDependencyError: pip, or Maven, is not installed.
         FailureError: It could not be downloaded.
     """
+    if abi.android:  # whose AARs have versions of their own
+        return _aar(abi, row, version, room)
     version = version or installed_version(row)
-    if abi.android:
-        return _aar(abi, row, version or "LATEST", room)
     return download_wheel(abi, row.package if version is None else f"{row.package}=={version}", row.python, room)
 
 
@@ -80,18 +80,20 @@ def download_wheel(abi: Abi, requirement: str, python: str, room: Path) -> Path:
     return _only(room, "*.whl", f"pip left no wheel of {requirement}")
 
 
-def _aar(abi: Abi, row: NativeRow, version: str, room: Path) -> Path:
+def _aar(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
     if row.maven is None:
         raise UsageError(
             f"{row.runtime} has no library for Android: .{row.format} runs there in the vendor's tool alone",
             hint="edgevit-export devices --setup says how to get it",
         )
-    artifact = f"{row.maven}:{version}"
+    artifact = f"{row.maven}:{version or 'LATEST'}"
+    which = f"the AAR of {artifact}" if version else f"an AAR of {row.maven}"
+    hint = f"download {which} from Maven Central and give it: --from FILE.aar"
     maven = shutil.which("mvn")
     if maven is None:
         raise MissingDependencyError(
             f"cannot fetch {row.runtime} for {abi.name}: Maven (mvn) is not installed",
-            hint=f"install Maven, or download the AAR of {artifact} and give it: --from FILE.aar",
+            hint=f"install Maven, or {hint}",
         )
     words = [
         maven,
@@ -101,7 +103,7 @@ def _aar(abi: Abi, row: NativeRow, version: str, room: Path) -> Path:
         f"-Dartifact={artifact}:aar",
         f"-DoutputDirectory={room}",
     ]
-    _run(words, f"Maven could not fetch {artifact}", f"download the AAR of {artifact} and give it: --from FILE.aar")
+    _run(words, f"Maven could not fetch {artifact}", hint)
     return _only(room, "*.aar", f"Maven left no AAR of {artifact}")
 
 

@@ -27,6 +27,7 @@ _SYSTEM = {
         r"|camera2ndk|aaudio|binder_ndk|sync|stdc\+\+)\.so"
     ),
 }
+_VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){1,4}([.+-]?[A-Za-z]\w{0,20})?", re.ASCII)
 _IN_FILE_NAME = re.compile(r"-(\d+(?:\.\d+)+)\.(?:aar|zip)")
 
 
@@ -56,6 +57,8 @@ def fetch_library(wanted: Wanted) -> Found[StoredLibrary]:
         MissingDependencyError: What downloads is not installed.
         FailureError: It cannot be downloaded, or the disk is full.
     """
+    if wanted.version is not None and not _VERSION.fullmatch(wanted.version):
+        raise UsageError(f"--version '{wanted.version[:80]}' is no version", hint="--version 1.31.1")
     if wanted.sources:
         return _taken(wanted, wanted.sources)
     if (installed := installed_at(wanted.abi, wanted.row, wanted.version)) is not None:
@@ -102,7 +105,9 @@ def _main_member(archive: Archive, wanted: Wanted) -> str:
     hint = None
     if wanted.abi.android and (held := _abis_in(archive, wanted)):
         hint = f"it has it for {', '.join(held)}"
-    raise UsageError(f"{archive.path} does not hold '{_patterns(wanted)[0]}'", hint=hint)
+    if not wanted.sources:
+        hint = f"another --version: that of this host's own package, or the newest, {wanted.row.package} has it"
+    raise UsageError(f"{archive.path.name} does not hold '{_patterns(wanted)[0]}'", hint=hint)
 
 
 def _patterns(wanted: Wanted) -> tuple[str, ...]:
@@ -136,11 +141,19 @@ def _version(archive: Archive, wanted: Wanted) -> str:
     if told is None and wanted.version is None:
         raise UsageError(f"nothing in {archive.path} says which version of {row.runtime} it is", hint="add --version")
     version = told[1] if told is not None else wanted.version or ""
-    if wanted.version is not None and wanted.version.partition("+")[0] != version.partition("+")[0]:
+    if wanted.version is not None and _release(wanted.version) != _release(version):
         raise UsageError(f"{archive.path} holds {row.runtime} {version}, --version says {wanted.version}")
     if row.told_version and metadata and (inside := re.search(row.told_version, metadata[0])):
         return inside[1]
     return version
+
+
+def _release(version: str) -> tuple[str, ...]:
+    """A version to compare, without what stands behind its ``+``; 1.0 and 1.0.0 are the same (PEP 440)."""
+    parts = version.partition("+")[0].split(".")
+    while len(parts) > 1 and parts[-1] == "0":
+        parts.pop()
+    return tuple(parts)
 
 
 class _Files:

@@ -12,8 +12,8 @@ from runtimes.runners.contract import RunRequest
 from runtimes.runners.contract_runner import ContractRunner
 from runtimes.runners.native.runtimes_table import GLIBC, NativeRow
 from runtimes.runners.native.store import Found, StoredLibrary, StoredProgram
-from runtimes.runners.process import PlannedPush, RunnerFile, runner_file
-from runtimes.runners.runner import Subject
+from runtimes.runners.process import Finished, PlannedPush, PlannedRun, RunnerFile, runner_file
+from runtimes.runners.runner import Measured, Subject
 from runtimes.runners.workload import Workload
 
 NATIVE = "native"
@@ -50,9 +50,13 @@ class NativeRunner(ContractRunner):
         self._native = files
 
     @property
-    def program(self) -> str:
-        """The program on the device."""
+    def _program(self) -> str:
         return posixpath.join(_HOME, self._native.program.record.name)
+
+    def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
+        """As any runner of the contract; records tell apart what brought its own glibc."""
+        measured = super().read(subject, planned, finished, origin)
+        return msgspec.structs.replace(measured, runner=measured.runner.replace(NATIVE, self.name, 1))
 
     def _request(self, subject: Subject, workload: Workload) -> RunRequest:
         library = self._native.library.record
@@ -64,10 +68,10 @@ class NativeRunner(ContractRunner):
 
     def _argv(self, subject: Subject, directory: str, request: str) -> tuple[str, ...]:
         if self._native.glibc is None:
-            return (self.program, request)
+            return (self._program, request)
         loader = posixpath.join(self._folder(GLIBC), self._native.glibc.record.main.name)
         path = ":".join(self._folder(name) for name in (GLIBC, self._native.row.runtime))
-        return (loader, "--library-path", path, self.program, request)
+        return (loader, "--library-path", path, self._program, request)
 
     def _environment(self, subject: Subject, directory: str) -> dict[str, str]:
         if self._native.glibc is not None:

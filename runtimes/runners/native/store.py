@@ -69,7 +69,7 @@ class StoredProgram(Record):
         abi: Row of ``ABIS``.
         file: The one file.
         source_sha256: SHA-256 over all C++ sources, as ``build.source_sha256`` makes it.
-        contract: Version of the request that it reads.
+        request_version: Version of the request that it reads.
         compiler: Its own words: name and version.
         linked: What it was linked with; None where it loads the library when it runs.
         needs_glibc: Highest version of glibc's symbols that it needs; None for Android.
@@ -80,7 +80,7 @@ class StoredProgram(Record):
     abi: str
     file: StoredFile
     source_sha256: str
-    contract: int
+    request_version: int
     compiler: str
     linked: LinkedLibrary | None = None
     needs_glibc: str | None = None

@@ -103,7 +103,8 @@ def native_files(
         return Missing(f"none is built for {state.abi or 'an unknown ABI'}", f"ABIs: {', '.join(ABIS)}")
     row = NATIVE[format]
     if abi.android and row.aar_main is None:
-        return Missing(f"{row.title} has no library for Android that a program can be linked with", "--runner tool")
+        why = f"{row.title} has no library for Android that a program can be linked with"
+        return Missing(why, "the vendor's own tool: --runner tool")
     try:
         library = find_library(abi, row.runtime, format)
         program = find_program(abi, row.program)

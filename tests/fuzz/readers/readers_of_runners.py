@@ -105,7 +105,7 @@ def _wheels() -> list[bytes]:
 def _records() -> list[bytes]:
     file = StoredFile(name="edgevit-runner", sha256=_SHA256, size_bytes=7)
     program = StoredProgram(
-        name="edgevit-runner", abi=ABI.name, file=file, source_sha256=_SHA256, contract=4, compiler="GNU 12.2.0"
+        name="edgevit-runner", abi=ABI.name, file=file, source_sha256=_SHA256, request_version=4, compiler="GNU 12.2.0"
     )
     library = StoredLibrary(runtime="litert", version="2.3.0", abi=ABI.name, files=(file,), origin="a.whl")
     return [program.to_json().encode(), library.to_json().encode()]

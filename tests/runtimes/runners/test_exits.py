@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bench_rig import elf, program
 
-from runtimes.runners.exits import exit_error, program_abi, standard_abi
+from runtimes.runners.exits import exit_error, needed_glibc, program_abi, show_tail, standard_abi
 
 
 def test_this_machines_programs_are_recognised() -> None:
@@ -56,3 +56,23 @@ def test_each_end_is_told_with_its_next_step(rc: int, printed: str, words: str, 
     assert error.message.startswith("m.onnx on 8BC1: 'tool' ")
     assert words in error.message
     assert error.hint is not None and hint in error.hint
+
+
+def test_what_a_program_printed_is_shown_without_colours_and_with_both_ends_of_long_lines() -> None:
+    shown = show_tail(b"\x1b[1;31mred\x1b[0m\n\n" + b"a" * 500 + b"the end\nx\x1b]0;title\x07y\n")
+    lines = shown.split("\n  ")
+    assert lines[:2] == ["; it printed:", "red"] and lines[3] == r"x\x1b]0;title\x07y"
+    assert lines[2].startswith("aaa") and lines[2].endswith("the end") and len(lines[2]) < 300
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        ("./runner: /lib/libc.so.6: version `GLIBC_2.9' not found\n./runner: version `GLIBC_2.34' not found", "2.34"),
+        ("cannot load the library: /lib/libm.so.6: version `GLIBC_2.38' not found (required by x.so)", "2.38"),
+        ("version `GLIBCXX_3.4.30' not found", None),
+        ("", None),
+    ],
+)
+def test_the_glibc_that_a_loader_misses_is_the_highest(words: str, version: str | None) -> None:
+    assert needed_glibc(words) == version

@@ -74,7 +74,7 @@ def test_linux_is_compiled_by_its_own_compiler(programs: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("missing", "abi", "package"),
     [
-        (("cmake",), HERE, "cmake"), (("ninja", "make"), HERE, "ninja-build"), (("g++",), HERE, "g++"),
+        (("cmake",), HERE, "cmake"), (("ninja", "make"), HERE, "make"), (("g++",), HERE, "g++"),
         ((OTHER.cross_compiler,), OTHER, OTHER.cross_package),
     ],
 )  # fmt: skip

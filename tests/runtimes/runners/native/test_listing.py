@@ -49,7 +49,7 @@ def program(tmp_path: Path, found: Found[StoredLibrary] | None, sources: str) ->
     name = "edgevit-runner" if linked is None else "edgevit-runner-executorch"
     (tmp_path / name).write_bytes(b"program")
     record = StoredProgram(
-        name=name, abi=ABI.name, file=stored_file(tmp_path / name), source_sha256=sources, contract=4,
+        name=name, abi=ABI.name, file=stored_file(tmp_path / name), source_sha256=sources, request_version=4,
         compiler="GNU 12.2.0", linked=linked, needs_glibc="2.34",
     )  # fmt: skip
     return keep_program(record, tmp_path / name)

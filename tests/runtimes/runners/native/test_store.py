@@ -58,7 +58,8 @@ def library(room: Path, version: str, **files: bytes) -> Found[StoredLibrary]:
 def program(room: Path, data: bytes = b"program") -> Found[StoredProgram]:
     (room / "edgevit-runner").write_bytes(data)
     record = StoredProgram(
-        name="edgevit-runner", abi=ABI.name, file=stored_file(room / "edgevit-runner"), source_sha256=HASH, contract=4,
+        name="edgevit-runner", abi=ABI.name, file=stored_file(room / "edgevit-runner"), source_sha256=HASH,
+        request_version=4,
         compiler="Clang 18", linked=LinkedLibrary(runtime="torch", version="1", sha256=HASH),
     )  # fmt: skip
     return keep_program(record, room / "edgevit-runner")

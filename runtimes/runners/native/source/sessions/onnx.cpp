@@ -84,16 +84,19 @@ using Handle = void*;
 
 class Api {
  public:
-  explicit Api(const std::string& path) : library_(path) {
+  Api(const std::string& path, const std::string& named) : library_(path) {
     const auto* base = library_.require<const ApiBase* (*)()>("OrtGetApiBase")();
     version_ = base->get_version();
+    if (!named.empty() && named != runtime()) {
+      throw Failure("'" + path + "' is " + runtime() + ", as " + named + " it was fetched: fetch the library again");
+    }
     table_ = static_cast<void* const*>(base->get_api(kApiVersion));
     if (table_ == nullptr)
       throw Failure("ONNX Runtime " + version_ + " is too old: expected 1." + std::to_string(kApiVersion) +
                     " or newer");
   }
 
-  const std::string& version() const { return version_; }
+  std::string runtime() const { return "onnxruntime " + version_; }
 
   // Call a function that returns a status; throws Failure with `what` and the runtime's words.
   template <typename... Arguments>
@@ -160,7 +163,7 @@ class Values {
 class OnnxSession : public Session {
  public:
   explicit OnnxSession(const Request& request)
-      : api_(request.library),
+      : api_(request.library, request.runtime),
         env_(api_, Slot::kReleaseEnv),
         memory_(api_, Slot::kReleaseMemoryInfo),
         session_(api_, Slot::kReleaseSession) {
@@ -180,7 +183,7 @@ class OnnxSession : public Session {
     for (const TensorInfo& info : outputs_) output_names_.push_back(info.name.c_str());
   }
 
-  std::string runtime() const override { return "onnxruntime " + api_.version(); }
+  std::string runtime() const override { return api_.runtime(); }
 
   const std::vector<TensorInfo>& inputs() const override { return inputs_; }
 
