@@ -197,4 +197,5 @@ def _library_cells(found: Found[StoredLibrary]) -> Sequence[str]:
 def _listed_cells(row: ListedRunner) -> Sequence[str]:
     size = format_bytes(row.size_bytes) if row.sha256 else "-"
     glibc, usable = row.needs_glibc or "-", "no" if row.problem else "yes"
-    return (row.name, row.abi, row.version or "-", size, (row.sha256 or "-")[:8], glibc, usable)
+    version = (row.version or "-").rpartition(" ")[2]  # of the library, which a program's own name says
+    return (row.name, row.abi, version, size, (row.sha256 or "-")[:8], glibc, usable)
