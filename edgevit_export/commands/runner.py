@@ -132,7 +132,7 @@ def fetch(
         if found.record.runtime in said:
             print_note(f"{found.record.runtime} {found.record.version} is what {found.record.origin} holds")
     for each in abis:
-        print_next(build_command(each))
+        print_next(build_command(each) + (" --ndk DIR" if each.android else ""))
 
 
 @app.command(name="list")

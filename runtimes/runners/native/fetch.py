@@ -77,7 +77,7 @@ def _taken(wanted: Wanted, sources: Sequence[Path], origin: str | None = None) -
         for other in sources[1:]:
             with open_archive(other) as further:
                 files.take_missing(further)
-        files.require_all(archive.path, wanted.row.elsewhere)
+        files.require_all(sources[0].name, wanted.row.elsewhere)
         record = StoredLibrary(
             runtime=wanted.row.runtime,
             version=version,
@@ -205,7 +205,7 @@ class _Files:
                 return name, held[0]
         return None
 
-    def require_all(self, origin: Path, elsewhere: str | None) -> None:
+    def require_all(self, origin: str, elsewhere: str | None) -> None:
         """Refuse libraries of which one asks for what is neither here nor part of the system."""
         system = _SYSTEM[self._abi.android]
         for name, of in self._missing.items():
