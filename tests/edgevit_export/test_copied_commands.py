@@ -39,7 +39,6 @@ SAFE = {
     "variant": "a variant of this program",
     "close[0]": "a command of this program",
     "package": "a package of a table",
-    "abi.name": "an ABI of a table",
     "environment": "made of words that are quoted, one by one",
     "address.host": "in a sentence before the command",
     "serial": "in a sentence before the command",

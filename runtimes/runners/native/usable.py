@@ -55,7 +55,7 @@ class Lacking:
         source = " --from FILE.aar" if self.abi.android else ""
         steps = [fetch_command(self.abi, formats) + source for formats in together]
         if self.glibc:
-            steps.append(f"edgevit-export runner fetch --abi {self.abi.name} --glibc")
+            steps.append(fetch_command(self.abi, GLIBC))
         if self.program:
             steps.append(build_command(self.abi) + (" --ndk DIR" if self.abi.android else ""))
         return " && ".join(steps)
