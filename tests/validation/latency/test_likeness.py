@@ -9,9 +9,11 @@ from report_records import three_precisions
 
 from edgevit.spec import Layout, Network, Task, TensorSpec
 from export.recipe import Calibration, Format, Precision, Recipe
-from runtimes.bench.record import DeviceRun
+from runtimes.bench.record import DeviceRun, Round
 from runtimes.bench.request import Conditions
 from runtimes.conditions.device_state import BatteryState
+from runtimes.runners.process import RunnerFile
+from runtimes.runners.runner import Measured
 from runtimes.runners.workload import SyncPulses
 from validation.latency import likeness
 from validation.latency.likeness import UNKNOWN, differences, image_shape, rule_of, unfit_in_one, untold
@@ -38,8 +40,13 @@ def full_record() -> DeviceRun:
         ),
         workload=msgspec.structs.replace(run.workload, pulses=SyncPulses()),
         conditions=Conditions(),
-        rounds=tuple(msgspec.structs.replace(each, before=before) for each in run.rounds),
+        rounds=tuple(msgspec.structs.replace(each, before=before, measured=_with_files(each)) for each in run.rounds),
     )
+
+
+def _with_files(each: Round) -> Measured:
+    library = RunnerFile(name="libruntime.so", sha256="ab" * 32, size_bytes=100, version="1.2.3")
+    return msgspec.structs.replace(each.measured, files=(library,))
 
 
 def changed(record: object, path: list[str]) -> object:
