@@ -13,7 +13,7 @@ import typer
 from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import atomic_path, failure_to_write, require_writable, writing
 from edgevit.shell import quoted
-from edgevit_export.commands.options import AsJson, Quiet
+from edgevit_export.commands.options import AsJson, Quiet, group_of
 from edgevit_export.console import (
     failure_of,
     print_error,
@@ -32,17 +32,7 @@ if TYPE_CHECKING:
     from runtimes.power.trace import PowerTrace
     from validation.energy.report import EnergyReport
 
-app = typer.Typer(
-    help="Energy per inference from power traces; which meters there are; traces to test with.",
-    rich_markup_mode=None,
-    invoke_without_command=True,
-)
-
-
-@app.callback()
-def _help_unless_command(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group_of("Energy per inference from power traces; which meters there are; traces to test with.")
 
 
 _ANALYZE = """Energy per inference in a recorded trace; exit code 1 while the figure is not verified.

@@ -42,6 +42,18 @@ DEFAULT_OUTPUT = Path("artifacts")
 MOST_DIGITS = 9  # of a whole number; chosen: sizes, counts and numbers of threads have fewer
 
 
+def group_of(help: str) -> typer.Typer:
+    """Commands under one name, which prints its help where it stands alone."""
+    app = typer.Typer(help=help, rich_markup_mode=None, invoke_without_command=True)
+
+    @app.callback()
+    def help_unless_command(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return app
+
+
 def command_of(options: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
     """What typer makes a command of: a parameter for each field of the dataclass ``options``, in their order.
 

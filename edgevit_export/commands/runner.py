@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevit.errors import UsageError, parse_choice
-from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.commands.options import AsJson, Quiet, group_of, split_list
 from edgevit_export.console import (
     Progress,
     format_bytes,
@@ -27,17 +27,7 @@ if TYPE_CHECKING:
     from runtimes.runners.native.listing import ListedRunner
     from runtimes.runners.native.store import Found, StoredLibrary, StoredProgram
 
-app = typer.Typer(
-    help="The native runner, for devices without Python: build it, fetch its runtimes, list what is there.",
-    rich_markup_mode=None,
-    invoke_without_command=True,
-)
-
-
-@app.callback()
-def _help_unless_command(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = group_of("The native runner, for devices without Python: build it, fetch its runtimes, list what is there.")
 
 
 _BUILD = """Compile the native runner for an ABI and keep it in the cache directory.

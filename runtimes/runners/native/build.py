@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, MissingDependencyError, UsageError
-from edgevit.records import sha256_file
+from edgevit.records import sha256_file, unwritable
 from edgevit.text import read_bytes
 from export.recipe import Format
 from runtimes.runners.exits import LAST_LINES, show_tail
@@ -132,10 +132,11 @@ def build_programs(request: BuildRequest, plans: Iterable[Plan]) -> list[Found[S
     toolchain = toolchain_for(request.abi, request.ndk)
     built = []
     for plan in plans:
-        with TemporaryDirectory(
-            prefix="edgevit-build-"
-        ) as room:  # the user's cache may have a name that CMake mistakes
-            built.append(_built(request, plan, toolchain, Path(room)))
+        try:  # not in the user's cache, which may have a name that CMake or the linker mistakes
+            with TemporaryDirectory(prefix="edgevit-build-") as room:
+                built.append(_built(request, plan, toolchain, Path(room)))
+        except OSError as error:
+            raise unwritable(Path(error.filename or "a temporary directory"), error) from error
     return built
 
 

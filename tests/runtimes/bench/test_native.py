@@ -141,6 +141,13 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         ],
         "read the request: a request of version 3, this runner takes 4",
     ),
+    "a library of another version": (
+        lambda bench: [
+            path.write_text(re.sub(r"onnxruntime \d+\.", "onnxruntime 9.", path.read_text()))
+            for path in bench.glob("request-*.json")
+        ],
+        r"is onnxruntime 1\.\d+\.\d+, as onnxruntime 9\.\d+\.\d+ it was fetched: fetch the library again",
+    ),
     "killed": (script("kill -9 $$"), r"'native/edgevit-runner' was ended by signal 9 \(SIGKILL\)"),
     "hangs": (script("sleep 1000"), "did not end within 3 s and was killed|was silent for 3 s and was killed"),
     "babbles": (script("yes"), "did not end within 3 s and was killed"),

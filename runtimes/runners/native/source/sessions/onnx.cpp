@@ -87,7 +87,7 @@ class Api {
   Api(const std::string& path, const std::string& named) : library_(path) {
     const auto* base = library_.require<const ApiBase* (*)()>("OrtGetApiBase")();
     version_ = base->get_version();
-    if (!named.empty() && named != runtime()) {
+    if (!named.empty() && !is_release_of(named)) {
       throw Failure("'" + path + "' is " + runtime() + ", as " + named + " it was fetched: fetch the library again");
     }
     table_ = static_cast<void* const*>(base->get_api(kApiVersion));
@@ -97,6 +97,14 @@ class Api {
   }
 
   std::string runtime() const { return "onnxruntime " + version_; }
+
+  // Whether a package's version is of this library's release: 1.31.1, 1.31.1.dev20260101 and 1.31.1+cpu are, 1.31.10 is
+  // not.
+  bool is_release_of(const std::string& named) const {
+    const std::string own = runtime();
+    const char next = named.size() > own.size() ? named[own.size()] : '\0';
+    return named.compare(0, own.size(), own) == 0 && !(next >= '0' && next <= '9');
+  }
 
   // Call a function that returns a status; throws Failure with `what` and the runtime's words.
   template <typename... Arguments>
