@@ -65,7 +65,7 @@ def glibc_library(path: Path, compiler: str = "gcc", source: str = "") -> Path:
 
 
 def readelf_says(path: Path) -> dict[str, object]:
-    """By GNU readelf: name, needed libraries and versions, defined and undefined symbols."""
+    """By GNU readelf: name, needed libraries and versions."""
     require("readelf")
     dynamic = _run(["readelf", "-W", "-d", str(path)])
     soname = re.search(r"\(SONAME\)\s+Library soname: \[(.*)\]", dynamic)
@@ -77,18 +77,7 @@ def readelf_says(path: Path) -> dict[str, object]:
             file = found[1]
         elif found := re.search(r"Name: (\S+)\s+Flags: .*Version: \d+$", line):
             versions.add((file, found[1]))
-    exported, undefined, weak = set(), set(), set()
-    for line in _run(["readelf", "-W", "--dyn-syms", str(path)]).splitlines():
-        cells = line.split()
-        if len(cells) < 8 or not cells[0].rstrip(":").isdecimal() or cells[4] not in ("GLOBAL", "WEAK", "UNIQUE"):
-            continue
-        name = cells[7].partition("@")[0]
-        if cells[5] in ("DEFAULT", "PROTECTED"):
-            (undefined if cells[4] != "WEAK" else weak).add(name) if cells[6] == "UND" else exported.add(name)
-    return {
-        "soname": None if soname is None else soname[1], "needed": tuple(needed), "versions": versions,
-        "exported": exported, "undefined": undefined, "weak": weak,
-    }  # fmt: skip
+    return {"soname": None if soname is None else soname[1], "needed": tuple(needed), "versions": versions}
 
 
 def _run(words: Sequence[str]) -> str:

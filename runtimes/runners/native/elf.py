@@ -1,4 +1,4 @@
-"""ELF files: for which machine, what they need, and which symbols they have. Strict, since files may be hostile.
+"""ELF files: for which machine they are, and what they need. Strict, since files may be hostile.
 
 Only what the loader itself looks at is read (program headers and the dynamic section), so that stripped files are read
 as well as others. Every place and count is held against the file's size first. Layout: System V ABI, chapter 4 and 5;
@@ -17,18 +17,15 @@ from typing import BinaryIO, Literal
 from edgevit.errors import ArtifactError
 from edgevit.text import open_regular, printable
 
-MOST_SYMBOLS = 2**21  # chosen: libtorch_cpu has 75,423
 MOST_VERSIONS = 4096  # chosen: libtorch_cpu needs 51
 LONGEST_NAME = 2**16  # bytes; chosen: mangled names of templates have some thousands
 MOST_HEADERS = 4096  # chosen: files have about ten
 _MAGIC = b"\x7fELF"
 _EXECUTABLE, _DYNAMIC = 2, 3
 _LOAD, _DYNAMIC_SEGMENT, _INTERPRETER = 1, 2, 3
-_NULL, _NEEDED, _HASH, _STRTAB, _SYMTAB, _STRSZ, _SONAME = 0, 1, 4, 5, 6, 10, 14
-_GNU_HASH, _FLAGS_1, _VERNEED = 0x6FFFFEF5, 0x6FFFFFFB, 0x6FFFFFFE
+_NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME = 0, 1, 5, 10, 14
+_FLAGS_1, _VERNEED = 0x6FFFFFFB, 0x6FFFFFFE
 _PIE = 0x08000000
-_DYNAMIC_SYMBOLS = 11  # type of the section that holds them
-_WORD = Struct("<I")
 _VERSION_FILE = Struct("<HHIII")
 _VERSION = Struct("<IHHII")
 
@@ -39,19 +36,12 @@ class _Layout:
 
     header: Struct
     segment: Struct
-    section: Struct
     entry: Struct
-    symbol: Struct
-    bloom_bytes: int
 
 
 _LAYOUTS = {
-    1: _Layout(
-        Struct("<16sHHIIIIIHHHHHH"), Struct("<IIIIIIII"), Struct("<IIIIIIIIII"), Struct("<iI"), Struct("<IIIBBH"), 4
-    ),
-    2: _Layout(
-        Struct("<16sHHIQQQIHHHHHH"), Struct("<IIQQQQQQ"), Struct("<IIQQQQIIQQ"), Struct("<qQ"), Struct("<IBBHQQ"), 8
-    ),
+    1: _Layout(Struct("<16sHHIIIIIHHHHHH"), Struct("<IIIIIIII"), Struct("<iI")),
+    2: _Layout(Struct("<16sHHIQQQIHHHHHH"), Struct("<IIQQQQQQ"), Struct("<qQ")),
 }
 
 
@@ -84,15 +74,6 @@ class ElfFile:
         return max(plain, key=version_key, default=None)
 
 
-@dataclass(frozen=True)
-class ElfSymbols:
-    """The dynamic symbols of a file; ``weak`` are the undefined ones that may stay so."""
-
-    exported: frozenset[str]
-    undefined: frozenset[str]
-    weak: frozenset[str]
-
-
 def version_key(version: str) -> tuple[int, ...]:
     """What orders versions of digits and dots; another part counts as 0."""
     return tuple(int(part) if _is_number(part) else 0 for part in version.split("."))
@@ -122,19 +103,6 @@ def read_elf(path: Path) -> ElfFile:
         )
 
 
-def read_symbols(path: Path) -> ElfSymbols:
-    """The dynamic symbols of a program or a shared library.
-
-    Raises:
-        ArtifactError: As ``read_elf``.
-    """
-    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-    with open_regular(path, what="ELF file") as file:
-        for name, place in _Image(file, path).symbols():
-            found[place].add(name)
-    return ElfSymbols(*map(frozenset, found))
-
-
 class _Image:
     """An open file, its headers read."""
 
@@ -152,7 +120,6 @@ class _Image:
         self._type, self.machine = fields[1], fields[2]
         if self._type not in (_EXECUTABLE, _DYNAMIC):
             raise self._damaged(f"its type is {self._type}, expected 2 (program) or 3 (shared library or program)")
-        self._sections = (fields[6], fields[11], fields[12])
         self._segments = list(self._table(self.layout.segment, fields[5], fields[9], fields[10]))
         if self.bits == 32:  # the flags stand elsewhere; nothing here looks at them
             self._segments = [(kind, 0, *rest) for kind, *rest in self._segments]
@@ -205,51 +172,6 @@ class _Image:
                 yield self.name(file), self.name(name)
                 inner = self._further(inner, further)
             at = self._further(at, step)
-
-    def symbols(self) -> Iterator[tuple[str, int]]:
-        """Names, each with 0 where it is exported, 1 where it is undefined, 2 where it may stay undefined."""
-        start = self.number(_SYMTAB)
-        if start is None:
-            return
-        size, count = self.layout.symbol.size, self._symbol_count()
-        data, told = self._bytes(self._place(start), count * size), 0
-        for fields in self.layout.symbol.iter_unpack(data):
-            name, info, other, section = fields[:4] if self.bits == 64 else (fields[0], *fields[3:])
-            binding, visibility = info >> 4, other & 3
-            if not name or binding not in (1, 2, 10) or visibility not in (0, 3):
-                continue
-            text = self.name(name)
-            told += len(text)
-            if told > 4 * len(self._names or b"") + 2**20:  # names may share their ends, but not without measure
-                raise self._damaged("its symbols' names overlap")
-            yield text, 0 if section else 2 if binding == 2 else 1
-
-    def _symbol_count(self) -> int:
-        """By the section's header where there is one, else by the tables of hashes; the dynamic section has none."""
-        sections = self._table(self.layout.section, *self._sections)
-        count = next((row[5] // self.layout.symbol.size for row in sections if row[1] == _DYNAMIC_SYMBOLS), None)
-        if count is None and (start := self.number(_HASH)) is not None:
-            _, count = self._fields(Struct("<II"), self._place(start))
-        if count is None and (start := self.number(_GNU_HASH)) is not None:
-            count = self._hashed_count(self._place(start))
-        if count is None or count > MOST_SYMBOLS:
-            raise self._damaged(f"it has {'no count of' if count is None else f'{count:,}'} dynamic symbols")
-        return int(count)
-
-    def _hashed_count(self, at: int) -> int:
-        """One more than the last symbol of the longest chain in GNU's table of hashes."""
-        buckets, first, blooms, _ = self._fields(Struct("<IIII"), at)
-        at += 16 + blooms * self.layout.bloom_bytes
-        data = self._bytes(at, buckets * 4)
-        last = max((value for (value,) in _WORD.iter_unpack(data)), default=0)
-        if last < first:
-            return int(first)
-        chain = at + buckets * 4 - first * 4
-        while not self._fields(_WORD, chain + last * 4)[0] & 1:
-            last += 1
-            if last > MOST_SYMBOLS:
-                raise self._damaged(f"it has more than {MOST_SYMBOLS:,} dynamic symbols")
-        return int(last) + 1
 
     def _dynamic(self) -> Iterator[tuple[int, int]]:
         row = next((row for row in self._segments if row[0] == _DYNAMIC_SEGMENT), None)

@@ -87,6 +87,3 @@ NATIVE: dict[Format, NativeRow] = {
         ),
     )
 }  # fmt: skip
-
-PROGRAMS: tuple[str, ...] = tuple(dict.fromkeys(row.program for row in NATIVE.values()))
-"""All programs, the one that needs no library first."""

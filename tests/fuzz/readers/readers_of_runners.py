@@ -14,7 +14,7 @@ from fuzz_reader import SEEDS, Reader, at, files, of_file
 from edgevit.errors import ArtifactError, UsageError
 from export.recipe import Format
 from runtimes.runners.native.abis import ABIS, require_abi
-from runtimes.runners.native.elf import read_elf, read_symbols
+from runtimes.runners.native.elf import read_elf
 from runtimes.runners.native.fetch import Wanted, fetch_library
 from runtimes.runners.native.runtimes_table import NATIVE
 from runtimes.runners.native.store import (
@@ -32,11 +32,10 @@ _SHA256 = "0123456789abcdef" * 4
 
 
 def elf(path: Path) -> object:
-    """Headers, versions and symbols, and whether a device of an ABI can load it."""
+    """Headers and versions, and whether a device of an ABI can load it."""
     found = read_elf(path)
-    symbols = read_symbols(path)
     require_abi(found, {183: ABI, 40: ABIS["armeabi-v7a"]}.get(found.machine, ABIS["x86_64-linux"]), "it")
-    return found.highest("GLIBC"), symbols
+    return found.highest("GLIBC")
 
 
 def in_store(read: Callable[[bytes, Path], object]) -> Callable[[bytes, Path], object]:

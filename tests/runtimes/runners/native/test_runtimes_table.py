@@ -9,12 +9,16 @@ from importlib import metadata
 import pytest
 
 from export.recipe import Format
-from runtimes.runners.native.runtimes_table import NATIVE, PROGRAMS
+from runtimes.runners.native.runtimes_table import NATIVE
 
 
 def test_every_format_has_a_row() -> None:
     assert list(NATIVE) == [row.format for row in NATIVE.values()] and set(NATIVE) == set(Format)
-    assert set(PROGRAMS) == {"edgevit-runner", "edgevit-runner-executorch", "edgevit-runner-torch"}
+    assert {row.program for row in NATIVE.values()} == {
+        "edgevit-runner",
+        "edgevit-runner-executorch",
+        "edgevit-runner-torch",
+    }
     assert {row.format for row in NATIVE.values() if row.linked} == {Format.PTE, Format.PTL}
 
 
