@@ -17,8 +17,10 @@ from native_rig import like_python, network, use_runners
 from export.recipe import Format
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.power.monsoon import MonsoonMeter
+from runtimes.power.trace import PowerTrace
 from runtimes.runners.workload import Workload
 from validation.energy.judge import judge_energy
+from validation.energy.report import EnergyReport
 
 pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
 
@@ -27,42 +29,75 @@ WORKLOAD = Workload(runs=8, rounds=1, warmup=2, gap_ms=60.0, burst=30, burst_fac
 AROUND_NS = 3_000_000
 
 
+# Where another program has the processor, what is drawn of a burst comes in pieces; the clocks' fit tells it.
+TORN = {"clock", "lengths", "drift", "place"}
+TRIES = 4
+
+
 @pytest.mark.parametrize("format", [Format.ONNX, Format.TFLITE])
 def test_energy_is_what_the_kernel_counted(
     adb_device: AdbDevice, adbd: Adbd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
 ) -> None:
     """Stamps and pulses lie where the processor was busy, by a clock that the runner does not read."""
     use_runners(monkeypatch, "x86_64-linux", format)
-    unit = LiveUnit(adbd, "edgevit-runner")
-    subject = network(format, whole=True)
-    stop, parted = MonsoonMeter.stop, []
-
-    def back(meter: MonsoonMeter) -> object:
-        parted.append(adbd.process is not None and adbd.process.poll() is not None)
-        trace = stop(meter)
-        adbd.start()
-        return trace
-
-    monkeypatch.setattr(MonsoonMeter, "stop", back)
-    with plugged_in(unit):
-        outcome = measure_energy(
-            adb_device, [subject], tmp_path / "out", MonsoonMeter(), WORKLOAD, runner="native", judge=like_python
-        )
-    (run,) = outcome.runs
-    assert run.failure is None and run.energy is not None, run.failure or run.energy_failure
-    assert parted == [True], "USB was cut while it ran"
-    measured = run.energy.run.measured
-    assert run.runner == "native" and measured.runner == "native 1" and len(measured.pulses) == 6
-    assert run.energy.run.verification.status == "passed"
-    assert any(file.name == "edgevit-runner" for file in measured.files)
-    (directory,) = (tmp_path / "out").iterdir()
-    report = judge_energy(run, directory)
-    assert report is not None and report.alignment is not None
-    assert run.energy.device_to_trace_s == pytest.approx(report.alignment.offset_s, abs=0.1)
-    stamps = run.energy.stamps
-    assert stamps is not None and len(stamps.bursts) == WORKLOAD.runs
-    # what is drawn within some milliseconds of a burst is its own: nothing else runs there
-    counted_s = [unit.busy_s(burst.start_ns - AROUND_NS, burst.end_ns + AROUND_NS) for burst in stamps.bursts]
-    busy_s = sum(counted_s) / len(measured.samples)
-    assert report.energy_mj == pytest.approx(BUSY_MA * VOLTS * busy_s, rel=0.1)
+    for attempt in range(TRIES):
+        metered = Metered(adb_device, adbd, tmp_path / str(attempt), format)
+        report = metered.report()
+        torn = [check.reason for check in report.checks if not check.passed and check.name in TORN]
+        if not torn:
+            break
+    assert not torn, torn
+    # what is drawn a moment after a burst is told apart
+    assert report.energy_with_tail_mj == pytest.approx(metered.counted_mj(), rel=0.1)
     assert adb_device.run(["echo", "here"]).out.strip() == "here"
+
+
+class Metered:
+    """One run of a network on the device while its cable is cut, and what the unit drew meanwhile."""
+
+    def __init__(self, device: AdbDevice, adbd: Adbd, home: Path, format: Format) -> None:
+        self.unit, self._home = LiveUnit(adbd, "edgevit-runner"), home
+        stop, parted = MonsoonMeter.stop, []
+
+        def back(meter: MonsoonMeter) -> PowerTrace:
+            parted.append(adbd.process is not None and adbd.process.poll() is not None)
+            trace = stop(meter)
+            adbd.start()
+            return trace
+
+        with plugged_in(self.unit), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MonsoonMeter, "stop", back)
+            outcome = measure_energy(
+                device,
+                [network(format, whole=True)],
+                home,
+                MonsoonMeter(),
+                WORKLOAD,
+                runner="native",
+                judge=like_python,
+            )
+        (self.run,) = outcome.runs
+        assert parted == [True], "USB was cut while it ran"
+        assert self.run.failure is None, self.run.failure
+
+    def report(self) -> EnergyReport:
+        """What the trace says, behind a look at the record."""
+        run = self.run
+        assert run.energy is not None, run.energy_failure
+        measured, stamps = run.energy.run.measured, run.energy.stamps
+        assert run.runner == "native" and measured.runner == "native 1" and len(measured.pulses) == 6
+        assert run.energy.run.verification.status == "passed"
+        assert any(file.name == "edgevit-runner" for file in measured.files)
+        assert stamps is not None and len(stamps.bursts) == WORKLOAD.runs
+        (directory,) = self._home.iterdir()
+        report = judge_energy(run, directory)
+        assert report is not None and report.alignment is not None
+        assert run.energy.device_to_trace_s == pytest.approx(report.alignment.offset_s, abs=0.1)
+        return report
+
+    def counted_mj(self) -> float:
+        """Of one inference: what is drawn within some milliseconds of a burst is its own, nothing else runs there."""
+        assert self.run.energy is not None and self.run.energy.stamps is not None
+        bursts = self.run.energy.stamps.bursts
+        busy_s = sum(self.unit.busy_s(burst.start_ns - AROUND_NS, burst.end_ns + AROUND_NS) for burst in bursts)
+        return BUSY_MA * VOLTS * busy_s / len(self.run.energy.run.measured.samples)
