@@ -22,33 +22,23 @@ from runtimes.runners.workload import Workload
 from validation.energy.judge import judge_energy
 from validation.energy.report import EnergyReport
 
-pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
+pytestmark = [pytest.mark.realtime, pytest.mark.usefixtures("state_dir")]
 
-# bursts of some fifty milliseconds, which the processor's clock is read often enough for
+# bursts of some fifty milliseconds, which the program's state is read often enough for
 WORKLOAD = Workload(runs=8, rounds=1, warmup=2, gap_ms=60.0, burst=30, burst_factors=(1,), controls=2, timeout_s=60.0)
 AROUND_NS = 3_000_000
 
 
-# Where another program has the processor, what is drawn of a burst comes in pieces; the clocks' fit tells it.
-TORN = {"clock", "lengths", "drift", "place"}
-TRIES = 4
-
-
 @pytest.mark.parametrize("format", [Format.ONNX, Format.TFLITE])
-def test_energy_is_what_the_kernel_counted(
+def test_energy_is_what_was_drawn_while_the_kernel_had_it_running(
     adb_device: AdbDevice, adbd: Adbd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
 ) -> None:
-    """Stamps and pulses lie where the processor was busy, by a clock that the runner does not read."""
+    """Stamps and pulses lie where the program ran or wanted to, by a clock that the runner does not read."""
     use_runners(monkeypatch, "x86_64-linux", format)
-    for attempt in range(TRIES):
-        metered = Metered(adb_device, adbd, tmp_path / str(attempt), format)
-        report = metered.report()
-        torn = [check.reason for check in report.checks if not check.passed and check.name in TORN]
-        if not torn:
-            break
-    assert not torn, torn
+    metered = Metered(adb_device, adbd, tmp_path / "out", format)
+    report = metered.report()
     # what is drawn a moment after a burst is told apart
-    assert report.energy_with_tail_mj == pytest.approx(metered.counted_mj(), rel=0.1)
+    assert report.energy_with_tail_mj == pytest.approx(metered.drawn_mj(), rel=0.1)
     assert adb_device.run(["echo", "here"]).out.strip() == "here"
 
 
@@ -95,7 +85,7 @@ class Metered:
         assert run.energy.device_to_trace_s == pytest.approx(report.alignment.offset_s, abs=0.1)
         return report
 
-    def counted_mj(self) -> float:
+    def drawn_mj(self) -> float:
         """Of one inference: what is drawn within some milliseconds of a burst is its own, nothing else runs there."""
         assert self.run.energy is not None and self.run.energy.stamps is not None
         bursts = self.run.energy.stamps.bursts
