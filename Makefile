@@ -13,9 +13,10 @@ NATIVE := runtimes/runners/native/source tests/runtimes/runners/native tests/sup
 export: $(VENV)/.export
 	$(BIN)/edgevit-export --variant s --format ptl,onnx,tflite
 
+# Many tests wait for devices and other processes: three at a time keep two cores busy.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not realtime"
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m realtime
 
 runners: export EDGEVIT_RUNNERS := $(CURDIR)/.runners
 runners: $(VENV)/.test

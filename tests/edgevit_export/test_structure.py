@@ -78,14 +78,22 @@ def copy_of_the_rooms(target: Path) -> Path:
     return target
 
 
-def test_imports_keep_the_contracts() -> None:
-    done = lint_imports(ROOT)
+def plant(tree: Path, file: str, line: str) -> None:
+    with (tree / file).open("a", encoding="utf-8") as source:
+        source.write(f"\n{line}\n")
+
+
+def test_imports_keep_the_contracts(tmp_path: Path) -> None:
+    """With one more that they allow, so that a copy is known to be read as the tree is."""
+    tree = copy_of_the_rooms(tmp_path)
+    plant(tree, "export/formats/flatbuffer.py", "import export.artifact")
+    done = lint_imports(tree)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "arrow"),
-    [
+def test_every_arrow_to_the_right_breaks_a_contract(tmp_path: Path) -> None:
+    tree = copy_of_the_rooms(tmp_path)
+    arrows = (
         ("export/quiet.py", "import validation", "export.quiet -> validation"),
         (
             "edgevit/records.py",
@@ -102,16 +110,12 @@ def test_imports_keep_the_contracts() -> None:
             'WRITER = "export.formats.ptl_file.write:write"',
             "export.formats.ptl_file.read -> export.formats.ptl_file.write",
         ),
-        ("export/formats/flatbuffer.py", "import export.artifact", ""),
-    ],
-)
-def test_an_arrow_to_the_right_breaks_a_contract(tmp_path: Path, file: str, line: str, arrow: str) -> None:
-    tree = copy_of_the_rooms(tmp_path)
-    with (tree / file).open("a", encoding="utf-8") as source:
-        source.write(f"\n{line}\n")
+    )
+    for file, line, _ in arrows:
+        plant(tree, file, line)
     done = lint_imports(tree)
-    assert done.returncode == bool(arrow)
-    assert arrow in done.stdout
+    assert done.returncode == 1
+    assert [arrow for *_, arrow in arrows if arrow not in done.stdout] == []
 
 
 def test_module_paths_in_strings_are_found() -> None:

@@ -200,7 +200,7 @@ def test_the_precision_is_a_column_of_the_closing_table_and_of_its_files(
     assert "fp32" in files["csv"].read_text(encoding="utf-8")
 
 
-@pytest.mark.alone
+@pytest.mark.realtime
 def test_energy_is_measured_behind_the_latencies(
     artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

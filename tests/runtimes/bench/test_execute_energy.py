@@ -57,7 +57,7 @@ END
 """
 
 
-@pytest.mark.alone
+@pytest.mark.realtime
 def test_a_tool_that_can_pause_is_measured_by_the_papers_method(tmp_path: Path) -> None:
     """Its warm-up would look like its runs, and its outputs are fetched from the metered process as from the rounds."""
     tool = program(tmp_path / "tools" / "x86_64" / "benchmark_model", TOOL)

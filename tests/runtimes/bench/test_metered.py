@@ -28,7 +28,7 @@ from runtimes.runners.workload import Workload
 from validation.energy.analysis import analyze_energy
 from validation.energy.judge import judge_energy
 
-pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
+pytestmark = [pytest.mark.realtime, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
 
 # Bursts of one length, whose energy is that of one inference times their number.
 ALIKE = Workload(burst_factors=(1,), controls=0)

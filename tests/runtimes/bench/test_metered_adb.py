@@ -25,7 +25,7 @@ from runtimes.power.trace import PowerTrace
 from runtimes.runners.workload import Workload
 from validation.energy.judge import judge_energy
 
-pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
+pytestmark = [pytest.mark.realtime, pytest.mark.usefixtures("state_dir")]  # real time: bursts must not be torn
 
 # thousands of a tiny model, so that a burst takes tens of milliseconds on the fastest machine too
 WORKLOAD = Workload(runs=5, rounds=1, warmup=2, gap_ms=40.0, burst=5000, burst_factors=(1,), controls=0, timeout_s=60.0)

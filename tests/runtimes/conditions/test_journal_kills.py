@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
+import journal_killed
 import pytest
+from journal_killed import Knobs, change
 
 import runtimes.conditions.journal as journal_module
 from edgevit.errors import ArtifactError, DeviceError
 from runtimes.conditions.journal import (
-    Change,
     Journal,
     _Line,
     journal_path,
@@ -27,37 +28,8 @@ from runtimes.conditions.journal import (
 )
 from runtimes.conditions.lease import DeviceSession
 from runtimes.devices.device import CommandResult
-from runtimes.devices.host import HostDevice
 
 pytestmark = pytest.mark.usefixtures("state_dir")
-
-SOURCES = tuple(f"{os.sep}{name}.py" for name in ("journal", "pathlib"))
-
-
-class Knobs(HostDevice):
-    """A device of files, each of which is set and read without a process: ``set NAME VALUE`` and ``get NAME``."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root / "scratch")
-        self.root = root
-        for name in ("one", "two"):
-            (root / name).write_text("old")
-
-    def run(self, argv: Sequence[str], timeout_s: float = 30.0) -> CommandResult:
-        if argv[0] == "set":
-            (self.root / argv[1]).write_text(argv[2])
-        elif argv[0] != "get":
-            return super().run(argv, timeout_s)
-        return CommandResult(rc=0, out=(self.root / argv[1]).read_text(), err="")
-
-    def values(self) -> tuple[str, ...]:
-        return tuple((self.root / name).read_text() for name in ("one", "two"))
-
-
-def change(name: str) -> Change:
-    return Change(
-        key=name, apply=("set", name, "new"), undo=("set", name, "old"), check=("get", name), old="old", new="new"
-    )
 
 
 @pytest.fixture
@@ -67,77 +39,30 @@ def knobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Knobs:
     return Knobs(tmp_path / "knobs")
 
 
-def session(knobs: Knobs) -> None:
-    """What a session does with its journal from begin to end."""
-    journal = Journal(knobs, restore_script=None)
-    journal.open()
-    journal.make(change("one"))
-    journal.make(change("two"))
-    journal.undo_all()
-    journal.close()
-
-
-def killed_at(moment: int, work: Callable[[], None]) -> bool:
-    """Whether ``work``, in a process of its own, came to the call of a C function with that number, where it is killed.
-
-    Every system call is behind one; only those that the journal itself makes are counted.
-    """
-    pid = os.fork()
-    if pid == 0:
-        calls = 0
-
-        def count(frame: FrameType, event: str, _: object) -> None:
-            nonlocal calls
-            if event in ("c_call", "c_return") and frame.f_code.co_filename.endswith(SOURCES):
-                calls += 1
-                if calls == moment:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(count)
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+def killed_at_every_call(knobs: Knobs, what: str) -> list[tuple[tuple[str, ...], bool]]:
+    """What each killed process left, values and whether there was a journal; all is restored behind it."""
+    done = subprocess.run(
+        [sys.executable, journal_killed.__file__, knobs.root, what], check=True, stdout=subprocess.PIPE, text=True
+    )
+    found = json.loads(done.stdout)
+    for moment, (*_, values, is_left) in enumerate(found, 1):
+        assert (tuple(values), is_left) == (("old", "old"), False), f"killed at call {moment}"
+    return [(tuple(values), is_there) for values, is_there, *_ in found]
 
 
 def test_killed_before_and_after_every_call_nothing_stays_changed(knobs: Knobs) -> None:
-    moment, left = 1, set()
-    while killed_at(moment, lambda: session(knobs)):
-        left.add((knobs.values(), journal_path("host").exists()))
-        restore(knobs)
-        assert knobs.values() == ("old", "old"), f"killed at call {moment}"
-        assert not journal_path("host").exists()
-        assert leftover_journals() == ()
-        moment += 1
-    assert moment > 50
-    assert left >= {
+    left = killed_at_every_call(knobs, "session")
+    assert len(left) > 50
+    assert set(left) >= {
         (("old", "old"), False), (("old", "old"), True), (("new", "old"), True), (("new", "new"), True),
         (("", "old"), True), (("new", ""), True)
     }, "every state was met, those of half a write too"  # fmt: skip
 
 
 def test_killed_while_it_restores_the_next_one_does(knobs: Knobs) -> None:
-    def left_open() -> None:
-        journal = Journal(knobs, restore_script=None)
-        journal.open()
-        journal.make(change("one"))
-        journal.make(change("two"))
-        with journal.path.open("ab") as file:
-            file.write(b'{"head":null,"change":{"key":"half')
-
-    moment = 1
-    left_open()
-    while killed_at(moment, lambda: restore(knobs)):
-        restore(knobs)
-        assert (knobs.values(), journal_path("host").exists()) == (("old", "old"), False), f"killed at call {moment}"
-        moment += 1
-        left_open()
-    assert moment > 20
+    left = killed_at_every_call(knobs, "restore")
+    assert len(left) > 20
+    assert {(("new", "new"), True), (("new", "old"), True), (("old", "old"), True)} <= set(left)
 
 
 def test_cut_at_any_byte_it_still_says_what_was_changed(knobs: Knobs) -> None:

@@ -39,7 +39,7 @@ def test_nothing_at_all_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch
     assert unit.passthrough == 1 and not unit.sampling
 
 
-@pytest.mark.alone
+@pytest.mark.realtime
 def test_reader_keeps_up_with_a_queue_of_16_samples() -> None:
     """Without a loss in one of three recordings: a virtual machine's host takes processor time that counts as ours."""
     current, voltage = wave(100_000)

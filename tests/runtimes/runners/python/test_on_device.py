@@ -45,7 +45,7 @@ def test_each_step_is_done_in_its_order_after_its_gap() -> None:
     assert min(within) < 1e6, "no rest within a burst"
 
 
-@pytest.mark.alone
+@pytest.mark.realtime
 def test_gaps_are_as_long_as_they_are_asked_for() -> None:
     """Counted from the end of what was before, whatever is done in between; the machine may be late now and then."""
     asked = [2.0, 11.0, 5.0, 17.0, 3.0, 8.0] * 5
