@@ -60,25 +60,32 @@ def build(
     ndk: Annotated[Path | None, typer.Option(help="Android's NDK; else ANDROID_NDK_HOME or ANDROID_NDK_ROOT.")] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Which must be built; else all whose library is there.")] = None,
     include: Annotated[Path | None, typer.Option(help="Directory of headers for the one of pte and ptl that --format names.")] = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compile the native runner for an ABI."""
-    from runtimes.runners.native.build import SOURCE, BuildRequest, build_programs, plan_builds
+    from runtimes.runners.native.build import SOURCE, BuildRequest, LeftOut, build_programs, plan_builds
+    from runtimes.runners.native.listing import listed_program
 
     progress = Progress()
     built: list[Found[StoredProgram]] = []
-    left_out: dict[str, str] = {}
+    left_out: list[LeftOut] = []
     for each in _abis(abi):
         request = BuildRequest(each, ndk=ndk, formats=_formats(formats), include=include, source=SOURCE)
         planned = plan_builds(request)
-        left_out.update((f"{program} for {each.name}", reason) for program, reason in planned.left_out)
+        left_out += planned.left_out
         for plan in planned.plans:
             with progress.step(f"compiling {plan.program} for {each.name}"):
                 built += build_programs(request, [plan])
+    if as_json:
+        print_records(runners=[listed_program(found) for found in built], not_built=left_out)
+        return
     columns = ("program", "ABI", "size", "SHA-256", "needs glibc", "linked with", "compiler")
     print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=columns[4:])
-    for program, reason in left_out.items():
-        print_note(f"not built: {program}: {reason}")
+    for left in left_out:
+        print_note(f"not built: {left.name} for {left.abi}: {left.problem}")
+        if left.hint:
+            print_next(left.hint)
 
 
 @app.command(help=_FETCH)
@@ -88,33 +95,23 @@ def fetch(
     version: Annotated[str | None, typer.Option(help="Version of the one package that is fetched.")] = None,
     source: Annotated[list[Path] | None, typer.Option("--from", help="Wheel, AAR or unpacked directory with the library; again for what it needs besides.")] = None,
     glibc: Annotated[bool, typer.Option("--glibc", help="Also glibc itself, from the compiler's system root, for devices without it (experimental).")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Put the libraries of runtimes into the cache directory."""
-    from runtimes.runners.native.fetch import Wanted, fetch_library
-    from runtimes.runners.native.glibc import fetch_glibc
-    from runtimes.runners.native.headers import keep_headers
+    from runtimes.runners.native.listing import listed_library
     from runtimes.runners.native.runtimes_table import NATIVE
     from runtimes.runners.native.store import build_command
 
-    asked, abis, progress = _formats(formats), _abis(abi), Progress()
+    asked, abis = _formats(formats), _abis(abi)
     if not asked and not glibc:
         raise UsageError("nothing to fetch: no format was named", hint="--format onnx,tflite")
     if len(asked) != 1 and (version is not None or source):
         raise UsageError(f"--version and --from are for one format, {len(asked)} were named", hint="--format onnx")
-    rows = []
-    for each in abis:
-        for row in (NATIVE[format] for format in asked):
-            with progress.step(f"fetching {row.runtime} for {each.name}"):
-                found = fetch_library(Wanted(each, row, version, tuple(source or ())))
-                rows.append(found)
-            if row.linked:
-                with progress.step(f"finding the headers of {row.runtime}") as step:
-                    headers = keep_headers(each, row, found.record.version)
-                    step.result = "as installed here" if headers is None else headers.record.version
-        if glibc:
-            with progress.step(f"bundling glibc for {each.name}"):
-                rows.append(fetch_glibc(each))
+    rows = _fetched(abis, asked, version, tuple(source or ()), glibc=glibc)
+    if as_json:
+        print_records(runners=[listed_library(found) for found in rows])
+        return
     said = {row.runtime for row in NATIVE.values() if row.told_version}  # the package has another version
     columns = ("library", "ABI", "version", "files", "size", "SHA-256", "needs glibc")
     print_table(columns, [_library_cells(found) for found in rows], right=("files", "size"), alike=("needs glibc",))
@@ -123,6 +120,33 @@ def fetch(
             print_note(f"{found.record.runtime} {found.record.version} is what {found.record.origin} holds")
     for each in abis:
         print_next(build_command(each) + (" --ndk DIR" if each.android else ""))
+
+
+def _fetched(
+    abis: Sequence[Abi], formats: Sequence[Format], version: str | None, sources: tuple[Path, ...], *, glibc: bool
+) -> list[Found[StoredLibrary]]:
+    """Bring all that was asked for into the store, with the headers that programs are compiled with."""
+    from runtimes.runners.native.fetch import Wanted, fetch_library
+    from runtimes.runners.native.glibc import fetch_glibc
+    from runtimes.runners.native.headers import keep_headers
+    from runtimes.runners.native.runtimes_table import NATIVE
+
+    progress = Progress()
+    rows: list[Found[StoredLibrary]] = []
+    for abi in abis:
+        for row in (NATIVE[format] for format in formats):
+            with progress.step(f"fetching {row.runtime} for {abi.name}"):
+                found = fetch_library(Wanted(abi, row, version, sources))
+            rows.append(found)
+            if row.linked:
+                with progress.step(f"finding the headers of {row.runtime}") as step:
+                    headers = keep_headers(abi, row, found.record.version)
+                    step.result = "as installed here" if headers is None else headers.record.version
+                rows += [headers] if headers else []
+        if glibc:
+            with progress.step(f"bundling glibc for {abi.name}"):
+                rows.append(fetch_glibc(abi))
+    return rows
 
 
 @app.command(name="list")

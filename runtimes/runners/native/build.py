@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edgevit.errors import ArtifactError, EdgevitExportError, FailureError, MissingDependencyError, UsageError
-from edgevit.records import sha256_file, unwritable
+from edgevit.records import Record, sha256_file, unwritable
 from edgevit.text import read_bytes
 from export.recipe import Format
 from runtimes.runners.exits import LAST_LINES, show_tail
@@ -70,12 +70,21 @@ class Plan:
     library: Found[StoredLibrary] | None = None
 
 
+class LeftOut(Record):
+    """A program that cannot be built and was not asked for: why, and the command that changes that, if any."""
+
+    abi: str
+    name: str
+    problem: str
+    hint: str = ""
+
+
 @dataclass(frozen=True)
 class Plans:
-    """What can be built, and the reasons why the rest cannot, each with the command that helps."""
+    """What can be built, and what cannot."""
 
     plans: tuple[Plan, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def plan_builds(request: BuildRequest) -> Plans:
@@ -86,7 +95,8 @@ def plan_builds(request: BuildRequest) -> Plans:
         MissingDependencyError: Its library was not fetched; the hint is the command.
         ArtifactError: Its library is damaged.
     """
-    plans, left_out = [Plan(RUNNER)], []
+    plans = [Plan(RUNNER)]
+    left_out: list[LeftOut] = []
     for row in (row for row in NATIVE.values() if row.linked):
         asked = row.format in request.formats
         if request.formats and not asked:
@@ -96,7 +106,8 @@ def plan_builds(request: BuildRequest) -> Plans:
         except EdgevitExportError as error:
             if asked:
                 raise
-            left_out.append((row.program, f"{error.message}; {error.hint}" if error.hint else error.message))
+            why = LeftOut(abi=request.abi.name, name=row.program, problem=error.message, hint=error.hint or "")
+            left_out.append(why)
     if request.include is not None and len(plans) != 2:
         named = ", ".join(row.format for row in NATIVE.values() if row.linked)
         raise UsageError(f"--include is for one program that needs headers: add --format with one of {named}")

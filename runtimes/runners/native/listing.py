@@ -10,6 +10,8 @@ from runtimes.runners.native.abis import ABIS, Abi
 from runtimes.runners.native.build import source_sha256, stale
 from runtimes.runners.native.runtimes_table import GLIBC, NATIVE
 from runtimes.runners.native.store import (
+    Found,
+    StoredLibrary,
     StoredProgram,
     build_command,
     find_library,
@@ -61,6 +63,39 @@ def list_runners() -> tuple[ListedRunner, ...]:
     )
 
 
+def listed_program(found: Found[StoredProgram], problem: str = "") -> ListedRunner:
+    """A program of the store; ``problem`` is why it is not what would be built now."""
+    record = found.record
+    return ListedRunner(
+        kind="program",
+        abi=record.abi,
+        name=record.name,
+        version=None if record.linked is None else f"{record.linked.runtime} {record.linked.version}",
+        size_bytes=record.file.size_bytes,
+        sha256=record.file.sha256,
+        origin=record.compiler,
+        needs_glibc=record.needs_glibc,
+        current=not problem,
+        problem=problem,
+        hint=build_command(ABIS[record.abi]) if problem else "",
+    )
+
+
+def listed_library(found: Found[StoredLibrary]) -> ListedRunner:
+    """A library of the store."""
+    record = found.record
+    return ListedRunner(
+        kind="library",
+        abi=record.abi,
+        name=record.name,
+        version=record.version,
+        size_bytes=sum(file.size_bytes for file in record.files),
+        sha256=record.main.sha256,
+        origin=record.origin,
+        needs_glibc=record.needs_glibc,
+    )
+
+
 def _stale(program: StoredProgram, abi: Abi, sources: str) -> str:
     """Why a program is not what would be built now; empty where it is."""
     row = next((row for row in NATIVE.values() if program.linked and row.runtime == program.linked.runtime), None)
@@ -78,21 +113,7 @@ def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
         return _damaged("program", abi, name, error)
     if found is None:
         return ListedRunner(kind="program", abi=abi.name, name=name, problem="removed while it was read")
-    record = found.record
-    problem = _stale(record, abi, sources)
-    return ListedRunner(
-        kind="program",
-        abi=abi.name,
-        name=name,
-        version=None if record.linked is None else f"{record.linked.runtime} {record.linked.version}",
-        size_bytes=record.file.size_bytes,
-        sha256=record.file.sha256,
-        origin=record.compiler,
-        needs_glibc=record.needs_glibc,
-        current=not problem,
-        problem=problem,
-        hint=build_command(abi) if problem else "",
-    )
+    return listed_program(found, _stale(found.record, abi, sources))
 
 
 def _library(abi: Abi, name: str) -> ListedRunner:
@@ -103,17 +124,7 @@ def _library(abi: Abi, name: str) -> ListedRunner:
         return _damaged("library", abi, name, error)
     if found is None:
         return ListedRunner(kind="library", abi=abi.name, name=name, problem="removed while it was read")
-    record = found.record
-    return ListedRunner(
-        kind="library",
-        abi=abi.name,
-        name=name,
-        version=record.version,
-        size_bytes=sum(file.size_bytes for file in record.files),
-        sha256=record.main.sha256,
-        origin=record.origin,
-        needs_glibc=record.needs_glibc,
-    )
+    return listed_library(found)
 
 
 def _damaged(kind: Literal["program", "library"], abi: Abi, name: str, error: ArtifactError) -> ListedRunner:

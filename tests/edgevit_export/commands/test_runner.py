@@ -12,9 +12,9 @@ from fake_wheels import packed
 from native_project import small_project
 
 from edgevit_export.__main__ import run
-from runtimes.runners.native import build
+from runtimes.runners.native import build, listing
 from runtimes.runners.native.abis import ABIS
-from runtimes.runners.native.store import find_library, find_program
+from runtimes.runners.native.store import StoredLibrary, find_library, find_program, keep_library, stored_file
 
 HERE = next(abi for abi in ABIS.values() if abi.is_here)
 
@@ -59,6 +59,45 @@ def test_fetch_list_and_what_mends(tmp_path: Path, capsys: pytest.CaptureFixture
     assert all(len(line) <= 80 or line.startswith("onnxruntime for") for line in shown.splitlines())
 
 
+def told_json(words: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, list[dict[str, object]]]:
+    assert run(["runner", *words, "--json"]) == 0
+    told: dict[str, list[dict[str, object]]] = json.loads(capfd.readouterr().out)
+    assert told.pop("schema_version") == 1
+    return told
+
+
+def test_fetch_tells_scripts_what_list_tells_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["fetch", "--abi", "arm64-v8a,x86_64", "--format", "onnx", "--from", str(aar(tmp_path))]
+    assert run(["runner", *words, "--json"]) == 0
+    seen = capfd.readouterr()
+    assert "fetching onnxruntime for arm64-v8a" in seen.err and "next:" not in seen.err
+    told = json.loads(seen.out)["runners"]
+    assert [row["abi"] for row in told] == ["arm64-v8a", "x86_64"]
+    assert told == told_json(["list"], capfd)["runners"]
+    assert run(["runner", "fetch", "--abi", "x86_64", "-f", "onnx", "--from", "gone.aar", "--json"]) == 2
+    assert "gone.aar" in json.loads(capfd.readouterr().out)["error"]["message"]
+
+
+def test_headers_that_are_fetched_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a fetch puts into the store beside the library is as much there as the library."""
+    path = packed(
+        tmp_path / "executorch-android-1.3.1.aar",
+        {"jni/x86_64/libexecutorch.so": shared(tmp_path / "e.so", "x86_64", soname="libexecutorch.so")},
+    )
+    kept = StoredLibrary(
+        runtime="executorch-headers", version="1.3.1", abi="x86_64", files=(stored_file(path),), origin="e.whl"
+    )
+    monkeypatch.setattr("runtimes.runners.native.headers.keep_headers", lambda *_: keep_library(kept, (path,)))
+    words = ["fetch", "--abi", "x86_64", "-f", "pte", "--from", str(path)]
+    told = told_json(words, capfd)["runners"]
+    assert [row["name"] for row in told] == ["executorch", "executorch-headers"]
+    assert told == told_json(["list"], capfd)["runners"]
+    assert run(["runner", *words]) == 0
+    assert "executorch-headers" in capfd.readouterr().out
+
+
 def test_an_empty_store_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["runner", "list"]) == 0
     assert str(home) in capsys.readouterr().out
@@ -72,17 +111,27 @@ def test_build_for_this_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     require("cmake", "g++")
-    monkeypatch.setattr(build, "SOURCE", small_project(tmp_path / "source"))
+    project = small_project(tmp_path / "source")
+    monkeypatch.setattr(build, "SOURCE", project)
+    monkeypatch.setattr(listing, "source_sha256", lambda: build.source_sha256(project))
+    assert told_json(["list"], capfd) == {"runners": []}
+    built = told_json(["build", "--abi", HERE.name], capfd)
+    assert built["runners"] == told_json(["list"], capfd)["runners"] != []
+    fetch = f"edgevit-export runner fetch --abi {HERE.name} --format"
+    assert [(left["abi"], left["name"], left["hint"]) for left in built["not_built"]] == [
+        (HERE.name, "edgevit-runner-executorch", f"{fetch} pte"), (HERE.name, "edgevit-runner-torch", f"{fetch} ptl"),
+    ]  # fmt: skip
     assert run(["runner", "build", "--abi", HERE.name]) == 0
     told = capfd.readouterr()
     found = find_program(HERE, "edgevit-runner")
     assert found is not None and found.record.file.sha256[:8] in told.out
-    assert "not built: edgevit-runner-torch" in told.err and "runner fetch" in told.err
+    assert "not built: edgevit-runner-torch" in told.err and f"next: {fetch} ptl" in told.err.splitlines()
     assert subprocess.check_output([str(found.main)], text=True) == "hello\n"
     (tmp_path / "source" / "main.cpp").write_text("int main() { return unknown_name; }\n")
     assert run(["runner", "build", "--abi", HERE.name]) == 5
     told = capfd.readouterr()
-    assert "unknown_name" in told.err and told.err.count("error: edgevit-runner cannot be compiled") == 1
+    assert told.out == "" and "unknown_name" in told.err
+    assert told.err.count("error: edgevit-runner cannot be compiled") == 1
     assert find_program(HERE, "edgevit-runner") == found
 
 
