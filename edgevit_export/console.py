@@ -88,6 +88,14 @@ def print_line(text: str = "") -> None:
     _write(sys.stdout, printable(text))
 
 
+def print_command(command: str) -> None:
+    """A shell line to stdout, to be copied, two spaces in: where it is too wide it is broken behind ``&&`` alone."""
+    line, stream = printable(command), sys.stdout
+    if stream.isatty() and len(line) + 2 > _console(stream).width:
+        line = line.replace(" && ", " &&\n  ")
+    _write(stream, f"  {line}")
+
+
 def print_text(text: str = "") -> None:
     """A sentence to stdout; on a terminal folded at its spaces."""
     for line in _lines(sys.stdout, text):

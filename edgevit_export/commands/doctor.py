@@ -5,19 +5,31 @@ from __future__ import annotations
 import importlib
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgevit.errors import MissingDependencyError, first_line
 from edgevit.installation import install_extra
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet
-from edgevit_export.console import Progress, print_line, print_note, print_record, print_table, print_text
+from edgevit_export.console import (
+    Progress,
+    print_command,
+    print_line,
+    print_note,
+    print_record,
+    print_table,
+    print_text,
+)
 from export.formats.table import FORMATS
 from export.manifest import tool_versions
 from export.recipe import Format
 from runtimes.sessions.table import require_sound_runtime
+
+if TYPE_CHECKING:
+    from runtimes.runners.native.survey import AbiSurvey, NativeSurvey
 
 _PACKAGES = (
     "edgevit-export", "torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime", "litert-torch",
@@ -44,17 +56,23 @@ class Ability(Record):
 
 
 class Diagnosis(Record):
-    """All that ``doctor`` found; ``packages`` maps distribution name to version, installed ones only."""
+    """All that ``doctor`` found; ``packages`` maps distribution name to version, installed ones only.
+
+    ``native_runners`` are optional: what devices without Python are measured with.
+    """
 
     schema_version: Literal[1] = 1
     python: str
     platform: str
     packages: dict[str, str]
     abilities: tuple[Ability, ...]
+    native_runners: NativeSurvey
 
 
 def diagnose(progress: Progress) -> Diagnosis:
     """Import what each format needs, since an installed package may still be broken, and collect versions."""
+    from runtimes.runners.native.survey import survey_runners
+
     abilities: list[Ability] = []
     for row in FORMATS.values():
         with progress.step(f"checking {row.title}"):
@@ -66,7 +84,11 @@ def diagnose(progress: Progress) -> Diagnosis:
         abilities.append(_can_use_timm())
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return Diagnosis(
-        python=platform.python_version(), platform=system, packages=tool_versions(_PACKAGES), abilities=tuple(abilities)
+        python=platform.python_version(),
+        platform=system,
+        packages=tool_versions(_PACKAGES),
+        abilities=tuple(abilities),
+        native_runners=survey_runners(),
     )
 
 
@@ -149,4 +171,45 @@ def doctor(options: DoctorOptions) -> None:
     for command in dict.fromkeys(a.install for a in diagnosis.abilities if a.install):
         print_line()
         print_text(f"to {'; '.join(a.what for a in diagnosis.abilities if a.install == command)}:")
-        print_line(f"  {command}")
+        print_command(command)
+    _print_native(diagnosis.native_runners)
+
+
+def _print_native(found: NativeSurvey) -> None:
+    """What there is for native runners, in words by which a machine without any lacks nothing."""
+    print_line()
+    stored = [each for each in found.abis if each.stored]
+    where = found.problem or (f"in {found.home}" if stored else f"none is in {found.home}")
+    print_text(f"native runners (optional, for devices without Python): {where}")
+    if stored:
+        columns = ("ABI", "formats", "usable", "programs", "libraries")
+        print_table(columns, [_native_cells(each) for each in stored], alike=("usable",))
+    for each in stored:
+        for problem in dict.fromkeys(row.problem for row in each.stored if row.problem):
+            names = ", ".join(row.name for row in each.stored if row.problem == problem)
+            print_text(f"{names} for {each.abi}: {problem}")
+    for each in (each for each in stored if each.mend):
+        print_text(f"to complete those for {each.abi}:")
+        print_command(each.mend)
+    if not stored and not found.problem:
+        print_text("to see what a device lacks:")
+        print_command("edgevit-export devices --setup")
+    _print_builders(found.abis)
+
+
+def _print_builders(abis: Sequence[AbiSurvey]) -> None:
+    """For which devices runners can be built here, and what to install for the others."""
+    print_line()
+    if builds := [each.abi for each in abis if each.builds]:
+        print_text(f"native runners can be built here for {', '.join(builds)}")
+    for why_not in dict.fromkeys(each.why_not for each in abis if not each.builds):
+        lacking = [each for each in abis if each.why_not == why_not]
+        print_text(f"native runners cannot be built here for {', '.join(each.abi for each in lacking)}: {why_not}")
+        print_text(f"  {lacking[0].install}")
+
+
+def _native_cells(found: AbiSurvey) -> Sequence[str]:
+    programs = [row.name for row in found.stored if row.kind == "program"]
+    libraries = [f"{row.name} {row.version or ''}".strip() for row in found.stored if row.kind == "library"]
+    usable = "no" if any(row.problem for row in found.stored) else "yes"
+    return (found.abi, ", ".join(found.formats) or "-", usable, ", ".join(programs) or "-", ", ".join(libraries) or "-")

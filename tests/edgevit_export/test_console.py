@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -16,6 +17,7 @@ from edgevit_export.console import (
     failure_of,
     format_bytes,
     hush,
+    print_command,
     print_error,
     print_failure,
     print_line,
@@ -67,6 +69,22 @@ def test_on_a_narrow_terminal_sentences_are_folded_and_numbers_never(monkeypatch
     lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
     assert max(map(len, lines)) <= 48
     assert "101.90 ± 0.25" in lines[2] and "what is wrong" in lines[2]
+
+
+def test_a_command_is_broken_only_where_a_shell_reads_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "echo all of it && echo 'and then' the rest"
+    print_command(command)
+    assert capsys.readouterr().out == f"  {command}\n", "whole where nothing is that narrow"
+    monkeypatch.setenv("TERM", "xterm")
+    for columns, lines in (("44", 1), ("43", 2), ("20", 2)):
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr("sys.stdout", terminal := Terminal())
+        print_command(command)
+        assert terminal.getvalue().count("\n") == lines
+        told = subprocess.check_output(["sh", "-c", terminal.getvalue()], text=True)
+        assert told == "all of it\nand then the rest\n", "what was copied does what was meant"
 
 
 HOSTILE = "a\x1b[31m\x9b1m\u202eb\n\r\x7fc"

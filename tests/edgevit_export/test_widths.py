@@ -26,6 +26,8 @@ from export.recipe import Format, Recipe
 from runtimes.devices.attached import AttachedDevice
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
+from runtimes.runners.native.listing import ListedRunner
+from runtimes.runners.native.survey import AbiSurvey, NativeSurvey
 from validation.energy.analysis import analyze_energy
 
 LONG = "edgevit-xs-224x224-nhwc-opset18-bytecode7.onnx"
@@ -132,9 +134,13 @@ def claims() -> None:
 
 
 def diagnosis() -> None:
+    stored = ListedRunner(
+        kind="library", abi="x86_64", name="onnxruntime", version="1.31.1", problem="its record says otherwise"
+    )
     found = doctor.Diagnosis(
         python="3.11.7", platform="Linux 6.18 x86_64", packages={"ai-edge-litert": "2.3.0", LONG: "1"},
         abilities=(doctor.Ability(what="export onnx", able=False, reason=WHY, install="pip install x"),) * 2,
+        native_runners=NativeSurvey(home=f"/a/cache/{LONG}", abis=(AbiSurvey(abi="x86_64", stored=(stored,) * 4),) * 2),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(doctor, "diagnose", lambda _: found)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from edgevit.errors import ArtifactError
 from edgevit.records import Record
+from export.recipe import Format
 from runtimes.runners.native.abis import ABIS, Abi
 from runtimes.runners.native.build import source_sha256, stale
 from runtimes.runners.native.runtimes_table import GLIBC, NATIVE
@@ -50,15 +51,15 @@ class ListedRunner(Record):
     hint: str = ""
 
 
-def list_runners() -> tuple[ListedRunner, ...]:
-    """All entries of the store, by ABI: programs, then libraries."""
+def list_runners(*, glance: bool = False) -> tuple[ListedRunner, ...]:
+    """All entries of the store, by ABI: programs, then libraries; ``glance`` is as of ``find_program``."""
     sources = source_sha256()
     return tuple(
         row
         for abi in ABIS.values()
         for row in (
-            *(_program(abi, name, sources) for name in stored_names(abi, "programs")),
-            *(_library(abi, name) for name in stored_names(abi, "libraries")),
+            *(_program(abi, name, sources, glance=glance) for name in stored_names(abi, "programs")),
+            *(_library(abi, name, glance=glance) for name in stored_names(abi, "libraries")),
         )
     )
 
@@ -96,30 +97,34 @@ def listed_library(found: Found[StoredLibrary]) -> ListedRunner:
     )
 
 
-def _stale(program: StoredProgram, abi: Abi, sources: str) -> str:
+def _stale(program: StoredProgram, abi: Abi, sources: str, *, glance: bool) -> str:
     """Why a program is not what would be built now; empty where it is."""
     row = next((row for row in NATIVE.values() if program.linked and row.runtime == program.linked.runtime), None)
     try:
-        library = None if row is None else find_library(abi, row.runtime, row.format)
+        library = None if row is None else find_library(abi, row.runtime, row.format, glance=glance)
     except ArtifactError as error:
         return error.message
     return stale(program, library, sources)
 
 
-def _program(abi: Abi, name: str, sources: str) -> ListedRunner:
+def _program(abi: Abi, name: str, sources: str, *, glance: bool) -> ListedRunner:
     try:
-        found = find_program(abi, name)
+        found = find_program(abi, name, glance=glance)
     except ArtifactError as error:
         return _damaged("program", abi, name, error)
     if found is None:
         return ListedRunner(kind="program", abi=abi.name, name=name, problem="removed while it was read")
-    return listed_program(found, _stale(found.record, abi, sources))
+    return listed_program(found, _stale(found.record, abi, sources, glance=glance))
 
 
-def _library(abi: Abi, name: str) -> ListedRunner:
-    format = next((row.format for row in NATIVE.values() if name.startswith(row.runtime)), GLIBC)
+def format_of(library: str) -> Format | None:
+    """The format that is fetched to bring a library, or the headers that belong to it; None for glibc."""
+    return next((row.format for row in NATIVE.values() if library.startswith(row.runtime)), None)
+
+
+def _library(abi: Abi, name: str, *, glance: bool) -> ListedRunner:
     try:
-        found = find_library(abi, name, format)
+        found = find_library(abi, name, format_of(name) or GLIBC, glance=glance)
     except ArtifactError as error:
         return _damaged("library", abi, name, error)
     if found is None:

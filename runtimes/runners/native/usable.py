@@ -50,10 +50,11 @@ class Lacking:
     @property
     def commands(self) -> str:
         """The commands that bring it, in one line; what stands in capitals is the user's."""
-        libraries = self.libraries
-        together = [",".join(libraries)] if libraries and not self.abi.android else list(libraries)
-        source = " --from FILE.aar" if self.abi.android else ""
-        steps = [fetch_command(self.abi, formats) + source for formats in together]
+        given = [format for format in self.libraries if self.abi.android or _must_be_given(NATIVE[format], self.abi)]
+        together = ",".join(format for format in self.libraries if format not in given)
+        steps = [fetch_command(self.abi, together)] if together else []
+        source = "FILE.aar" if self.abi.android else "FILE.whl"
+        steps += [f"{fetch_command(self.abi, format)} --from {source}" for format in given]
         if self.glibc:
             steps.append(fetch_command(self.abi, GLIBC))
         if self.program:
@@ -112,10 +113,9 @@ def native_files(
     except ArtifactError as error:
         return Missing(error.message, error.hint or build_command(abi))
     problem = _program_problem(program, library, row, abi)
-    if library is None and row.elsewhere and not abi.is_here:
-        how = f"{fetch_command(abi, format)} --from FILE.whl && {build_command(abi)}; {row.elsewhere}"
-        return Missing(f"no library of {row.title} for {abi.name}", how)
     lacking = Lacking(abi, () if library else (format,), own_glibc and bundle is None, bool(problem))
+    if library is None and _must_be_given(row, abi):
+        return Missing(f"no library of {row.title} for {abi.name}", f"{lacking.commands}; {row.elsewhere}")
     if library is None:
         return Missing(f"no library of {row.title} for {abi.name}", lacking.commands, lacking)
     if problem or program is None:
@@ -132,6 +132,11 @@ def _abi(state: DeviceState, *, own_glibc: bool) -> Abi | None:
     if own_glibc and abi is not None and abi.android:
         return ABIS.get(_GLIBC_OF_ANDROID.get(abi.name, ""))
     return abi
+
+
+def _must_be_given(row: NativeRow, abi: Abi) -> bool:
+    """Whether what PyPI has of a package for other machines than this needs what devices lack."""
+    return row.elsewhere is not None and not abi.is_here
 
 
 def _program_problem(

@@ -110,8 +110,8 @@ def test_what_is_damaged_is_listed_with_what_mends_it(tmp_path: Path) -> None:
 def test_what_goes_while_it_is_listed_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, None, source_sha256())
     library(tmp_path, b"library")
-    monkeypatch.setattr(listing, "find_program", lambda *_: None)
-    monkeypatch.setattr(listing, "find_library", lambda *_: None)
+    monkeypatch.setattr(listing, "find_program", lambda *_, **__: None)
+    monkeypatch.setattr(listing, "find_library", lambda *_, **__: None)
     assert {row.problem for row in list_runners()} == {"removed while it was read"}
 
 
