@@ -11,12 +11,21 @@ import typer
 from edgevit.errors import EdgevitExportError
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet, split_list
-from edgevit_export.console import Failure, failure_of, print_line, print_note, print_records, print_table, print_text
+from edgevit_export.console import (
+    Failure,
+    failure_of,
+    print_command,
+    print_line,
+    print_note,
+    print_records,
+    print_table,
+    print_text,
+)
 
 if TYPE_CHECKING:
     from runtimes.conditions.device_state import DeviceState
     from runtimes.devices.attached import AttachedDevice
-    from runtimes.runners.choose import RunnerOptions
+    from runtimes.runners.choose import RunnerOption, RunnerOptions
     from validation.latency.fitness import Fitness
 
 
@@ -151,21 +160,73 @@ def _setup(options: DevicesOptions) -> None:
     if options.as_json:
         print_records(devices=setups)
         return
-    # what is experimental is shown where it could be used
-    choices = [
-        (setup, option) for setup in setups for option in setup.options if option.usable or not option.experimental
-    ]
-    rows = [
-        (option.runner, option.format.value, setup.serial, setup.abi, "yes" if option.usable else "no",
-         "yes" if option.verifies else "no", option.why_not or "-")
-        for setup, option in choices
-    ]  # fmt: skip
-    columns = ("runner", "format", "device", "ABI", "usable", "verifies", "why not")
-    print_table(columns, rows, alike=("device", "ABI"), names=columns[:3])
-    missing = [option for _, option in choices if not option.usable and not option.is_brought]
-    natives = {f"native for {setup.abi}: {setup.native_setup}" for setup in setups if setup.native_setup}
-    for line in (*sorted(natives), *sorted({f"{each.runner} for {each.format}: {each.how}" for each in missing})):
-        print_note(line)
+    for setup in setups:
+        print_text(_auto_line(setup))
+    print_line()
+    looked = options.tools_dir is not None
+    rows = [row for setup in setups for row in _rows(setup, tools=looked)]
+    columns = ("runner", "device", "formats", "usable", "verifies", "why not")
+    print_table(columns, rows, alike=("device", "verifies"), names=columns[:2])
+    _print_ways(setups, tools=looked)
+
+
+def _auto_line(setup: RunnerOptions) -> str:
+    """What ``bench`` takes where ``--runner`` does not say it."""
+    taken = {runner: [each for each, by in setup.auto.items() if by == runner] for runner in setup.auto.values()}
+    told = "; ".join(f"{runner or 'nothing'} for {', '.join(formats)}" for runner, formats in taken.items())
+    return f"{setup.serial} ({setup.abi}): --runner auto takes {told}"
+
+
+def _rows(setup: RunnerOptions, *, tools: bool) -> list[tuple[str, ...]]:
+    """A row for all formats of which the same is to be said, runner by runner.
+
+    What is experimental is shown where it could be used, and a tool where it was looked for.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for option in setup.options:
+        if option.usable or not (option.experimental or (_is_tool(option) and not tools)):
+            words = ("yes" if option.usable else "no", "yes" if option.verifies else "no", option.why_not or "-")
+            found.setdefault((option.runner, *words), []).append(option.format.value)
+    order = list(dict.fromkeys(option.runner for option in setup.options))
+    told = sorted(found.items(), key=lambda item: order.index(item[0][0]))
+    return [(runner, setup.serial, ", ".join(formats), *words) for (runner, *words), formats in told]
+
+
+def _is_tool(option: RunnerOption) -> bool:
+    from runtimes.runners.tools import TOOLS
+
+    return option.runner == TOOLS[option.format].name
+
+
+def _print_ways(setups: list[RunnerOptions], *, tools: bool) -> None:
+    """How to get what is missing; of the tools those that were looked for, or without which nothing runs a format."""
+    commands = {f"the native runner for {each.abi}": each.native_setup for each in setups}
+    commands |= {f"all packages for {each.serial}'s python, there": each.python_setup for each in setups}
+    for what, command in commands.items():
+        if command is not None:
+            print_line()
+            print_text(f"to have {what}:")
+            print_command(command)
+    for (runner, abi, how), formats in _other_ways(setups, tools=tools).items():
+        print_line()
+        print_text(f"{runner} for {', '.join(dict.fromkeys(formats))} on {abi}: {how}")
+    if not tools:
+        print_line()
+        print_text("vendors' tools are looked for in --tools-dir; bench FILE --runner tool says how to get one")
+
+
+def _other_ways(setups: list[RunnerOptions], *, tools: bool) -> dict[tuple[str, str, str], list[str]]:
+    """Formats by runner, ABI and words on how to get it, for what no line of commands brings."""
+    from runtimes.runners.native.launch import NATIVE
+
+    ways: dict[tuple[str, str, str], list[str]] = {}
+    for setup in setups:
+        run = {option.format for option in setup.options if option.usable or option.is_brought}
+        for option in setup.options:
+            wanted = tools or option.format not in run if _is_tool(option) else option.runner == NATIVE
+            if wanted and not option.usable and not option.is_brought:
+                ways.setdefault((option.runner, setup.abi, option.how), []).append(option.format.value)
+    return ways
 
 
 def _restore(options: DevicesOptions) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from edgevit.records import Record, read_json
+from edgevit.shell import command_line
 from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
@@ -55,6 +56,15 @@ class PythonFacts(Record):
             missing.append(" or ".join(runtimes))
         return f"its python lacks {', '.join(missing)}" if missing else None
 
+    def setup(self, formats: Iterable[Format]) -> str | None:
+        """The command on the device that brings what this python lacks; None where it lacks nothing, or is none."""
+        lacking = [] if "numpy" in self.modules else ["numpy"]
+        rows = [RUNTIMES[format] for format in formats]
+        lacking += [row.packages[0] for row in rows if not any(name in self.modules for name in row.needs)]
+        if self.version is None or self.version[:2] < PYTHON_REQUIRED or not lacking:
+            return None
+        return command_line(self.command, "-m", "pip", "install", *lacking)
+
 
 class _Probed(Record):
     """What ``_PROBE`` prints."""
@@ -83,15 +93,25 @@ class RunnerOption(Record):
 class RunnerOptions(Record):
     """Which runner can be used for which format on one device; ``devices --setup`` prints it.
 
-    ``native_setup`` is the line of commands that brings all that the native runner lacks; None where it lacks nothing
-    that could be brought.
+    Attributes:
+        serial: Of the device.
+        abi: Of the device.
+        python: The device's own.
+        options: All that were looked up.
+        auto: For each format the runner that ``auto`` takes, None for none; empty where it was not asked for.
+        native_setup: The line of commands that brings all that the native runner lacks; None where it lacks nothing
+            that could be brought.
+        python_setup: The command, on the device, that brings all that its python lacks; None where it lacks nothing,
+            or is none that packages would help.
     """
 
     serial: str
     abi: str
     python: PythonFacts
     options: tuple[RunnerOption, ...]
+    auto: dict[Format, str | None]
     native_setup: str | None = None
+    python_setup: str | None = None
 
 
 def probe_python(device: Device, command: str) -> PythonFacts:
@@ -151,7 +171,8 @@ def runner_options(
     options: list[RunnerOption] = []
     native: dict[tuple[Format, str], NativeFiles] = {}
     lacking: Lacking | None = None
-    for format in dict.fromkeys(formats):
+    formats = tuple(dict.fromkeys(formats))
+    for format in formats:
         options.append(_python_option(facts, format))
         for name in _native_names(wanted, state, python_usable=options[-1].usable):
             found = native_files(state, format, libc, own_glibc=name == NATIVE_GLIBC)
@@ -161,9 +182,29 @@ def runner_options(
                 lacking = lacking | found.lacking if lacking else found.lacking
             options.append(_native_option(format, name, found))
         options.append(_tool_option(format, tools_dir, abi))
-    setup = lacking.commands if lacking else None
-    told = RunnerOptions(serial=device.serial, abi=abi, python=facts, options=tuple(options), native_setup=setup)
+    android = state.android_version is not None
+    taken = {each: _first_usable(options, each, _auto_order(each, android=android)) for each in formats}
+    told = RunnerOptions(
+        serial=device.serial,
+        abi=abi,
+        python=facts,
+        options=tuple(options),
+        auto=taken if wanted in (None, "auto") else {},
+        native_setup=lacking.commands if lacking else None,
+        python_setup=facts.setup(formats),
+    )
     return FoundRunners(told, native)
+
+
+def _auto_order(format: Format, *, android: bool) -> tuple[str, ...]:
+    """The runners that ``auto`` may take, the first that can be used."""
+    tool = TOOLS[format].name
+    return (NATIVE, "python", tool) if android else ("python", NATIVE, tool)
+
+
+def _first_usable(options: Iterable[RunnerOption], format: Format, names: Iterable[str]) -> str | None:
+    usable = {option.runner for option in options if option.format is format and option.usable}
+    return next((name for name in names if name in usable), None)
 
 
 def _native_names(wanted: str | None, state: DeviceState, *, python_usable: bool) -> list[str]:
@@ -240,11 +281,11 @@ def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir
     adapter, told = TOOLS[format], found.options
     if wanted not in (*RUNNER_CHOICES, adapter.name):
         return ToolRunner(adapter, _given_tool(told, wanted, format), android=android)
-    options = {option.runner: option for option in told.options if option.format is format}
-    by_itself = (NATIVE, "python", adapter.name) if android else ("python", NATIVE, adapter.name)
-    names = {"auto": by_itself, "tool": (adapter.name,)}.get(wanted, (wanted,))
-    usable = next((name for name in names if name in options and options[name].usable), None)
+    auto = _auto_order(format, android=android)
+    names = {"auto": auto, "tool": (adapter.name,)}.get(wanted, (wanted,))
+    usable = _first_usable(told.options, format, names)
     if usable is None:
+        options = {option.runner: option for option in told.options if option.format is format}
         raise _nothing_usable(told, format, [options[name] for name in names if name in options])
     if usable == "python":
         return PythonRunner(told.python.command)
@@ -257,10 +298,9 @@ def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir
 
 def _nothing_usable(found: RunnerOptions, format: Format, tried: list[RunnerOption]) -> MissingDependencyError:
     reasons = "; ".join(f"{option.runner}: {option.why_not}" for option in tried)
-    hint = "edgevit-export devices --setup says how to get each runner"
     return MissingDependencyError(
         f"nothing on {found.serial} ({found.abi}) can run {format}: {reasons}",
-        hint=tried[0].how if len(tried) == 1 and tried[0].runner.startswith(NATIVE) else hint,
+        hint=tried[0].how if len(tried) == 1 else "edgevit-export devices --setup says how to get one",
     )
 
 

@@ -117,7 +117,8 @@ def native_files(
     if library is None and _must_be_given(row, abi):
         return Missing(f"no library of {row.title} for {abi.name}", f"{lacking.commands}; {row.elsewhere}")
     if library is None:
-        return Missing(f"no library of {row.title} for {abi.name}", lacking.commands, lacking)
+        what = f"no library of {row.title}" if program else "no program and no library"
+        return Missing(f"{what} for {abi.name}", lacking.commands, lacking)
     if problem or program is None:
         return Missing(problem or "", lacking.commands, lacking)
     if lacking.glibc:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
+from latency_records import state as device_state
 from session_child import turn
 from typer.testing import CliRunner, Result
 
@@ -16,6 +19,7 @@ from runtimes.conditions.journal import Journal, journal_path
 from runtimes.conditions.lease import DeviceSession
 from runtimes.devices.adb import server as adb_server
 from runtimes.devices.host import HostDevice
+from runtimes.runners.exits import standard_abi
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +28,10 @@ def only_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(adb_server, "find_spec", lambda _: None)
+
+
+def machine() -> str:
+    return standard_abi(platform.machine())
 
 
 def invoke(*words: str) -> Result:
@@ -50,10 +58,47 @@ def test_runners_are_surveyed() -> None:
     assert usable["onnx", "python"] is True
     assert usable["onnx", "onnxruntime_perf_test"] is False
     assert all(option["how"] for option in setup["options"])
-    result = invoke("--device", "host", "--setup")
-    assert "onnxruntime_perf_test" in result.stdout
-    assert "no --tools-dir was given" in result.stdout
-    assert "onnxruntime_perf_test for onnx: " in result.stderr
+    assert setup["auto"] == dict.fromkeys(["ptl", "onnx", "tflite", "pte"], "python")
+
+
+def test_setup_is_short_where_everything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes its own search (the vendors' tools) is told to those who look for it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = invoke("--device", "host", "--setup").stdout.splitlines()
+    assert lines[0] == f"host ({machine()}): --runner auto takes python for ptl, onnx, tflite, pte"
+    rows = [line.split()[:2] for line in lines if "ptl, onnx, tflite, pte" in line][1:]
+    assert rows == [["python", "host"], ["native", "host"]], "a row for all formats of a runner"
+    assert len(lines) <= 15 and not any("perf_test" in line for line in lines)
+    assert sum("bench FILE --runner tool says how to get one" in line for line in lines) == 1
+
+
+def test_tools_are_told_where_they_are_looked_for(tmp_path: Path) -> None:
+    told = invoke("--device", "host", "--setup", "--tools-dir", str(tmp_path)).stdout
+    assert f"no {tmp_path / machine() / 'onnxruntime_perf_test'}" in told
+    assert f"onnxruntime_perf_test for onnx on {machine()}: build it from" in told
+
+
+def test_what_nothing_runs_is_told_with_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone: no Python; the native runner can be brought for all but ptl, which the tool alone runs."""
+    phone = msgspec.structs.replace(device_state(), abi="arm64-v8a", android_version="14")
+    monkeypatch.setattr("runtimes.conditions.state.read_state", lambda _: phone)
+    told = invoke("--device", "host", "--setup", "--python", "/no/python3").stdout
+    lines = told.splitlines()
+    assert lines[0] == "host (arm64-v8a): --runner auto takes nothing for ptl, onnx, tflite, pte"
+    command = lines[lines.index("to have the native runner for arm64-v8a:") + 1]
+    assert command.count("--from FILE.aar && ") == 3 and command.endswith("build --abi arm64-v8a --ndk DIR")
+    assert "speed_benchmark_torch for ptl on arm64-v8a: build it from" in told
+    assert not any(name in told for name in ("perf_test", "benchmark_model", "executor_runner"))
+
+
+def test_packages_of_a_python_are_one_command(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho \'{"version": [3, 12, 1], "modules": ["numpy", "onnxruntime"]}\'\n')
+    python.chmod(0o755)
+    lines = invoke("--device", "host", "--setup", "--python", str(python)).stdout.splitlines()
+    assert lines[0].endswith("takes nothing for ptl, tflite, pte; python for onnx")
+    command = lines[lines.index("to have all packages for host's python, there:") + 1]
+    assert command == f"  {python} -m pip install torch ai-edge-litert executorch"
 
 
 def test_one_line_of_commands_brings_the_native_runner() -> None:
@@ -63,7 +108,8 @@ def test_one_line_of_commands_brings_the_native_runner() -> None:
     assert fetch.startswith("edgevit-export runner fetch --abi ") and build.startswith(
         "edgevit-export runner build --abi "
     )
-    assert result.stderr.count("edgevit-export runner ") == 2 and setup["native_setup"] in result.stderr
+    assert result.stdout.count("edgevit-export runner ") == 2
+    assert f"  {setup['native_setup']}" in result.stdout.splitlines()
     assert "native-glibc" not in result.stdout, "it is experimental, and nothing that could be used"
 
 

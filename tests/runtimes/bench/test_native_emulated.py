@@ -69,7 +69,7 @@ def test_a_phone_is_told_the_one_command_that_is_missing(
     native = next(option for option in found.options if option.runner == "native")
     fetch = "edgevit-export runner fetch --abi arm64-v8a --format onnx --from FILE.aar"
     assert native.how == f"{fetch} && edgevit-export runner build --abi arm64-v8a --ndk DIR"
-    assert run.failure is not None and "no library of onnxruntime for arm64-v8a" in run.failure.message
+    assert run.failure is not None and "no program and no library for arm64-v8a" in run.failure.message
     assert run.failure.hint == native.how
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from bench_rig import elf, program
 from native_rig import native_files
@@ -14,6 +15,7 @@ from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from export.recipe import Format
 from runtimes.conditions.state import read_state
 from runtimes.devices.host import HostDevice
+from runtimes.runners import choose
 from runtimes.runners.choose import (
     FoundRunners,
     PythonFacts,
@@ -25,6 +27,8 @@ from runtimes.runners.choose import (
     probe_python,
     runner_options,
 )
+from runtimes.runners.native.launch import NativeFiles
+from runtimes.runners.native.usable import Missing
 from runtimes.runners.runner import Runner
 from runtimes.runners.tools import TOOLS
 
@@ -144,6 +148,50 @@ def test_every_format_has_options_that_say_how_to_get_them(tmp_path: Path, monke
     assert not tool.verifies
 
 
+@pytest.mark.parametrize("android", [False, True])
+@pytest.mark.parametrize("natives", [(), (Format.ONNX,), (Format.ONNX, Format.TFLITE)])
+@pytest.mark.parametrize("python", [sys.executable, "/no/python3"])
+def test_what_is_told_of_auto_is_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, android: bool, natives: tuple[Format, ...], python: str
+) -> None:
+    def stored(_: object, format: Format, *__: object, own_glibc: bool) -> NativeFiles | Missing:
+        there = format in natives and not own_glibc
+        return native_files(tmp_path / "made", format) if there else Missing("not there", "bring it")
+
+    monkeypatch.setattr(choose, "native_files", stored)
+    host = HostDevice(tmp_path)
+    state = msgspec.structs.replace(read_state(host), abi="x86_64", android_version="14" if android else None)
+    program(tmp_path / "x86_64" / TOOLS[Format.PTE].name, "exit 0")
+    for wanted in (None, "auto"):
+        found = runner_options(host, state, python=python, tools_dir=tmp_path, wanted=wanted)
+        taken: dict[Format, str | None] = {}
+        for format in Format:
+            try:
+                taken[format] = choose_runner(found, "auto", format, tools_dir=tmp_path, android=android).name
+            except MissingDependencyError:
+                taken[format] = None
+        assert found.options.auto == taken
+    assert (taken[Format.ONNX] == "native") == (Format.ONNX in natives and (android or python == "/no/python3"))
+    assert python == sys.executable or (taken[Format.PTL], taken[Format.PTE]) == (None, TOOLS[Format.PTE].name)
+
+
+@pytest.mark.parametrize(
+    ("version", "modules", "command"),
+    [
+        ((3, 11, 0), ("numpy", "onnxruntime", "tflite_runtime"), None),
+        ((3, 11, 0), ("numpy", "onnxruntime"), "'my python' -m pip install ai-edge-litert"),
+        ((3, 11, 0), (), "'my python' -m pip install numpy onnxruntime ai-edge-litert"),
+        ((3, 10, 9), (), None),
+        (None, (), None),
+    ],
+)
+def test_one_command_brings_what_a_python_lacks(
+    version: tuple[int, int, int] | None, modules: tuple[str, ...], command: str | None
+) -> None:
+    facts = PythonFacts(command="my python", version=version, modules=modules)
+    assert facts.setup([Format.ONNX, Format.TFLITE]) == command
+
+
 def found_formats() -> list[Format]:
     from runtimes.sessions.table import RUNTIMES
 
@@ -162,7 +210,8 @@ def chosen(wanted: str, tools_dir: Path, *usable: str, android: bool = True) -> 
     native = {
         (Format.ONNX, name): native_files(tools_dir, own_glibc=name != "native") for name in usable if "native" in name
     }
-    found = FoundRunners(RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options), native)
+    told = RunnerOptions(serial="8BC1", abi="x86_64", python=facts, options=options, auto={})
+    found = FoundRunners(told, native)
     return choose_runner(found, wanted, Format.ONNX, tools_dir=tools_dir, android=android)
 
 
@@ -198,7 +247,7 @@ def test_the_choice(tmp_path: Path, wanted: str, usable: tuple[str, ...], androi
 def test_what_is_not_there_is_told_with_its_reasons(tmp_path: Path, wanted: str, reasons: str) -> None:
     with pytest.raises(MissingDependencyError, match=reasons) as error:
         chosen(wanted, tmp_path)
-    assert (error.value.hint == "get it") == (wanted == "native"), "the one command that is missing"
+    assert (error.value.hint == "get it") == (wanted != "auto"), "what was asked for, and no search for others"
     assert error.value.message.startswith("nothing on 8BC1 (x86_64) can run onnx: ")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,13 @@ def test_what_is_there_is_used(tmp_path: Path) -> None:
 def test_from_nothing_it_takes_both_commands(tmp_path: Path) -> None:
     found = missing()
     assert (found.why, found.how) == (
-        "no library of onnxruntime for aarch64-linux",
+        "no program and no library for aarch64-linux",
         f"{FETCH} --format onnx && {BUILD}",
     )
+    keep(tmp_path)
+    found = missing(format=Format.TFLITE)
+    assert (found.why, found.how) == ("no library of LiteRT for aarch64-linux", f"{FETCH} --format tflite")
+    shutil.rmtree(tmp_path / "store")
     keep(tmp_path, program=False)
     found = missing()
     assert (found.why, found.how) == ("no edgevit-runner for aarch64-linux", BUILD)
