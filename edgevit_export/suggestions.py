@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from edgevit.errors import UsageError
@@ -24,6 +24,14 @@ COMMANDS = (
 )
 ENERGY_COMMANDS = ("analyze", "meters", "simulate")
 RUNNER_COMMANDS = ("build", "fetch", "list")
+
+_GROUPS = {"energy": ENERGY_COMMANDS, "runner": RUNNER_COMMANDS}
+_IN_GROUPS = {
+    **dict.fromkeys(("compile", "make", "create"), "build"),
+    **dict.fromkeys(("get", "download", "install", "pull", "add", "setup"), "fetch"),
+    **dict.fromkeys(("ls", "show", "status", "info"), "list"),
+}
+"""What other tools call the commands of a group."""
 
 _EXPORT = "edgevit-export export --variant s --format ptl,onnx,tflite"
 _BENCH = "edgevit-export bench artifacts/"
@@ -55,32 +63,39 @@ _LEAST_START = 3  # letters that begin no two commands
 
 def usage_error(message: str, command: str) -> UsageError:
     """What the parser refused, with the command that was probably meant."""
-    meant = _command_for(message)
+    meant = _command_for(message, command.partition(" ")[2])
     return UsageError(message.partition(" Did you mean")[0] if meant else message, hint=meant or f"{command} --help")
 
 
 def command_in(arguments: Sequence[str]) -> str:
     """The command that ``arguments`` begin with, for errors that do not say in which they arose."""
     words = list(arguments[:1]) if arguments and arguments[0] in COMMANDS else []
-    below = {"energy": ENERGY_COMMANDS, "runner": RUNNER_COMMANDS}
-    words += [word for word in arguments[1:2] if words and word in below.get(words[0], ())]
+    words += [word for word in arguments[1:2] if words and word in _GROUPS.get(words[0], ())]
     return " ".join(["edgevit-export", *words])
 
 
-def _command_for(message: str) -> str | None:
-    """What to type instead of a command that there is not."""
+def _command_for(message: str, group: str) -> str | None:
+    """What to type instead of a command that there is not, or not in its group."""
     start, _, rest = message.partition("'")
     if not start.startswith("No such command"):
         return None
     word = rest.partition("'")[0].lower()
+    if group in _GROUPS and word not in COMMANDS:
+        named = _nearest(_IN_GROUPS.get(word, word), _GROUPS[group])
+        return f"did you mean 'edgevit-export {group} {named}'?" if named else None
     if word in OTHER_NAMES:
         return OTHER_NAMES[word]
     variant = re.sub("^edgevit[-_]?", "", word)
     if variant in _variants():
         return f"edgevit-export export --variant {variant}"
-    begun = [name for name in COMMANDS if len(word) >= _LEAST_START and name.startswith(word)]
-    close = begun or get_close_matches(word, [*COMMANDS, *OTHER_NAMES], n=1, cutoff=_ALIKE)
-    return None if not close else OTHER_NAMES.get(close[0], f"did you mean 'edgevit-export {close[0]}'?")
+    close = _nearest(word, COMMANDS, OTHER_NAMES)
+    return None if close is None else OTHER_NAMES.get(close, f"did you mean 'edgevit-export {close}'?")
+
+
+def _nearest(word: str, names: Iterable[str], others: Iterable[str] = ()) -> str | None:
+    """The one of ``names`` that begins with ``word``, else the one of all that is written much like it."""
+    begun = [name for name in names if len(word) >= _LEAST_START and name.startswith(word)]
+    return next(iter(begun or get_close_matches(word, [*names, *others], n=1, cutoff=_ALIKE)), None)
 
 
 def _variants() -> tuple[str, ...]:

@@ -37,7 +37,9 @@ class DevicesOptions:
     """The options of ``devices``."""
 
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only these; repeatable.")] = None
-    setup: Annotated[bool, typer.Option("--setup", help="Which runners can be used, how to get others.")] = False
+    setup: Annotated[
+        bool, typer.Option("--setup", help="Which runner is taken for which format, how to get others.")
+    ] = False
     restore: Annotated[bool, typer.Option("--restore", help="Undo what interrupted runs left changed.")] = False
     tools_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Directory with TOOLS_DIR/<abi>/<tool>.")

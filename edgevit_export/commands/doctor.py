@@ -157,7 +157,7 @@ def _can_reach_devices() -> Ability:
 def doctor(options: DoctorOptions) -> None:
     """Show what can be done here.
 
-    Versions, which formats can be exported and run, and what to install for the rest.
+    Versions, which formats can be exported and run, what there is for native runners, and what to install for the rest.
     """
     diagnosis = diagnose(Progress())
     if options.as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from edgevit_export.commands.options import AsJson, Quiet, group_of, split_list
 from edgevit_export.console import (
     Progress,
     format_bytes,
+    print_command,
     print_line,
     print_next,
     print_note,
@@ -24,58 +25,75 @@ from export.recipe import Format
 
 if TYPE_CHECKING:
     from runtimes.runners.native.abis import Abi
+    from runtimes.runners.native.fetch import Wanted
     from runtimes.runners.native.listing import ListedRunner
     from runtimes.runners.native.store import Found, StoredLibrary, StoredProgram
 
-app = group_of("The native runner, for devices without Python: build it, fetch its runtimes, list what is there.")
+_GROUP = """The native runner, which measures on devices without Python.
 
+It takes a program, which `build` compiles, and for each format the library of its runtime, which `fetch` brings; `bench`
+then puts both on the device. `edgevit-export devices --setup` prints the two commands that a device needs.
+"""
 
-_BUILD = """Compile the native runner for an ABI and keep it in the cache directory.
+_BUILD = """Compile the native runner for an ABI.
 
-Android's ABIs need its NDK, those of Linux a C++ compiler; all need CMake. The programs for .pte and .ptl are linked
-with their libraries: `runner fetch` first. The cache is EDGEVIT_RUNNERS, else edgevit-export/runners in the user's own.
+Android takes its NDK, Linux a C++ compiler; both take CMake. What runs .pte or .ptl is linked with the library of its
+runtime, so `runner fetch` comes first.
+
+What is built is kept in $EDGEVIT_RUNNERS, else in edgevit-export/runners of the user's cache directory.
 
 \b
 Examples:
-  edgevit-export runner build --abi arm64-v8a --ndk ~/android-ndk-r27c
   edgevit-export runner build --abi aarch64-linux
+  edgevit-export runner build --abi arm64-v8a --ndk ~/android-ndk-r27c
 """
 
-_FETCH = """Put the libraries of runtimes into the cache directory, for a device of another ABI or this one.
+_FETCH = """Get the libraries of runtimes for an ABI.
 
 For Linux they are taken out of PyPI's wheels (onnxruntime, ai-edge-litert, executorch-numpy-runtime, torch), for
-Android out of AARs: given by --from, or by Maven where it is installed. Without --version it is, for Linux, the version
-of this host's own package, or else the newest.
+Android out of AARs, which --from names or Maven downloads where it is installed.
+
+What is fetched is kept in $EDGEVIT_RUNNERS, else in edgevit-export/runners of the user's cache directory.
 
 \b
 Examples:
   edgevit-export runner fetch --abi aarch64-linux --format onnx,tflite,pte
-  edgevit-export runner fetch --abi arm64-v8a --format onnx --from onnxruntime-android-1.23.2.aar
+  edgevit-export runner fetch --abi arm64-v8a --format onnx --from FILE.aar
 """
+
+app = group_of(_GROUP)
+_ABI = typer.Option(
+    "--abi",
+    help="Of the devices: arm64-v8a, armeabi-v7a or x86_64 (Android), aarch64-linux or x86_64-linux; `devices --setup` "
+    "names it. Repeatable.",
+)
 
 
 @app.command(help=_BUILD)
 def build(
-    abi: Annotated[list[str], typer.Option("--abi", help="arm64-v8a, armeabi-v7a, x86_64 (Android), x86_64-linux or aarch64-linux. Repeatable.")],
-    ndk: Annotated[Path | None, typer.Option(help="Android's NDK; else ANDROID_NDK_HOME or ANDROID_NDK_ROOT.")] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Which must be built; else all whose library is there.")] = None,
-    include: Annotated[Path | None, typer.Option(help="Directory of headers for the one of pte and ptl that --format names.")] = None,
+    abi: Annotated[list[str], _ABI],
+    ndk: Annotated[Path | None, typer.Option(help="Directory of Android's NDK; else $ANDROID_NDK_HOME or $ANDROID_NDK_ROOT.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Formats to build for: onnx, tflite, pte, ptl. Without it all whose library was fetched, onnx and tflite always.")] = None,
+    include: Annotated[Path | None, typer.Option(help="With --format pte or ptl: directory of that runtime's headers, instead of those that come with its package.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compile the native runner for an ABI."""
-    from runtimes.runners.native.build import SOURCE, BuildRequest, LeftOut, build_programs, plan_builds
+    from runtimes.runners.native.build import SOURCE, BuildRequest, build_programs, plan_builds
+    from runtimes.runners.native.compilers import toolchain_for
     from runtimes.runners.native.listing import listed_program
 
+    asked = _formats(formats)
+    requests = [BuildRequest(each, ndk=ndk, formats=asked, include=include, source=SOURCE) for each in _abis(abi)]
+    planned = [(request, plan_builds(request)) for request in requests]
+    for request in requests:
+        toolchain_for(request.abi, ndk)  # what is missing for the last is said before minutes go into the first
+    left_out = [left for _, plans in planned for left in plans.left_out]
     progress = Progress()
     built: list[Found[StoredProgram]] = []
-    left_out: list[LeftOut] = []
-    for each in _abis(abi):
-        request = BuildRequest(each, ndk=ndk, formats=_formats(formats), include=include, source=SOURCE)
-        planned = plan_builds(request)
-        left_out += planned.left_out
-        for plan in planned.plans:
-            with progress.step(f"compiling {plan.program} for {each.name}"):
+    for request, plans in planned:
+        for plan in plans.plans:
+            with progress.step(f"compiling {plan.program} for {request.abi.name}"):
                 built += build_programs(request, [plan])
     if as_json:
         print_records(runners=[listed_program(found) for found in built], not_built=left_out)
@@ -83,32 +101,38 @@ def build(
     columns = ("program", "ABI", "size", "SHA-256", "needs glibc", "linked with", "compiler")
     print_table(columns, [_program_cells(found) for found in built], right=("size",), alike=columns[4:])
     for left in left_out:
-        print_note(f"not built: {left.name} for {left.abi}: {left.problem}")
+        print_note(f"not built: {left.problem}")
         if left.hint:
             print_next(left.hint)
 
 
 @app.command(help=_FETCH)
 def fetch(
-    abi: Annotated[list[str], typer.Option("--abi", help="arm64-v8a, armeabi-v7a, x86_64 (Android), x86_64-linux or aarch64-linux. Repeatable.")],
-    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Whose runtimes: onnx, tflite, pte, ptl.")] = None,
-    version: Annotated[str | None, typer.Option(help="Version of the one package that is fetched.")] = None,
-    source: Annotated[list[Path] | None, typer.Option("--from", help="Wheel, AAR or unpacked directory with the library; again for what it needs besides.")] = None,
-    glibc: Annotated[bool, typer.Option("--glibc", help="Also glibc itself, from the compiler's system root, for devices without it (experimental).")] = False,
+    abi: Annotated[list[str], _ABI],
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="Formats whose runtimes are fetched: onnx, tflite, pte, ptl.")] = None,
+    version: Annotated[str | None, typer.Option(help="With one --format: version of its package. Without it, for Linux, that of this host's own package, or else the newest.")] = None,
+    source: Annotated[list[Path] | None, typer.Option("--from", help="With one --format: wheel, AAR or unpacked directory to take the library from. Again for what it needs besides.")] = None,
+    glibc: Annotated[bool, typer.Option("--glibc", help="Also glibc, from the compiler's system root, for --runner native-glibc (experimental).")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Put the libraries of runtimes into the cache directory."""
+    from runtimes.runners.native.fetch import Wanted
+    from runtimes.runners.native.glibc import require_linux
     from runtimes.runners.native.listing import listed_library
     from runtimes.runners.native.runtimes_table import NATIVE
     from runtimes.runners.native.store import build_command
 
     asked, abis = _formats(formats), _abis(abi)
     if not asked and not glibc:
-        raise UsageError("nothing to fetch: no format was named", hint="--format onnx,tflite")
+        raise UsageError("nothing to fetch: neither --format nor --glibc was given", hint="add --format onnx,tflite")
     if len(asked) != 1 and (version is not None or source):
-        raise UsageError(f"--version and --from are for one format, {len(asked)} were named", hint="--format onnx")
-    rows = _fetched(abis, asked, version, tuple(source or ()), glibc=glibc)
+        option, named = "--version" if version is not None else "--from", ", ".join(asked) or "none"
+        raise UsageError(f"{option} is for one format, but --format names {named}", hint="--format onnx")
+    for each in abis if glibc else ():
+        require_linux(each)
+    wanted = {each: [Wanted(each, NATIVE[format], version, tuple(source or ())) for format in asked] for each in abis}
+    rows = _fetched(wanted, glibc=glibc)
     if as_json:
         print_records(runners=[listed_library(found) for found in rows])
         return
@@ -122,25 +146,22 @@ def fetch(
         print_next(build_command(each) + (" --ndk DIR" if each.android else ""))
 
 
-def _fetched(
-    abis: Sequence[Abi], formats: Sequence[Format], version: str | None, sources: tuple[Path, ...], *, glibc: bool
-) -> list[Found[StoredLibrary]]:
+def _fetched(wanted: Mapping[Abi, Sequence[Wanted]], *, glibc: bool) -> list[Found[StoredLibrary]]:
     """Bring all that was asked for into the store, with the headers that programs are compiled with."""
-    from runtimes.runners.native.fetch import Wanted, fetch_library
+    from runtimes.runners.native.fetch import fetch_library
     from runtimes.runners.native.glibc import fetch_glibc
     from runtimes.runners.native.headers import keep_headers
-    from runtimes.runners.native.runtimes_table import NATIVE
 
     progress = Progress()
     rows: list[Found[StoredLibrary]] = []
-    for abi in abis:
-        for row in (NATIVE[format] for format in formats):
-            with progress.step(f"fetching {row.runtime} for {abi.name}"):
-                found = fetch_library(Wanted(abi, row, version, sources))
+    for abi, libraries in wanted.items():
+        for each in libraries:
+            with progress.step(f"fetching {each.row.runtime} for {abi.name}"):
+                found = fetch_library(each)
             rows.append(found)
-            if row.linked:
-                with progress.step(f"finding the headers of {row.runtime}") as step:
-                    headers = keep_headers(abi, row, found.record.version)
+            if each.row.linked:
+                with progress.step(f"finding the headers of {each.row.runtime}") as step:
+                    headers = keep_headers(abi, each.row, found.record.version)
                     step.result = "as installed here" if headers is None else headers.record.version
                 rows += [headers] if headers else []
         if glibc:
@@ -151,9 +172,9 @@ def _fetched(
 
 @app.command(name="list")
 def list_all(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """List the programs and libraries that are there, each checked against its hash.
+    """List what was built and fetched.
 
-    Exit code 1 when one of them cannot be used as it is.
+    Each file is checked against its hash; exit code 1 when a program or library cannot be used as it is.
     """
     from runtimes.runners.native.listing import list_runners
     from runtimes.runners.native.store import store_home
@@ -165,7 +186,7 @@ def list_all(as_json: AsJson = False, quiet: Quiet = False) -> None:
         raise typer.Exit(code)
     if not rows:
         print_text(f"nothing is in {store_home()}")
-        print_next("edgevit-export runner build --help")
+        print_next("edgevit-export devices --setup")
         return
     columns = ("name", "ABI", "version", "size", "SHA-256", "glibc", "usable")
     print_table(
@@ -175,7 +196,8 @@ def list_all(as_json: AsJson = False, quiet: Quiet = False) -> None:
         if row.problem:
             print_line()
             print_text(f"{row.name} for {row.abi}: {row.problem}")
-            print_line(f"  {row.hint}")
+            if row.hint:
+                print_command(row.hint)
     raise typer.Exit(code)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from edgevit_export.__main__ import run
 from edgevit_export.app import app
-from edgevit_export.suggestions import COMMANDS, ENERGY_COMMANDS, OTHER_NAMES, usage_error
+from edgevit_export.suggestions import COMMANDS, ENERGY_COMMANDS, OTHER_NAMES, RUNNER_COMMANDS, usage_error
 
 
 def test_the_commands_are_those_of_the_application() -> None:
@@ -49,6 +49,23 @@ def test_a_slip_of_the_finger_leads_to_the_nearest(typed: str, hint: str) -> Non
     assert error.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("group", "typed", "hint"),
+    [
+        ("runner", "biuld", "did you mean 'edgevit-export runner build'?"),
+        ("runner", "compile", "did you mean 'edgevit-export runner build'?"),
+        ("runner", "download", "did you mean 'edgevit-export runner fetch'?"),
+        ("runner", "ls", "did you mean 'edgevit-export runner list'?"),
+        ("runner", "bench", "did you mean 'edgevit-export bench'?"),
+        ("runner", "qqq", "edgevit-export runner --help"),
+        ("energy", "analyse", "did you mean 'edgevit-export energy analyze'?"),
+        ("energy", "build", "edgevit-export energy --help"),
+    ],
+)
+def test_in_a_group_its_own_commands_are_meant(group: str, typed: str, hint: str) -> None:
+    assert usage_error(f"No such command '{typed}'. Did you mean 'x'?", f"edgevit-export {group}").hint == hint
+
+
 def test_starts_of_commands_tell_them_apart() -> None:
     starts = [name[:3] for name in COMMANDS]
     assert len(set(starts)) == len(starts)
@@ -70,9 +87,10 @@ def test_an_option_without_its_value_leads_to_the_help_of_its_command(
     assert f"hint: {help_of} --help\n" in capfd.readouterr().err
 
 
-def test_the_commands_of_energy_are_those_of_the_application() -> None:
-    group = typer.main.get_command(app).commands["energy"]  # type: ignore[attr-defined]
-    assert sorted(group.commands) == sorted(ENERGY_COMMANDS)
+@pytest.mark.parametrize(("name", "commands"), [("energy", ENERGY_COMMANDS), ("runner", RUNNER_COMMANDS)])
+def test_the_commands_of_groups_are_those_of_the_application(name: str, commands: tuple[str, ...]) -> None:
+    group = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert sorted(group.commands) == sorted(commands)
 
 
 def test_other_messages_lead_to_the_help_of_their_command() -> None:

@@ -91,6 +91,10 @@ ABIS: dict[str, Abi] = {
 }  # fmt: skip
 
 
+GLIBC_OF_ANDROID = {"arm64-v8a": "aarch64-linux", "x86_64": "x86_64-linux"}
+"""The Linux whose glibc runs on an Android's kernel."""
+
+
 def abi_named(name: str) -> Abi:
     """The row of that name.
 

@@ -63,7 +63,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     if not path.exists():
         raise UsageError(f"{path} does not exist: expected a wheel (.whl), an AAR (.aar) or a directory")
     if path.suffix.lower() not in (".whl", ".aar", ".zip"):
-        raise UsageError(f"{path} is no wheel (.whl), no AAR (.aar) and no directory")
+        raise UsageError(f"{path} is no wheel (.whl), no AAR (.aar) and no directory, by its name")
     with open_regular(path, what="archive") as file:
         try:
             archive = zipfile.ZipFile(file)
@@ -154,4 +154,4 @@ def _write(target: Path, chunks: Iterable[bytes]) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{path} is truncated or no zip: {printable(first_line(error))}")
+    return ArtifactError(f"{path} is truncated or no zip: {printable(first_line(error))}", hint="get it anew")

@@ -110,19 +110,19 @@ def plan_builds(request: BuildRequest) -> Plans:
             left_out.append(why)
     if request.include is not None and len(plans) != 2:
         named = ", ".join(row.format for row in NATIVE.values() if row.linked)
-        raise UsageError(f"--include is for one program that needs headers: add --format with one of {named}")
+        raise UsageError(
+            f"--include is for the one program that is compiled with headers: expected --format with one of {named}",
+            hint="--format pte",
+        )
     return Plans(tuple(plans), tuple(left_out))
 
 
 def _library(abi: Abi, row: NativeRow) -> Found[StoredLibrary]:
-    if abi.android and row.aar_main is None:
-        raise UsageError(
-            f"{row.runtime} has no library for Android: .{row.format} runs there in the vendor's tool alone"
-        )
+    row.require_library(android=abi.android)
     found = find_library(abi, row.runtime, row.format)
     if found is None:
         raise MissingDependencyError(
-            f"{row.program} is linked with {row.runtime}, which was not fetched for {abi.name}",
+            f"{row.program} (for .{row.format}) is linked with {row.title}, which was not fetched for {abi.name}",
             hint=fetch_command(abi, row.format),
         )
     return found

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevit.errors import MissingDependencyError, UsageError
+from edgevit.shell import command_line
 from edgevit.text import read_bytes
 from runtimes.runners.native.abis import ABIS, Abi
+from runtimes.runners.native.elf import version_key
 from runtimes.runners.native.store import build_command
 
 NDK_VARIABLES = ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT")
 ANDROID_PLATFORM = "android-24"  # Android 7.0: the oldest that the AARs of all three runtimes run on
-_GET_NDK = "get it from https://developer.android.com/ndk/downloads"
+_GET_NDK = "get one from https://developer.android.com/ndk/downloads"
 _TOOLCHAIN = Path("build", "cmake", "android.toolchain.cmake")
 
 
@@ -47,7 +49,10 @@ def toolchain_for(abi: Abi, ndk: Path | None) -> Toolchain:
         )  # fmt: skip
         return Toolchain((*start, *words), _revision(home))
     if ndk is not None:
-        raise UsageError(f"--ndk is for Android; {abi.name} is built by {abi.compiler}")
+        raise UsageError(
+            f"--ndk is for Android; {abi.name} is built by {abi.compiler}",
+            hint="leave --ndk out, or name an ABI of Android",
+        )
     compiler = f"-DCMAKE_CXX_COMPILER={compiler_for(abi)}"
     if abi.is_here:
         return Toolchain((*start, compiler))
@@ -83,11 +88,14 @@ def _ndk(abi: Abi, named: Path | None) -> Path:
             origin, home = variable, Path(value)
     if home is None:
         raise MissingDependencyError(
-            f"cannot build for {abi.name}: no NDK was named (--ndk, {' or '.join(NDK_VARIABLES)})",
+            f"cannot build for {abi.name}: no NDK of Android was named (--ndk, {' or '.join(NDK_VARIABLES)})",
             hint=f"{_GET_NDK}, then: {build_command(abi)} --ndk DIR{_for_linux(abi)}",
         )
     if not (home / _TOOLCHAIN).is_file():
-        raise UsageError(f"{origin}: {home} is no NDK: it has no {_TOOLCHAIN}", hint=_GET_NDK)
+        inside = [path.parents[2] for pattern in ("*", "ndk/*") for path in home.glob(f"{pattern}/{_TOOLCHAIN}")]
+        newest = max(inside, key=lambda path: version_key(path.name), default=None)
+        hint = command_line("--ndk", newest) if newest else _GET_NDK
+        raise UsageError(f"{origin}: {home} is no NDK: it has no {_TOOLCHAIN}", hint=hint)
     return home.resolve()
 
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgevit.errors import FailureError, MissingDependencyError, UsageError
+from edgevit.errors import FailureError, MissingDependencyError
 from edgevit.shell import command_line
 from runtimes.runners.exits import show_tail
 from runtimes.runners.native.abis import Abi
@@ -48,7 +48,6 @@ def download(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
     """A wheel or an AAR in ``room``.
 
     Raises:
-        UsageError: Nobody publishes such a thing.
         MissingDependencyError: pip, or Maven, is not installed.
         FailureError: It could not be downloaded.
     """
@@ -81,11 +80,7 @@ def download_wheel(abi: Abi, requirement: str, python: str, room: Path) -> Path:
 
 
 def _aar(abi: Abi, row: NativeRow, version: str | None, room: Path) -> Path:
-    if row.maven is None:
-        raise UsageError(
-            f"{row.runtime} has no library for Android: .{row.format} runs there in the vendor's tool alone",
-            hint="edgevit-export devices --setup says how to get it",
-        )
+    assert row.maven is not None, "refused as it was asked for"
     artifact = f"{row.maven}:{version or 'LATEST'}"
     which = f"the AAR of {artifact}" if version else f"an AAR of {row.maven}"
     hint = f"download {which} from Maven Central and give it: --from FILE.aar"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from edgevit.errors import ArtifactError, UsageError
 from edgevit.names import why_not_beside
+from edgevit.text import printable
 from runtimes.runners.native.abis import ABIS, Abi, require_abi
 from runtimes.runners.native.archives import Archive, open_archive
 from runtimes.runners.native.download import download, installed_at
@@ -47,18 +48,27 @@ class Wanted:
     version: str | None = None
     sources: tuple[Path, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what nobody has, before anything else is fetched.
+
+        Raises:
+            UsageError: The version is none, or the runtime has no library for Android.
+        """
+        self.row.require_library(android=self.abi.android)
+        if self.version is not None and not _VERSION.fullmatch(self.version):
+            told = printable(self.version[:80])
+            raise UsageError(f"--version '{told}' is no version: expected one like 1.31.1", hint="--version 1.31.1")
+
 
 def fetch_library(wanted: Wanted) -> Found[StoredLibrary]:
     """Bring one library into the store, in the place of the one that was there.
 
     Raises:
-        UsageError: A source is none, or does not hold the library, or nobody says which version it is.
+        UsageError: A source is none, or does not hold the library, or nobody says of which version it is.
         ArtifactError: A source or a library in it is damaged, of another ABI, or lacks what it needs.
         MissingDependencyError: What downloads is not installed.
         FailureError: It cannot be downloaded, or the disk is full.
     """
-    if wanted.version is not None and not _VERSION.fullmatch(wanted.version):
-        raise UsageError(f"--version '{wanted.version[:80]}' is no version", hint="--version 1.31.1")
     if wanted.sources:
         return _taken(wanted, wanted.sources)
     if (installed := installed_at(wanted.abi, wanted.row, wanted.version)) is not None:
@@ -96,29 +106,31 @@ def highest_glibc(headers: Iterable[ElfFile]) -> str | None:
 
 def _main_member(archive: Archive, wanted: Wanted) -> str:
     """The member that is the library: where its package has it, or for a directory by its name alone."""
-    for pattern in _patterns(wanted):
+    patterns = _patterns(wanted)
+    for pattern in patterns:
         found = [member for member in archive.members if fnmatchcase(member, pattern)]
         if len(found) > 1:
-            raise UsageError(f"{archive.path} holds {len(found)} of '{pattern}': {', '.join(sorted(found)[:4])}")
+            raise UsageError(
+                f"{archive.path} holds {len(found)} of '{pattern}', expected one: {', '.join(sorted(found)[:4])}",
+                hint="give --from the directory of the one alone",
+            )
         if found:
             return found[0]
-    hint = None
+    hint = None if wanted.abi.android else f"a wheel of {wanted.row.package} for {wanted.abi.name}, or its directory"
     if wanted.abi.android and (held := _abis_in(archive, wanted)):
         hint = f"it has it for {', '.join(held)}"
     if not wanted.sources:
         hint = f"another --version: that of this host's own package, or the newest, {wanted.row.package} has it"
-    raise UsageError(f"{archive.path.name} does not hold '{_patterns(wanted)[0]}'", hint=hint)
+    origin = archive.path if wanted.sources else archive.path.name
+    expected = f"'{patterns[0]}' or '{patterns[-1]}'"
+    raise UsageError(f"{origin} holds no library of {wanted.row.title}: expected {expected} in it", hint=hint)
 
 
 def _patterns(wanted: Wanted) -> tuple[str, ...]:
     abi, row = wanted.abi, wanted.row
     if not abi.android:
         return (row.wheel_main, f"*/{row.wheel_main}", PurePosixPath(row.wheel_main).name)
-    if row.aar_main is None:
-        raise UsageError(
-            f"{row.runtime} has no library for Android: .{row.format} runs there in the vendor's tool alone",
-            hint="edgevit-export devices --setup says how to get it",
-        )
+    assert row.aar_main is not None, "refused as it was asked for"
     return (
         f"{abi.aar_folder}/{row.aar_main}", f"{abi.name}/{row.aar_main}", f"*/{abi.name}/{row.aar_main}", row.aar_main
     )  # fmt: skip
@@ -139,10 +151,14 @@ def _version(archive: Archive, wanted: Wanted) -> str:
     told = re.search(r"^Version: *(\S+)", metadata[0], re.MULTILINE) if len(metadata) == 1 else None
     told = told or _IN_FILE_NAME.search(archive.path.name)
     if told is None and wanted.version is None:
-        raise UsageError(f"nothing in {archive.path} says which version of {row.runtime} it is", hint="add --version")
+        raise UsageError(
+            f"nothing in {archive.path} says which version of {row.title} it is", hint="say it: --version 1.31.1"
+        )
     version = told[1] if told is not None else wanted.version or ""
     if wanted.version is not None and _release(wanted.version) != _release(version):
-        raise UsageError(f"{archive.path} holds {row.runtime} {version}, --version says {wanted.version}")
+        raise UsageError(
+            f"{archive.path} holds {row.title} {version}, --version says {wanted.version}", hint="leave --version out"
+        )
     if row.told_version and metadata and (inside := re.search(row.told_version, metadata[0])):
         return inside[1]
     return version

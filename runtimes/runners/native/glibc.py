@@ -11,17 +11,32 @@ from pathlib import Path
 
 from edgevit.errors import FailureError, MissingDependencyError, UsageError
 from runtimes.runners.exits import show_tail
-from runtimes.runners.native.abis import Abi, require_abi
+from runtimes.runners.native.abis import ABIS, GLIBC_OF_ANDROID, Abi, require_abi
 from runtimes.runners.native.compilers import compiler_for
 from runtimes.runners.native.elf import read_elf
 from runtimes.runners.native.runtimes_table import GLIBC
-from runtimes.runners.native.store import Found, StoredLibrary, keep_library, stored_file, workplace
+from runtimes.runners.native.store import Found, StoredLibrary, fetch_command, keep_library, stored_file, workplace
 
 # libdl, libpthread and librt are empty since glibc 2.34, and still asked for by what was built before.
 _LIBRARIES = (
     "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6"
 )  # fmt: skip
 _TIMEOUT_S = 60.0  # chosen: a compiler that only says a path needs some milliseconds
+
+
+def require_linux(abi: Abi) -> None:
+    """Refuse Android.
+
+    Raises:
+        UsageError: The ABI is Android's; the hint names the Linux whose programs phones may start with it.
+    """
+    if abi.android:
+        linux = ABIS.get(GLIBC_OF_ANDROID.get(abi.name, ""))
+        taken = f"; --runner native-glibc takes that of {linux.name} there" if linux else ""
+        raise UsageError(
+            f"--glibc is for Linux; {abi.name} is Android, which has a C library of its own{taken}",
+            hint=fetch_command(linux, GLIBC) if linux else None,
+        )
 
 
 def fetch_glibc(abi: Abi) -> Found[StoredLibrary]:
@@ -33,8 +48,7 @@ def fetch_glibc(abi: Abi) -> Found[StoredLibrary]:
         FailureError: The compiler does not say where they are.
         ArtifactError: A library is damaged or of another ABI.
     """
-    if abi.android:
-        raise UsageError(f"--glibc is for Linux; {abi.name} is Android, which has a C library of its own")
+    require_linux(abi)
     compiler = compiler_for(abi)
     with workplace() as room:
         files = [_copied(compiler, name, abi, room) for name in (abi.loader, *_LIBRARIES)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgevit.errors import UsageError
 from export.recipe import Format
 
 RUNNER = "edgevit-runner"
@@ -53,6 +54,18 @@ class NativeRow:
     def linked(self) -> bool:
         """Whether the program is linked with the library."""
         return self.headers is not None
+
+    def require_library(self, *, android: bool) -> None:
+        """Refuse what has no library for such devices.
+
+        Raises:
+            UsageError: The vendor's tool alone runs the format there.
+        """
+        if android and self.aar_main is None:
+            raise UsageError(
+                f"{self.title} has no library for Android: .{self.format} runs there in the vendor's tool alone",
+                hint=f"edgevit-export bench FILE.{self.format.value} --runner tool says how to get it",
+            )
 
     def measured(self, version: str) -> str:
         """What records say: ``LiteRT 2.3.0``."""

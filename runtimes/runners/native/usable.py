@@ -9,7 +9,7 @@ from export.recipe import Format
 from runtimes.conditions.device_state import DeviceState
 from runtimes.devices.device import Device
 from runtimes.runners.exits import GLIBC_HINT
-from runtimes.runners.native.abis import ABIS, Abi, abi_of
+from runtimes.runners.native.abis import ABIS, GLIBC_OF_ANDROID, Abi, abi_of
 from runtimes.runners.native.build import source_sha256, stale
 from runtimes.runners.native.launch import NativeFiles
 from runtimes.runners.native.runtimes_table import GLIBC, NATIVE, NativeRow
@@ -22,8 +22,6 @@ from runtimes.runners.native.store import (
     find_library,
     find_program,
 )
-
-_GLIBC_OF_ANDROID = {"arm64-v8a": "aarch64-linux", "x86_64": "x86_64-linux"}  # whose glibc runs on its kernel
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def native_files(
 def _abi(state: DeviceState, *, own_glibc: bool) -> Abi | None:
     abi = abi_of(state)
     if own_glibc and abi is not None and abi.android:
-        return ABIS.get(_GLIBC_OF_ANDROID.get(abi.name, ""))
+        return ABIS.get(GLIBC_OF_ANDROID.get(abi.name, ""))
     return abi
 
 

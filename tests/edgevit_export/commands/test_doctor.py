@@ -73,7 +73,7 @@ def test_without_native_runners_nothing_is_wrong(
         "native runners cannot be built here for aarch64-linux: 'aarch64-linux-gnu-g++' is not installed"
     )
     assert others[cross + 1] == "  apt-get install g++-aarch64-linux-gnu"
-    (ndk,) = (line for line in others if "no NDK was named" in line)
+    (ndk,) = (line for line in others if "no NDK of Android was named" in line)
     assert "arm64-v8a, armeabi-v7a, x86_64:" in ndk
     assert not any(word in line for line in others for word in ("broken", "missing", "error"))
 

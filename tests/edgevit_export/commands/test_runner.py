@@ -16,6 +16,7 @@ from runtimes.runners.native import build, listing
 from runtimes.runners.native.abis import ABIS
 from runtimes.runners.native.store import StoredLibrary, find_library, find_program, keep_library, stored_file
 
+FOLDER = str(Path(__file__).parent)
 HERE = next(abi for abi in ABIS.values() if abi.is_here)
 
 
@@ -139,22 +140,24 @@ def test_build_for_this_host(
     ("words", "code", "says", "offers"),
     [
         (["fetch", "--abi", "arm64"], 2, "unknown ABI 'arm64'", "arm64-v8a"),
-        (["fetch", "--abi", "arm64-v8a"], 2, "no format was named", "--format onnx,tflite"),
+        (["fetch", "--abi", "arm64-v8a"], 2, "neither --format nor --glibc was given", "--format onnx,tflite"),
         (["fetch", "--abi", "arm64-v8a", "--format", "onx"], 2, "unknown format 'onx'", "onnx"),
-        (["fetch", "--abi", "x86_64", "-f", "onnx,pte", "--version", "1"], 2, "are for one format", "--format onnx"),
-        (["fetch", "--abi", "arm64-v8a", "--format", "ptl"], 2, "torch has no library for Android", "devices --setup"),
-        (["fetch", "--abi", "arm64-v8a", "--glibc"], 2, "--glibc is for Linux", ""),
+        (["fetch", "--abi", "x86_64", "-f", "onnx,pte", "--version", "1"], 2, "--version is for one", "--format onnx"),
+        (["fetch", "--abi", "x86_64", "--glibc", "--from", "a.whl"], 2, "--from is for one format", "names none"),
+        (["fetch", "--abi", "arm64-v8a", "--format", "ptl"], 2, "torch has no library for Android", "--runner tool"),
+        (["fetch", "--abi", "arm64-v8a", "--glibc"], 2, "--glibc is for Linux", "--abi aarch64-linux --glibc"),
+        (["fetch", "--abi", "x86_64-linux", "-f", "onnx", "--from", FOLDER], 2, "holds no library", "a wheel of"),
         (["fetch", "--abi", "x86_64-linux", "--format", "onnx", "--from", "missing.whl"], 2, "does not exist", ""),
-        (["build", "--abi", "arm64-v8a"], 3, "no NDK was named", "--ndk DIR"),
+        (["build", "--abi", "arm64-v8a"], 3, "no NDK of Android was named", "--ndk DIR"),
         (["build", "--abi", "arm64-v8a", "--ndk", "."], 2, "is no NDK", "developer.android.com"),
-        (["build", "--abi", "x86_64-linux", "--ndk", "."], 2, "--ndk is for Android", ""),
+        (["build", "--abi", "x86_64-linux", "--ndk", "."], 2, "--ndk is for Android", "leave --ndk out"),
         (["build", "--abi", "x86_64-linux", "-f", "pte"], 3, "was not fetched", "--abi x86_64-linux --format pte"),
         (["build", "--abi", ""], 2, "--abi is empty", "aarch64-linux"),
         (["fetch", "--abi", " ", "--format", "onnx"], 2, "--abi is empty", "aarch64-linux"),
-        (["build", "--abi", "x86_64"], 3, "no NDK was named", "for Linux: --abi x86_64-linux"),
+        (["build", "--abi", "x86_64"], 3, "no NDK of Android was named", "for Linux: --abi x86_64-linux"),
         (["fetch", "--abi", "arm64-v8a", "-f", "onnx", "--version", "1.0; x"], 2, "'1.0; x' is no version", "1.31.1"),
         (["fetch", "--abi", "arm64-v8a", "-f", "onnx", "--version", ""], 2, "'' is no version", "1.31.1"),
-        (["biuld"], 2, "biuld", ""),
+        (["biuld"], 2, "biuld", "did you mean 'edgevit-export runner build'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_request_says_what_instead(
@@ -170,6 +173,35 @@ def test_a_wrong_request_says_what_instead(
     assert run(["runner", *words]) == code
     told = capfd.readouterr().err
     assert says in told and offers in told
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fetch", "--abi", "x86_64-linux,arm64-v8a", "-f", "onnx,ptl"], "torch has no library for Android"),
+        (["fetch", "--abi", "x86_64-linux,arm64-v8a", "-f", "onnx", "--glibc"], "--glibc is for Linux"),
+        (["fetch", "--abi", "x86_64-linux", "-f", "onnx", "--version", "newest"], "'newest' is no version"),
+        (["build", "--abi", "x86_64-linux,arm64-v8a"], "no NDK of Android was named"),
+        (["build", "--abi", "x86_64-linux,arm64-v8a", "-f", "ptl"], "edgevit-runner-torch (for .ptl) is linked with"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_minutes_go_into_the_rest(
+    words: list[str], says: str, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    assert run(["runner", *words]) in (2, 3)
+    told = capfd.readouterr().err
+    assert says in told and not any(begun in told for begun in ("fetching", "compiling")) and not home.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["build"], ["fetch"], ["list"]], ids=str)
+def test_help_fits_80_columns_and_commands_are_told_in_whole_sentences(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["runner", *words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines()) and "..." not in shown.replace("[ARGS]...", "")
 
 
 def test_glibc_is_bundled(capsys: pytest.CaptureFixture[str]) -> None:

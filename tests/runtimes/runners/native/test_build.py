@@ -138,7 +138,7 @@ def test_formats_that_are_asked_for_are_built_or_refused(project: Path, tmp_path
     assert caught.value.hint == f"edgevit-export runner fetch --abi {HERE.name} --format pte"
     with pytest.raises(UsageError, match="torch has no library for Android"):
         plan_builds(BuildRequest(PHONE, formats=(Format.PTL,), source=project))
-    with pytest.raises(UsageError, match="--include is for one program"):
+    with pytest.raises(UsageError, match="--include is for the one program that is compiled"):
         plan_builds(BuildRequest(HERE, formats=(Format.ONNX,), include=tmp_path, source=project))
     assert [plan.program for plan in plan_builds(BuildRequest(HERE, formats=(Format.ONNX,))).plans] == [
         "edgevit-runner"

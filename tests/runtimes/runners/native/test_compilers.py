@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,17 @@ def test_an_ndk_is_named_or_in_the_environment(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_an_ndk_it_is_said_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingDependencyError, match="no NDK was named") as caught:
+    with pytest.raises(MissingDependencyError, match="no NDK of Android was named") as caught:
         toolchain_for(PHONE, None)
     assert "runner build --abi arm64-v8a --ndk DIR" in str(caught.value.hint)
     with pytest.raises(UsageError, match=r"--ndk: .* is no NDK: it has no build/cmake/android\.toolchain\.cmake"):
         toolchain_for(PHONE, tmp_path)
+    for place in ("9.2.1", "27.2.12479018", "side by side/ndk/26.1"):
+        ndk(tmp_path / place)
+    for named, meant in ((tmp_path, "27.2.12479018"), (tmp_path / "side by side", "ndk/26.1")):
+        with pytest.raises(UsageError, match="is no NDK") as refused:
+            toolchain_for(PHONE, named)
+        assert shlex.split(refused.value.hint or "") == ["--ndk", str(named / meant)], "one that lies in it is offered"
     monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
     with pytest.raises(UsageError, match=r"ANDROID_NDK_HOME: .* is no NDK"):
         toolchain_for(PHONE, None)

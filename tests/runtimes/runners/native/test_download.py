@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_wheels import metadata, packed, stand_in
 
-from edgevit.errors import FailureError, MissingDependencyError, UsageError
+from edgevit.errors import FailureError, MissingDependencyError
 from export.recipe import Format
 from runtimes.runners.native import download as module
 from runtimes.runners.native.abis import ABIS
@@ -19,7 +19,7 @@ from runtimes.runners.native.runtimes_table import NATIVE
 
 HERE = next(abi for abi in ABIS.values() if abi.is_here)
 ARM, PHONE = ABIS["aarch64-linux"], ABIS["arm64-v8a"]
-ONNX, PTE, PTL = NATIVE[Format.ONNX], NATIVE[Format.PTE], NATIVE[Format.PTL]
+ONNX, PTE = NATIVE[Format.ONNX], NATIVE[Format.PTE]
 
 
 @pytest.fixture
@@ -108,8 +108,6 @@ def test_without_maven_the_aar_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(MissingDependencyError, match=r"Maven \(mvn\) is not installed") as caught:
         download(PHONE, ONNX, "1.23.2", tmp_path)
     assert "com.microsoft.onnxruntime:onnxruntime-android:1.23.2" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="torch has no library for Android"):
-        download(PHONE, PTL, None, tmp_path)
 
 
 def test_the_version_is_that_of_this_host() -> None:

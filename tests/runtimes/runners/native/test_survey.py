@@ -101,7 +101,9 @@ def test_what_builds_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(compilers.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert seen().builds and not seen("arm64-v8a").builds
-    assert seen("arm64-v8a").why_not.startswith("no NDK was named") and "--ndk DIR" in seen("arm64-v8a").install
+    assert (
+        seen("arm64-v8a").why_not.startswith("no NDK of Android was named") and "--ndk DIR" in seen("arm64-v8a").install
+    )
     toolchain = tmp_path / "ndk" / "build" / "cmake" / "android.toolchain.cmake"
     toolchain.parent.mkdir(parents=True)
     toolchain.touch()
