@@ -141,7 +141,14 @@ def test_what_was_typed_is_quoted_without_steering_the_terminal(
 
 @pytest.mark.parametrize(
     "command",
-    [["models"], ["inspect", "x"], ["energy", "analyze"], ["energy", "meters"], ["runner", "build"], ["runner", "fetch"]],
+    [
+        ["models"],
+        ["inspect", "x"],
+        ["energy", "analyze"],
+        ["energy", "meters"],
+        ["runner", "build"],
+        ["runner", "fetch"],
+    ],
 )
 def test_a_failure_is_json_where_json_was_asked_for(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--json", "--bogus"]) == 2

@@ -116,7 +116,8 @@ def _main_member(archive: Archive, wanted: Wanted) -> str:
             )
         if found:
             return found[0]
-    hint = None if wanted.abi.android else f"a wheel of {wanted.row.package} for {wanted.abi.name}, or its directory"
+    wheel = f"give a wheel of {wanted.row.package} for {wanted.abi.name}, or the directory that one was unpacked to"
+    hint = None if wanted.abi.android else wheel
     if wanted.abi.android and (held := _abis_in(archive, wanted)):
         hint = f"it has it for {', '.join(held)}"
     if not wanted.sources:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
-from edgevit.errors import ArtifactError, ImpossibleError, UsageError
+from edgevit.errors import ArtifactError, FailureError, ImpossibleError, UsageError
 from edgevit.names import why_not_beside
 from edgevit.records import Record, require_within, sha256_file, unwritable
 from edgevit.shell import command_line
@@ -31,6 +31,7 @@ from runtimes.runners.native.runtimes_table import GLIBC
 RECORD_FILE = "record.json"
 MOST_FILE_BYTES = 2**32  # chosen: libtorch_cpu has 434 MB
 MOST_FILES = 64  # chosen: glibc with its loader has eight
+_ELSEWHERE = "set EDGEVIT_RUNNERS to a directory that you may write to"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -177,9 +178,7 @@ def store_home() -> Path:
     try:
         return Path.home() / ".cache" / "edgevit-export" / "runners"
     except RuntimeError as error:  # a user without a name, as in many containers, and no HOME
-        raise UsageError(
-            f"no place for native runners: {error}", hint="set EDGEVIT_RUNNERS to a directory that you may write to"
-        ) from error
+        raise UsageError(f"no place for native runners: {error}", hint=_ELSEWHERE) from error
 
 
 def find_program(abi: Abi, name: str, *, glance: bool = False) -> Found[StoredProgram] | None:
@@ -269,7 +268,14 @@ def workplace() -> Iterator[Path]:
         with temporary_directory(home) as room:
             yield room
     except OSError as error:
-        raise unwritable(home, error) from error
+        raise _not_kept(home, error) from error
+
+
+def _not_kept(home: Path, error: OSError) -> UsageError | FailureError:
+    """As ``unwritable``, with the way to another place: no word of the command line names this one."""
+    told = unwritable(home, error)
+    told.hint = told.hint or _ELSEWHERE
+    return told
 
 
 def _require_sha256(text: str) -> None:
@@ -328,7 +334,7 @@ def _keep(record: RecordT, folder: str, files: Sequence[Path]) -> Found[RecordT]
             to_disk(home)
             _remove_others(home, found.directory.name)
     except OSError as error:
-        raise unwritable(home, error) from error
+        raise _not_kept(home, error) from error
     return found
 
 

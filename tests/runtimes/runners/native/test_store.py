@@ -216,10 +216,11 @@ def test_records_that_lead_elsewhere_are_refused(field: str, value: object, tmp_
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EDGEVIT_RUNNERS", str(tmp_path / "file" / "below"))
-    with pytest.raises(UsageError, match="file is a file, not a directory"), workplace():
+    with pytest.raises(UsageError, match="file is a file, not a directory") as making, workplace():
         raise AssertionError
-    with pytest.raises(UsageError, match="file is a file, not a directory"):
+    with pytest.raises(UsageError, match="file is a file, not a directory") as keeping:
         library(tmp_path / "a", "1", main=b"main")
+    assert making.value.hint == keeping.value.hint == "set EDGEVIT_RUNNERS to a directory that you may write to"
 
 
 def test_a_workplace_is_gone_afterwards(home: Path) -> None:
