@@ -173,8 +173,11 @@ def request_of(options: BenchOptions) -> BenchRequest:
         UsageError: Options that contradict each other, or are no numbers.
     """
     from runtimes.bench.request import BenchRequest
+    from runtimes.runners.choose import require_taken
     from runtimes.runners.workload import Workload
 
+    tools_dir = str(options.tools_dir) if options.tools_dir else None
+    require_taken(options.runner, python=options.python, tools_dir=tools_dir)
     return BenchRequest(
         workload=Workload(
             runs=options.runs, rounds=options.rounds, warmup=options.warmup, gap_ms=options.gap, burst=options.burst,
@@ -185,7 +188,7 @@ def request_of(options: BenchOptions) -> BenchRequest:
         conditions=_conditions_of(options),
         meter=_meter_of(options),
         runner=options.runner,
-        tools_dir=str(options.tools_dir) if options.tools_dir else None,
+        tools_dir=tools_dir,
         python=options.python,
         resume=options.resume,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevit.errors import EdgevitExportError
+from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import Record
 from edgevit_export.commands.options import AsJson, Quiet, split_list
 from edgevit_export.console import (
@@ -63,12 +63,35 @@ class ListedDevice(Record):
 
 def devices(options: DevicesOptions) -> None:
     """List the devices that can be measured on, this machine included."""
+    _require_effect(options)
     if options.restore:
         _restore(options)
     elif options.setup:
         _setup(options)
     else:
         _list(options)
+
+
+def _require_effect(options: DevicesOptions) -> None:
+    """Refuse options that the list, the survey of runners or the restoring has no use for.
+
+    Raises:
+        UsageError: There is one.
+    """
+    given = {
+        "--setup": options.setup,
+        "--tools-dir": options.tools_dir is not None,
+        "--python": options.python is not None,
+        "--max-temp": options.max_temp is not None,
+    }
+    mode, taken = "without --setup", ["--max-temp"]
+    if options.restore:
+        mode, taken = "with --restore", []
+    elif options.setup:
+        mode, taken = "with --setup", ["--setup", "--tools-dir", "--python"]
+    if unused := ", ".join(option for option, is_given in given.items() if is_given and option not in taken):
+        hint = f"leave out {unused}" if mode.startswith("with ") else "add --setup"
+        raise UsageError(f"{unused} {mode}: no effect", hint=hint)
 
 
 def _selected(options: DevicesOptions) -> list[AttachedDevice]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError, MissingDependencyError, UsageError
 from edgevit.records import Record, read_json
-from edgevit.shell import command_line
+from edgevit.shell import command_line, quoted
 from export.recipe import Format
 from runtimes.conditions.state import DeviceState
 from runtimes.devices.device import Device
@@ -25,6 +25,8 @@ from runtimes.runners.tools.launch import ToolRunner
 from runtimes.sessions.table import RUNTIMES
 
 RUNNER_CHOICES = ("auto", "python", NATIVE, NATIVE_GLIBC, "tool")
+_TOOL_NAMES = tuple(adapter.name for adapter in TOOLS.values())
+_TAKEN_BY = {"--python": ("auto", "python"), "--tools-dir": ("auto", "tool", *_TOOL_NAMES)}
 PROBE_TIMEOUT_S = 60.0  # chosen, because a python on a slow card takes some seconds to start
 
 # Finds modules without importing them: torch alone would take seconds.
@@ -260,6 +262,24 @@ def abi_problem(binary: Path, abi: str) -> str | None:
     if (abi, built_for) in {("arm64-v8a", "armeabi-v7a"), ("x86_64", "x86")}:
         return None  # 64-bit devices run 32-bit programs, as far as their vendor allows
     return f"{binary} was built for {built_for}, the device is {abi}"
+
+
+def require_taken(wanted: str, *, python: str | None, tools_dir: str | None) -> None:
+    """Refuse what the runner that is asked for would not look at; ``auto`` looks at all of it.
+
+    Raises:
+        UsageError: ``--python`` or ``--tools-dir`` has no effect with this ``--runner``.
+    """
+    if wanted not in (*RUNNER_CHOICES, *_TOOL_NAMES) and not Path(wanted).is_file():
+        return  # ``choose_runner`` knows the choices for the format
+    given = {"--python": python, "--tools-dir": tools_dir}
+    unused = [option for option, value in given.items() if value is not None and wanted not in _TAKEN_BY[option]]
+    if unused:
+        options, takes = ", ".join(unused), "auto" if len(unused) > 1 else _TAKEN_BY[unused[0]][1]
+        raise UsageError(
+            f"{options} with --runner {quoted(wanted)}: no effect on that runner",
+            hint=f"leave out {options}, or ask for --runner {quoted(takes)}",
+        )
 
 
 def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir: Path | None, android: bool) -> Runner:

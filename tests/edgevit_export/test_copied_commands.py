@@ -20,6 +20,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+[ =]\0")
 SAFE = {
     "near[-1]": "a size in pixels",
     "option": "an option's name",
+    "options": "names of options",
     "some": "numbers of cores",
     "example": "options or columns of this program with their units",
     "role": "a column of this program",

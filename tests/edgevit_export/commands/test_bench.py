@@ -284,7 +284,7 @@ def test_energy_that_nothing_confirms_is_exit_code_1(
 def test_what_is_typed_is_what_is_asked_for() -> None:
     typed = BenchOptions(
         artifacts=[], runs=7, rounds=3, warmup=2, gap=20.0, threads="2,4", affinity="big", max_temp=40.0, cooldown=60.0,
-        fixed_performance=True, runner="tool", tools_dir=Path("tools"), python="py", timeout=9.0, resume=True,
+        fixed_performance=True, runner="auto", tools_dir=Path("tools"), python="py", timeout=9.0, resume=True,
         energy="rails", burst=5, burst_factors="1, 4", gap_spread=0.2, controls=6, schedule_seed=2, idle=3.0,
         rails="A, B",
     )  # fmt: skip
@@ -296,7 +296,7 @@ def test_what_is_typed_is_what_is_asked_for() -> None:
         workload=work, threads=(2, 4),
         conditions=Conditions(max_temp_c=40.0, cooldown_s=60.0, fixed_performance=True),
         meter=MeterRequest(name="rails", options=MeterOptions(rails=("A", "B")), idle_s=3.0),
-        runner="tool", tools_dir="tools", python="py", resume=True,
+        runner="auto", tools_dir="tools", python="py", resume=True,
     )  # fmt: skip
     assert request_of(BenchOptions(artifacts=[])) == BenchRequest()
 
@@ -344,6 +344,11 @@ def test_options_that_would_be_ignored_are_refused(artifacts: Path, tmp_path: Pa
         (
             ("-d", "host", "--remote-dir", "/x", "--replay", artifacts / "small0.onnx"),
             "--device, --remote-dir with --replay: no device is used",
+        ),
+        (("--runner", "native", "--python", "py"), "--python with --runner native: no effect on that runner"),
+        (
+            ("--runner", "native-glibc", "--python", "py", "--tools-dir", tmp_path),
+            "--python, --tools-dir with --runner native-glibc: no effect on that runner",
         ),
     ):
         assert error_of(invoke("bench", artifacts, *words)).message == message

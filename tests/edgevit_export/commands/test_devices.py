@@ -13,7 +13,7 @@ from latency_records import state as device_state
 from session_child import turn
 from typer.testing import CliRunner, Result
 
-from edgevit.errors import DeviceError
+from edgevit.errors import DeviceError, UsageError
 from edgevit_export.app import app
 from runtimes.conditions.journal import Journal, journal_path
 from runtimes.conditions.lease import DeviceSession
@@ -117,6 +117,21 @@ def test_a_device_that_is_not_there_names_those_that_are() -> None:
     error = invoke("--device", "nobody").exception
     assert isinstance(error, DeviceError)
     assert error.message == "not attached: nobody; there are: host"
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("--python", "py", "--tools-dir", "."), "--tools-dir, --python without --setup", "add --setup"),
+        (("--setup", "--max-temp", "40"), "--max-temp with --setup", "leave out --max-temp"),
+        (("--restore", "--setup", "--python", "py"), "--setup, --python with --restore", "leave out --setup, --python"),
+        (("--restore", "--max-temp", "0"), "--max-temp with --restore", "leave out --max-temp"),
+    ],
+)
+def test_options_without_an_effect_are_refused(words: tuple[str, ...], message: str, hint: str) -> None:
+    error = invoke("--device", "host", *words).exception
+    assert isinstance(error, UsageError), error
+    assert (error.message, error.hint) == (f"{message}: no effect", hint)
 
 
 def test_what_a_run_left_is_brought_back(tmp_path: Path) -> None:

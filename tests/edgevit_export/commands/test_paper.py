@@ -89,6 +89,8 @@ def test_unknown_names_are_refused(options: PaperOptions, said: str) -> None:
 def test_a_bench_that_cannot_be_is_refused_before_any_export(tmp_path: Path) -> None:
     done = call(tmp_path, *SMALL, "--device", "host", "--cooldown", "5")
     assert (done.returncode, "--cooldown without --max-temp" in done.stderr) == (2, True)
+    done = call(tmp_path, *SMALL, "--device", "host", "--runner", "native", "--python", "python3")
+    assert (done.returncode, "--python with --runner native" in done.stderr) == (2, True)
     assert not (tmp_path / "paper").exists()
 
 

@@ -25,6 +25,7 @@ from runtimes.runners.choose import (
     choose_runner,
     find_tool,
     probe_python,
+    require_taken,
     runner_options,
 )
 from runtimes.runners.native.launch import NativeFiles
@@ -237,6 +238,35 @@ def test_the_choice(tmp_path: Path, wanted: str, usable: tuple[str, ...], androi
     """What is experimental is never chosen by itself."""
     program(tmp_path / "x86_64" / TOOL, "exit 0")
     assert chosen(wanted, tmp_path, *usable, android=android).name == name
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unused", "instead"),
+    [
+        ("auto", (), None),
+        ("python", ("--tools-dir",), "tool"),
+        ("native", ("--python", "--tools-dir"), "auto"),
+        ("native-glibc", ("--python", "--tools-dir"), "auto"),
+        ("tool", ("--python",), "python"),
+        (TOOL, ("--python",), "python"),
+        ("a tool", ("--python", "--tools-dir"), "auto"),
+        ("pyhton", (), None),
+    ],
+)
+def test_what_the_runner_would_not_look_at_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, unused: tuple[str, ...], instead: str | None
+) -> None:
+    """A word that is no runner is refused where the choices for the format are known."""
+    monkeypatch.chdir(tmp_path)
+    program(tmp_path / "a tool", "exit 0")
+    if unused:
+        with pytest.raises(UsageError) as refused:
+            require_taken(wanted, python="py", tools_dir="tools")
+        options, shown = ", ".join(unused), "'a tool'" if " " in wanted else wanted
+        assert refused.value.message == f"{options} with --runner {shown}: no effect on that runner"
+        assert refused.value.hint == f"leave out {options}, or ask for --runner {instead}"
+    taken = {"--python": "py", "--tools-dir": "tools"} | dict.fromkeys(unused)
+    require_taken(wanted, python=taken["--python"], tools_dir=taken["--tools-dir"])
 
 
 @pytest.mark.parametrize(
