@@ -57,7 +57,7 @@ for _ in range(int(sys.argv[5])):
 class Quiet:
     """A watcher that says nothing but failures."""
 
-    def push(self, item: object) -> None:
+    def pushing(self, item: object, done_bytes: int) -> None:
         pass
 
     def round_started(self, planned: object, number: int, total: int) -> None:

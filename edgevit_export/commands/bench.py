@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from runtimes.bench.measure import DeviceOutcome
     from runtimes.bench.record import DeviceRun, Round, RunFailure
     from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
-    from runtimes.devices.device import Progress as ByteProgress
     from runtimes.runners.process import PlannedPush, PlannedRun
     from runtimes.runners.runner import Subject
     from validation.energy.report import EnergyReport
@@ -255,18 +254,21 @@ class ConsoleWatcher:
         self._progress = progress
         self._bars = bars
         self._open_bar = ExitStack()
+        self._update: Callable[[int], None] = lambda done_bytes: None
 
-    def push(self, item: PlannedPush) -> ByteProgress | None:
+    def pushing(self, item: PlannedPush, done_bytes: int) -> None:
         """A line, and a bar on a terminal, for what is large; small files pass in silence."""
-        self._open_bar.close()
         if item.size_bytes <= 1_000_000:
-            return None
-        title = f"pushing {Path(item.local).name}"
-        self.note(f"{title} ({format_bytes(item.size_bytes)})")
-        if not self._bars:
-            return None
-        update = self._open_bar.enter_context(self._progress.bytes_bar(title, item.size_bytes))
-        return lambda name, done_bytes, total_bytes: update(done_bytes)
+            return
+        if not done_bytes:
+            self._open_bar.close()
+            title = f"pushing {Path(item.local).name}"
+            self.note(f"{title} ({format_bytes(item.size_bytes)})")
+            if self._bars:
+                self._update = self._open_bar.enter_context(self._progress.bytes_bar(title, item.size_bytes))
+        self._update(done_bytes)
+        if done_bytes == item.size_bytes:
+            self._open_bar.close()
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
         """Which of how many."""

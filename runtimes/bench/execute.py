@@ -29,7 +29,7 @@ from runtimes.bench.record import EnergyRun, Round, RunFailure, Verification, no
 from runtimes.bench.request import MeterRequest
 from runtimes.bench.store import RecordStore
 from runtimes.conditions.state import DeviceState, read_state
-from runtimes.devices.device import Device, Progress
+from runtimes.devices.device import Device
 from runtimes.power.meter import PowerMeter
 from runtimes.runners.exits import BY_HAND_HINT
 from runtimes.runners.process import Finished, PlannedPush, PlannedRun
@@ -47,8 +47,8 @@ UNKNOWN_START_S = 20.0  # chosen for records that do not say how long their proc
 class Watcher(Protocol):
     """Called as the measuring goes on, to show progress; an implementation may ignore any of the calls."""
 
-    def push(self, item: PlannedPush) -> Progress | None:
-        """A file is about to be pushed; what is returned gets the bytes."""
+    def pushing(self, item: PlannedPush, done_bytes: int) -> None:
+        """So much of a file has been sent, from 0 on; never called for what the device has already."""
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
         """Run ``number`` of ``total`` is about to start."""
@@ -150,7 +150,7 @@ class PlanExecution:
                     self._fail(key, error, None)
 
     def _push(self, item: PlannedPush) -> None:
-        push_file(self._device, item, self._watcher.push(item))
+        push_file(self._device, item, lambda _, done_bytes, __: self._watcher.pushing(item, done_bytes))
 
     def _attempt(self, planned: PlannedRun, held: HeldDevice) -> None:
         try:

@@ -154,7 +154,7 @@ class Device(ABC):
         Args:
             local: File on this machine.
             remote: Absolute path on the device.
-            progress: Called with the file's name, bytes done and bytes in all.
+            progress: Called with the file's name, bytes done (from 0 on) and bytes in all; never where it is skipped.
             mode: Permission bits of the file (0o755 for programs).
             timeout_s: The longest time without any progress.
 

@@ -159,14 +159,14 @@ class _ProcessPackets:
 
 
 def _copy(source: Path, target: Path, progress: Progress | None) -> None:
-    total = source.stat().st_size
-    done = 0
+    tell = progress or (lambda name, done, total: None)
+    done, total = 0, source.stat().st_size
+    tell(source.name, done, total)
     with source.open("rb") as reader, target.open("wb") as writer:
         while chunk := reader.read(CHUNK_BYTES):
             writer.write(chunk)
             done += len(chunk)
-            if progress is not None:
-                progress(source.name, done, total)
+            tell(source.name, done, total)
 
 
 def _refused(what: str, error: OSError) -> DeviceError:

@@ -137,8 +137,9 @@ class Events:
         self.pushed: list[str] = []
         self._on_round = on_round
 
-    def push(self, item: PlannedPush) -> None:
-        self.pushed.append(item.remote)
+    def pushing(self, item: PlannedPush, done_bytes: int) -> None:
+        if not done_bytes:
+            self.pushed.append(item.remote)
 
     def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
         self.started.append(f"{planned.round} {planned.key.rpartition('-python')[0]}{planned.key[-3:]}")

@@ -59,6 +59,14 @@ def test_measures_verifies_and_leaves_nothing(
     assert not (adbd.root / "scratch dir" / "session").exists()
 
 
+def test_only_what_is_really_sent_is_told(adb_device: AdbDevice, model: Subject, tmp_path: Path) -> None:
+    first, second = Events(), Events()
+    for events in (first, second):
+        measure(adb_device, [model], tmp_path / "out", events=events)
+    assert {Path(remote).suffix for remote in first.pushed} == {".onnx", ".npz", ".pyz", ".json"}
+    assert {Path(remote).suffix for remote in second.pushed} <= {".json"}, "the rest is there"
+
+
 def test_rounds_take_turns(tmp_path: Path, model: Subject) -> None:
     other = onnx_subject(tmp_path / "models" / "other.onnx", scale=1.0 + 1e-7)
     events = Events()

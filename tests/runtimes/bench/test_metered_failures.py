@@ -168,7 +168,7 @@ def test_the_lease_is_renewed_while_files_are_pushed(tmp_path: Path, monkeypatch
     order: list[str] = []
     monkeypatch.setattr(DeviceSession, "extend", lambda self, lease_s: order.append("renewed"))
     events = Events()
-    monkeypatch.setattr(events, "push", lambda item: order.append("pushed"))
+    monkeypatch.setattr(events, "pushing", lambda item, done_bytes: done_bytes or order.append("pushed"))
     subjects = [onnx_subject(tmp_path / f"{name}.onnx", scale=scale) for name, scale in (("a", 1.0), ("b", 2.0))]
     measure(Host(tmp_path / "scratch"), subjects, tmp_path / "out", events=events)
     pushes = order.count("pushed")
