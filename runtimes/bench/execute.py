@@ -133,10 +133,16 @@ class PlanExecution:
                     if not self._stop() and self._store[job.key].energy_failure is None:
                         self._attempt_energy(job, self._metering, plan.scratch, staging, held)
         finally:
-            left = {f"{each.cwd}/{name}" for each in (*plan.runs, *self._metered) for name in each.clear}
-            if left and self._patience.lost is None:
-                with suppress(DeviceError):
-                    self._device.run(["rm", "-f", *left])
+            self._remove_what_is_left(plan)
+
+    def _remove_what_is_left(self, plan: Plan) -> None:
+        runs = (*plan.runs, *self._metered)
+        left = {f"{each.cwd}/{name}" for each in runs for name in (*each.clear, *each.brought)}
+        failed = (each for each in plan.runs if self._store[each.key].failure is not None)
+        left -= {f"{each.cwd}/{name}" for each in failed for name in each.brought}
+        if left and self._patience.lost is None:
+            with suppress(DeviceError):
+                self._device.run(["rm", "-f", *sorted(left)])
 
     def _push_all(self, plan: Plan, held: HeldDevice) -> None:
         for item in plan.pushes:

@@ -111,14 +111,15 @@ class MeteredRunner:
         try:
             trace = self._sample(arm_s + start_s + _sampled_s(layout))
             self._await_end(handle, layout)
+            printed = self.device.run(["cat", log]).out
+            rc = self._exit_code(planned, rc_file, printed)
+            files = fetch(self.device, planned, planned.fetch)
         except BaseException:
             with suppress(DeviceError):
                 self.device.kill(handle)
             raise
-        printed = self.device.run(["cat", log]).out
-        rc = self._exit_code(planned, rc_file, printed)
-        files = fetch(self.device, planned, planned.fetch)
-        self._remove(log, rc_file)
+        finally:
+            self._remove(log, rc_file)
         return MeteredProcess(trace, Finished(rc, printed, "", files=files), ahead_s)
 
     def _exit_code(self, planned: PlannedRun, rc_file: str, printed: str) -> int:

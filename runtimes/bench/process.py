@@ -9,10 +9,9 @@ from pathlib import Path
 
 from edgevit.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from runtimes.devices.device import Device, Progress, in_context
-from runtimes.runners.process import Finished, PlannedPush, PlannedRun
+from runtimes.runners.process import PID_FILE, Finished, PlannedPush, PlannedRun
 
 MAX_LINES = 20000  # chosen: no tool prints so much, and one that prints for ever must not fill the memory
-PID_FILE = "bench.pid"
 
 
 def run_process(device: Device, planned: PlannedRun) -> Finished:

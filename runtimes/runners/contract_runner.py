@@ -92,6 +92,7 @@ class ContractRunner(ABC):
             cwd=directory,
             environment=self._environment(subject, directory),
             clear=(request.lines, request.outputs),
+            brought=(local.name,),
             fetch=(request.lines,),
             outputs=(request.outputs,),
             files=self._files(subject, staging, directory),

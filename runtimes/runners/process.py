@@ -14,6 +14,8 @@ from edgevit.records import Record, sha256_file
 from edgevit.shell import command_line
 from runtimes.runners.workload import Workload
 
+PID_FILE = "bench.pid"  # where a run with a ``log_tag`` notes its process, by which the log is searched
+
 
 class PlannedPush(Record):
     """A file that the device needs; skipped when it has it already. ``keys`` names the runs that need it."""
@@ -42,9 +44,11 @@ class RunnerFile(Record):
 class PlannedRun(Record):
     """One process on the device: one artifact, one workload, one round. ``workload.runs`` is this process's share.
 
-    ``clear`` is removed before, ``fetch`` must exist afterwards and comes back together with ``outputs`` (the model's
-    outputs). Paths are relative to ``cwd``, except those of ``argv`` that the runner made absolute. ``files`` are what
-    the runner brings along, as they were pushed and verified there.
+    ``clear`` is removed before and when the bench ends, ``fetch`` must exist afterwards and comes back together with
+    ``outputs`` (the model's outputs). ``brought`` was pushed for this run alone, and is removed when the bench ends;
+    not where the run failed, so that its command can be tried by hand. Paths are relative to ``cwd``, except those of
+    ``argv`` that the runner made absolute. ``files`` are what the runner brings along, as they were pushed and verified
+    there.
     """
 
     step: Literal["run"] = "run"
@@ -55,6 +59,7 @@ class PlannedRun(Record):
     cwd: str
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     clear: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
     fetch: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     log_tag: str | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from edgevit.errors import DeviceError, UsageError
 from edgevit.spec import TensorSpec
 from runtimes.runners.exits import exit_error
-from runtimes.runners.process import Finished, PlannedPush, PlannedRun, plan_push, runner_file
+from runtimes.runners.process import PID_FILE, Finished, PlannedPush, PlannedRun, plan_push, runner_file
 from runtimes.runners.runner import Feed, Measured, Subject
 from runtimes.runners.tools.adapter import ToolAdapter
 from runtimes.runners.workload import Workload
@@ -74,7 +74,7 @@ class ToolRunner:
             argv=(*pinned, posixpath.join(home, self.name), *command.arguments),
             cwd=directory,
             environment={name: value.format(directory=home) for name, value in command.environment.items()},
-            clear=(*command.files, *command.outputs),
+            clear=(*command.files, *command.outputs, *([PID_FILE] if self._log_tag else [])),
             fetch=command.files,
             outputs=command.outputs,
             log_tag=self._log_tag,

@@ -12,12 +12,17 @@ from bench_rig import Events, elf, measure, onnx_subject, program, subject
 
 from edgevit.errors import DeviceError, UsageError
 from export.recipe import Format
+from runtimes.bench.record import Verification
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.host import HostDevice
 from runtimes.devices.recording import Recording, RecordingDevice, ReplayDevice
-from runtimes.runners.runner import Subject
+from runtimes.runners.runner import Feed, Subject
 
 pytestmark = pytest.mark.usefixtures("state_dir")
+
+
+def failing(subject: Subject, answers: list[Feed], runtime: str) -> Verification:
+    raise DeviceError("nothing can be judged")
 
 
 def test_dry_run_changes_nothing_and_is_what_is_executed(model: Subject, tmp_path: Path) -> None:
@@ -26,11 +31,11 @@ def test_dry_run_changes_nothing_and_is_what_is_executed(model: Subject, tmp_pat
     assert plan is not None
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "host" / "bench").exists()
-    executed = measure(device, [model], tmp_path / "out").plan
+    executed = measure(device, [model], tmp_path / "out", judge=failing).plan
     assert executed is not None
     assert [run.command() for run in executed.runs] == [run.command() for run in plan.runs]
     assert [(push.remote, push.sha256) for push in executed.pushes] == [(p.remote, p.sha256) for p in plan.pushes]
-    # The printed line does by hand what the tool does.
+    # The printed line does by hand what the tool does, and what failed left what that takes.
     subprocess.run(["sh", "-c", plan.runs[0].command()], check=True, timeout=60)
 
 

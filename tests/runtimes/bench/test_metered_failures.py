@@ -40,6 +40,10 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metered_module, "AROUND_S", 0.5)
 
 
+def kept_in(scratch: Path) -> set[str]:
+    return {path.suffix for path in (scratch / "bench").iterdir()}
+
+
 def test_a_meter_lost_in_the_middle_ends_the_run_and_brings_the_device_back(tmp_path: Path) -> None:
     device, meter = Host(tmp_path / "scratch"), StampMeter(tmp_path, fails=True)
     subjects = [onnx_subject(tmp_path / "a.onnx"), onnx_subject(tmp_path / "b.onnx", scale=1.0 + 1e-7)]
@@ -52,6 +56,7 @@ def test_a_meter_lost_in_the_middle_ends_the_run_and_brings_the_device_back(tmp_
     assert meter.calls[-1] == "close" and "stop" not in meter.calls
     assert device.reconnected == 1
     assert processes_of(tmp_path) == []
+    assert kept_in(tmp_path / "scratch") == {".onnx", ".npz", ".pyz", ".files"}
 
 
 def test_resume_measures_only_the_energy_that_is_missing(tmp_path: Path) -> None:
@@ -130,6 +135,7 @@ def test_a_metered_process_that_fails_is_told_with_its_latencies_kept(tmp_path: 
     ).runs  # fmt: skip
     assert len(run.rounds) == 2
     assert run.energy_failure is not None and "exit code 3" in run.energy_failure.message
+    assert kept_in(tmp_path / "s") == {".onnx", ".npz", ".pyz", ".files"}
 
 
 def test_a_process_that_left_no_exit_code_is_not_told_as_a_failure_of_its_own(tmp_path: Path) -> None:
@@ -149,6 +155,7 @@ def test_a_process_that_left_no_exit_code_is_not_told_as_a_failure_of_its_own(tm
     assert "is gone and left no exit code: it was killed together with the shell" in run.energy_failure.message
     assert "exit code 1" not in run.energy_failure.message
     assert run.energy_failure.hint is not None and "out of memory" in run.energy_failure.hint
+    assert kept_in(tmp_path / "scratch") == {".onnx", ".npz", ".pyz", ".files"}
 
 
 def test_the_lease_lets_the_longest_run_end() -> None:

@@ -14,7 +14,7 @@ from tool_output import DATA
 from edgevit.errors import DeviceError, UsageError
 from edgevit.spec import TensorSpec
 from export.recipe import Format
-from runtimes.runners.process import Finished, PlannedRun
+from runtimes.runners.process import PID_FILE, Finished, PlannedRun
 from runtimes.runners.runner import Subject
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.launch import ToolRunner
@@ -83,8 +83,10 @@ def test_what_it_printed_is_read_and_complaints_name_the_subject(tmp_path: Path,
 
 def test_the_log_is_asked_for_where_the_tool_writes_there(tmp_path: Path, binary: Path) -> None:
     subject, adapter = onnx_subject(tmp_path / "m.onnx"), TOOLS[Format.PTE]
-    assert plan(ToolRunner(adapter, binary, android=True), subject, tmp_path).log_tag == "ExecuTorch"
-    assert plan(ToolRunner(adapter, binary, android=False), subject, tmp_path).log_tag is None
+    there = plan(ToolRunner(adapter, binary, android=True), subject, tmp_path)
+    assert there.log_tag == "ExecuTorch" and PID_FILE in there.clear
+    here = plan(ToolRunner(adapter, binary, android=False), subject, tmp_path)
+    assert here.log_tag is None and PID_FILE not in here.clear
 
 
 def test_raw_bytes_are_cut_into_the_outputs_that_the_artifact_declares(tmp_path: Path, binary: Path) -> None:
