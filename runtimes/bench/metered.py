@@ -104,7 +104,7 @@ class MeteredRunner:
         ahead_s = self._host_ahead_s()
         arm_s = ARM_S if idles else ARM_S + layout.workload.idle_s
         log, rc_file = f"{planned.cwd}/energy.log", f"{planned.cwd}/energy.rc"
-        armed = ["sh", "-c", _ARMED, "sh", f"{arm_s:g}", *planned.argv]
+        armed = ["sh", "-c", _ARMED, planned.program, f"{arm_s:g}", *planned.argv]
         command = in_context(armed, cwd=planned.cwd, env=planned.environment)
         self._remove(*(f"{planned.cwd}/{name}" for name in planned.clear), rc_file)
         handle = self.device.spawn_detached(command, log=log, rc_file=rc_file)

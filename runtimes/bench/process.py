@@ -36,7 +36,7 @@ def clearing(planned: PlannedRun) -> list[str]:
     if planned.log_tag:
         steps.append(f"echo $$ >{PID_FILE}")
     script = "; ".join([*steps, 'exec "$@"'])
-    return ["sh", "-c", script, "sh", *planned.clear, *planned.argv]
+    return ["sh", "-c", script, planned.program, *planned.clear, *planned.argv]
 
 
 def push_file(device: Device, item: PlannedPush, progress: Progress | None = None) -> None:

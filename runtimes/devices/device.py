@@ -77,14 +77,15 @@ def quote(argv: Sequence[str]) -> str:
     return " ".join(shlex.quote(word) for word in argv)
 
 
-def in_context(argv: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str] | None = None) -> list[str]:
+def named(argv: Sequence[str]) -> str:
+    """What to call a command in messages: where a shell runs it by a script, the name that the shell was given."""
+    return argv[3] if len(argv) > 3 and tuple(argv[:2]) == ("sh", "-c") else argv[0]
+
+
+def in_context(argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None) -> list[str]:
     """``argv``, to be run in the directory ``cwd`` of the device and with ``env`` added to its environment."""
-    words = list(argv)
-    if env:
-        words = ["env", *(f"{name}={value}" for name, value in env.items()), *words]
-    if cwd is not None:
-        words = ["sh", "-c", 'cd "$1" || exit 125; shift; exec "$@"', "sh", cwd, *words]
-    return words
+    added = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
+    return ["sh", "-c", 'cd "$1" || exit 125; shift; exec "$@"', named(argv), cwd, *added, *argv]
 
 
 class Device(ABC):
@@ -121,9 +122,12 @@ class Device(ABC):
         rc, out, err = CommandStream(packets, self._label(argv), heartbeat_s=math.inf, timeout_s=timeout_s).read_all()
         return CommandResult(rc=rc, out=out, err=err)
 
-    def script(self, text: str, *arguments: str, timeout_s: float = 30.0) -> CommandResult:
-        """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip."""
-        return self.run(["sh", "-c", text, "sh", *arguments], timeout_s)
+    def script(self, text: str, *arguments: str, timeout_s: float = 30.0, name: str = "sh") -> CommandResult:
+        """Run a POSIX shell script with ``arguments`` as ``$1``, ``$2``...; many questions in one round trip.
+
+        ``name`` is what messages call it.
+        """
+        return self.run(["sh", "-c", text, name, *arguments], timeout_s)
 
     def stream(self, argv: Sequence[str], *, heartbeat_s: float, timeout_s: float) -> CommandStream:
         """Start a command and read its standard output line by line while it runs.
@@ -208,7 +212,7 @@ class Device(ABC):
         pid = whole(words[1]) if len(words) == 3 and words[0] == "spawned" else None
         if not result.ok or pid is None:
             raise DeviceError(
-                f"'{argv[0]}' could not be started in the background on {self.serial}: {result.complaint}"
+                f"'{named(argv)}' could not be started in the background on {self.serial}: {result.complaint}"
             )
         return ProcessHandle(pid=pid, start=words[2])
 
@@ -237,7 +241,7 @@ class Device(ABC):
         return True
 
     def _label(self, argv: Sequence[str]) -> str:
-        return f"'{argv[0]}' on {self.serial}"
+        return f"'{named(argv)}' on {self.serial}"
 
     def __enter__(self) -> Self:
         return self

@@ -34,6 +34,11 @@ class ContractRunner(ABC):
     unverified: str | None = None
     stamps = True
 
+    @property
+    @abstractmethod
+    def _program(self) -> str:
+        """What is run, as messages call it."""
+
     @abstractmethod
     def _argv(self, subject: Subject, directory: str, request: str) -> tuple[str, ...]:
         """The command line in ``directory`` that executes the file ``request``."""
@@ -88,6 +93,7 @@ class ContractRunner(ABC):
             key=key,
             round=round,
             workload=workload,
+            program=self._program,
             argv=self._argv(subject, directory, local.name),
             cwd=directory,
             environment=self._environment(subject, directory),
@@ -105,7 +111,7 @@ class ContractRunner(ABC):
         if data is not None:
             measured = parse_lines(data, self._request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
-            raise exit_error(origin, planned.argv[0], finished.rc, finished.printed)
+            raise exit_error(origin, planned.program, finished.rc, finished.printed)
         if data is None:
             raise DeviceError(
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",

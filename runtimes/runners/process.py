@@ -44,6 +44,7 @@ class RunnerFile(Record):
 class PlannedRun(Record):
     """One process on the device: one artifact, one workload, one round. ``workload.runs`` is this process's share.
 
+    ``program`` is what messages call it: ``argv`` may begin with what starts it, a loader or ``taskset``.
     ``clear`` is removed before and when the bench ends, ``fetch`` must exist afterwards and comes back together with
     ``outputs`` (the model's outputs). ``brought`` was pushed for this run alone, and is removed when the bench ends;
     not where the run failed, so that its command can be tried by hand. Paths are relative to ``cwd``, except those of
@@ -55,6 +56,7 @@ class PlannedRun(Record):
     key: str
     round: int
     workload: Workload
+    program: str
     argv: tuple[str, ...]
     cwd: str
     environment: dict[str, str] = msgspec.field(default_factory=dict)

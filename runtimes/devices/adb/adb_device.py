@@ -19,7 +19,7 @@ from runtimes.devices.adb.server import LISTING, ServerAddress, connect_client, 
 from runtimes.devices.adb.shell import AdbPackets, wrap_command
 from runtimes.devices.adb.sync import MOST_BYTES, SyncChannel, SyncRefusal
 from runtimes.devices.attached import USABLE
-from runtimes.devices.device import Device, Progress, quote
+from runtimes.devices.device import Device, Progress, named, quote
 from runtimes.devices.packets import Packets
 from runtimes.devices.processes import END_NAMED, SIGNAL
 
@@ -100,7 +100,7 @@ class AdbDevice(Device):
         line = wrap_command(quote(argv), nonce, log=log, exit_marker=self._merged)
         end = partial(self._end_group, nonce)
         try:
-            with translated(self.serial, f"starting '{argv[0]}'"):
+            with translated(self.serial, f"starting '{named(argv)}'"):
                 connection = self._service(("shell:" if self._merged else "shell,v2,raw:") + line, start_timeout_s)
         except DeviceTimeoutError:
             end(None)  # it may have been started all the same

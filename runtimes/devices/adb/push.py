@@ -52,7 +52,9 @@ def prepare(device: Device, remote: str, size_bytes: int, mode: int, timeout_s: 
         DeviceError: The directory cannot be made or written.
     """
     parent = remote.rpartition("/")[0] or "/"
-    result = device.script(_PREPARE, remote, str(size_bytes), f"{mode:o}", parent, timeout_s=timeout_s)
+    result = device.script(
+        _PREPARE, remote, str(size_bytes), f"{mode:o}", parent, timeout_s=timeout_s, name="sha256sum"
+    )
     if not result.ok:
         raise refusal(device, remote, result.complaint)
     return _digest(result) if "hash " in result.out else None
@@ -67,7 +69,7 @@ def settle(device: Device, remote: str, digest: str, mode: int, timeout_s: float
     Raises:
         DeviceError: The file cannot be moved.
     """
-    result = device.script(_SETTLE, remote, digest, f"{mode:o}", timeout_s=timeout_s)
+    result = device.script(_SETTLE, remote, digest, f"{mode:o}", timeout_s=timeout_s, name="sha256sum")
     if not result.ok:
         raise refusal(device, remote, result.complaint)
     return _digest(result)

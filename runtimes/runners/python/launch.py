@@ -23,6 +23,10 @@ class PythonRunner(ContractRunner):
     def __init__(self, python: str) -> None:
         self._python = python
 
+    @property
+    def _program(self) -> str:
+        return self._python
+
     def _argv(self, subject: Subject, directory: str, request: str) -> tuple[str, ...]:
         return (self._python, f"runner-{subject.format}.pyz", request)
 

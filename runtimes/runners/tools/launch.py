@@ -71,6 +71,7 @@ class ToolRunner:
             key=key,
             round=round,
             workload=workload,
+            program=self.name,
             argv=(*pinned, posixpath.join(home, self.name), *command.arguments),
             cwd=directory,
             environment={name: value.format(directory=home) for name, value in command.environment.items()},

@@ -192,7 +192,9 @@ def _lines() -> list[bytes]:
 
 
 def _planned(*outputs: str) -> PlannedRun:
-    return PlannedRun(key="k", round=0, workload=WORKLOAD, argv=("x",), cwd="/", fetch=("l",), outputs=outputs)
+    return PlannedRun(
+        key="k", round=0, workload=WORKLOAD, program="x", argv=("x",), cwd="/", fetch=("l",), outputs=outputs
+    )
 
 
 def runner_outputs(data: bytes, _: Path) -> object:

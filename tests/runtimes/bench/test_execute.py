@@ -100,7 +100,7 @@ FAULTS = {
         "no end marker after 1 lines",
         "--resume",
     ),
-    "hangs": ("sleep 1000", "did not end within 3 s and was killed|was silent for 3 s and was killed", None),
+    "hangs": ("sleep 1000", r"/python' on \S+ (did not end within|was silent for) 3 s and was killed", None),
     "runner missing": ("exec /no/such/program", "was not found on the device", "devices --setup"),
 }
 

@@ -149,8 +149,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         r"is onnxruntime 1\.\d+\.\d+, as onnxruntime 9\.\d+\.\d+ it was fetched: fetch the library again",
     ),
     "killed": (script("kill -9 $$"), r"'native/edgevit-runner' was ended by signal 9 \(SIGKILL\)"),
-    "hangs": (script("sleep 1000"), "did not end within 3 s and was killed|was silent for 3 s and was killed"),
-    "babbles": (script("yes"), "did not end within 3 s and was killed"),
+    "hangs": (
+        script("sleep 1000"),
+        r"'native/edgevit-runner' on \S+ (did not end within|was silent for) 3 s and was killed",
+    ),
+    "babbles": (script("yes"), r"'native/edgevit-runner' on \S+ did not end within 3 s and was killed"),
     "leaves nothing": (script("exit 0"), "left no results and so no end marker"),
     "no program": (lambda bench: (bench / "native" / "edgevit-runner").unlink(), "was not found on the device"),
     "not executable": (lambda bench: (bench / "native" / "edgevit-runner").chmod(0o644), "cannot be executed"),

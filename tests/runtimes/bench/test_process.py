@@ -10,6 +10,7 @@ from bench_rig import elf, measure
 from fault_daemon import FaultDaemon, Faults
 
 import runtimes.bench.process as process_module
+from edgevit.errors import DeviceTimeoutError
 from runtimes.bench.process import clearing, push_file, run_process
 from runtimes.devices.adb.adb_device import AdbDevice
 from runtimes.devices.host import HostDevice
@@ -62,7 +63,7 @@ def test_a_program_that_the_device_cannot_execute(adb_device: AdbDevice, model: 
 
 def planned(directory: Path, script: str, **given: object) -> PlannedRun:
     fields = {"key": "k", "round": 0, "workload": Workload(timeout_s=20.0), "cwd": str(directory), **given}
-    return PlannedRun(argv=("sh", "-c", script, "sh", "a b", "$c"), **fields)  # type: ignore[arg-type]
+    return PlannedRun(program="tool", argv=("sh", "-c", script, "sh", "a b", "$c"), **fields)  # type: ignore[arg-type]
 
 
 def test_a_process_leaves_what_it_printed_its_code_and_its_files(tmp_path: Path) -> None:
@@ -91,6 +92,12 @@ def test_only_what_reads_a_log_notes_its_process(tmp_path: Path) -> None:
     assert script == 'rm -f "${1}" "${2}"; shift 2; exec "$@"'
     (_, _, script, *_) = clearing(planned(tmp_path, "true", log_tag="ExecuTorch"))
     assert script == 'echo $$ >bench.pid; exec "$@"'
+
+
+def test_a_process_that_hangs_is_told_by_the_name_of_its_program(tmp_path: Path) -> None:
+    work = planned(tmp_path, "sleep 5", workload=Workload(timeout_s=0.4), environment={"A": "b"}, clear=("x",))
+    with pytest.raises(DeviceTimeoutError, match=r"^'tool' on host "):
+        run_process(HostDevice(tmp_path / "scratch"), work)
 
 
 def test_a_push_makes_programs_executable(tmp_path: Path) -> None:

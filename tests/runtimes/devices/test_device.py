@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from adbd_rig import names
 
-from edgevit.errors import DeviceError
-from runtimes.devices.device import Device, in_context, quote
+from edgevit.errors import DeviceError, DeviceTimeoutError
+from runtimes.devices.device import Device, in_context, named, quote
 
 AWKWARD = ["a b", "$HOME", "'single'", '"double"', "`id`", "*", "back\\slash", "é→", "-n", "", "tab\there", "a;b&c|d>e"]
 
@@ -47,6 +47,20 @@ def test_large_output_is_whole(device: Device) -> None:
 def test_directory_and_environment(device: Device, remote: Path) -> None:
     argv = in_context(["sh", "-c", 'pwd; echo "$WORD"'], cwd=str(remote), env={"WORD": "a $b 'c'"})
     assert device.run(argv).out.splitlines() == [str(remote), "a $b 'c'"]
+
+
+def test_a_command_that_hangs_is_named_whatever_is_around_it(device: Device, remote: Path) -> None:
+    argv = in_context(["sleep", "5"], cwd=str(remote), env={"A": "b"})
+    for command in (argv, ["sh", "-c", 'exec "$@"', named(argv), *argv]):
+        with pytest.raises(DeviceTimeoutError, match=f"^'sleep' on {device.serial} did not end within 0.4 s"):
+            device.run(command, 0.4)
+    with pytest.raises(DeviceTimeoutError, match=r"^'sha256sum' on "):
+        device.script("sleep 5", timeout_s=0.4, name="sha256sum")
+
+
+def test_commands_have_names() -> None:
+    names = [["true"], ["sh", "-c", "true"], ["sh", "-c", "$0", "tool", "x"], ["sh", "tool", "a", "b"]]
+    assert [named(argv) for argv in names] == ["true", "sh", "tool", "sh"]
 
 
 def test_quote_refuses_nothing_to_run() -> None:

@@ -15,7 +15,7 @@ def test_the_line_does_by_hand_what_is_planned(tmp_path: Path) -> None:
     odd.mkdir()
     planned = PlannedRun(
         key="k", round=0, workload=Workload(), cwd=str(odd), environment={"V": "it's $x"},
-        argv=("sh", "-c", 'pwd; echo "$V" "$1"', "sh", "two words; `x`"),
+        program="sh", argv=("sh", "-c", 'pwd; echo "$V" "$1"', "sh", "two words; `x`"),
     )  # fmt: skip
     done = subprocess.run(["sh", "-c", planned.command()], capture_output=True, text=True, check=True, timeout=20)
     assert done.stdout.splitlines() == [str(odd), "it's $x two words; `x`"]

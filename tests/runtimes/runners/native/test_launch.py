@@ -60,6 +60,7 @@ def test_with_a_glibc_of_its_own_its_loader_starts_the_program(tmp_path: Path) -
     path = ("--library-path", "native/glibc:native/onnxruntime")
     assert planned.argv == (loader, *path, "native/edgevit-runner", Path(push.remote).name)
     assert planned.environment == {} and runner.name == "native-glibc"
+    assert planned.program == "native/edgevit-runner", "failures are the program's"
 
 
 def test_each_format_names_its_runtime_as_records_do(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_cores_and_libraries_of_the_command_line(tmp_path: Path, binary: Path) -
     planned = plan(runner, onnx_subject(tmp_path / "m.onnx"), tmp_path, affinity="f0")
     home = "/there/tool-onnxruntime_perf_test"
     assert planned.argv[:3] == ("taskset", "f0", f"{home}/onnxruntime_perf_test")
+    assert planned.program == "onnxruntime_perf_test"
     assert planned.environment == {"LD_LIBRARY_PATH": home}
     assert (planned.clear, planned.fetch, planned.outputs) == (("perf_test.csv",), ("perf_test.csv",), ())
     assert (planned.log_tag, runner.stamps) == (None, False)
