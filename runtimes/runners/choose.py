@@ -300,7 +300,7 @@ def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir
     """
     adapter, told = TOOLS[format], found.options
     if wanted not in (*RUNNER_CHOICES, adapter.name):
-        return ToolRunner(adapter, _given_tool(told, wanted, format), android=android)
+        return _tool_runner(adapter, _given_tool(told, wanted, format), told.abi, android=android)
     auto = _auto_order(format, android=android)
     names = {"auto": auto, "tool": (adapter.name,)}.get(wanted, (wanted,))
     usable = _first_usable(told.options, format, names)
@@ -313,7 +313,11 @@ def choose_runner(found: FoundRunners, wanted: str, format: Format, *, tools_dir
         return NativeRunner(files)
     binary = find_tool(adapter, tools_dir, told.abi)
     assert binary is not None
-    return ToolRunner(adapter, binary, android=android)
+    return _tool_runner(adapter, binary, told.abi, android=android)
+
+
+def _tool_runner(adapter: ToolAdapter, binary: Path, abi: str, *, android: bool) -> ToolRunner:
+    return ToolRunner(adapter, binary, android=android, built_for=abi if program_abi(binary) == abi else None)
 
 
 def _nothing_usable(found: RunnerOptions, format: Format, tried: list[RunnerOption]) -> MissingDependencyError:

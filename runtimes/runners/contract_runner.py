@@ -33,6 +33,7 @@ class ContractRunner(ABC):
     name: str
     unverified: str | None = None
     stamps = True
+    _built_for: str | None = None  # the ABI of a program that was chosen by the device's
 
     @property
     @abstractmethod
@@ -111,7 +112,7 @@ class ContractRunner(ABC):
         if data is not None:
             measured = parse_lines(data, self._request(subject, planned.workload), origin=origin)
         if finished.rc != 0:
-            raise exit_error(origin, planned.program, finished.rc, finished.printed)
+            raise exit_error(origin, planned.program, finished.rc, finished.printed, built_for=self._built_for)
         if data is None:
             raise DeviceError(
                 f"{origin}: the runner exited with code 0 but left no results and so no end marker",

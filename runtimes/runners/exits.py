@@ -20,6 +20,7 @@ BY_HAND_HINT = "edgevit-export bench --dry-run prints the command, to be tried b
 
 # Shells take what the kernel refuses for a script, and stumble over its first bytes.
 _NO_PROGRAM = re.compile(r"exec format error|cannot execute binary|not executable:|: 1: Syntax error", re.IGNORECASE)
+_DENIED = re.compile(r"permission denied|not permitted", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TOO_NEW = re.compile(r"version `GLIBC_([\d.]+)' not found")
 _MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
@@ -48,7 +49,7 @@ def program_abi(path: Path) -> str | None:
     return _MACHINES.get(machine, f"ELF machine {machine}")
 
 
-def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
+def exit_error(origin: str, program: str, rc: int, printed: str, *, built_for: str | None = None) -> DeviceError:
     """The error for a program that ended with ``rc``, which is not 0.
 
     Args:
@@ -56,6 +57,7 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
         program: What was started.
         rc: Exit code as shells give it.
         printed: Its output, of which the end is shown.
+        built_for: The ABI that it was built for, where that was held against the device's before it was pushed.
     """
     tail = show_tail(printed.encode())
     if rc == NOT_FOUND:
@@ -64,11 +66,8 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
             hint="edgevit-export devices --setup says which runners can be used and how to get them",
         )
     if rc == NOT_EXECUTABLE or _NO_PROGRAM.search(printed):
-        return DeviceError(
-            f"{origin}: '{program}' cannot be executed on the device: built for another ABI, or kept where programs "
-            f"may not run{tail}",
-            hint="edgevit-export devices --setup shows the device's ABI",
-        )
+        why, hint = _not_executable(printed, built_for)
+        return DeviceError(f"{origin}: '{program}' cannot be executed on the device{why}{tail}", hint=hint)
     if needed := needed_glibc(printed):
         return DeviceError(f"{origin}: '{program}' needs glibc {needed}, the device's is older{tail}", hint=GLIBC_HINT)
     number = rc - BY_SIGNAL
@@ -78,6 +77,20 @@ def exit_error(origin: str, program: str, rc: int, printed: str) -> DeviceError:
     return DeviceError(
         f"{origin}: '{program}' failed with exit code {rc}{tail}",
         hint=BY_HAND_HINT,
+    )
+
+
+def _not_executable(printed: str, built_for: str | None) -> tuple[str, str]:
+    """Why a program is not started, as far as that is known, and the next step."""
+    abi_hint = "edgevit-export devices --setup shows the device's ABI"
+    if built_for is None:
+        return ": built for another ABI, or kept where programs may not run", abi_hint
+    checked = f"it was built for a device like this ({built_for}) and arrived whole (SHA-256)"
+    if not _DENIED.search(printed):
+        return f", although {checked}", abi_hint
+    return (
+        f": {checked}, so programs are denied there, as by SELinux or a mount without exec",
+        "name another directory with --remote-dir, or run what the device has itself: --runner python",
     )
 
 

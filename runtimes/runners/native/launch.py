@@ -48,6 +48,7 @@ class NativeRunner(ContractRunner):
     def __init__(self, files: NativeFiles) -> None:
         self.name = NATIVE_GLIBC if files.glibc else NATIVE
         self._native = files
+        self._built_for = files.program.record.abi
 
     @property
     def _program(self) -> str:

@@ -26,15 +26,17 @@ class ToolRunner:
         adapter: The tool's adapter.
         binary: The program here; shared libraries beside it (``*.so*``) travel with it.
         android: Whether the device has Android's log, where some tools write instead of to their standard output.
+        built_for: The program's ABI, where it is known to be the device's.
     """
 
     stamps = False
 
-    def __init__(self, adapter: ToolAdapter, binary: Path, *, android: bool) -> None:
+    def __init__(self, adapter: ToolAdapter, binary: Path, *, android: bool, built_for: str | None = None) -> None:
         self.name = adapter.name
         self.unverified = None if adapter.dumps_outputs else f"{adapter.name} cannot hand out the model's outputs"
         self._adapter = adapter
         self._binary = binary
+        self._built_for = built_for
         self._log_tag = adapter.log_tag if android else None
 
     def pushes(self, subject: Subject, staging: Path, directory: str) -> list[PlannedPush]:
@@ -86,7 +88,7 @@ class ToolRunner:
     def read(self, subject: Subject, planned: PlannedRun, finished: Finished, origin: str) -> Measured:
         """What the adapter finds; its complaint names the subject."""
         if finished.rc != 0:
-            raise exit_error(origin, self.name, finished.rc, finished.printed)
+            raise exit_error(origin, self.name, finished.rc, finished.printed, built_for=self._built_for)
         try:
             measured = self._adapter.parse(finished, planned.workload)
         except DeviceError as error:

@@ -27,7 +27,7 @@ from runtimes.devices.adb.shell import AdbPackets
 from runtimes.devices.adb.sync import SyncChannel, SyncRefusal
 from runtimes.devices.packets import CommandStream
 from runtimes.runners.choose import probe_python
-from runtimes.runners.exits import exit_error
+from runtimes.runners.exits import NOT_EXECUTABLE, exit_error
 from runtimes.runners.process import Finished
 from runtimes.runners.tools import TOOLS
 from runtimes.runners.tools.onnxruntime_perf_test import RESULT_FILE
@@ -46,7 +46,8 @@ def state(text: str) -> DeviceState:
 
 def tool(format: Format, text: str, results: bytes = b"") -> object:
     """What a runtime's own benchmark tool printed, and what it left in its file of results."""
-    exit_error("m on d", TOOLS[format].name, 134, text)
+    for rc in (134, NOT_EXECUTABLE):
+        exit_error("m on d", TOOLS[format].name, rc, text, built_for="arm64-v8a")
     return TOOLS[format].parse(Finished(0, text, "", "", {RESULT_FILE: results}), WORK_OF_RECORDED[format])
 
 

@@ -156,8 +156,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "babbles": (script("yes"), r"'native/edgevit-runner' on \S+ did not end within 3 s and was killed"),
     "leaves nothing": (script("exit 0"), "left no results and so no end marker"),
     "no program": (lambda bench: (bench / "native" / "edgevit-runner").unlink(), "was not found on the device"),
-    "not executable": (lambda bench: (bench / "native" / "edgevit-runner").chmod(0o644), "cannot be executed"),
-    "a program for another ABI": (lambda bench: elf(bench / "native" / "edgevit-runner", 183), "cannot be executed"),
+    "not executable": (lambda bench: (bench / "native" / "edgevit-runner").chmod(0o644), "programs are denied there"),
+    "a program for another ABI": (
+        lambda bench: elf(bench / "native" / "edgevit-runner", 183),
+        r"cannot be executed on the device, although it was built for a device like this \(x86_64-linux\)",
+    ),
 }
 
 

@@ -108,4 +108,8 @@ def test_a_device_that_runs_no_programs_from_there_says_so(
     with emulated(adb_rig, tmp_path / "denied", Kind.DENIED) as device:
         run = run_on(device, Format.ONNX, tmp_path / "out", runner="native", whole=False)
     assert run.failure is not None
-    assert "cannot be executed" in run.failure.message, run.failure.message
+    assert (
+        "cannot be executed on the device: it was built for a device like this (aarch64-linux)" in run.failure.message
+    )
+    assert "programs are denied there" in run.failure.message and "Permission denied" in run.failure.message
+    assert run.failure.hint is not None and "--remote-dir" in run.failure.hint

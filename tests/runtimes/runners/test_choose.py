@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from bench_rig import elf, program
+from bench_rig import elf, onnx_subject, program
 from native_rig import native_files
 from phone_stub import PhoneStub
 
@@ -30,8 +30,10 @@ from runtimes.runners.choose import (
 )
 from runtimes.runners.native.launch import NativeFiles
 from runtimes.runners.native.usable import Missing
+from runtimes.runners.process import Finished
 from runtimes.runners.runner import Runner
 from runtimes.runners.tools import TOOLS
+from runtimes.runners.workload import Workload
 
 PERF_TEST = TOOLS[Format.ONNX]
 
@@ -279,6 +281,18 @@ def test_what_is_not_there_is_told_with_its_reasons(tmp_path: Path, wanted: str,
         chosen(wanted, tmp_path)
     assert (error.value.hint == "get it") == (wanted != "auto"), "what was asked for, and no search for others"
     assert error.value.message.startswith("nothing on 8BC1 (x86_64) can run onnx: ")
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"), [(62, "built for a device like this"), (None, "for another ABI"), (3, "for another ABI")]
+)
+def test_a_tool_whose_abi_was_compared_is_not_blamed_for_it(tmp_path: Path, machine: int | None, words: str) -> None:
+    """A script has none, and 32 bit on 64 is the vendor's choice."""
+    tool = program(tmp_path / "mine", "exit 0") if machine is None else elf(tmp_path / "mine", machine)
+    runner, subject = chosen(str(tool), tmp_path), onnx_subject(tmp_path / "m.onnx")
+    planned = runner.plan_run(subject, tmp_path, "/there", key="k", round=0, workload=Workload())[1]
+    with pytest.raises(DeviceError, match=words):
+        runner.read(subject, planned, Finished(126, "sh: mine: Permission denied", ""), "m.onnx on 8BC1")
 
 
 def test_a_binary_of_ones_own(tmp_path: Path) -> None:

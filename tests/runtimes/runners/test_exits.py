@@ -58,6 +58,28 @@ def test_each_end_is_told_with_its_next_step(rc: int, printed: str, words: str, 
     assert error.hint is not None and hint in error.hint
 
 
+@pytest.mark.parametrize(
+    ("printed", "words", "hint"),
+    [
+        (
+            "sh: 1: exec: tool: Permission denied",
+            ": it was built for a device like this (arm64-v8a) and arrived whole (SHA-256), so programs are denied",
+            "--remote-dir",
+        ),
+        ("sh: tool: Operation not permitted", "so programs are denied there", "--remote-dir"),
+        ("sh: 1: exec: tool: Exec format error", ", although it was built for a device like this (arm64-v8a)", "ABI"),
+        ("", ", although it was built for a device like this (arm64-v8a)", "ABI"),
+    ],
+)
+def test_what_was_checked_before_is_not_told_as_the_cause(printed: str, words: str, hint: str) -> None:
+    error = exit_error("m.onnx on 8BC1", "tool", 126, printed, built_for="arm64-v8a")
+    assert (
+        error.message.startswith("m.onnx on 8BC1: 'tool' cannot be executed on the device") and words in error.message
+    )
+    assert "another ABI" not in error.message
+    assert error.hint is not None and hint in error.hint
+
+
 def test_what_a_program_printed_is_shown_without_colours_and_with_both_ends_of_long_lines() -> None:
     shown = show_tail(b"\x1b[1;31mred\x1b[0m\n\n" + b"a" * 500 + b"the end\nx\x1b]0;title\x07y\n")
     lines = shown.split("\n  ")
