@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,12 @@ import typer
 from edgevit.errors import EdgevitExportError, UsageError, unknown_choice
 from edgevit.records import atomic_path, failure_to_write, require_writable
 from edgevit.text import encodable
+from edgevit_export.commands.bench_watcher import ConsoleWatcher, in_words
 from edgevit_export.commands.energy import parse_top1
 from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
 from edgevit_export.console import (
     Progress,
     failure_of,
-    format_bytes,
     print_error,
     print_line,
     print_note,
@@ -32,9 +31,8 @@ from edgevit_export.console import (
 
 if TYPE_CHECKING:
     from runtimes.bench.measure import DeviceOutcome
-    from runtimes.bench.record import DeviceRun, Round, RunFailure
+    from runtimes.bench.record import DeviceRun
     from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
-    from runtimes.runners.process import PlannedPush, PlannedRun
     from runtimes.runners.runner import Subject
     from validation.energy.report import EnergyReport
 
@@ -105,10 +103,10 @@ def bench(options: BenchOptions) -> None:
         tuple(split_list(options.device)), adb_server=options.adb_server, remote_dir=options.remote_dir,
         replay=options.replay, record=options.record,
     )  # fmt: skip
-    progress = Progress()
+    progress, told = Progress(), set[str]()
 
     def watcher_of(serial: str) -> ConsoleWatcher:
-        return ConsoleWatcher(serial, progress, bars=len(devices) == 1)
+        return ConsoleWatcher(serial, progress, told, bars=len(devices) == 1)
 
     work = Bench(subjects, request, options.output, watcher_of, options.record, options.dry_run)
     with ending_sessions_on_signals():
@@ -122,7 +120,7 @@ def bench(options: BenchOptions) -> None:
     else:
         errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         places = {outcome.serial: outcome.directory for outcome in outcomes if outcome.directory is not None}
-        code = print_runs(runs, options, errors, places)
+        code = print_runs(runs, options, errors, places, told)
     for outcome in outcomes:
         if outcome.error is not None:
             print_error(outcome.error)
@@ -246,50 +244,6 @@ def _meter_of(options: BenchOptions) -> MeterRequest | None:
     return request if options.idle is None else msgspec.structs.replace(request, idle_s=options.idle)
 
 
-class ConsoleWatcher:
-    """Shows on stderr what happens on one device; see ``Watcher``. ``bars`` only where it is alone on the terminal."""
-
-    def __init__(self, serial: str, progress: Progress, *, bars: bool = False) -> None:
-        self._serial = serial
-        self._progress = progress
-        self._bars = bars
-        self._open_bar = ExitStack()
-        self._update: Callable[[int], None] = lambda done_bytes: None
-
-    def pushing(self, item: PlannedPush, done_bytes: int) -> None:
-        """A line, and a bar on a terminal, for what is large; small files pass in silence."""
-        if item.size_bytes <= 1_000_000:
-            return
-        if not done_bytes:
-            self._open_bar.close()
-            title = f"pushing {Path(item.local).name}"
-            self.note(f"{title} ({format_bytes(item.size_bytes)})")
-            if self._bars:
-                self._update = self._open_bar.enter_context(self._progress.bytes_bar(title, item.size_bytes))
-        self._update(done_bytes)
-        if done_bytes == item.size_bytes:
-            self._open_bar.close()
-
-    def round_started(self, planned: PlannedRun, number: int, total: int) -> None:
-        """Which of how many."""
-        self._open_bar.close()
-        self.note(f"run {number} of {total}: {planned.key}, round {planned.round + 1}, {planned.workload.runs} runs")
-
-    def round_ended(self, planned: PlannedRun, finished: Round) -> None:
-        """Only wrong outputs are worth a line."""
-        if finished.verification.status == "failed":
-            self.note(f"{planned.key}: outputs wrong: {finished.verification.reason}")
-
-    def failed(self, key: str, failure: RunFailure) -> None:
-        """What failed, why, and what to do about it."""
-        self._open_bar.close()
-        self.note(f"{key}: failed: {_in_words(failure)}")
-
-    def note(self, text: str) -> None:
-        """A line that names the device."""
-        self._progress.note(f"{self._serial}: {text}")
-
-
 def _print_plans(outcomes: Sequence[DeviceOutcome], *, as_json: bool) -> None:
     plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
     if as_json:
@@ -306,11 +260,13 @@ def print_runs(
     options: BenchOptions,
     errors: Sequence[EdgevitExportError] = (),
     places: Mapping[str, Path] = MappingProxyType({}),
+    told: Collection[str] = (),
 ) -> int:
     """Judge and print records: table or JSON to stdout, reasons to stderr, CSV and Markdown to files.
 
     JSON holds the latency reports, the energy reports, and as ``errors`` what ended devices or could not be written. ``places`` are the
-    directories of the records, by serial, where they may not be below ``--output``.
+    directories of the records, by serial, where they may not be below ``--output``. ``told`` are the failures that the
+    reader has before the eyes already.
 
     Returns:
         The exit code that the records stand for: 1 for a wrong or unverified result, else that of what failed.
@@ -340,12 +296,10 @@ def print_runs(
             energy_columns, energy_rows = energy_table(judged)
             print_table(energy_columns, energy_rows, right=ENERGY_RIGHT)
             print_text("± is half of a 95 % interval")
-    reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
-    failed = [f"no energy: {_in_words(run.energy_failure)}" for run in runs if run.energy_failure is not None]
     failures = [failure for run in runs for failure in (run.failure, run.energy_failure) if failure is not None]
     wrong = not all([*(report.passed for report in reports), *(energy.passed for energy in judged)])
     code = max([int(wrong), *(each.exit_code for each in (*failures, *unwritten))])
-    for line in (*tables.reason_lines(reports), *reasons, *failed):
+    for line in (*tables.reason_lines(reports, told), *_energy_lines(runs, judged, told)):
         print_note(line, is_error=code != 0)
     for error in unwritten:
         print_error(error)
@@ -369,8 +323,11 @@ def _judge_energies(
     return [energy for energy in judged if energy is not None]
 
 
-def _in_words(failure: RunFailure) -> str:
-    return failure.message + (f" (hint: {failure.hint})" if failure.hint else "")
+def _energy_lines(runs: Sequence[DeviceRun], judged: Sequence[EnergyReport], told: Collection[str]) -> list[str]:
+    """Reasons and notes, then why there is no energy, unless that was ``told``."""
+    reasons = [f"{_name(energy)}: {reason}" for energy in judged for reason in (*energy.reasons, *energy.notes)]
+    failures = [run.energy_failure for run in runs if run.energy_failure is not None]
+    return reasons + [f"no energy: {in_words(failure)}" for failure in failures if failure.message not in told]
 
 
 def _name(energy: EnergyReport) -> str:

@@ -13,7 +13,8 @@ import typer
 from edgevit.errors import EdgevitExportError
 from edgevit.shell import quoted
 from edgevit.text import printable
-from edgevit_export.commands.bench import BenchOptions, ConsoleWatcher, print_runs, request_of
+from edgevit_export.commands.bench import BenchOptions, print_runs, request_of
+from edgevit_export.commands.bench_watcher import ConsoleWatcher
 from edgevit_export.commands.options import AsJson, Quiet, Verbose, parse_size, split_list
 from edgevit_export.commands.report import print_comparisons
 from edgevit_export.console import (
@@ -194,8 +195,10 @@ def _measure(asked: PaperNetworks, bench: BenchOptions, done: _Done, progress: P
     from edgevit_export.workflows.subjects import find_subjects
     from runtimes.conditions.lease import ending_sessions_on_signals
 
+    told: set[str] = set()
+
     def watcher_of(serial: str) -> ConsoleWatcher:
-        return ConsoleWatcher(serial, progress)
+        return ConsoleWatcher(serial, progress, told)
 
     for recipe, manifests in by_format(asked):
         progress.note(f"measuring {len(manifests)} networks as {recipe.format}")
@@ -212,7 +215,7 @@ def _measure(asked: PaperNetworks, bench: BenchOptions, done: _Done, progress: P
                 done.failed(outcome.error)
         if runs and not as_json:
             places = {each.serial: each.directory for each in outcomes if each.directory is not None}
-            done.code = max(done.code, print_runs(runs, bench, (), places))
+            done.code = max(done.code, print_runs(runs, bench, (), places, told))
 
 
 def _compared(options: PaperOptions, done: _Done) -> Sequence[PaperComparison]:

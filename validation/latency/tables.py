@@ -7,7 +7,7 @@ import io
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from validation.latency.analysis import AT_START, LatencyReport
 from validation.latency.compare import Comparison, Outcome
@@ -81,14 +81,19 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
-def reason_lines(reports: Sequence[LatencyReport]) -> list[str]:
-    """Why verdicts are not valid, and what else should be known: a line for each, with all that it holds for."""
+def reason_lines(reports: Sequence[LatencyReport], told: Collection[str] = ()) -> list[str]:
+    """Why verdicts are not valid, and what else should be known: a line for each, with all that it holds for.
+
+    ``told`` are reasons that the reader has before the eyes already.
+    """
     found: dict[str, list[str]] = {}
     for report in reports:
-        name = f"{report.artifact} on {report.device}, {report.threads} thread{'s' if report.threads != 1 else ''}"
+        subject = f"{report.artifact} on {report.device}"
+        name = f"{subject}, {report.threads} thread{'s' if report.threads != 1 else ''}"
         notes = (f"note: {note}" for note in report.notes if not note.startswith(AT_START))
         for text in (*report.reasons, *notes):
-            found.setdefault(text, []).append(name)
+            if text not in told:
+                found.setdefault(text.removeprefix(f"{subject}: "), []).append(name)
     lines = [f"{_all_of(names, len(reports))}: {text}" for text, names in found.items()]
     return lines + [f"{device}: note: {note}" for device, note in device_notes(reports)]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bench_rig import misbehaving_python
 from latency_records import device_run, normal_rounds
 from report_records import three_precisions
 from small_artifacts import write_artifact
@@ -20,8 +21,7 @@ from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import sha256_file
 from edgevit_export.app import app
 from edgevit_export.commands import bench as bench_command
-from edgevit_export.commands.bench import BenchOptions, ConsoleWatcher, parse_threads, print_runs, request_of
-from edgevit_export.console import Progress
+from edgevit_export.commands.bench import BenchOptions, parse_threads, print_runs, request_of
 from edgevit_export.workflows.subjects import find_subjects
 from export.artifact import Manifest
 from export.recipe import Format, Precision
@@ -31,7 +31,6 @@ from runtimes.bench.request import BenchRequest, Conditions, MeterRequest
 from runtimes.power.meter import MeterOptions
 from runtimes.power.scenarios import scenario_named
 from runtimes.power.simulate import simulate
-from runtimes.runners.process import PlannedPush
 from runtimes.runners.workload import Workload
 from validation.energy.analysis import analyze_energy
 from validation.energy.tables import half_mj, with_uncertainty
@@ -340,14 +339,19 @@ def test_a_dry_run_names_the_conditions_and_fails_like_the_run(artifacts: Path) 
     assert codes == [4, 4]
 
 
-def test_a_push_is_told_once_as_it_begins_and_where_it_is_large(capsys: pytest.CaptureFixture[str]) -> None:
-    """Again where it begins again, as behind a lost cable."""
-    watcher = ConsoleWatcher("8BC1", Progress(), bars=True)
-    for size_bytes in (3_000_000, 1_000_000):
-        item = PlannedPush(local=f"/here/{size_bytes}.so", remote="/there", sha256="0" * 64, size_bytes=size_bytes)
-        for done_bytes in (0, size_bytes // 2, 0, size_bytes // 2, size_bytes):
-            watcher.pushing(item, done_bytes)
-    assert capsys.readouterr().err == "8BC1: pushing 3000000.so (3.0 MB)\n" * 2
+def test_a_failure_stands_once_above_the_table_and_below_it_where_others_ran_behind(
+    artifacts: Path, tmp_path: Path
+) -> None:
+    words = ("bench", artifacts, "-d", "host", *QUICK, "--python")
+    result = invoke(*words, "/no/python3", "--threads", "1,2")
+    said = "can run onnx: python: no '/no/python3' on the device"
+    assert (result.stderr.count(said), result.stderr.count("devices --setup says")) == (1, 1), result.stderr
+    python = misbehaving_python(tmp_path / "python", "echo boom >&2; exit 3")
+    last, first = (invoke(*words, python, "--rounds", "1", "--threads", order).stderr for order in ("1,2", "2,1"))
+    said = f"small0.onnx on host: '{python}' failed with exit code 3; it printed:\n"
+    assert (last.count(said), last.count(" failed with exit code 3")) == (1, 1), last
+    below = f"small0.onnx on host, 2 threads: '{python}' failed with exit code 3; it printed:\n"
+    assert (first.count(said), first.count(below)) == (1, 1), first
 
 
 def test_options_that_would_be_ignored_are_refused(artifacts: Path, tmp_path: Path) -> None:

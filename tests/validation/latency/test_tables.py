@@ -93,6 +93,14 @@ def test_reasons_and_notes_are_lines_told_once() -> None:
         f"{name}, 2 threads: note: a remark",
     ]
     assert reason_lines([one]) == [f"{name}, 1 thread: only 3 runs: use at least 10"]
+    assert reason_lines([one, two], told=one.reasons) == [f"{name}, 2 threads: note: a remark"]
+
+
+def test_a_reason_that_names_its_subject_does_so_once() -> None:
+    one = msgspec.structs.replace(judge_run(device_run([[5.0] * 3])), reasons=("small.onnx on 8BC1: it burns",))
+    assert reason_lines([one]) == ["small.onnx on 8BC1, 1 thread: it burns"]
+    other = msgspec.structs.replace(one, artifact="other.onnx", reasons=("other.onnx on 8BC1: it burns",))
+    assert reason_lines([one, other]) == ["all 2 results: it burns"]
 
 
 def test_markdown_aligns_numbers_and_keeps_bars_in_their_cells() -> None:
