@@ -48,6 +48,7 @@ def called_by(reader: Reader, room: Path) -> Iterator[str]:
 def forget_what_is_cached() -> None:
     """Tables are read once a process, and tests that ran before may have done it, or imported what reads one."""
     importlib.import_module("export.formats.onnx_file.protobuf")
+    gc.unfreeze()  # what is frozen is not among the objects
     for each in gc.get_objects():
         if type(each) is functools._lru_cache_wrapper and each.__module__.partition(".")[0] in ROOMS:
             each.cache_clear()
