@@ -17,7 +17,7 @@ from edgevit.records import atomic_path, failure_to_write, require_writable
 from edgevit.text import encodable
 from edgevit_export.commands.bench_watcher import ConsoleWatcher, in_words
 from edgevit_export.commands.energy import parse_top1
-from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, split_list
+from edgevit_export.commands.options import AsJson, Quiet, command_of, parse_counts, require_finite, split_list
 from edgevit_export.console import (
     Progress,
     failure_of,
@@ -196,6 +196,7 @@ def _conditions_of(options: BenchOptions) -> Conditions:
 
     if options.cooldown is not None and options.max_temp is None:
         raise UsageError("--cooldown without --max-temp: nothing is waited for", hint="add --max-temp 40")
+    require_finite(max_temp=options.max_temp, cooldown=options.cooldown)
     asked = Conditions(max_temp_c=options.max_temp, fixed_performance=options.fixed_performance)
     return asked if options.cooldown is None else msgspec.structs.replace(asked, cooldown_s=options.cooldown)
 

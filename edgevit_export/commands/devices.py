@@ -10,7 +10,7 @@ import typer
 
 from edgevit.errors import EdgevitExportError, UsageError
 from edgevit.records import Record
-from edgevit_export.commands.options import AsJson, Quiet, split_list
+from edgevit_export.commands.options import AsJson, Quiet, require_finite, split_list
 from edgevit_export.console import (
     Failure,
     failure_of,
@@ -64,6 +64,7 @@ class ListedDevice(Record):
 def devices(options: DevicesOptions) -> None:
     """List the devices that can be measured on, this machine included."""
     _require_effect(options)
+    require_finite(max_temp=options.max_temp)
     if options.restore:
         _restore(options)
     elif options.setup:

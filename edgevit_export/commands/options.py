@@ -98,6 +98,18 @@ def whole_number(word: str) -> int | None:
     return int(digits) if len(digits) <= MOST_DIGITS and digits.isascii() and digits.isdecimal() else None
 
 
+def require_finite(**given: float | None) -> None:
+    """Refuse nan and infinities, which pass every comparison that they should not.
+
+    Raises:
+        UsageError: One is none; the option has the name of its argument.
+    """
+    for name, value in given.items():
+        if value is not None and not isfinite(value):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} {value:g}: expected a finite number", hint=f"{option} 40")
+
+
 def parse_counts(option: str, text: str, *, example: str) -> tuple[int, ...]:
     """``1,2,4`` → numbers of at least 1.
 

@@ -93,8 +93,13 @@ class HostDevice(Device):
         """A directory that is this user's alone."""
         if self._scratch is None:
             self._scratch = Path(tempfile.gettempdir()) / f"edgevit-export-{os.getuid()}"
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._scratch.stat().st_uid != os.getuid():
+        try:
+            self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+            owner = self._scratch.stat().st_uid
+        except OSError as error:
+            hint = "choose a directory that can be made, and written to, with --remote-dir"
+            raise DeviceError(f"cannot make the directory {self._scratch}: {error.strerror}", hint=hint) from error
+        if owner != os.getuid():
             raise DeviceError(f"{self._scratch} belongs to someone else", hint="set TMPDIR to a directory of your own")
         return str(self._scratch.resolve())
 

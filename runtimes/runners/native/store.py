@@ -222,11 +222,30 @@ def build_command(abi: Abi) -> str:
 
 
 def stored_names(abi: Abi, kind: Literal["programs", "libraries"]) -> list[str]:
-    """Names of what has a record there, damaged or not."""
+    """Names of what has a record there, damaged or not.
+
+    Raises:
+        UsageError: The store cannot be read.
+    """
     home = store_home() / abi.name / kind
-    with suppress(OSError):
-        return sorted(path.parent.name for path in home.glob(f"*/{RECORD_FILE}"))
-    return []
+    try:
+        names = [path.name for path in home.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(f"cannot read {home}: {error.strerror}", hint=_ELSEWHERE) from error
+    return sorted(name for name in names if _is_there(home / name / RECORD_FILE))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a record, or something that cannot be looked at, which reading it tells."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def keep_program(record: StoredProgram, file: Path) -> Found[StoredProgram]:
@@ -292,7 +311,7 @@ def _key(record: _Entry) -> str:
 def _find(kind: type[RecordT], abi: Abi, folder: str, name: str, mend: str, *, glance: bool) -> Found[RecordT] | None:
     home = store_home() / abi.name / folder / name
     path = home / RECORD_FILE
-    if not os.path.lexists(path):
+    if not _is_there(path):
         return None
     try:
         record = kind.load(path)

@@ -18,6 +18,7 @@ from edgevit_export.commands.options import (
     command_of,
     parse_floats,
     parse_size,
+    require_finite,
     split_list,
     wait_passively,
 )
@@ -144,3 +145,10 @@ def test_garbage_is_still_collected_while_a_command_runs() -> None:
         assert gc.get_threshold()[0] >= 50 * before[0] > 0
     finally:
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_finite_number_is_refused_with_the_name_of_its_option(value: float) -> None:
+    require_finite(max_temp=40.0, cooldown=None)
+    with pytest.raises(UsageError, match=r"--max-temp (nan|-?inf): expected a finite number"):
+        require_finite(max_temp=value)

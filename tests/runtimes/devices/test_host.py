@@ -40,3 +40,11 @@ def test_a_directory_that_cannot_be_written_names_the_way_out(tmp_path: Path) ->
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(DeviceError, match="cannot copy"):
         HostDevice().push(tmp_path / "a", "/proc/none/a")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_scratch_directory_that_cannot_be_made_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DeviceError, match=f"cannot make the directory .*{place}: ") as caught:
+        HostDevice(tmp_path / place).scratch_dir()
+    assert "--remote-dir" in str(caught.value.hint)

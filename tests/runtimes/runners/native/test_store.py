@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -246,3 +248,26 @@ def test_two_at_once_leave_one_whole(tmp_path: Path) -> None:
     assert found is not None and found.main.read_bytes().startswith(found.record.version.encode())
     assert len(list(found.directory.parent.iterdir())) == 2
     assert store.RECORD_FILE in {path.name for path in found.directory.parent.iterdir()}
+
+
+@pytest.mark.parametrize("kind", ["programs", "libraries"])
+def test_a_store_that_cannot_be_read_is_not_empty(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, kind: Literal["programs", "libraries"]
+) -> None:
+    library(tmp_path / "a", "1", main=b"main")
+    place = home / ABI.name / "libraries" / "onnxruntime" / "record.json"
+    look = Path.lstat
+
+    def denied(path: Path) -> os.stat_result:
+        if path == place:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return look(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", denied)
+        assert stored_names(ABI, "libraries") == ["onnxruntime"], "what cannot be looked at is there"
+    monkeypatch.setenv("EDGEVIT_RUNNERS", str(tmp_path / "a" / "main"))
+    (tmp_path / "a" / "main").write_bytes(b"a file")
+    with pytest.raises(UsageError, match=r"cannot read .*: Not a directory") as caught:
+        stored_names(ABI, kind)
+    assert "EDGEVIT_RUNNERS" in str(caught.value.hint)
