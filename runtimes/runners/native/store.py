@@ -241,10 +241,8 @@ def _is_there(path: Path) -> bool:
     """Whether there is a record, or something that cannot be looked at, which reading it tells."""
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
     return True
 
 

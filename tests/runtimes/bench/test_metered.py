@@ -182,4 +182,8 @@ def test_a_run_by_the_defaults_of_a_steady_model_is_verified(tmp_path: Path) -> 
     assert report.verdict == "verified", report.reasons
     assert report.uncertainty_mj is not None and report.control_mj is not None and report.overhead_mj is not None
     assert report.energy_mj == pytest.approx(BUSY_MW * 0.03, rel=0.02)
+    stamps = run.energy.stamps
+    lasting_s = np.array([(window.end_ns - window.start_ns) / 1e9 for window in stamps.bursts])
+    slope_s = float(np.polyfit(stamps.burst_counts, lasting_s, 1)[0])
+    assert report.energy_mj == pytest.approx(BUSY_MW * slope_s, abs=report.uncertainty_mj)
     assert report.control_mj == pytest.approx(0.0, abs=0.01 * report.energy_mj)
